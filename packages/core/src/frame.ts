@@ -1,0 +1,127 @@
+import { encodeComment, encodeMessage } from "./encode.js";
+import { SseError, describeValue } from "./errors.js";
+import { COMPLETE_ID, RESERVED_EVENT_PREFIX } from "./message.js";
+import type { SseMessage } from "./message.js";
+
+/**
+ * How an application's message becomes bytes.
+ */
+export interface Framing {
+  /** Turns data that is not a string into one. */
+  readonly serialize: (data: unknown) => string;
+  /** Largest frame in bytes. */
+  readonly maxEventBytes: number;
+}
+
+/** The heartbeat: a lone comment line. */
+export const HEARTBEAT: Buffer = Buffer.from(encodeComment(""));
+
+/** The block that tells a client not to come back. */
+export const COMPLETE: Buffer = Buffer.from(
+  encodeMessage({ event: "sse-complete", id: COMPLETE_ID, data: "" }),
+);
+
+/**
+ * Encodes an application's message as bytes ready to write.
+ *
+ * Everything that can be wrong with a message is found here, before a byte of it is written: whatever
+ * `serialize` does, the next message is intact.
+ *
+ * @param message - A message, or a string that stands for `{ data: string }`.
+ * @param framing - Serializer and size limit.
+ * @returns The frame, ending in the blank line that makes the client dispatch the event.
+ * @throws {SseError} `ERR_SSE_INVALID_FIELD` if `event`, `id` or `retry` is not what the field may hold,
+ *   or `event` is of the reserved `sse-…` types.
+ * @throws {SseError} `ERR_SSE_ID_RESERVED` if `id` is `~end`.
+ * @throws {SseError} `ERR_SSE_INVALID_DATA` if the data is missing, cannot be serialized or is too large.
+ */
+export function encodeFrame(message: SseMessage | string, framing: Framing): Buffer {
+  if (typeof message === "string") return limited(encodeMessage({ data: message }), framing);
+  if (typeof message !== "object" || message === null) {
+    throw invalidData(`Expected a message to be a string or an object, got ${describeValue(message)}`);
+  }
+  const { event, id, retry } = message;
+  if (typeof event === "string" && event.startsWith(RESERVED_EVENT_PREFIX)) {
+    throw new SseError(
+      "ERR_SSE_INVALID_FIELD",
+      `Expected \`event\` not to begin with "${RESERVED_EVENT_PREFIX}", which is reserved, got ${describeValue(event)}`,
+    );
+  }
+  if (id === COMPLETE_ID) {
+    throw new SseError("ERR_SSE_ID_RESERVED", `The id "${COMPLETE_ID}" is reserved for complete()`);
+  }
+  return limited(encodeMessage({ event, id, retry, data: dataOf(message, framing) }), framing);
+}
+
+/**
+ * Encodes a comment as bytes ready to write.
+ *
+ * @param text - Comment; each of its lines becomes a comment line.
+ * @param framing - Size limit.
+ * @returns The frame.
+ * @throws {SseError} `ERR_SSE_INVALID_DATA` if `text` is not a string or is too large.
+ */
+export function encodeCommentFrame(text: string, framing: Framing): Buffer {
+  return limited(encodeComment(text), framing);
+}
+
+/**
+ * Encodes what opens every stream: a comment and the reconnection time. Without any bytes Firefox and
+ * some proxies do not see that the stream is open.
+ *
+ * @param milliseconds - Reconnection time; `undefined` leaves it to the client.
+ * @returns The frame.
+ */
+export function encodeOpening(milliseconds: number | undefined): Buffer {
+  return milliseconds === undefined ? HEARTBEAT : Buffer.from(`:\n${encodeMessage({ retry: milliseconds })}`);
+}
+
+/**
+ * Encodes a reconnection time as a block of its own.
+ *
+ * @param milliseconds - Reconnection time.
+ * @returns The frame.
+ */
+export function encodeRetryFrame(milliseconds: number): Buffer {
+  return Buffer.from(encodeMessage({ retry: milliseconds }));
+}
+
+function dataOf(message: SseMessage, { serialize }: Framing): string | undefined {
+  const { data } = message;
+  if (typeof data === "string") return data;
+  if (data === undefined) {
+    // The client drops a block without data, whatever its event type: the event would be lost in silence.
+    if (message.event === undefined && (message.id !== undefined || message.retry !== undefined)) {
+      return undefined;
+    }
+    throw invalidData(
+      'Expected `data`: a client dispatches no event for a block without it. Use `data: ""` for an event without content',
+    );
+  }
+  let text: unknown;
+  try {
+    text = serialize(data);
+  } catch (cause) {
+    throw new SseError("ERR_SSE_INVALID_DATA", "Could not serialize `data`", { cause });
+  }
+  if (typeof text !== "string") {
+    throw invalidData(
+      `Expected \`serialize\` to return a string for ${describeValue(data)}, got ${describeValue(text)}`,
+    );
+  }
+  return text;
+}
+
+function limited(block: string, { maxEventBytes }: Framing): Buffer {
+  const frame = Buffer.from(block);
+  if (frame.byteLength > maxEventBytes) {
+    throw invalidData(
+      `Expected an event of at most ${maxEventBytes} bytes (\`maxEventBytes\`), got ${frame.byteLength}`,
+    );
+  }
+  return frame;
+}
+
+function invalidData(message: string): SseError {
+  return new SseError("ERR_SSE_INVALID_DATA", message);
+}

@@ -1,0 +1,66 @@
+/** What a {@link Heartbeat} drives. */
+export interface Beating {
+  /**
+   * Called once a second.
+   *
+   * @param now - Milliseconds of a clock that never goes back.
+   */
+  beat(now: number): void;
+}
+
+/** Time between two sweeps in milliseconds: the resolution of heartbeats, ages and stalls. */
+export const SWEEP_MS = 1_000;
+
+/** A sweep yields to other work after this many milliseconds. */
+const SLICE_MS = 4;
+/** Members between two looks at the clock, which costs more than a member with nothing to do. */
+const LOOK_EVERY = 64;
+
+/**
+ * One timer for all sessions of a hub.
+ *
+ * A timer for each session would cost memory and a wake-up each; this one sweeps over them all once a
+ * second, in slices, and never keeps the process alive. It runs only while there is somebody to drive.
+ */
+export class Heartbeat {
+  readonly #members: Set<Beating> = new Set();
+  /** Set exactly while `#members` is not empty. */
+  #timer: NodeJS.Timeout | undefined;
+  /** `true` while a sweep waits for its next slice: the sweeps do not overtake each other. */
+  #isSweeping = false;
+
+  /** @param member - Driven from the next sweep on. */
+  add(member: Beating): void {
+    this.#members.add(member);
+    this.#timer ??= setInterval(() => this.#startSweep(), SWEEP_MS).unref();
+  }
+
+  /** @param member - Not driven any more; one that was not added is ignored. */
+  delete(member: Beating): void {
+    this.#members.delete(member);
+    if (this.#members.size > 0 || this.#timer === undefined) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #startSweep(): void {
+    if (this.#isSweeping) return;
+    this.#sweep(this.#members.values());
+  }
+
+  #sweep(rest: IterableIterator<Beating>): void {
+    const now = performance.now();
+    let untilLook = LOOK_EVERY;
+    for (let next = rest.next(); !next.done; next = rest.next()) {
+      next.value.beat(now);
+      if (--untilLook > 0) continue;
+      if (performance.now() - now > SLICE_MS) {
+        this.#isSweeping = true;
+        setImmediate(() => this.#sweep(rest)).unref();
+        return;
+      }
+      untilLook = LOOK_EVERY;
+    }
+    this.#isSweeping = false;
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * One event for the client, as an application writes it.
+ *
+ * `data` is what the client's `event.data` will be: a string goes out verbatim, anything else through
+ * the `serialize` option (JSON by default). A message without `data` sets only `id` or `retry`: the
+ * client does not dispatch an event for it, so it cannot have an `event`.
+ *
+ * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+ */
+export type SseMessage<Data = unknown> =
+  | (MessageFields & {
+      /** The event's data. Strings verbatim, with line breaks as CRLF, CR or LF; `""` is dispatched too. */
+      readonly data: Data;
+      /** Event type: the name given to `addEventListener`. Absent: `"message"`. Not empty, no line break, not `sse-…`. */
+      readonly event?: string | undefined;
+    })
+  | (MessageFields & { readonly data?: undefined; readonly event?: undefined });
+
+interface MessageFields {
+  /** At most 128 of `A-Z a-z 0-9 . _ ~ -`. `""` resets the client's last event ID. */
+  readonly id?: string | undefined;
+  /** Reconnection time in milliseconds, a whole number from 0 to 2 147 483 647. */
+  readonly retry?: number | undefined;
+}
+
+/**
+ * A message whose data is text already: what the encoder takes.
+ */
+export interface EventMessage {
+  /** Event type; `undefined` leaves the field out. */
+  readonly event?: string | undefined;
+  /** Event id; `undefined` leaves the field out, `""` resets the client's last event ID. */
+  readonly id?: string | undefined;
+  /** Reconnection time in milliseconds; `undefined` leaves the field out. */
+  readonly retry?: number | undefined;
+  /** Data, each of its lines in a field of its own; `undefined` leaves the field out. */
+  readonly data?: string | undefined;
+}
+
+/** Id that `complete()` sends; a request that comes back with it is answered 204, which stops `EventSource`. */
+export const COMPLETE_ID = "~end";
+
+/** Event types that begin so belong to Tidewire: `sse-cursor`, `sse-reset`, `sse-complete`. */
+export const RESERVED_EVENT_PREFIX = "sse-";

@@ -1,0 +1,287 @@
+import { STATUS_CODES } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { Socket } from "node:net";
+import type { Writable } from "node:stream";
+import { SseError } from "./errors.js";
+import { removeBodyHeaders } from "./head.js";
+import type { HeaderTarget } from "./head.js";
+import type { Sink, SinkListener } from "./sink.js";
+
+/** A request of `node:http` or of the compatibility API of `node:http2`. */
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+/** A response of `node:http` or of the compatibility API of `node:http2`. */
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+/**
+ * One request and its response: what an adapter hands to `hub.createSession`.
+ *
+ * `request` and `response` are enough for plain `node:http`. The rest is for frameworks that have their
+ * own idea of headers, of sending and of errors.
+ */
+export interface Exchange {
+  /** The raw request. */
+  readonly request: NodeRequest;
+  /** The raw response. */
+  readonly response: NodeResponse;
+  /** Headers set before and to be set. Absent: those of `response`. */
+  readonly headers?: HeaderTarget | undefined;
+  /**
+   * Sends the head through the framework, hooks included, and then calls `stream.opened`. If that fails
+   * it calls `stream.failed`, and the framework answers. Absent: the head is written to `response`.
+   */
+  start?(status: number, stream: ExchangeStream): void;
+  /** Answers with this status, the headers set so far and no body. Absent: written to `response`. */
+  answer?(status: number): void;
+  /** Hands an error to the framework's error handler. Absent: a plain answer with the error's `statusCode`. */
+  refuse?(error: unknown): void;
+}
+
+/** What a framework tells of the stream it was asked to start. */
+export interface ExchangeStream {
+  /** `true` once the response has closed or somebody has ended it. */
+  readonly isClosed: boolean;
+  /**
+   * The body may begin.
+   *
+   * @param body - Where to write it: the raw response, or a compressor that a hook has put before it.
+   */
+  opened(body: Writable): void;
+  /** The handler or a hook failed after the start: the session closes with `error`. */
+  failed(): void;
+}
+
+/** Marks a response that has a sink; the sink's shared listeners find it here, so that they need no closures. */
+const SINK: unique symbol = Symbol("tidewire.sink");
+type Marked = NodeResponse & { [SINK]?: NodeSink };
+
+/**
+ * A response of `node:http` (HTTP/1.0, HTTP/1.1) or `node:http2` as a sink.
+ */
+export class NodeSink implements Sink, ExchangeStream {
+  readonly request: NodeRequest;
+  readonly headers: HeaderTarget;
+  readonly #exchange: Exchange;
+  readonly #response: NodeResponse;
+  /** `undefined` until the body may begin; then the response or what stands before it. */
+  #body: NodeResponse | Writable | undefined;
+  #listener: SinkListener | undefined;
+  /** `true` once our own `end`, `answer` or `refuse` is why the response ends. */
+  #isEndedHere = false;
+  /** `true` once `sinkClosed` was called: it is called once. */
+  #isOver = false;
+  /** Set only for a response that had no socket when it was made. */
+  #onSocketClose: (() => void) | undefined;
+  /** Set only where a compressor has to be told to let go of each event. */
+  #flush: (() => void) | undefined;
+
+  /**
+   * @param exchange - Request and response. The client may be gone already.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is none, or its response has a session already.
+   */
+  constructor(exchange: Exchange) {
+    checkExchange(exchange);
+    const response: Marked = exchange.response;
+    this.#exchange = exchange;
+    this.request = exchange.request;
+    this.#response = response;
+    this.headers = exchange.headers ?? response;
+    response[SINK] = this;
+    response.on("close", onClose);
+    // A pipelined response waits without a socket and would not hear of its end.
+    if (isHttp1(response) && response.socket === null) {
+      this.#onSocketClose = () => this.closed();
+      this.request.socket.on("close", this.#onSocketClose);
+    }
+  }
+
+  get isHeadSent(): boolean {
+    return this.#response.headersSent;
+  }
+
+  get isClosed(): boolean {
+    const response = this.#response;
+    if (this.#isOver || response.writableEnded) return true;
+    return isHttp1(response)
+      ? response.destroyed || (response.socket ?? this.request.socket).destroyed
+      : response.stream.destroyed;
+  }
+
+  get bufferedBytes(): number {
+    const held = this.#body === undefined || this.#body === this.#response ? 0 : this.#body.writableLength;
+    return held + this.#response.writableLength;
+  }
+
+  get progress(): number {
+    const response = this.#response;
+    if (!isHttp1(response)) return this.bufferedBytes;
+    const socket = response.socket as SocketWithHandle | null;
+    if (socket === null) return 0;
+    // Node reports a write as taken only when all of it is; the handle's queue shrinks on the way. Without
+    // it a slow but steady reader of one large write would look stalled.
+    return socket.bytesWritten - socket.writableLength - (socket._handle?.writeQueueSize ?? 0);
+  }
+
+  attach(listener: SinkListener): void {
+    this.#listener = listener;
+  }
+
+  start(status: number): void {
+    const { start } = this.#exchange;
+    if (start !== undefined) {
+      start.call(this.#exchange, status, this);
+      return;
+    }
+    this.#response.writeHead(status);
+    this.opened(this.#response as Writable);
+  }
+
+  opened(body: Writable): void {
+    if (this.isClosed) return;
+    const response = this.#response;
+    // A late error of the socket belongs to the client's leaving, which "close" tells. Without a listener
+    // it would take the process down.
+    response.on("error", ignore);
+    if (!response.headersSent && body === response) removeBodyHeaders(response);
+    this.#body = body;
+    if (body !== response) {
+      body.on("error", ignore);
+      mark(body, this);
+    }
+    body.on("drain", onDrain);
+    this.#flush = findFlush(body, response);
+    this.#listener?.sinkOpened();
+  }
+
+  failed(): void {
+    this.#listener?.sinkFailed();
+  }
+
+  write(bytes: Uint8Array): boolean {
+    const body = this.#body;
+    if (body === undefined || this.isClosed) {
+      // Somebody else has ended or destroyed the response; "close" would come too late for this write.
+      this.closed();
+      return false;
+    }
+    const isTaken = (body as Writable).write(bytes);
+    this.#flush?.();
+    if (!isTaken && body === this.#response) uncork(this.#response);
+    return isTaken;
+  }
+
+  end(): void {
+    this.#isEndedHere = true;
+    const body = this.#body ?? this.#response;
+    if (!body.writableEnded) body.end();
+  }
+
+  destroy(): void {
+    this.#isEndedHere = true;
+    this.#response.destroy();
+  }
+
+  answer(status: number): void {
+    this.#isEndedHere = true;
+    const { answer } = this.#exchange;
+    if (answer !== undefined) {
+      answer.call(this.#exchange, status);
+      return;
+    }
+    this.#response.writeHead(status);
+    this.#response.end();
+  }
+
+  refuse(error: unknown): void {
+    this.#isEndedHere = true;
+    const { refuse } = this.#exchange;
+    if (refuse !== undefined) {
+      refuse.call(this.#exchange, error);
+      return;
+    }
+    const status = statusOf(error);
+    removeBodyHeaders(this.headers);
+    this.headers.setHeader("Content-Type", "text/plain; charset=utf-8");
+    this.#response.writeHead(status);
+    // Never the error's own message: it may quote what came from the network.
+    this.#response.end(`${STATUS_CODES[status] ?? "Error"}\n`);
+  }
+
+  /** Called by the shared listener of the body. */
+  drained(): void {
+    this.#listener?.sinkDrained();
+  }
+
+  /** Called by the shared listener of the response, and wherever its end is found out first. */
+  closed(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const response: Marked = this.#response;
+    delete response[SINK];
+    response.off("close", onClose);
+    this.#body?.off("drain", onDrain);
+    if (this.#onSocketClose !== undefined) this.request.socket.off("close", this.#onSocketClose);
+    const isByServer = this.#isEndedHere || response.writableEnded;
+    this.#listener?.sinkClosed(isByServer ? "server" : "client");
+  }
+}
+
+interface SocketWithHandle extends Socket {
+  readonly _handle?: { readonly writeQueueSize?: number } | null;
+}
+
+function onClose(this: Marked): void {
+  this[SINK]?.closed();
+}
+
+function onDrain(this: { [SINK]?: NodeSink }): void {
+  this[SINK]?.drained();
+}
+
+function ignore(): void {}
+
+function mark(body: Writable, sink: NodeSink): void {
+  (body as Writable & { [SINK]?: NodeSink })[SINK] = sink;
+}
+
+function isHttp1(response: NodeResponse): response is ServerResponse {
+  return !("stream" in response);
+}
+
+/**
+ * Node corks the socket until the next tick, so that head and body leave in one packet. Past the high
+ * water mark that only hides how much the client has taken: a burst within one tick would look like a
+ * slow client and hold all its bytes in memory.
+ */
+function uncork(response: NodeResponse): void {
+  if (isHttp1(response) && response.socket !== null && response.socket.writableCorked > 0) {
+    response.socket.uncork();
+  }
+}
+
+function findFlush(body: NodeResponse | Writable, response: NodeResponse): (() => void) | undefined {
+  // Compressors add `flush` to the response itself. The inherited one is Node's, deprecated, and flushes the head.
+  const canFlush = body === response ? Object.hasOwn(body, "flush") : "flush" in body;
+  if (!canFlush) return undefined;
+  const { flush } = body as { flush?: unknown };
+  return typeof flush === "function" ? () => void (flush as () => void).call(body) : undefined;
+}
+
+function statusOf(error: unknown): number {
+  const status =
+    typeof error === "object" && error !== null && "statusCode" in error ? error.statusCode : 500;
+  return typeof status === "number" && status >= 400 && status <= 599 ? status : 500;
+}
+
+function checkExchange(exchange: Exchange): void {
+  const { request, response } = (exchange ?? {}) as Partial<Exchange>;
+  if (typeof request?.headers !== "object" || typeof response?.writeHead !== "function") {
+    throw new SseError(
+      "ERR_SSE_INVALID_OPTION",
+      "Expected { request, response } of node:http or node:http2",
+    );
+  }
+  if (SINK in response) {
+    throw new SseError("ERR_SSE_INVALID_OPTION", "The response has a session already");
+  }
+}

@@ -1,0 +1,291 @@
+import type { SseCorsOptions } from "./cors.js";
+import { SseError, describeValue } from "./errors.js";
+import type { StreamHeaders } from "./head.js";
+import { checkHeaders } from "./head.js";
+
+/** Where a background fault came from: what `onError` receives beside the error. */
+export type ErrorStage = "onClose" | "source" | "drain";
+
+/** A range from which each session draws its own value, so that clients do not come back all at once. */
+export interface JitterRange {
+  /** Smallest value in milliseconds. */
+  readonly min: number;
+  /** Largest value in milliseconds. */
+  readonly max: number;
+}
+
+/**
+ * Options of a hub, the same for every framework. `undefined` is the default, `false` is off.
+ */
+export interface HubOptions {
+  /**
+   * Longest silence of a stream in milliseconds: a comment goes out when nothing else was written for
+   * so long, so that proxies keep the connection and a client that vanished is found. Checked once a
+   * second, so it goes out up to one second early. At least 1 000; `false` turns it off.
+   *
+   * @defaultValue `15_000`
+   * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes
+   */
+  readonly heartbeatMs?: number | false | undefined;
+  /**
+   * How long a client waits before it reconnects, in milliseconds: a number, or a range from which
+   * each session draws. `false` leaves it to the client.
+   *
+   * @defaultValue `{ min: 1_000, max: 3_000 }`
+   * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#concept-event-stream-reconnection-time
+   */
+  readonly reconnectionTimeMs?: number | JitterRange | false | undefined;
+  /**
+   * Unsent bytes that one session may hold. Past it the session closes with `slow`.
+   *
+   * @defaultValue `1_048_576` (1 MiB)
+   */
+  readonly maxBufferedBytes?: number | undefined;
+  /**
+   * Largest event in bytes, its fields included. A larger one throws `ERR_SSE_INVALID_DATA`.
+   *
+   * @defaultValue `1_048_576` (1 MiB)
+   */
+  readonly maxEventBytes?: number | undefined;
+  /**
+   * Open sessions at which further ones are turned away: an `EventSource` with an empty stream and a
+   * reconnection time of 5 to 30 seconds, any other client with 503 and `Retry-After`. `false` is no limit.
+   *
+   * @defaultValue `false`
+   */
+  readonly maxSessions?: number | false | undefined;
+  /**
+   * Life of a stream in milliseconds, drawn for each session between 80 % and 100 % of it; then the
+   * session closes with `expired` and the client reconnects. At least 1 000; `false` is no limit.
+   *
+   * @defaultValue `false`
+   */
+  readonly maxAgeMs?: number | false | undefined;
+  /**
+   * How long a socket that has unsent bytes may take none, in milliseconds. Then the session closes
+   * with `slow`. At least 1 000.
+   *
+   * @defaultValue `30_000`
+   */
+  readonly stallTimeoutMs?: number | undefined;
+  /**
+   * Options of the `cors` package, applied to event streams and their preflights. A preflight allows
+   * GET and HEAD unless `methods` names more, and `Last-Event-ID` is always an allowed header.
+   *
+   * @defaultValue `false`
+   * @see https://github.com/expressjs/cors#configuration-options
+   */
+  readonly cors?: SseCorsOptions | false | undefined;
+  /**
+   * Turns data that is not a string into one. What it throws becomes the cause of an `ERR_SSE_INVALID_DATA`.
+   *
+   * @defaultValue `JSON.stringify`
+   */
+  readonly serialize?: ((data: unknown) => string) | undefined;
+  /**
+   * Receives what fails in the background, where no caller could catch it. A client that leaves is no error.
+   *
+   * @defaultValue prints the first error to stderr
+   */
+  readonly onError?: ((error: unknown, context: { readonly stage: ErrorStage }) => void) | undefined;
+}
+
+/** Options with every default filled in. */
+export type ResolvedOptions = {
+  readonly [Name in keyof HubOptions]-?: Exclude<HubOptions[Name], undefined>;
+};
+
+/**
+ * The options that a hub has when none is given. Frozen.
+ */
+export const DEFAULTS: ResolvedOptions = Object.freeze({
+  heartbeatMs: 15_000,
+  reconnectionTimeMs: Object.freeze({ min: 1_000, max: 3_000 }),
+  maxBufferedBytes: 1_048_576,
+  maxEventBytes: 1_048_576,
+  maxSessions: false,
+  maxAgeMs: false,
+  stallTimeoutMs: 30_000,
+  cors: false,
+  serialize: JSON.stringify,
+  onError: printFirstError(),
+});
+
+/**
+ * Options of one stream: `session.open(options)`.
+ */
+export interface OpenOptions {
+  /** Status of the response, 200 to 299 without 204 and 205. `EventSource` takes nothing but 200, the default. */
+  readonly status?: number | undefined;
+  /** Headers beside those of an event stream. `Set-Cookie` joins the cookies that are there. */
+  readonly headers?: StreamHeaders | undefined;
+  /** In place of the hub's `heartbeatMs`, for this stream. */
+  readonly heartbeatMs?: number | false | undefined;
+  /** In place of the hub's `reconnectionTimeMs`, for this stream. */
+  readonly reconnectionTimeMs?: number | JitterRange | false | undefined;
+  /** In place of the hub's `maxAgeMs`, for this stream. */
+  readonly maxAgeMs?: number | false | undefined;
+}
+
+/** Options of one stream with what the hub says filled in. */
+export interface ResolvedOpenOptions {
+  readonly status: number;
+  readonly headers: StreamHeaders | undefined;
+  readonly heartbeatMs: number | false;
+  readonly reconnectionTimeMs: number | JitterRange | false;
+  readonly maxAgeMs: number | false;
+}
+
+/** Longest delay that a timer of Node takes. */
+const MAX_MS = 2_147_483_647;
+
+const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => string | undefined } = {
+  heartbeatMs: (value) => (value === false ? undefined : atLeast(1_000, value, "false or ")),
+  reconnectionTimeMs: checkReconnectionTime,
+  maxBufferedBytes: (value) => atLeast(1, value),
+  maxEventBytes: (value) => atLeast(1, value),
+  maxSessions: (value) => (value === false ? undefined : atLeast(1, value, "false or ")),
+  maxAgeMs: (value) => (value === false ? undefined : atLeast(1_000, value, "false or ")),
+  stallTimeoutMs: (value) => atLeast(1_000, value),
+  cors: checkCors,
+  serialize: (value) => (typeof value === "function" ? undefined : "a function"),
+  onError: (value) => (typeof value === "function" ? undefined : "a function"),
+};
+
+/**
+ * Checks options and fills in the defaults.
+ *
+ * @param options - As an application writes them.
+ * @returns A frozen copy without `undefined`.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ */
+export function resolveOptions(options: HubOptions = {}): ResolvedOptions {
+  if (typeof options !== "object" || options === null) {
+    throw invalidOption(`Expected options to be an object, got ${describeValue(options)}`);
+  }
+  const resolved: Record<string, unknown> = { ...DEFAULTS };
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(CHECKS, name)) {
+      throw invalidOption(
+        `Expected an option among ${Object.keys(CHECKS).join(", ")}, got ${describeValue(name)}`,
+      );
+    }
+    if (value === undefined) continue;
+    check(name as keyof HubOptions, value);
+    resolved[name] = value;
+  }
+  return Object.freeze(resolved) as ResolvedOptions;
+}
+
+/**
+ * Checks the options of one stream and fills in what the hub says.
+ *
+ * @param options - As given to `open()`.
+ * @param defaults - The hub's options.
+ * @returns Options without `undefined`, but for `headers`.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is not what it may be.
+ */
+export function resolveOpenOptions(
+  options: OpenOptions | undefined,
+  defaults: ResolvedOptions,
+): ResolvedOpenOptions {
+  const given = options ?? {};
+  if (typeof given !== "object" || given === null) {
+    throw invalidOption(`Expected the options of open() to be an object, got ${describeValue(given)}`);
+  }
+  const { status = 200, headers } = given;
+  if (!Number.isInteger(status) || status < 200 || status > 299 || status === 204 || status === 205) {
+    throw invalidOption(
+      `Expected \`status\` to be a whole number from 200 to 299, but not 204 or 205, got ${describeValue(status)}`,
+    );
+  }
+  if (headers !== undefined) checkHeaders(headers);
+  for (const name of ["heartbeatMs", "reconnectionTimeMs", "maxAgeMs"] as const) {
+    if (given[name] !== undefined) check(name, given[name]);
+  }
+  return {
+    status,
+    headers,
+    heartbeatMs: given.heartbeatMs ?? defaults.heartbeatMs,
+    reconnectionTimeMs: given.reconnectionTimeMs ?? defaults.reconnectionTimeMs,
+    maxAgeMs: given.maxAgeMs ?? defaults.maxAgeMs,
+  };
+}
+
+/**
+ * Checks an option that is a number of milliseconds.
+ *
+ * @param name - The option's name.
+ * @param value - What was given.
+ * @returns The value.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it is not a whole number from 0 to 2 147 483 647.
+ */
+export function checkMilliseconds(name: string, value: unknown): number {
+  const expected = atLeast(0, value);
+  if (expected !== undefined) throw unexpected(name, expected, value);
+  return value as number;
+}
+
+/**
+ * Draws from a range, each whole millisecond as likely as the next.
+ *
+ * @param range - A number stands for itself.
+ * @returns Milliseconds.
+ */
+export function draw(range: number | JitterRange): number {
+  if (typeof range === "number") return range;
+  return range.min + Math.floor(Math.random() * (range.max - range.min + 1));
+}
+
+function check(name: keyof HubOptions, value: unknown): void {
+  const expected = CHECKS[name](value);
+  if (expected !== undefined) throw unexpected(name, expected, value);
+}
+
+function atLeast(least: number, value: unknown, prefix = ""): string | undefined {
+  return Number.isInteger(value) && (value as number) >= least && (value as number) <= MAX_MS
+    ? undefined
+    : `${prefix}a whole number >= ${least}`;
+}
+
+function checkReconnectionTime(value: unknown): string | undefined {
+  const expected = "false, a whole number >= 0 or { min, max } of two such numbers";
+  if (value === false || atLeast(0, value) === undefined) return undefined;
+  if (typeof value !== "object" || value === null) return expected;
+  const { min, max } = value as Partial<JitterRange>;
+  const isRange = atLeast(0, min) === undefined && atLeast(0, max) === undefined;
+  return isRange && (min as number) <= (max as number) ? undefined : expected;
+}
+
+function checkCors(value: unknown): string | undefined {
+  if (value === false || typeof value === "function") return undefined;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return "false, the options of the cors package or a function that gives them";
+  }
+  const { credentials, origin } = value as { credentials?: unknown; origin?: unknown };
+  // Browsers refuse `*` together with credentials: every stream would fail on the page, silently here.
+  return credentials === true && (origin === undefined || origin === "*")
+    ? "to name an `origin` when it allows `credentials`"
+    : undefined;
+}
+
+function unexpected(name: string, expected: string, value: unknown): SseError {
+  const verb = expected.startsWith("to ") ? "" : "to be ";
+  return invalidOption(`Expected \`${name}\` ${verb}${expected}, got ${describeValue(value)}`);
+}
+
+function invalidOption(message: string): SseError {
+  return new SseError("ERR_SSE_INVALID_OPTION", message);
+}
+
+function printFirstError(): ResolvedOptions["onError"] {
+  let isPrinted = false;
+  return (error, { stage }) => {
+    if (isPrinted) return;
+    isPrinted = true;
+    console.error(
+      `tidewire: background error (${stage}); set the option onError to receive these, this is printed once:`,
+      error,
+    );
+  };
+}

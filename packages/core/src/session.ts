@@ -1,0 +1,567 @@
+import { acceptsEventStream, namesEventStream } from "./accept.js";
+import type { Cors } from "./cors.js";
+import { SseError, describeValue } from "./errors.js";
+import { COMPLETE, HEARTBEAT, encodeCommentFrame, encodeFrame, encodeOpening, encodeRetryFrame } from "./frame.js";
+import { setStreamHeaders } from "./head.js";
+import type { Heartbeat } from "./heartbeat.js";
+import { SWEEP_MS } from "./heartbeat.js";
+import { readLastEventId } from "./last-event-id.js";
+import { COMPLETE_ID } from "./message.js";
+import type { SseMessage } from "./message.js";
+import { draw, resolveOpenOptions } from "./options.js";
+import type { ErrorStage, OpenOptions, ResolvedOpenOptions, ResolvedOptions } from "./options.js";
+import type { Sink } from "./sink.js";
+import { openSource } from "./source.js";
+import type { Decoded, SourceReader, StreamSource } from "./source.js";
+
+/** Where a session stands: not opened, opening, taking messages, over. */
+export type SessionState = "idle" | "connecting" | "open" | "closed";
+
+/**
+ * Why a session closed.
+ *
+ * - `client`: the client left, or its connection broke
+ * - `closed`: `close()`, or the response was ended by somebody else, or the request was a `HEAD`
+ * - `completed`: `complete()`, or the client came back after it
+ * - `slow`: the client did not take what was sent: `maxBufferedBytes` or `stallTimeoutMs`
+ * - `expired`: `maxAgeMs`
+ * - `shutdown`: `hub.close()`
+ * - `refused`: the stream was never opened: `Accept`, CORS, `maxSessions`, or a hub that is closed
+ * - `error`: the handler or the source of a `stream()` failed
+ */
+export type CloseReason =
+  | "client"
+  | "closed"
+  | "completed"
+  | "slow"
+  | "expired"
+  | "shutdown"
+  | "refused"
+  | "error";
+
+/** What a session needs of the hub that owns it. */
+export interface SessionHost {
+  readonly options: ResolvedOptions;
+  readonly cors: Cors | undefined;
+  readonly heartbeat: Heartbeat;
+  /** @returns Why no further stream may be opened; `undefined` if one may. */
+  turnAway(): "shutdown" | "busy" | undefined;
+  /** The session is about to start its stream. */
+  opened(session: Session): void;
+  /** The session takes no more messages. Only after `opened`. */
+  closed(session: Session): void;
+  /** The response is over and its resources are free. Only after `opened`. */
+  released(session: Session): void;
+  /** Something failed where no caller can catch it. */
+  report(error: unknown, stage: ErrorStage): void;
+}
+
+/** What a client that is turned away waits before it comes back, in milliseconds. */
+const TURNED_AWAY_MS = { min: 5_000, max: 30_000 };
+
+// Two promises for all messages that need not wait: a promise each would be most of what a send costs.
+const SENT: Promise<boolean> = Promise.resolve(true);
+const GONE: Promise<boolean> = Promise.resolve(false);
+
+/**
+ * One event stream to one client: `res.sse`, `reply.sse`.
+ *
+ * It is idle until something is sent; until then the route may answer in any other way. Once open it
+ * writes at once, and it never throws, rejects or hangs because the client has left.
+ */
+export class Session<Owner = unknown> {
+  /** The hub it belongs to. */
+  readonly hub: Owner;
+  readonly #sink: Sink;
+  readonly #host: SessionHost;
+  #state: SessionState = "idle";
+  /** Set exactly when `#state` is `closed`. */
+  #reason: CloseReason | undefined;
+  /** Set from `open()` until the head is out. */
+  #opening: ResolvedOpenOptions | undefined;
+  /** Frames accepted before the head was out; `undefined` when there are none. */
+  #held: Uint8Array[] | undefined;
+  /** Sum of the lengths in `#held`. */
+  #heldBytes = 0;
+  /** Set while a caller waits for the client to take what was sent. */
+  #drain: { readonly promise: Promise<boolean>; readonly resolve: (open: boolean) => void } | undefined;
+  #controller: AbortController | undefined;
+  /** `undefined` when there are none. */
+  #onClose: Set<(reason: CloseReason) => void> | undefined;
+  /** `true` from the host's `opened` to its `released`. */
+  #isHosted = false;
+  /** Sweeps since something was written. */
+  #idleSweeps = 0;
+  /** Sweeps of silence after which a heartbeat is due. */
+  #heartbeatSweeps = Infinity;
+  /** Time at which the stream has lived long enough. */
+  #expiresAt = Infinity;
+  /** What the sink's `progress` was at `#stalledSince`. */
+  #progress = 0;
+  /** When a backed-up socket was last seen to take something; `undefined` while it is not backed up. */
+  #stalledSince: number | undefined;
+
+  /** @internal Sessions are made by `hub.createSession`. */
+  constructor(sink: Sink, host: SessionHost, hub: Owner) {
+    this.#sink = sink;
+    this.#host = host;
+    this.hub = hub;
+    sink.attach(this);
+    // A client that left before the handler ran will send no further "close".
+    if (sink.isClosed && !sink.isHeadSent) this.#finish("client");
+  }
+
+  /** Where the session stands. */
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /**
+   * Whether the client asks for an event stream by name: for routes that serve both JSON and a stream.
+   *
+   * `false` for a wildcard, which `curl` and `fetch` send by default.
+   */
+  get requested(): boolean {
+    return namesEventStream(this.#sink.request.headers.accept);
+  }
+
+  /**
+   * The last event ID that the client reports, `""` if none: the `Last-Event-ID` header, else the
+   * query parameter `lastEventId`. It comes from the network and may be anything.
+   *
+   * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header
+   */
+  get lastEventId(): string {
+    const { headers, url } = this.#sink.request;
+    return readLastEventId(headers["last-event-id"], url ?? "");
+  }
+
+  /**
+   * Aborted when the session closes, with the {@link CloseReason} as its `reason`. Made on first read.
+   *
+   * Pass it to whatever the route waits for: a generator that is stuck in an `await` can be woken by
+   * nothing else.
+   */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Bytes that were sent and that the client's socket has not taken yet. `0` once the session is closed. */
+  get bufferedBytes(): number {
+    if (this.#state === "closed") return 0;
+    return this.#heldBytes + this.#sink.bufferedBytes;
+  }
+
+  /**
+   * Opens the stream: commits the head and sends the first bytes. `send`, `comment` and `stream` do
+   * it by themselves; opening a stream that is open does nothing.
+   *
+   * A client that does not accept event streams is answered 406 by the framework's error handler, one
+   * that comes back after `complete()` with 204, one too many as `maxSessions` says: all that is no
+   * exception here but a session that is closed.
+   *
+   * @param options - Status, headers and times of this stream.
+   * @returns `true` if messages will reach the client; `false` if the session is closed.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is not what it may be.
+   * @throws {SseError} `ERR_SSE_HEADERS_SENT` if the route has answered already, or if options are given
+   *   for a stream that is open.
+   */
+  open(options?: OpenOptions): boolean {
+    if (this.#state === "closed") return false;
+    if (this.#state !== "idle") {
+      if (options === undefined) return true;
+      throw headersSent("The stream is open: pass options to the first open(), before anything is sent");
+    }
+    const opening = resolveOpenOptions(options, this.#host.options);
+    if (this.#sink.isHeadSent) {
+      throw headersSent("The response has been sent already: open the stream before, or not at all");
+    }
+    this.#opening = opening;
+    this.#state = "connecting";
+    const { cors } = this.#host;
+    if (cors === undefined) this.#connect();
+    else cors.apply(this.#sink.request, this.#sink.headers, (error) => this.#connect(error));
+    return this.#isSending();
+  }
+
+  /**
+   * Sends one event to this client.
+   *
+   * @param message - The event, or a string that stands for `{ data: string }`.
+   * @returns Settles when the next may follow: at once while the client keeps up, so that `await` is
+   *   back-pressure. `false` once the session is closed. Never rejects, never hangs.
+   * @throws {SseError} `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or `ERR_SSE_ID_RESERVED` if the message
+   *   cannot be sent as it is; nothing has been written then.
+   * @throws {SseError} `ERR_SSE_HEADERS_SENT` if the route has answered already.
+   */
+  send(message: SseMessage | string): Promise<boolean> {
+    return this.#send(encodeFrame(message, this.#host.options));
+  }
+
+  /**
+   * Sends a comment, which the client ignores.
+   *
+   * @param text - Comment; it may have several lines.
+   * @returns As {@link Session.send}.
+   * @throws {SseError} `ERR_SSE_INVALID_DATA` if `text` is not a string or is too large.
+   * @throws {SseError} `ERR_SSE_HEADERS_SENT` if the route has answered already.
+   */
+  comment(text: string): Promise<boolean> {
+    return this.#send(encodeCommentFrame(text, this.#host.options));
+  }
+
+  /**
+   * Sends each item of a source as an event, as fast as the client takes them and no faster.
+   *
+   * When the session closes, the source is told at once, also while it is idle: an iterator's `return()`
+   * is called, a Node stream destroyed, a web stream cancelled. A generator that waits in an `await` of
+   * its own hears of it only through `signal`. The stream stays open when the source ends: follow with
+   * `complete()` or `close()`.
+   *
+   * @param source - Iterable, async iterable, Node stream or web stream. Bytes are decoded as one UTF-8 stream.
+   * @param map - Makes a message of an item; `undefined` skips it. Absent: items are messages themselves.
+   * @returns `true` when the source is exhausted and all of it was sent; `false` as soon as the session is
+   *   closed. Rejects with what the source or `map` threw; the session is closed with `error` then.
+   */
+  async stream<Item>(
+    source: StreamSource<Item>,
+    map?: (item: Decoded<Item>) => SseMessage | string | undefined,
+  ): Promise<boolean> {
+    const reader = openSource(source);
+    let isOpen = false;
+    try {
+      isOpen = this.open();
+    } finally {
+      if (!isOpen) this.#cancel(reader, this.#reason ?? "error");
+    }
+    if (!isOpen) return false;
+
+    let stop: (reason: CloseReason) => void = () => {};
+    const stopped = new Promise<false>((resolve) => {
+      stop = (reason) => {
+        this.#cancel(reader, reason);
+        resolve(false);
+      };
+    });
+    this.#onClose ??= new Set();
+    this.#onClose.add(stop);
+    try {
+      // The pump of an idle source settles late or never: the race is what returns to the caller in time.
+      return await Promise.race([this.#pump(reader, map), stopped]);
+    } catch (error) {
+      if (this.#isSending()) this.#fail();
+      throw error;
+    } finally {
+      this.#onClose?.delete(stop);
+    }
+  }
+
+  /**
+   * Ends the stream; the client will come back. On an idle session the stream is opened first, so that
+   * the client has an answer. Closing twice is closing once.
+   */
+  close(): void {
+    this.#endWith("closed");
+  }
+
+  /**
+   * Ends the stream and tells the client not to come back: `EventSource` reconnects once more, with the
+   * id of the last event, and is answered 204, which stops it for good.
+   */
+  complete(): void {
+    this.#endWith("completed", COMPLETE);
+  }
+
+  /**
+   * Calls a function once when the session closes; at once if it is closed already.
+   *
+   * @param fn - Receives the reason. What it throws goes to the option `onError`.
+   */
+  onClose(fn: (reason: CloseReason) => void): void {
+    if (typeof fn !== "function") {
+      throw new SseError(
+        "ERR_SSE_INVALID_OPTION",
+        `Expected onClose to be given a function, got ${describeValue(fn)}`,
+      );
+    }
+    if (this.#reason !== undefined) {
+      this.#tell(fn, this.#reason);
+      return;
+    }
+    this.#onClose ??= new Set();
+    // Wrapped, so that the same function given twice is called twice.
+    this.#onClose.add((reason) => fn(reason));
+  }
+
+  /** @internal Ends the stream for a shutdown, with a reconnection time of its own. */
+  shutDown(): void {
+    const { reconnectionTimeMs } = this.#host.options;
+    this.#endWith(
+      "shutdown",
+      reconnectionTimeMs === false ? undefined : encodeRetryFrame(draw(reconnectionTimeMs)),
+    );
+  }
+
+  /** @internal Cuts the connection, whatever is buffered. */
+  destroy(): void {
+    this.#finish("shutdown");
+    this.#sink.destroy();
+  }
+
+  /** @internal Called by the heartbeat. */
+  beat(now: number): void {
+    if (this.#sink.bufferedBytes > 0) {
+      this.#checkStall(now);
+      return;
+    }
+    this.#stalledSince = undefined;
+    if (this.#state !== "open") return;
+    if (now >= this.#expiresAt) {
+      this.#endWith("expired");
+    } else if (++this.#idleSweeps >= this.#heartbeatSweeps) {
+      this.#write(HEARTBEAT);
+    }
+  }
+
+  /** @internal */
+  sinkOpened(): void {
+    if (this.#opening === undefined) return;
+    const { reconnectionTimeMs } = this.#opening;
+    this.#opening = undefined;
+    // A session that was closed while the head was on its way still owes the client what it accepted.
+    const isOpen = this.#state === "connecting";
+    if (isOpen) this.#state = "open";
+    const frames = this.#held ?? [];
+    this.#held = undefined;
+    this.#heldBytes = 0;
+    // One write: head and first bytes leave in one packet, and the client sees the stream open at once.
+    const opening = encodeOpening(reconnectionTimeMs === false ? undefined : draw(reconnectionTimeMs));
+    const isTaken = this.#sink.write(frames.length === 0 ? opening : Buffer.concat([opening, ...frames]));
+    if (!isOpen) this.#sink.end();
+    else if (isTaken) this.sinkDrained();
+  }
+
+  /** @internal */
+  sinkDrained(): void {
+    const drain = this.#drain;
+    this.#drain = undefined;
+    drain?.resolve(true);
+  }
+
+  /** @internal */
+  sinkClosed(by: "client" | "server"): void {
+    this.#finish(by === "client" ? "client" : "closed");
+    this.#held = undefined;
+    if (!this.#isHosted) return;
+    this.#isHosted = false;
+    this.#host.heartbeat.delete(this);
+    this.#host.released(this);
+  }
+
+  /** @internal */
+  sinkFailed(): void {
+    this.#fail();
+  }
+
+  #isSending(): boolean {
+    return this.#state === "connecting" || this.#state === "open";
+  }
+
+  /** The second half of `open()`: after CORS, which may have had to ask somebody. */
+  #connect(error?: unknown): void {
+    const opening = this.#opening;
+    if (this.#state !== "connecting" || opening === undefined) return;
+    const sink = this.#sink;
+    const { request, headers } = sink;
+    if (error !== undefined && error !== null) return this.#refuse(error);
+    if (sink.isHeadSent || sink.isClosed) return this.#finish(sink.isHeadSent ? "closed" : "client");
+    if (!acceptsEventStream(request.headers.accept)) {
+      return this.#refuse(
+        new SseError(
+          "ERR_SSE_NOT_ACCEPTABLE",
+          `Expected the client to accept text/event-stream, its Accept header is ${describeValue(request.headers.accept)}`,
+          { statusCode: 406 },
+        ),
+      );
+    }
+    if (this.lastEventId === COMPLETE_ID) return this.#answer("completed", 204);
+    const obstacle = this.#host.turnAway();
+    if (obstacle !== undefined) {
+      return this.#turnAway(obstacle === "shutdown" ? "shutdown" : "refused");
+    }
+    setStreamHeaders(headers, opening.headers);
+    if (request.method === "HEAD") return this.#answer("closed", opening.status);
+
+    const { heartbeatMs, maxAgeMs } = opening;
+    if (heartbeatMs !== false) this.#heartbeatSweeps = Math.floor(heartbeatMs / SWEEP_MS);
+    if (maxAgeMs !== false) {
+      this.#expiresAt = performance.now() + draw({ min: Math.ceil(maxAgeMs * 0.8), max: maxAgeMs });
+    }
+    this.#isHosted = true;
+    this.#host.opened(this);
+    this.#host.heartbeat.add(this);
+    this.#start(opening.status);
+  }
+
+  #start(status: number): void {
+    try {
+      this.#sink.start(status);
+    } catch (error) {
+      // Somebody's hook on the head has thrown: that is the framework's to answer.
+      this.#refuse(error, "error");
+    }
+  }
+
+  #refuse(error: unknown, reason: CloseReason = "refused"): void {
+    this.#finish(reason);
+    this.#sink.refuse(error);
+  }
+
+  #answer(reason: CloseReason, status: number): void {
+    this.#finish(reason);
+    this.#sink.answer(status);
+  }
+
+  /**
+   * One answer other than 200 makes `EventSource` give up for ever, so it gets an empty stream that says
+   * when to come back. Other clients understand 503.
+   */
+  #turnAway(reason: CloseReason): void {
+    const { request, headers } = this.#sink;
+    const reconnectionTimeMs = draw(TURNED_AWAY_MS);
+    if (namesEventStream(request.headers.accept) && request.method !== "HEAD") {
+      setStreamHeaders(headers, undefined);
+      this.#finish(reason);
+      if (this.#opening !== undefined) this.#opening = { ...this.#opening, reconnectionTimeMs };
+      this.#start(200);
+      return;
+    }
+    headers.setHeader("Retry-After", String(Math.ceil(reconnectionTimeMs / 1_000)));
+    this.#answer(reason, 503);
+  }
+
+  #send(frame: Uint8Array): Promise<boolean> {
+    if (!this.open()) return GONE;
+    return this.#write(frame) ? SENT : this.#drained();
+  }
+
+  /** @returns `false` if the next bytes should wait, or the session has closed. */
+  #write(frame: Uint8Array): boolean {
+    const { maxBufferedBytes } = this.#host.options;
+    if (this.#state === "connecting") {
+      this.#held ??= [];
+      this.#held.push(frame);
+      this.#heldBytes += frame.byteLength;
+      if (this.#heldBytes > maxBufferedBytes) this.#cut();
+      return false;
+    }
+    this.#idleSweeps = 0;
+    if (this.#sink.write(frame)) return true;
+    if (this.#sink.bufferedBytes > maxBufferedBytes) this.#cut();
+    return false;
+  }
+
+  #drained(): Promise<boolean> {
+    if (!this.#isSending()) return GONE;
+    if (this.#drain === undefined) {
+      let resolve: (open: boolean) => void = () => {};
+      const promise = new Promise<boolean>((settle) => {
+        resolve = settle;
+      });
+      this.#drain = { promise, resolve };
+    }
+    return this.#drain.promise;
+  }
+
+  async #pump<Item>(
+    reader: SourceReader,
+    map: ((item: Decoded<Item>) => SseMessage | string | undefined) | undefined,
+  ): Promise<boolean> {
+    for (;;) {
+      const { done, value } = await reader.next();
+      if (done) return this.#isSending();
+      try {
+        const message = map === undefined ? value : map(value as Decoded<Item>);
+        if (map !== undefined && message === undefined) continue;
+        if (!(await this.send(message as SseMessage | string))) return false;
+      } catch (error) {
+        // The source did nothing wrong and does not know yet that nobody reads on.
+        this.#cancel(reader, "error");
+        throw error;
+      }
+    }
+  }
+
+  #cancel(reader: SourceReader, reason: CloseReason): void {
+    reader.cancel(reason).catch((error: unknown) => {
+      // A source that hears of the end through `signal` as well often rejects with just that.
+      const isAbort = error === reason || (error instanceof Error && error.name === "AbortError");
+      if (!isAbort) this.#host.report(error, "source");
+    });
+  }
+
+  #checkStall(now: number): void {
+    const { progress } = this.#sink;
+    if (this.#stalledSince === undefined || progress !== this.#progress) {
+      this.#progress = progress;
+      this.#stalledSince = now;
+    } else if (now - this.#stalledSince >= this.#host.options.stallTimeoutMs) {
+      this.#cut();
+    }
+  }
+
+  /** The client does not take what it is sent: nothing more can reach it, so what is buffered is dropped. */
+  #cut(): void {
+    this.#finish("slow");
+    this.#sink.destroy();
+  }
+
+  #fail(): void {
+    if (!this.#isSending()) return;
+    const isOpen = this.#state === "open";
+    this.#finish("error");
+    if (isOpen) this.#sink.end();
+  }
+
+  #endWith(reason: CloseReason, last?: Uint8Array): void {
+    if (this.#state === "closed") return;
+    if (this.#state === "idle" && (this.#sink.isHeadSent || !this.open())) return this.#finish(reason);
+    if (last !== undefined) this.#write(last);
+    const isOpen = this.#state === "open";
+    this.#finish(reason);
+    // Otherwise `sinkOpened` ends it, once the head and what was held are out.
+    if (isOpen) this.#sink.end();
+  }
+
+  #finish(reason: CloseReason): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.#state = "closed";
+    if (this.#isHosted) this.#host.closed(this);
+    this.#drain?.resolve(false);
+    this.#drain = undefined;
+    this.#controller?.abort(reason);
+    const callbacks = this.#onClose;
+    this.#onClose = undefined;
+    if (callbacks !== undefined) for (const fn of callbacks) this.#tell(fn, reason);
+  }
+
+  #tell(fn: (reason: CloseReason) => unknown, reason: CloseReason): void {
+    try {
+      const result = fn(reason);
+      if (result instanceof Promise) {
+        result.catch((error: unknown) => this.#host.report(error, "onClose"));
+      }
+    } catch (error) {
+      this.#host.report(error, "onClose");
+    }
+  }
+}
+
+function headersSent(message: string): SseError {
+  return new SseError("ERR_SSE_HEADERS_SENT", message);
+}

@@ -1,0 +1,104 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { SseError, createHub } from "@tidewire/core";
+import type { Hub, HubOptions, Session } from "@tidewire/core";
+
+declare global {
+  // oxlint-disable-next-line no-namespace -- the way Express has its responses extended
+  namespace Express {
+    interface Response {
+      /**
+       * The event stream to this client, behind the `sse()` middleware. Reading it costs nothing and
+       * commits nothing: the route may still answer in any other way.
+       */
+      readonly sse: Session<Hub>;
+    }
+  }
+}
+
+/** Options of `sse()`: those of a hub, or the hub itself to share it with another server. */
+export type SseOptions = (HubOptions & { readonly hub?: undefined }) | { readonly hub: Hub };
+
+/** Request of Express as far as the middleware needs it; written out so that no other package's types are needed. */
+export interface ExpressRequest extends IncomingMessage {
+  /** The application that handles the request. */
+  readonly app?: { readonly response?: object };
+}
+
+/** Response of Express. */
+export type ExpressResponse = ServerResponse;
+
+/** Goes on to the next handler, or with an error to the next error handler. */
+export type NextFunction = (error?: unknown) => void;
+
+/** What `sse()` returns: a middleware of Express that knows its hub. */
+export interface SseMiddleware {
+  (request: ExpressRequest, response: ExpressResponse, next: NextFunction): void;
+  /** Owner of all sessions behind this middleware. Close it before the server. */
+  readonly hub: Hub;
+}
+
+const BINDING: unique symbol = Symbol("tidewire.binding");
+const SESSION: unique symbol = Symbol("tidewire.session");
+
+/** What the middleware leaves on a response for the getter of `res.sse`. */
+interface Binding {
+  readonly hub: Hub;
+  readonly next: NextFunction;
+}
+
+type BoundResponse = ServerResponse & { [BINDING]?: Binding; [SESSION]?: Session<Hub> };
+
+/**
+ * Makes the middleware that gives every response behind it an event stream: `res.sse`.
+ *
+ * @param options - Options of a new hub, or `{ hub }` to use one that exists.
+ * @returns A middleware for `app.use`, `router.use` or a single route; its `hub` property is the hub.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ */
+export function sse(options: SseOptions = {}): SseMiddleware {
+  const hub = hubOf(options);
+
+  const middleware = (
+    request: ExpressRequest,
+    response: ExpressResponse,
+    next: NextFunction,
+  ): void => {
+    defineGetter(request, response);
+    (response as BoundResponse)[BINDING] = { hub, next };
+    if (request.method === "OPTIONS") hub.handlePreflight({ request, response }, next);
+    else next();
+  };
+  return Object.assign(middleware, { hub });
+}
+
+function hubOf(options: SseOptions): Hub {
+  if (options?.hub === undefined) return createHub(options);
+  if (Object.keys(options).length > 1) {
+    throw new SseError(
+      "ERR_SSE_INVALID_OPTION",
+      "Expected no option beside `hub`: pass the options to createHub()",
+    );
+  }
+  return options.hub;
+}
+
+/** Defined once on the application's responses, so that a request costs no property definition. */
+function defineGetter(request: ExpressRequest, response: ExpressResponse): void {
+  if ("sse" in response) return;
+  Object.defineProperty(request.app?.response ?? response, "sse", {
+    configurable: true,
+    get: openSession,
+  });
+}
+
+function openSession(this: BoundResponse): Session<Hub> | undefined {
+  const binding = this[BINDING];
+  // The prototype itself, or a response that took another way round the middleware.
+  if (binding === undefined) return undefined;
+  this[SESSION] ??= binding.hub.createSession({
+    request: this.req,
+    response: this,
+    refuse: binding.next,
+  });
+  return this[SESSION];
+}

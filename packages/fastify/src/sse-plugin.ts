@@ -1,0 +1,82 @@
+import { SseError, createHub } from "@tidewire/core";
+import type { Hub, HubOptions, Session } from "@tidewire/core";
+import type { FastifyPluginAsync, FastifyReply } from "fastify";
+import fastifyPlugin from "fastify-plugin";
+import { FastifyExchange } from "./fastify-exchange.js";
+
+declare module "fastify" {
+  interface FastifyInstance {
+    /** The hub: owner of all event streams of this instance. */
+    readonly sse: Hub;
+  }
+  interface FastifyReply {
+    /**
+     * The event stream to this client. Reading it costs nothing and commits nothing: the route may still
+     * answer in any other way. A handler that uses it returns `reply` or, if it is async, nothing.
+     */
+    readonly sse: Session<Hub>;
+  }
+}
+
+/** Options of `ssePlugin`: those of a hub, or the hub itself to share it with another server. */
+export type SsePluginOptions = (HubOptions & { readonly hub?: undefined }) | { readonly hub: Hub };
+
+const SESSION: unique symbol = Symbol("tidewire.session");
+type BoundReply = FastifyReply & { [SESSION]: Session<Hub> | null };
+
+const register: FastifyPluginAsync<SsePluginOptions> = async (app, options) => {
+  const hub = hubOf(options);
+
+  app.decorate("sse", hub);
+  app.decorateReply(SESSION, null);
+  app.decorateReply("sse", {
+    getter(this: FastifyReply): Session<Hub> {
+      const reply = this as BoundReply;
+      reply[SESSION] ??= hub.createSession(new FastifyExchange(reply));
+      return reply[SESSION];
+    },
+  });
+  app.addHook("onRequest", (request, reply, done) => {
+    if (request.method === "OPTIONS") hub.handlePreflight(new FastifyExchange(reply), asDone(done));
+    else done();
+  });
+  // Without this app.close() waits for streams that never end by themselves.
+  app.addHook("preClose", () => hub.close());
+};
+
+/**
+ * The plugin: `reply.sse` is the event stream to one client, `fastify.sse` the hub.
+ *
+ * The whole lifecycle of a reply is kept: `onSend` hooks run before the head, `onResponse` hooks when the
+ * stream ends. Closing the instance closes the hub, also one that was passed in.
+ *
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` from `register` if an option is unknown or not what it may be.
+ */
+export const ssePlugin: FastifyPluginAsync<SsePluginOptions> = fastifyPlugin(register, {
+  fastify: "5.x",
+  name: "@tidewire/fastify",
+});
+
+/** What `fastify.register` itself takes beside a plugin's options. */
+const REGISTER_OPTIONS: ReadonlySet<string> = new Set(["prefix", "logLevel", "logSerializers"]);
+
+function hubOf(options: SsePluginOptions): Hub {
+  const own = Object.fromEntries(
+    Object.entries(options).filter(([name]) => !REGISTER_OPTIONS.has(name)),
+  ) as SsePluginOptions;
+  if (own.hub === undefined) {
+    const { hub: _, ...rest } = own;
+    return createHub(rest);
+  }
+  if (Object.keys(own).length > 1) {
+    throw new SseError(
+      "ERR_SSE_INVALID_OPTION",
+      "Expected no option beside `hub`: pass the options to createHub()",
+    );
+  }
+  return own.hub;
+}
+
+function asDone(done: (error?: Error) => void): (error?: unknown) => void {
+  return (error) => done(error as Error | undefined);
+}
