@@ -11,7 +11,8 @@ const EVENT_STREAM = "text/event-stream";
  */
 export function acceptsEventStream(accept: string | undefined): boolean {
   // What EventSource sends and what no header means need no parsing: these are nearly all requests.
-  if (accept === undefined || accept === "" || accept === EVENT_STREAM || accept === "*/*") return true;
+  if (accept === undefined || accept === "" || accept === EVENT_STREAM || accept === "*/*")
+    return true;
   return new Negotiator({ headers: { accept } }).mediaType([EVENT_STREAM]) !== undefined;
 }
 

@@ -65,7 +65,7 @@ export function createCors(options: SseCorsOptions): Cors {
   const run = corsMiddleware(
     typeof options === "function"
       ? (request: CorsRequest, callback: (error: Error | null, options?: CorsOptions) => void) => {
-          options(request as never, (error, given) => callback(error, forEventStreams(given)));
+          options(request, (error, given) => callback(error, forEventStreams(given)));
         }
       : forEventStreams(options),
   ) as unknown as SetHeaders;
@@ -111,7 +111,8 @@ function forEventStreams(options: CorsOptions | undefined): CorsOptions {
   const listed = given.allowedHeaders;
   const headers: CorsOptions = { ...given, preflightContinue: true };
   headers.methods ??= DEFAULT_METHODS;
-  if (listed !== undefined && listed.length > 0) headers.allowedHeaders = ["Last-Event-ID", listed].flat();
+  if (listed !== undefined && listed.length > 0)
+    headers.allowedHeaders = ["Last-Event-ID", listed].flat();
   return headers;
 }
 
@@ -122,7 +123,8 @@ function allows(answer: ReadonlyMap<string, unknown>, { headers }: CorsRequest):
   return (
     (origin === "*" || origin === headers.origin) &&
     methods.some(
-      (method) => method.trim().toUpperCase() === headers["access-control-request-method"]?.toUpperCase(),
+      (method) =>
+        method.trim().toUpperCase() === headers["access-control-request-method"]?.toUpperCase(),
     )
   );
 }

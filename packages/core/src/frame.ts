@@ -38,7 +38,9 @@ export const COMPLETE: Buffer = Buffer.from(
 export function encodeFrame(message: SseMessage | string, framing: Framing): Buffer {
   if (typeof message === "string") return limited(encodeMessage({ data: message }), framing);
   if (typeof message !== "object" || message === null) {
-    throw invalidData(`Expected a message to be a string or an object, got ${describeValue(message)}`);
+    throw invalidData(
+      `Expected a message to be a string or an object, got ${describeValue(message)}`,
+    );
   }
   const { event, id, retry } = message;
   if (typeof event === "string" && event.startsWith(RESERVED_EVENT_PREFIX)) {
@@ -73,7 +75,9 @@ export function encodeCommentFrame(text: string, framing: Framing): Buffer {
  * @returns The frame.
  */
 export function encodeOpening(milliseconds: number | undefined): Buffer {
-  return milliseconds === undefined ? HEARTBEAT : Buffer.from(`:\n${encodeMessage({ retry: milliseconds })}`);
+  return milliseconds === undefined
+    ? HEARTBEAT
+    : Buffer.from(`:\n${encodeMessage({ retry: milliseconds })}`);
 }
 
 /**

@@ -39,7 +39,6 @@ const FRAMING_HEADERS: ReadonlySet<string> = new Set([
 ]);
 
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-// oxlint-disable-next-line no-control-regex -- control characters are exactly what must be found
 const HEADER_VALUE = /^[\t\u0020-\u007e\u0080-\u00ff]*$/;
 
 /**
@@ -92,7 +91,9 @@ export function checkHeaders(headers: StreamHeaders): void {
     for (const one of Array.isArray(value) ? (value as readonly unknown[]) : [value]) {
       if (one === undefined && value === undefined) continue;
       if (typeof one !== "string" || !HEADER_VALUE.test(one)) {
-        throw invalid(`Expected the header \`${name}\` to be a string without control characters, got ${describeValue(one)}`);
+        throw invalid(
+          `Expected the header \`${name}\` to be a string without control characters, got ${describeValue(one)}`,
+        );
       }
     }
   }

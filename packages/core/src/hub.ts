@@ -126,7 +126,7 @@ export class Hub {
     // The last client needs time to take its end before the deadline.
     const spreadMs = Math.max(0, drainMs - GRACE_MS);
     const sessions = [...this.#sessions];
-    for (let ended = 0; ended < sessions.length; ) {
+    for (let ended = 0; ended < sessions.length;) {
       const share = spreadMs === 0 ? 1 : (performance.now() - start) / spreadMs;
       const due = Math.min(Math.ceil(share * sessions.length), ended + BATCH_SIZE, sessions.length);
       for (; ended < due; ended++) sessions[ended]?.shutDown();

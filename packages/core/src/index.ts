@@ -11,7 +11,7 @@ export type {
   OpenOptions,
   ResolvedOptions,
 } from "./options.js";
-export type { Exchange, ExchangeStream, NodeRequest, NodeResponse } from "./node-sink.js";
+export type { Exchange, ExchangeStream, NodeRequest, NodeResponse, StreamBody } from "./node-sink.js";
 export type { Decoded, StreamSource, WebReadable } from "./source.js";
 export type { CloseReason, Session, SessionState } from "./session.js";
 export { createHub } from "./hub.js";

@@ -2,7 +2,6 @@ import { STATUS_CODES } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
-import type { Writable } from "node:stream";
 import { SseError } from "./errors.js";
 import { removeBodyHeaders } from "./head.js";
 import type { HeaderTarget } from "./head.js";
@@ -37,6 +36,16 @@ export interface Exchange {
   refuse?(error: unknown): void;
 }
 
+/** What the body of a stream is written to: the response, or a compressor that a hook has put before it. */
+export interface StreamBody {
+  readonly writableEnded: boolean;
+  readonly writableLength: number;
+  write(bytes: Uint8Array): boolean;
+  end(): unknown;
+  on(event: "drain" | "error", listener: () => void): unknown;
+  off(event: "drain", listener: () => void): unknown;
+}
+
 /** What a framework tells of the stream it was asked to start. */
 export interface ExchangeStream {
   /** `true` once the response has closed or somebody has ended it. */
@@ -46,7 +55,7 @@ export interface ExchangeStream {
    *
    * @param body - Where to write it: the raw response, or a compressor that a hook has put before it.
    */
-  opened(body: Writable): void;
+  opened(body: StreamBody): void;
   /** The handler or a hook failed after the start: the session closes with `error`. */
   failed(): void;
 }
@@ -64,14 +73,14 @@ export class NodeSink implements Sink, ExchangeStream {
   readonly #exchange: Exchange;
   readonly #response: NodeResponse;
   /** `undefined` until the body may begin; then the response or what stands before it. */
-  #body: NodeResponse | Writable | undefined;
+  #body: StreamBody | undefined;
   #listener: SinkListener | undefined;
   /** `true` once our own `end`, `answer` or `refuse` is why the response ends. */
   #isEndedHere = false;
   /** `true` once `sinkClosed` was called: it is called once. */
   #isOver = false;
   /** Set only for a response that had no socket when it was made. */
-  #onSocketClose: (() => void) | undefined;
+  readonly #onSocketClose: (() => void) | undefined;
   /** Set only where a compressor has to be told to let go of each event. */
   #flush: (() => void) | undefined;
 
@@ -108,18 +117,19 @@ export class NodeSink implements Sink, ExchangeStream {
   }
 
   get bufferedBytes(): number {
-    const held = this.#body === undefined || this.#body === this.#response ? 0 : this.#body.writableLength;
+    const held =
+      this.#body === undefined || this.#body === this.#response ? 0 : this.#body.writableLength;
     return held + this.#response.writableLength;
   }
 
   get progress(): number {
     const response = this.#response;
     if (!isHttp1(response)) return this.bufferedBytes;
-    const socket = response.socket as SocketWithHandle | null;
+    const socket = response.socket;
     if (socket === null) return 0;
     // Node reports a write as taken only when all of it is; the handle's queue shrinks on the way. Without
     // it a slow but steady reader of one large write would look stalled.
-    return socket.bytesWritten - socket.writableLength - (socket._handle?.writeQueueSize ?? 0);
+    return socket.bytesWritten - socket.writableLength - queuedBytes(socket);
   }
 
   attach(listener: SinkListener): void {
@@ -133,10 +143,10 @@ export class NodeSink implements Sink, ExchangeStream {
       return;
     }
     this.#response.writeHead(status);
-    this.opened(this.#response as Writable);
+    this.opened(this.#response);
   }
 
-  opened(body: Writable): void {
+  opened(body: StreamBody): void {
     if (this.isClosed) return;
     const response = this.#response;
     // A late error of the socket belongs to the client's leaving, which "close" tells. Without a listener
@@ -164,7 +174,7 @@ export class NodeSink implements Sink, ExchangeStream {
       this.closed();
       return false;
     }
-    const isTaken = (body as Writable).write(bytes);
+    const isTaken = body.write(bytes);
     this.#flush?.();
     if (!isTaken && body === this.#response) uncork(this.#response);
     return isTaken;
@@ -226,8 +236,11 @@ export class NodeSink implements Sink, ExchangeStream {
   }
 }
 
-interface SocketWithHandle extends Socket {
-  readonly _handle?: { readonly writeQueueSize?: number } | null;
+/** Bytes of the write under way that libuv still holds; 0 where Node does not say. */
+function queuedBytes(socket: Socket): number {
+  const handle: unknown = Reflect.get(socket, "_handle");
+  if (typeof handle !== "object" || handle === null || !("writeQueueSize" in handle)) return 0;
+  return typeof handle.writeQueueSize === "number" ? handle.writeQueueSize : 0;
 }
 
 function onClose(this: Marked): void {
@@ -240,8 +253,8 @@ function onDrain(this: { [SINK]?: NodeSink }): void {
 
 function ignore(): void {}
 
-function mark(body: Writable, sink: NodeSink): void {
-  (body as Writable & { [SINK]?: NodeSink })[SINK] = sink;
+function mark(body: StreamBody & { [SINK]?: NodeSink }, sink: NodeSink): void {
+  body[SINK] = sink;
 }
 
 function isHttp1(response: NodeResponse): response is ServerResponse {
@@ -259,12 +272,15 @@ function uncork(response: NodeResponse): void {
   }
 }
 
-function findFlush(body: NodeResponse | Writable, response: NodeResponse): (() => void) | undefined {
+function findFlush(
+  body: StreamBody,
+  response: NodeResponse,
+): (() => void) | undefined {
   // Compressors add `flush` to the response itself. The inherited one is Node's, deprecated, and flushes the head.
   const canFlush = body === response ? Object.hasOwn(body, "flush") : "flush" in body;
   if (!canFlush) return undefined;
   const { flush } = body as { flush?: unknown };
-  return typeof flush === "function" ? () => void (flush as () => void).call(body) : undefined;
+  return typeof flush === "function" ? () => (flush as () => void).call(body) : undefined;
 }
 
 function statusOf(error: unknown): number {

@@ -87,7 +87,9 @@ export interface HubOptions {
    *
    * @defaultValue prints the first error to stderr
    */
-  readonly onError?: ((error: unknown, context: { readonly stage: ErrorStage }) => void) | undefined;
+  readonly onError?:
+    | ((error: unknown, context: { readonly stage: ErrorStage }) => void)
+    | undefined;
 }
 
 /** Options with every default filled in. */
@@ -191,10 +193,18 @@ export function resolveOpenOptions(
 ): ResolvedOpenOptions {
   const given = options ?? {};
   if (typeof given !== "object" || given === null) {
-    throw invalidOption(`Expected the options of open() to be an object, got ${describeValue(given)}`);
+    throw invalidOption(
+      `Expected the options of open() to be an object, got ${describeValue(given)}`,
+    );
   }
   const { status = 200, headers } = given;
-  if (!Number.isInteger(status) || status < 200 || status > 299 || status === 204 || status === 205) {
+  if (
+    !Number.isInteger(status) ||
+    status < 200 ||
+    status > 299 ||
+    status === 204 ||
+    status === 205
+  ) {
     throw invalidOption(
       `Expected \`status\` to be a whole number from 200 to 299, but not 204 or 205, got ${describeValue(status)}`,
     );

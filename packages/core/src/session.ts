@@ -1,7 +1,14 @@
 import { acceptsEventStream, namesEventStream } from "./accept.js";
 import type { Cors } from "./cors.js";
 import { SseError, describeValue } from "./errors.js";
-import { COMPLETE, HEARTBEAT, encodeCommentFrame, encodeFrame, encodeOpening, encodeRetryFrame } from "./frame.js";
+import {
+  COMPLETE,
+  HEARTBEAT,
+  encodeCommentFrame,
+  encodeFrame,
+  encodeOpening,
+  encodeRetryFrame,
+} from "./frame.js";
 import { setStreamHeaders } from "./head.js";
 import type { Heartbeat } from "./heartbeat.js";
 import { SWEEP_MS } from "./heartbeat.js";
@@ -84,7 +91,9 @@ export class Session<Owner = unknown> {
   /** Sum of the lengths in `#held`. */
   #heldBytes = 0;
   /** Set while a caller waits for the client to take what was sent. */
-  #drain: { readonly promise: Promise<boolean>; readonly resolve: (open: boolean) => void } | undefined;
+  #drain:
+    | { readonly promise: Promise<boolean>; readonly resolve: (open: boolean) => void }
+    | undefined;
   #controller: AbortController | undefined;
   /** `undefined` when there are none. */
   #onClose: Set<(reason: CloseReason) => void> | undefined;
@@ -174,11 +183,19 @@ export class Session<Owner = unknown> {
     if (this.#state === "closed") return false;
     if (this.#state !== "idle") {
       if (options === undefined) return true;
-      throw headersSent("The stream is open: pass options to the first open(), before anything is sent");
+      throw headersSent(
+        "The stream is open: pass options to the first open(), before anything is sent",
+      );
     }
     const opening = resolveOpenOptions(options, this.#host.options);
     if (this.#sink.isHeadSent) {
-      throw headersSent("The response has been sent already: open the stream before, or not at all");
+      throw headersSent(
+        "The response has been sent already: open the stream before, or not at all",
+      );
+    }
+    if (this.#sink.isClosed) {
+      this.#finish("client");
+      return false;
     }
     this.#opening = opening;
     this.#state = "connecting";
@@ -339,8 +356,12 @@ export class Session<Owner = unknown> {
     this.#held = undefined;
     this.#heldBytes = 0;
     // One write: head and first bytes leave in one packet, and the client sees the stream open at once.
-    const opening = encodeOpening(reconnectionTimeMs === false ? undefined : draw(reconnectionTimeMs));
-    const isTaken = this.#sink.write(frames.length === 0 ? opening : Buffer.concat([opening, ...frames]));
+    const opening = encodeOpening(
+      reconnectionTimeMs === false ? undefined : draw(reconnectionTimeMs),
+    );
+    const isTaken = this.#sink.write(
+      frames.length === 0 ? opening : Buffer.concat([opening, ...frames]),
+    );
     if (!isOpen) this.#sink.end();
     else if (isTaken) this.sinkDrained();
   }
@@ -374,11 +395,11 @@ export class Session<Owner = unknown> {
   /** The second half of `open()`: after CORS, which may have had to ask somebody. */
   #connect(error?: unknown): void {
     const opening = this.#opening;
-    if (this.#state !== "connecting" || opening === undefined) return;
     const sink = this.#sink;
+    // The client has left or the route has answered while the origin was looked up.
+    if (opening === undefined || sink.isClosed || sink.isHeadSent) return;
     const { request, headers } = sink;
     if (error !== undefined && error !== null) return this.#refuse(error);
-    if (sink.isHeadSent || sink.isClosed) return this.#finish(sink.isHeadSent ? "closed" : "client");
     if (!acceptsEventStream(request.headers.accept)) {
       return this.#refuse(
         new SseError(
@@ -395,8 +416,13 @@ export class Session<Owner = unknown> {
     }
     setStreamHeaders(headers, opening.headers);
     if (request.method === "HEAD") return this.#answer("closed", opening.status);
+    // A session that was closed meanwhile still owes the client an answer and what it accepted.
+    if (this.#state === "connecting") this.#live(opening);
+    this.#start(opening.status);
+  }
 
-    const { heartbeatMs, maxAgeMs } = opening;
+  /** From here on the hub counts the session and the heartbeat drives it. */
+  #live({ heartbeatMs, maxAgeMs }: ResolvedOpenOptions): void {
     if (heartbeatMs !== false) this.#heartbeatSweeps = Math.floor(heartbeatMs / SWEEP_MS);
     if (maxAgeMs !== false) {
       this.#expiresAt = performance.now() + draw({ min: Math.ceil(maxAgeMs * 0.8), max: maxAgeMs });
@@ -404,7 +430,6 @@ export class Session<Owner = unknown> {
     this.#isHosted = true;
     this.#host.opened(this);
     this.#host.heartbeat.add(this);
-    this.#start(opening.status);
   }
 
   #start(status: number): void {
@@ -529,7 +554,8 @@ export class Session<Owner = unknown> {
 
   #endWith(reason: CloseReason, last?: Uint8Array): void {
     if (this.#state === "closed") return;
-    if (this.#state === "idle" && (this.#sink.isHeadSent || !this.open())) return this.#finish(reason);
+    if (this.#state === "idle" && (this.#sink.isHeadSent || !this.open()))
+      return this.#finish(reason);
     if (last !== undefined) this.#write(last);
     const isOpen = this.#state === "open";
     this.#finish(reason);

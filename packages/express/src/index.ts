@@ -1,5 +1,11 @@
 export { sse } from "./sse.js";
-export type { ExpressRequest, ExpressResponse, NextFunction, SseMiddleware, SseOptions } from "./sse.js";
+export type {
+  ExpressRequest,
+  ExpressResponse,
+  NextFunction,
+  SseMiddleware,
+  SseOptions,
+} from "./sse.js";
 export { DEFAULTS, SseError, createHub, isSseError } from "@tidewire/core";
 export type {
   CloseOptions,

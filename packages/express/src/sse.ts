@@ -3,7 +3,6 @@ import { SseError, createHub } from "@tidewire/core";
 import type { Hub, HubOptions, Session } from "@tidewire/core";
 
 declare global {
-  // oxlint-disable-next-line no-namespace -- the way Express has its responses extended
   namespace Express {
     interface Response {
       /**
@@ -21,7 +20,7 @@ export type SseOptions = (HubOptions & { readonly hub?: undefined }) | { readonl
 /** Request of Express as far as the middleware needs it; written out so that no other package's types are needed. */
 export interface ExpressRequest extends IncomingMessage {
   /** The application that handles the request. */
-  readonly app?: { readonly response?: object };
+  readonly app?: object;
 }
 
 /** Response of Express. */
@@ -85,7 +84,8 @@ function hubOf(options: SseOptions): Hub {
 /** Defined once on the application's responses, so that a request costs no property definition. */
 function defineGetter(request: ExpressRequest, response: ExpressResponse): void {
   if ("sse" in response) return;
-  Object.defineProperty(request.app?.response ?? response, "sse", {
+  const { response: prototype } = (request.app ?? {}) as { readonly response?: object };
+  Object.defineProperty(prototype ?? response, "sse", {
     configurable: true,
     get: openSession,
   });

@@ -1,6 +1,5 @@
 import { Readable } from "node:stream";
-import type { Writable } from "node:stream";
-import type { Exchange, ExchangeStream, HeaderTarget } from "@tidewire/core";
+import type { Exchange, ExchangeStream, HeaderTarget, StreamBody } from "@tidewire/core";
 import type { FastifyReply } from "fastify";
 
 type RawRequest = Exchange["request"];
@@ -46,7 +45,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
   start(status: number, stream: ExchangeStream): void {
     const reply = this.#reply;
     reply.code(status);
-    reply.send(new StreamBody(stream, reply.raw));
+    reply.send(new HandoverBody(stream, reply.raw));
     guard(reply, stream);
   }
 
@@ -70,7 +69,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
  * `reply.hijack()` would be shorter, but it skips the hooks in which cookie, session and rate-limit
  * plugins set their headers.
  */
-class StreamBody extends Readable {
+class HandoverBody extends Readable {
   readonly #stream: ExchangeStream;
   readonly #response: RawResponse;
 
@@ -82,7 +81,7 @@ class StreamBody extends Readable {
 
   override pipe<Destination extends NodeJS.WritableStream>(destination: Destination): Destination {
     const isRaw = (destination as unknown) === this.#response;
-    this.#stream.opened(destination as unknown as Writable);
+    this.#stream.opened(destination as unknown as StreamBody);
     if (isRaw) {
       // For Fastify the body is over: otherwise it would log a client that leaves as an error.
       this.push(null);
@@ -128,7 +127,8 @@ function guard(reply: FastifyReply, stream?: ExchangeStream): void {
   };
 }
 
-const NOT_A_STREAM = "The handler of an event stream returned or threw a value: expected nothing or the reply";
+const NOT_A_STREAM =
+  "The handler of an event stream returned or threw a value: expected nothing or the reply";
 
 function isTimeout(payload: unknown): boolean {
   return payload instanceof Error && "code" in payload && payload.code === TIMEOUT_CODE;

@@ -1,0 +1,38 @@
+import { sse } from "@tidewire/express";
+import express from "express";
+
+const PAGE = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Time, from Express</title>
+<p id="time">Waiting for the time</p>
+<script>
+  new EventSource("/time").onmessage = (event) => {
+    document.querySelector("#time").textContent = event.data;
+  };
+</script>
+`;
+
+const app = express();
+const events = sse();
+app.use(events);
+
+app.get("/", (_req, res) => void res.type("html").send(PAGE));
+
+app.get("/time", (_req, res) => {
+  const tell = (): void => void res.sse.send(new Date().toISOString());
+  tell();
+  const timer = setInterval(tell, 1_000);
+  res.sse.onClose(() => clearInterval(timer));
+});
+
+const port = Number(process.env["PORT"] ?? 3000);
+const server = app.listen(port, (error) => {
+  if (error !== undefined) throw error;
+  console.log(`http://localhost:${port}`);
+});
+
+process.once("SIGINT", async () => {
+  await events.hub.close();
+  server.close();
+});

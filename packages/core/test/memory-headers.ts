@@ -1,0 +1,31 @@
+import type { HeaderTarget } from "../src/head.js";
+
+type Value = number | string | string[];
+
+/**
+ * A response's headers without a response: names in any case, as `node:http` takes them.
+ */
+export class MemoryHeaders implements HeaderTarget {
+  readonly #values: Map<string, Value> = new Map();
+
+  constructor(values: Readonly<Record<string, Value>> = {}) {
+    for (const [name, value] of Object.entries(values)) this.#values.set(name.toLowerCase(), value);
+  }
+
+  getHeader(name: string): Value | undefined {
+    return this.#values.get(name.toLowerCase());
+  }
+
+  setHeader(name: string, value: string | string[]): void {
+    this.#values.set(name.toLowerCase(), value);
+  }
+
+  removeHeader(name: string): void {
+    this.#values.delete(name.toLowerCase());
+  }
+
+  /** All headers, their names in lower case. */
+  all(): Record<string, Value> {
+    return Object.fromEntries(this.#values);
+  }
+}

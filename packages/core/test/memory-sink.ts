@@ -1,0 +1,188 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { Sink, SinkListener, SinkRequest } from "../src/sink.js";
+import { MemoryHeaders } from "./memory-headers.js";
+
+/** How a {@link MemorySink} behaves. */
+export interface MemorySinkOptions {
+  readonly method?: string;
+  readonly url?: string;
+  readonly headers?: IncomingHttpHeaders;
+  /** Bytes of a client that does not read at which `write` says to wait. 16 KiB if absent. */
+  readonly highWaterMark?: number;
+  /** `true`: the head stays back until `sendHead()`, as behind a framework's asynchronous hooks. */
+  readonly holdsHead?: boolean;
+  /** `true`: the client has left before there was a session. */
+  readonly isGone?: boolean;
+  /** What `start` throws, as a hook on the head may. */
+  readonly startError?: Error;
+}
+
+/**
+ * A response without a network: the second implementation of the Sink interface.
+ *
+ * Its client reads at once until `stopReading()`; from then on bytes stay in the buffer until `take()`.
+ */
+export class MemorySink implements Sink {
+  readonly request: SinkRequest;
+  readonly headers: MemoryHeaders = new MemoryHeaders();
+  /** Status of the head of the stream, or of the answer in its place. */
+  status: number | undefined;
+  /** Each `write` as it came. */
+  readonly writes: Uint8Array[] = [];
+  /** What was called beside `write`, in order. */
+  readonly calls: ("start" | "end" | "destroy" | "answer" | "refuse")[] = [];
+  /** What `refuse` was given. */
+  refusal: unknown;
+  readonly #options: MemorySinkOptions;
+  #listener: SinkListener | undefined;
+  #isHeadSent = false;
+  #isEnded = false;
+  #isClosed: boolean;
+  #isReading = true;
+  #buffered = 0;
+  #taken = 0;
+  /** `true` from a `write` that returned `false` until the buffer is empty. */
+  #needsDrain = false;
+
+  constructor(options: MemorySinkOptions = {}) {
+    this.#options = options;
+    this.#isClosed = options.isGone === true;
+    this.request = {
+      method: options.method ?? "GET",
+      url: options.url ?? "/",
+      headers: options.headers ?? {},
+    };
+  }
+
+  get isHeadSent(): boolean {
+    return this.#isHeadSent;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed || this.#isEnded;
+  }
+
+  get bufferedBytes(): number {
+    return this.#buffered;
+  }
+
+  get progress(): number {
+    return this.#taken;
+  }
+
+  attach(listener: SinkListener): void {
+    this.#listener = listener;
+  }
+
+  start(status: number): void {
+    this.calls.push("start");
+    if (this.#options.startError !== undefined) throw this.#options.startError;
+    this.status = status;
+    if (this.#options.holdsHead !== true) this.sendHead();
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.isClosed) return false;
+    if (!this.#isHeadSent) throw new Error("write() came before the head was out");
+    this.writes.push(bytes);
+    if (this.#isReading) {
+      this.#taken += bytes.byteLength;
+      return true;
+    }
+    this.#buffered += bytes.byteLength;
+    if (this.#buffered < (this.#options.highWaterMark ?? 16_384)) return true;
+    this.#needsDrain = true;
+    return false;
+  }
+
+  end(): void {
+    this.calls.push("end");
+    this.#isEnded = true;
+    this.#closeWhenEmpty();
+  }
+
+  destroy(): void {
+    this.calls.push("destroy");
+    this.#close("server");
+  }
+
+  answer(status: number): void {
+    this.calls.push("answer");
+    this.status = status;
+    this.#isHeadSent = true;
+    this.#isEnded = true;
+    this.#closeWhenEmpty();
+  }
+
+  refuse(error: unknown): void {
+    this.calls.push("refuse");
+    this.refusal = error;
+    this.#isHeadSent = true;
+    this.#isEnded = true;
+    this.#closeWhenEmpty();
+  }
+
+  /** All that was written, as text. */
+  get text(): string {
+    return Buffer.concat(this.writes).toString();
+  }
+
+  /** Lets the head go that `holdsHead` kept back. */
+  sendHead(): void {
+    if (this.#isClosed) return;
+    this.#isHeadSent = true;
+    this.#listener?.sinkOpened();
+  }
+
+  /** The route answers in some other way, past the session. */
+  answerElsewhere(): void {
+    this.#isHeadSent = true;
+    this.#isEnded = true;
+    this.#closeWhenEmpty();
+  }
+
+  /** The framework fails after the start. */
+  fail(): void {
+    this.#listener?.sinkFailed();
+  }
+
+  /** The client takes nothing more by itself. */
+  stopReading(): void {
+    this.#isReading = false;
+  }
+
+  /** The client takes this many of the buffered bytes, all of them if absent. */
+  take(bytes: number = this.#buffered): void {
+    this.#buffered -= bytes;
+    this.#taken += bytes;
+    if (this.#buffered > 0) return;
+    if (this.#isEnded) this.#closeWhenEmpty();
+    else if (this.#needsDrain) {
+      this.#needsDrain = false;
+      this.#listener?.sinkDrained();
+    }
+  }
+
+  /** The client takes what is buffered and reads on. */
+  readOn(): void {
+    this.#isReading = true;
+    this.take();
+  }
+
+  /** The client closes the connection. */
+  leave(): void {
+    this.#close(this.#isEnded ? "server" : "client");
+  }
+
+  #closeWhenEmpty(): void {
+    // As in Node: the "close" of a response comes in a later turn than its end.
+    if (this.#buffered === 0) queueMicrotask(() => this.#close("server"));
+  }
+
+  #close(by: "client" | "server"): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#buffered = 0;
+    this.#listener?.sinkClosed(by);
+  }
+}

@@ -1,0 +1,108 @@
+// Starts every compiled example, reads from its stream, and stops it with SIGINT while the stream is open.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import path from "node:path";
+
+const folder = path.resolve(import.meta.dirname, "../examples/dist");
+const DEADLINE_MS = 10_000;
+
+const EXAMPLES = [
+  { file: "express.js", url: "/time", expected: "data: " },
+  { file: "fastify.js", url: "/time", expected: "data: " },
+  { file: "http.js", url: "/time", expected: "data: " },
+  {
+    file: "model-stream.js",
+    url: "/text",
+    init: {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ prompt: "the tide" }),
+    },
+    expected: "event: token\ndata: ",
+  },
+  // The showcase shows itself: its page is all that is looked at here.
+  { file: "showcase/main.js", url: "/", expected: "<!doctype html>" },
+];
+
+let failed = 0;
+for (const example of EXAMPLES) {
+  try {
+    await checkExample(example);
+    console.log(`ok   ${example.file}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAIL ${example.file}\n${error.message}`);
+  }
+}
+console.log(`${EXAMPLES.length - failed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
+
+async function checkExample({ file, url, init, expected }) {
+  const port = await freePort();
+  const child = spawn(process.execPath, [path.join(folder, file)], {
+    env: { ...process.env, PORT: String(port) },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const exited = once(child, "exit");
+  let output = "";
+  const listening = new Promise((resolve) => {
+    const read = (text) => {
+      output += text;
+      if (output.includes(`:${port}`)) resolve();
+    };
+    child.stdout.setEncoding("utf8").on("data", read);
+    child.stderr.setEncoding("utf8").on("data", read);
+  });
+
+  const connection = new AbortController();
+  try {
+    const first = await within("to start", Promise.race([listening, exited]));
+    if (first !== undefined) throw new Error("It ended at once");
+    const response = await fetch(`http://localhost:${port}${url}`, {
+      ...init,
+      signal: AbortSignal.any([connection.signal, AbortSignal.timeout(DEADLINE_MS)]),
+    });
+    await within(`to send ${JSON.stringify(expected)}`, readUntil(response, expected));
+    child.kill("SIGINT");
+    const [code, signal] = await within("to end after SIGINT", exited);
+    if (code !== 0) throw new Error(`It ended with ${code ?? signal}`);
+  } catch (error) {
+    throw new Error(`${error.message}\n${output}`, { cause: error });
+  } finally {
+    connection.abort();
+    child.kill("SIGKILL");
+  }
+}
+
+/** Reads without ending the stream: the example has to end it. */
+async function readUntil(response, expected) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!text.toLowerCase().includes(expected)) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error(`${response.status}, ended after ${JSON.stringify(text)}`);
+    text += value;
+  }
+}
+
+async function within(what, promise) {
+  let timer;
+  const late = new Promise((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`Took too long ${what}`)), DEADLINE_MS);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function freePort() {
+  const server = createServer().listen(0);
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}

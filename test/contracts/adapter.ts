@@ -1,0 +1,776 @@
+import net from "node:net";
+import type { CloseReason, HubOptions, Session } from "@tidewire/core";
+import { isSseError } from "@tidewire/core";
+import { afterEach, describe, expect, it } from "vitest";
+import { connect, eventually, knock, request, within } from "../client.js";
+import type { RequestOptions, StreamClient } from "../client.js";
+import type { Binding, Handler, Served, TestExchange } from "./bindings.js";
+
+const EVENT_STREAM = { accept: "text/event-stream" };
+
+/** Everything that a binding owes its users, whatever the framework: section "Opening" and "Closing" of docs/wire.md. */
+export function adapterContract(binding: Binding): void {
+  describe(binding.name, () => {
+    const running: Served[] = [];
+    const clients: StreamClient[] = [];
+
+    afterEach(async () => {
+      for (const client of clients.splice(0)) client.cut();
+      for (const served of running.splice(0)) {
+        await within("the server to close", served.close());
+        expect(served.hub.sessionCount).toBe(0);
+      }
+    });
+
+    async function serve(handler: Handler, options?: HubOptions): Promise<Served> {
+      const served = await binding.serve(handler, options);
+      running.push(served);
+      return served;
+    }
+
+    async function get(
+      served: Served,
+      options: RequestOptions = {},
+      path = "/",
+    ): Promise<StreamClient> {
+      const client = await request(served, path, options);
+      clients.push(client);
+      return client;
+    }
+
+    describe("opening", () => {
+      it("answers 200 with the head of an event stream", async () => {
+        const served = await serve(({ sse }) => sse.open());
+        const client = await get(served, { headers: EVENT_STREAM });
+        expect(client.status).toBe(200);
+        expect(client.headers).toMatchObject({
+          "content-type": "text/event-stream",
+          "cache-control": "no-cache, no-store, no-transform",
+          "x-accel-buffering": "no",
+        });
+        for (const name of ["content-length", "content-encoding", "etag"]) {
+          expect(client.headers).not.toHaveProperty(name);
+        }
+      });
+
+      it("sends a comment and the reconnection time at once, before any event", async () => {
+        const served = await serve(({ sse }) => sse.open());
+        const client = await get(served);
+        expect(await client.until("\n\n")).toMatch(/^:\nretry: ([12]\d{3}|3000)\n\n$/);
+      });
+
+      it("opens by the first send, comment or stream, with the first event behind the opening", async () => {
+        const served = await serve(({ sse }) => sse.send({ event: "a", id: "1", data: { n: 1 } }));
+        const client = await get(served);
+        expect(await client.until("}\n\n")).toMatch(
+          /^:\nretry: \d+\n\nevent: a\nid: 1\ndata: \{"n":1\}\n\n$/,
+        );
+      });
+
+      it("keeps the headers that were set before, each of two cookies", async () => {
+        const served = await serve(({ sse, setHeader }) => {
+          setHeader("Set-Cookie", ["a=1", "b=2"]);
+          setHeader("X-Request-Id", "r1");
+          sse.open({ headers: { "Set-Cookie": "c=3", "X-Stream": "yes" } });
+        });
+        const client = await get(served);
+        expect(client.headers["set-cookie"]).toEqual(["a=1", "b=2", "c=3"]);
+        expect(client.headers["x-request-id"]).toBe("r1");
+        expect(client.headers["x-stream"]).toBe("yes");
+      });
+
+      it("replaces a type, length, encoding and tag that were set before", async () => {
+        const served = await serve(({ sse, setHeader }) => {
+          setHeader("Content-Type", "application/json");
+          setHeader("Content-Length", "10");
+          setHeader("ETag", '"x"');
+          setHeader("Content-Encoding", "identity");
+          sse.open();
+        });
+        const client = await get(served);
+        expect(client.headers["content-type"]).toBe("text/event-stream");
+        expect(Object.keys(client.headers)).not.toEqual(
+          expect.arrayContaining(["content-length", "etag", "content-encoding"]),
+        );
+        await client.until("retry");
+      });
+
+      it("opens with another status when told to", async () => {
+        const served = await serve(({ sse }) => sse.open({ status: 201 }));
+        expect((await get(served)).status).toBe(201);
+      });
+
+      it("leaves a route alone that only reads the session", async () => {
+        const served = await serve(({ sse, answer }) =>
+          answer(200, { state: sse.state, requested: sse.requested, lastEventId: sse.lastEventId }),
+        );
+        const json = await get(served, { headers: { accept: "application/json" } });
+        expect(json.status).toBe(200);
+        expect(JSON.parse(await json.rest())).toEqual({
+          state: "idle",
+          requested: false,
+          lastEventId: "",
+        });
+        const asked = await get(served, { headers: EVENT_STREAM });
+        expect(JSON.parse(await asked.rest())).toMatchObject({ requested: true });
+      });
+
+      it("answers with a status that was decided after an await", async () => {
+        const reasons: CloseReason[] = [];
+        const served = await serve(async ({ sse, answer }) => {
+          sse.onClose((reason) => reasons.push(reason));
+          await tick();
+          answer(401, { error: "who are you" });
+        });
+        const client = await get(served, { headers: EVENT_STREAM });
+        expect(client.status).toBe(401);
+        expect(await client.rest()).toBe('{"error":"who are you"}');
+        await eventually("the session to close", () => reasons.length === 1);
+      });
+
+      it("reads the last event ID from the header as UTF-8, else from the query", async () => {
+        const served = await serve(({ sse, answer }) => answer(200, sse.lastEventId || "none"));
+        const read = async (path: string, headers: Record<string, string>): Promise<string> =>
+          JSON.parse(await (await get(served, { headers }, path)).rest()) as string;
+        const utf8 = Buffer.from("é漢").toString("latin1");
+        // Fastify sends a bare string as text; quoted on the way it reads the same everywhere.
+        const quoted = async (path: string, headers: Record<string, string>): Promise<string> =>
+          read(path, headers).catch(async () => (await get(served, { headers }, path)).rest());
+        expect(await quoted("/?lastEventId=q", { "last-event-id": utf8 })).toBe("é漢");
+        expect(await quoted("/?lastEventId=%C3%A9", {})).toBe("é");
+        expect(await quoted("/", {})).toBe("none");
+      });
+
+      it("hands a client that refuses event streams to the error handler as 406", async () => {
+        const seen: unknown[] = [];
+        const served = await serve(async ({ sse }) => {
+          seen.push(sse.open(), sse.state, await sse.send("x"));
+          sse.onClose((reason) => seen.push(reason));
+        });
+        const client = await get(served, { headers: { accept: "text/html" } });
+        expect(client.status).toBe(406);
+        expect(client.headers["content-type"]).not.toContain("event-stream");
+        await client.rest();
+        expect(seen).toEqual([false, "closed", false, "refused"]);
+      });
+
+      it("takes a client without Accept and one that accepts anything", async () => {
+        const served = await serve(({ sse }) => sse.open());
+        expect((await get(served, {})).status).toBe(200);
+        expect((await get(served, { headers: { accept: "*/*" } })).status).toBe(200);
+        expect((await get(served, { headers: { accept: "text/*;q=0.1" } })).status).toBe(200);
+      });
+
+      it("answers HEAD with the head alone and keeps no session", async () => {
+        const reasons: CloseReason[] = [];
+        const served = await serve(async ({ sse }) => {
+          sse.onClose((reason) => reasons.push(reason));
+          expect(await sse.send("x")).toBe(false);
+        });
+        const client = await get(served, { method: "HEAD" });
+        expect(client.status).toBe(200);
+        expect(client.headers["content-type"]).toBe("text/event-stream");
+        expect(client.headers).not.toHaveProperty("content-length");
+        expect(await client.rest()).toBe("");
+        expect(reasons).toEqual(["closed"]);
+        expect(served.hub.sessionCount).toBe(0);
+      });
+
+      it("throws on options it cannot take, and the route can still answer", async () => {
+        const served = await serve(({ sse, answer }) => {
+          try {
+            sse.open({ status: 404 });
+          } catch (error) {
+            answer(500, isSseError(error) ? error.code : "none");
+          }
+        });
+        const client = await get(served);
+        expect(client.status).toBe(500);
+        expect(await client.rest()).toContain("ERR_SSE_INVALID_OPTION");
+      });
+
+      it("throws on a bad field before a byte is written, and the route can still answer", async () => {
+        const served = await serve(({ sse, answer }) => {
+          try {
+            void sse.send({ data: "x", id: "a\nb" });
+          } catch (error) {
+            answer(400, isSseError(error) ? error.code : "none");
+          }
+        });
+        const client = await get(served);
+        expect(client.status).toBe(400);
+        expect(await client.rest()).toContain("ERR_SSE_INVALID_FIELD");
+      });
+
+      it("throws when the route has answered already, or options come too late", async () => {
+        const codes: unknown[] = [];
+        const attempt = (act: () => unknown): void => {
+          try {
+            act();
+          } catch (error) {
+            codes.push(isSseError(error) && error.code);
+          }
+        };
+        const served = await serve(({ sse, answer, request: { url } }) => {
+          if (url === "/open") {
+            sse.open();
+            attempt(() => sse.open({ status: 201 }));
+            sse.close();
+          } else {
+            answer(200, {});
+            attempt(() => sse.send("x"));
+          }
+        });
+        await (await get(served, {}, "/open")).rest();
+        await (await get(served, {}, "/json")).rest();
+        expect(codes).toEqual(["ERR_SSE_HEADERS_SENT", "ERR_SSE_HEADERS_SENT"]);
+      });
+
+      it("streams to a POST whose body was read", async () => {
+        const reasons: CloseReason[] = [];
+        const served = await serve(async (exchange) => {
+          const body = await bodyOf(exchange);
+          const { sse } = exchange;
+          sse.onClose((reason) => reasons.push(reason));
+          await sse.send(`got ${body}`);
+        });
+        const client = await get(served, { method: "POST", body: "hello" });
+        await client.until("data: got hello\n\n");
+        expect(served.hub.sessionCount).toBe(1);
+        client.cut();
+        await eventually("the session to close", () => reasons.length === 1);
+        expect(reasons).toEqual(["client"]);
+      });
+
+      it("streams to a POST whose body nobody reads, and finds out when its client has left", async () => {
+        const reasons: CloseReason[] = [];
+        const served = await serve(
+          async ({ sse }) => {
+            sse.onClose((reason) => reasons.push(reason));
+            await sse.send("hello");
+          },
+          { heartbeatMs: 1_000 },
+        );
+        const client = await get(served, { method: "POST", body: "x".repeat(200_000) });
+        await client.until("data: hello\n\n");
+        expect(reasons).toEqual([]);
+        client.cut();
+        await eventually("the session to close", () => reasons.length === 1);
+        expect(reasons).toEqual(["client"]);
+      });
+
+      it("answers a client that comes back after complete() with 204", async () => {
+        const seen: unknown[] = [];
+        const served = await serve(({ sse }) => {
+          seen.push(sse.open());
+          sse.onClose((reason) => seen.push(reason));
+        });
+        const client = await get(served, { headers: { ...EVENT_STREAM, "last-event-id": "~end" } });
+        expect(client.status).toBe(204);
+        expect(await client.rest()).toBe("");
+        expect(seen).toEqual([false, "completed"]);
+      });
+
+      it("turns away what is past maxSessions: EventSource with a retry, others with 503", async () => {
+        const served = await serve(({ sse }) => sse.open(), { maxSessions: 1 });
+        const first = await get(served, { headers: EVENT_STREAM });
+        await first.until("retry");
+
+        const source = await get(served, { headers: EVENT_STREAM });
+        expect(source.status).toBe(200);
+        const [, retry] = /^:\nretry: (\d+)\n\n$/.exec(await source.rest()) ?? [];
+        expect(Number(retry)).toBeGreaterThanOrEqual(5_000);
+        expect(Number(retry)).toBeLessThanOrEqual(30_000);
+
+        const other = await get(served);
+        expect(other.status).toBe(503);
+        expect(Number(other.headers["retry-after"])).toBeGreaterThanOrEqual(5);
+        await other.rest();
+
+        first.cut();
+        await eventually("the first session to close", () => served.hub.sessionCount === 0);
+        const again = await get(served, { headers: EVENT_STREAM });
+        await again.until("retry");
+        expect(served.hub.sessionCount).toBe(1);
+      });
+    });
+
+    describe("CORS", () => {
+      const origin = "https://app.example";
+
+      it("lets a page of an allowed origin read the stream, and answers its preflight", async () => {
+        const served = await serve(({ sse }) => sse.open(), {
+          cors: { origin: [origin], credentials: true, allowedHeaders: ["Authorization"] },
+        });
+        const client = await get(served, { headers: { origin } });
+        expect(client.headers).toMatchObject({
+          "access-control-allow-origin": origin,
+          "access-control-allow-credentials": "true",
+          vary: "Origin",
+        });
+        const preflight = await get(served, {
+          method: "OPTIONS",
+          headers: {
+            origin,
+            "access-control-request-method": "GET",
+            "access-control-request-headers": "authorization,last-event-id",
+          },
+        });
+        expect(preflight.status).toBe(204);
+        expect(preflight.headers).toMatchObject({
+          "access-control-allow-origin": origin,
+          "access-control-allow-methods": "GET,HEAD",
+          "access-control-allow-headers": "Last-Event-ID,Authorization",
+          "access-control-allow-credentials": "true",
+        });
+      });
+
+      it("leaves the preflight of another origin or method to the application", async () => {
+        const served = await serve(({ sse, answer, request: { method } }) => {
+          if (method === "OPTIONS") answer(418, {});
+          else sse.open();
+        }, { cors: { origin: [origin] } });
+        for (const headers of [
+          { origin: "https://evil.example", "access-control-request-method": "GET" },
+          { origin, "access-control-request-method": "DELETE" },
+        ]) {
+          const preflight = await get(served, { method: "OPTIONS", headers });
+          expect(preflight.status).not.toBe(204);
+          expect(preflight.headers).not.toHaveProperty("access-control-allow-origin");
+        }
+        const other = await get(served, { headers: { origin: "https://evil.example" } });
+        expect(other.headers).not.toHaveProperty("access-control-allow-origin");
+      });
+
+      it("waits for an origin that is looked up, and delivers what was sent meanwhile", async () => {
+        const served = await serve(
+          ({ sse }) => {
+            void sse.send("early");
+            expect(sse.state).toBe("connecting");
+            sse.close();
+          },
+          { cors: { origin: (_origin, callback) => void setImmediate(callback, null, true) } },
+        );
+        const client = await get(served, { headers: { origin } });
+        expect(client.headers["access-control-allow-origin"]).toBe(origin);
+        expect(await client.rest()).toMatch(/^:\nretry: \d+\n\ndata: early\n\n$/);
+      });
+
+      it("hands the error of an origin function to the error handler", async () => {
+        const served = await serve(({ sse }) => sse.open(), {
+          cors: { origin: (_origin, callback) => void setImmediate(callback, new Error("no")) },
+        });
+        const client = await get(served, { headers: { origin } });
+        expect(client.status).toBe(500);
+        await client.rest();
+        expect(served.hub.sessionCount).toBe(0);
+      });
+    });
+
+    describe("closing", () => {
+      it("tells of a client that leaves, by FIN and by RST, and forgets it", async () => {
+        for (const how of ["fin", "rst"] as const) {
+          const reasons: CloseReason[] = [];
+          let session: Session | undefined;
+          const served = await serve(({ sse }) => {
+            session = sse;
+            sse.onClose((reason) => reasons.push(reason));
+            sse.open();
+          });
+          const client = await get(served);
+          await client.until("retry");
+          expect(served.hub.sessionCount).toBe(1);
+          const { signal } = session as Session;
+          client.cut(how);
+          await eventually("the session to close", () => reasons.length === 1);
+          expect(reasons).toEqual(["client"]);
+          expect(served.hub.sessionCount).toBe(0);
+          expect(signal.reason).toBe("client");
+          expect(await session?.send("x")).toBe(false);
+          expect(session?.state).toBe("closed");
+        }
+      });
+
+      it("calls onClose at once with the reason when it is added late", async () => {
+        const seen: unknown[] = [];
+        const served = await serve(({ sse }) => {
+          sse.open();
+          sse.close();
+          sse.onClose((reason) => seen.push(reason));
+          seen.push("after");
+        });
+        await (await get(served)).rest();
+        expect(seen).toEqual(["closed", "after"]);
+      });
+
+      it("is closed from the start when the client was gone before the handler read it", async () => {
+        const states: unknown[] = [];
+        let isGone = (): boolean => false;
+        const served = await serve(async (exchange) => {
+          const { response, request: incoming } = exchange;
+          const { socket } = incoming;
+          isGone = () => socket.destroyed || ("stream" in response && response.stream.destroyed);
+          states.push("waiting");
+          await eventually("the client to leave", () => states.includes("left") && goneSafely());
+          const { sse } = exchange;
+          sse.onClose((reason) => states.push(reason));
+          states.push(sse.state, await sse.send("x"), sse.open());
+        });
+        function goneSafely(): boolean {
+          try {
+            return isGone();
+          } catch {
+            return true;
+          }
+        }
+        const visitor = await knock(served, "/");
+        await eventually("the handler to run", () => states.includes("waiting"));
+        visitor.cut();
+        states.push("left");
+        await eventually("the handler to end", () => states.length === 6);
+        expect(states).toEqual(["waiting", "left", "client", "closed", false, false]);
+        expect(served.hub.sessionCount).toBe(0);
+      });
+
+      it("closes while the handler waits, before anything was sent", async () => {
+        const seen: unknown[] = [];
+        const served = await serve(async ({ sse }) => {
+          const closed = new Promise<void>((resolve) => {
+            sse.onClose((reason) => {
+              seen.push(reason);
+              resolve();
+            });
+          });
+          seen.push("waiting");
+          await closed;
+          seen.push(sse.state, await sse.send("x"));
+        });
+        const visitor = await knock(served, "/");
+        await eventually("the handler to wait", () => seen.length === 1);
+        visitor.cut();
+        await eventually("the handler to end", () => seen.length === 4);
+        expect(seen).toEqual(["waiting", "client", "closed", false]);
+      });
+
+      it("settles every send that waits for a client that then leaves", async () => {
+        const results: boolean[] = [];
+        let waiting = 0;
+        const served = await serve(
+          async ({ sse }) => {
+            const block = "x".repeat(256 * 1024);
+            for (let i = 0; i < 64; i++) {
+              const sent = sse.send(block);
+              if (sse.bufferedBytes > 512 * 1024) {
+                waiting += 1;
+                void sent.then((isOpen) => results.push(isOpen));
+                void sse.send("more").then((isOpen) => results.push(isOpen));
+                break;
+              }
+              await tick();
+            }
+          },
+          { maxBufferedBytes: 16 * 1024 * 1024 },
+        );
+        const client = await get(served, { paused: true });
+        await eventually("a send to wait", () => waiting === 1);
+        await tick();
+        expect(results).toEqual([]);
+        client.cut("rst");
+        await eventually("the sends to settle", () => results.length === 2);
+        expect(results).toEqual([false, false]);
+      });
+
+      it("goes on when a slow client takes what was held back, and loses nothing", async () => {
+        const block = "w".repeat(64 * 1024);
+        const count = 200;
+        const served = await serve(async ({ sse }) => {
+          for (let i = 0; i < count; i++) {
+            expect(await sse.send({ id: String(i), data: block })).toBe(true);
+          }
+          sse.close();
+        });
+        const client = await get(served, { paused: true });
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        client.resume();
+        const text = await client.rest();
+        expect(text.match(/^id: \d+$/gm)).toEqual(Array.from({ length: count }, (_, i) => `id: ${i}`));
+        expect(text.match(/w+/g)?.every((run) => run.length === block.length)).toBe(true);
+      });
+
+      it("closes with slow when a client takes nothing and too much is sent", async () => {
+        const reasons: CloseReason[] = [];
+        const served = await serve(({ sse }) => {
+          sse.onClose((reason) => reasons.push(reason));
+          const timer = setInterval(() => void sse.send("z".repeat(512 * 1024)), 1);
+          sse.onClose(() => clearInterval(timer));
+        });
+        await get(served, { paused: true });
+        await eventually("the session to close", () => reasons.length === 1);
+        expect(reasons).toEqual(["slow"]);
+        expect(served.hub.sessionCount).toBe(0);
+      });
+
+      it("takes a burst of one tick from a client that keeps up", async () => {
+        const count = 2_000;
+        const served = await serve(({ sse }) => {
+          for (let i = 0; i < count; i++) void sse.send({ id: String(i), data: "b".repeat(200) });
+          sse.close();
+        });
+        const text = await (await get(served)).rest();
+        expect(text.match(/^id: /gm)).toHaveLength(count);
+      });
+
+      it("ends with close(), and the client may come back", async () => {
+        const reasons: CloseReason[] = [];
+        const served = await serve(({ sse }) => {
+          sse.onClose((reason) => reasons.push(reason));
+          void sse.send("last");
+          sse.close();
+          sse.close();
+        });
+        expect(await (await get(served)).rest()).toMatch(/^:\nretry: \d+\n\ndata: last\n\n$/);
+        expect(reasons).toEqual(["closed"]);
+      });
+
+      it("opens the stream of an idle session that is closed, so that the client has an answer", async () => {
+        const served = await serve(({ sse }) => sse.close());
+        const client = await get(served);
+        expect(client.status).toBe(200);
+        expect(await client.rest()).toMatch(/^:\nretry: \d+\n\n$/);
+      });
+
+      it("ends with complete(), which tells the client not to come back", async () => {
+        const reasons: CloseReason[] = [];
+        const served = await serve(({ sse }) => {
+          sse.onClose((reason) => reasons.push(reason));
+          sse.complete();
+        });
+        expect(await (await get(served)).rest()).toMatch(
+          /^:\nretry: \d+\n\nevent: sse-complete\nid: ~end\ndata: \n\n$/,
+        );
+        expect(reasons).toEqual(["completed"]);
+      });
+
+      it("notices when somebody else ends or destroys the response", async () => {
+        for (const how of ["end", "destroy"] as const) {
+          const seen: unknown[] = [];
+          const served = await serve(async ({ sse, response }) => {
+            sse.onClose((reason) => seen.push(reason));
+            await sse.send("one");
+            if (how === "end") response.end();
+            else response.destroy();
+            seen.push(await sse.send("two"), sse.state);
+          });
+          const text = await (await get(served)).rest().catch(() => "");
+          expect(text).not.toContain("two");
+          await eventually("the session to close", () => seen.length === 3);
+          expect(seen).toEqual([how === "end" ? "closed" : "client", false, "closed"]);
+          expect(served.hub.sessionCount).toBe(0);
+        }
+      });
+
+      it.runIf(binding.hasErrorHandler)(
+        "leaves the answer to the error handler when a handler throws before the head",
+        async () => {
+          const reasons: CloseReason[] = [];
+          const served = await serve(async ({ sse }) => {
+            sse.onClose((reason) => reasons.push(reason));
+            await tick();
+            throw new Error("before");
+          });
+          const client = await get(served);
+          expect(client.status).toBe(500);
+          await client.rest();
+          await eventually("the session to close", () => reasons.length === 1);
+        },
+      );
+
+      it("ends the stream when a handler throws after the head", async () => {
+        const reasons: CloseReason[] = [];
+        const served = await serve(async ({ sse }) => {
+          sse.onClose((reason) => reasons.push(reason));
+          await sse.send("one");
+          await tick();
+          throw new Error("after");
+        });
+        const client = await get(served);
+        const text = await client.rest();
+        expect(text).toContain("data: one");
+        expect(text).not.toContain("after");
+        await eventually("the session to close", () => reasons.length === 1);
+        expect(served.hub.sessionCount).toBe(0);
+      });
+
+      it("expires after maxAgeMs", async () => {
+        const reasons: CloseReason[] = [];
+        const served = await serve(({ sse }) => {
+          sse.onClose((reason) => reasons.push(reason));
+          sse.open({ maxAgeMs: 1_000 });
+        });
+        await (await get(served)).rest();
+        expect(reasons).toEqual(["expired"]);
+      });
+
+      it("sends a heartbeat when nothing else was written", async () => {
+        const served = await serve(({ sse }) => sse.open({ heartbeatMs: 1_000 }));
+        const client = await get(served);
+        await client.until(/^:\nretry: \d+\n\n:\n\n:\n\n/);
+      });
+
+      it("ends open streams with a reconnection time when the hub closes, and turns new ones away", async () => {
+        const reasons: CloseReason[] = [];
+        const served = await serve(({ sse }) => {
+          sse.onClose((reason) => reasons.push(reason));
+          sse.open();
+        });
+        const client = await get(served);
+        await client.until("retry");
+        const closing = served.hub.close();
+        expect(served.hub.close()).toBe(closing);
+        await within("the hub to close", closing);
+        expect(await client.rest()).toMatch(/^:\nretry: \d+\n\nretry: \d+\n\n$/);
+        expect(reasons).toEqual(["shutdown"]);
+
+        const late = await get(served, { headers: EVENT_STREAM });
+        expect(late.status).toBe(200);
+        expect(await late.rest()).toMatch(/^:\nretry: \d+\n\n$/);
+        expect((await get(served)).status).toBe(503);
+        expect(reasons).toEqual(["shutdown", "shutdown", "shutdown"]);
+      });
+
+      it("shuts down with streams open, a stalled one among them", async () => {
+        const served = await serve(
+          async ({ sse, request: { url } }) => {
+            sse.open();
+            if (url !== "/stalled") return;
+            while (sse.bufferedBytes < 1_000_000 && sse.state !== "closed") {
+              void sse.send("s".repeat(200_000));
+              await tick();
+            }
+          },
+          { maxBufferedBytes: 100_000_000 },
+        );
+        await get(served, { paused: true }, "/stalled");
+        for (let i = 0; i < 5; i++) await (await get(served)).until("retry");
+        await eventually("all sessions to open", () => served.hub.sessionCount === 6);
+        await within("the hub to close", served.hub.close(), 2_000);
+        // A connection of HTTP/2 outlives its streams: it is the client's to close.
+        if (binding.protocol === "http2") for (const client of clients) client.cut();
+        await within("the server to close", served.close(), 2_000);
+        expect(served.hub.sessionCount).toBe(0);
+      });
+    });
+
+    describe.runIf(binding.protocol === "http1")("HTTP/1", () => {
+      it("sends head and opening in one packet", async () => {
+        const served = await serve(({ sse }) => sse.open());
+        const socket = await connect(served.port);
+        socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        const first = await within("a packet", once(socket));
+        expect(first).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+        expect(first).toMatch(/\r\n\r\n[0-9a-f]+\r\n:\nretry: \d+\n\n\r\n$/);
+        socket.destroy();
+      });
+
+      it("streams over HTTP/1.0 without chunks and ends by closing the connection", async () => {
+        const served = await serve(async ({ sse }) => {
+          await sse.send("old");
+          await tick();
+          sse.close();
+        });
+        const socket = await connect(served.port);
+        socket.write("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n");
+        const text = await within("the end", whole(socket));
+        expect(text).not.toMatch(/transfer-encoding/i);
+        expect(text).toMatch(/\r\n\r\n:\nretry: \d+\n\ndata: old\n\n$/);
+      });
+
+      it("leaves the connection to the next request after the end", async () => {
+        const served = await serve(({ sse, answer, request: { url } }) => {
+          if (url === "/json") answer(200, { next: true });
+          else sse.complete();
+        });
+        const socket = await connect(served.port);
+        socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        const text = collect(socket);
+        await eventually("the end of the stream", () => text().endsWith("0\r\n\r\n"));
+        socket.write("GET /json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        await eventually("the answer", () => text().includes('{"next":true}'));
+        socket.destroy();
+      });
+
+      it("holds a pipelined stream until its turn, and lets go of it when the connection breaks", async () => {
+        const reasons: string[] = [];
+        let first: Session | undefined;
+        const served = await serve(({ sse, request: { url } }) => {
+          if (url === "/1") first = sse;
+          sse.onClose((reason) => reasons.push(`${url} ${reason}`));
+          void sse.send(`stream ${url}`);
+        });
+        const pipelined =
+          "GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\nGET /2 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+        const socket = await connect(served.port);
+        socket.write(pipelined);
+        const text = collect(socket);
+        await eventually("both sessions", () => served.hub.sessionCount === 2);
+        await eventually("the first stream", () => text().includes("data: stream /1"));
+        expect(text()).not.toContain("stream /2");
+        first?.close();
+        await eventually("the second stream", () => text().includes("data: stream /2"));
+        socket.destroy();
+        await eventually("both sessions to close", () => reasons.length === 2);
+        expect(reasons).toEqual(["/1 closed", "/2 client"]);
+
+        const broken = await connect(served.port);
+        broken.write(pipelined);
+        await eventually("both sessions", () => served.hub.sessionCount === 2);
+        broken.destroy();
+        await eventually("both sessions to close", () => reasons.length === 4);
+        expect(reasons.slice(2).toSorted()).toEqual(["/1 client", "/2 client"]);
+        expect(served.hub.sessionCount).toBe(0);
+      });
+    });
+
+    describe.runIf(binding.protocol === "http2")("HTTP/2", () => {
+      it("sets no header that HTTP/2 forbids", async () => {
+        const served = await serve(({ sse }) => sse.open());
+        const client = await get(served);
+        expect(client.headers).not.toHaveProperty("connection");
+        expect(client.headers).not.toHaveProperty("transfer-encoding");
+        expect(client.headers).not.toHaveProperty("keep-alive");
+      });
+    });
+  });
+}
+
+async function bodyOf({ request: incoming }: TestExchange): Promise<string> {
+  let body = "";
+  for await (const part of incoming) body += String(part);
+  return body;
+}
+
+function tick(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+function collect(socket: net.Socket): () => string {
+  let text = "";
+  socket.on("data", (part) => (text += part.toString("latin1")));
+  return () => text;
+}
+
+function once(socket: net.Socket): Promise<string> {
+  return new Promise((resolve) => {
+    socket.once("data", (part) => resolve(part.toString("latin1")));
+  });
+}
+
+function whole(socket: net.Socket): Promise<string> {
+  const text = collect(socket);
+  return new Promise((resolve) => {
+    socket.once("close", () => resolve(text()));
+  });
+}

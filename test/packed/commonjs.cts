@@ -1,0 +1,25 @@
+import { createHub } from "@tidewire/core";
+import { sse } from "@tidewire/express";
+import { ssePlugin } from "@tidewire/fastify";
+import express = require("express");
+import fastify = require("fastify");
+
+// A CommonJS module: `require()` of packages that are ESM, with their types.
+async function main(): Promise<void> {
+  const hub = createHub();
+  const app = express();
+  app.use(sse({ hub }));
+  app.get("/", (_request, response) => {
+    void response.sse.send("hello");
+  });
+  const instance = fastify();
+  await instance.register(ssePlugin, { hub });
+  instance.get("/", (_request, reply) => {
+    void reply.sse.send("hello");
+    return reply;
+  });
+  await instance.ready();
+  await instance.close();
+}
+
+void main();

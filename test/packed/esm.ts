@@ -1,0 +1,47 @@
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { createHub, isSseError } from "@tidewire/core";
+import type { Session } from "@tidewire/core";
+import { sse } from "@tidewire/express";
+import { ssePlugin } from "@tidewire/fastify";
+import express from "express";
+import fastify from "fastify";
+
+// Installed from the tarballs, compiled there and run: one hub behind both frameworks and plain node:http.
+const hub = createHub({ heartbeatMs: 15_000, onError: (error) => console.error(error) });
+
+async function tell(session: Session): Promise<void> {
+  const isThere: boolean = await session.send({ event: "time", data: { now: Date.now() } });
+  if (isThere) session.complete();
+}
+
+const app = express();
+app.use(sse({ hub }));
+app.get("/time", async (_request, response) => {
+  await tell(response.sse);
+});
+const expressServer = app.listen(0);
+
+const instance = fastify();
+await instance.register(ssePlugin, { hub });
+instance.get("/time", async (_request, reply) => {
+  await tell(reply.sse);
+});
+await instance.listen({ port: 0 });
+
+const plainServer = http.createServer((request, response) => {
+  void tell(hub.createSession({ request, response }));
+});
+plainServer.listen(0);
+
+for (const server of [expressServer, instance.server, plainServer]) {
+  const { port } = server.address() as AddressInfo;
+  const response = await fetch(`http://localhost:${port}/time`);
+  const text = await response.text();
+  if (!text.includes("event: time\ndata: {")) throw new Error(`Unexpected stream: ${text}`);
+}
+if (isSseError(undefined)) throw new Error("isSseError(undefined) is true");
+
+await instance.close();
+expressServer.close();
+plainServer.close();
