@@ -569,9 +569,8 @@ export function adapterContract(binding: Binding): void {
         }
       });
 
-      it.runIf(binding.hasErrorHandler)(
-        "leaves the answer to the error handler when a handler throws before the head",
-        async () => {
+      if (binding.hasErrorHandler) {
+        it("leaves the answer to the error handler when a handler throws before the head", async () => {
           const reasons: CloseReason[] = [];
           const served = await serve(async ({ sse }) => {
             sse.onClose((reason) => reasons.push(reason));
@@ -582,8 +581,8 @@ export function adapterContract(binding: Binding): void {
           expect(client.status).toBe(500);
           await client.rest();
           await eventually("the session to close", () => reasons.length === 1);
-        },
-      );
+        });
+      }
 
       it("ends the stream when a handler throws after the head", async () => {
         const reasons: CloseReason[] = [];
@@ -661,7 +660,11 @@ export function adapterContract(binding: Binding): void {
       });
     });
 
-    describe.runIf(binding.protocol === "http1")("HTTP/1", () => {
+    // What does not apply is left out, not skipped: a skip means that something is missing.
+    const describeHttp1 = binding.protocol === "http1" ? describe : ignoreSuite;
+    const describeHttp2 = binding.protocol === "http2" ? describe : ignoreSuite;
+
+    describeHttp1("HTTP/1", () => {
       it("sends head and opening in one packet", async () => {
         const served = await serve(({ sse }) => sse.open());
         const socket = await connect(served.port);
@@ -732,7 +735,7 @@ export function adapterContract(binding: Binding): void {
       });
     });
 
-    describe.runIf(binding.protocol === "http2")("HTTP/2", () => {
+    describeHttp2("HTTP/2", () => {
       it("sets no header that HTTP/2 forbids", async () => {
         const served = await serve(({ sse }) => sse.open());
         const client = await get(served);
@@ -743,6 +746,8 @@ export function adapterContract(binding: Binding): void {
     });
   });
 }
+
+function ignoreSuite(): void {}
 
 async function bodyOf({ request: incoming }: TestExchange): Promise<string> {
   let body = "";

@@ -2,6 +2,9 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { SseError, createHub } from "@tidewire/core";
 import type { Hub, HubOptions, Session } from "@tidewire/core";
 
+/** Named here: inside the namespace of Express another package may have added a `Session`. */
+type ResponseSession = Session<Hub>;
+
 declare global {
   namespace Express {
     interface Response {
@@ -9,7 +12,7 @@ declare global {
        * The event stream to this client, behind the `sse()` middleware. Reading it costs nothing and
        * commits nothing: the route may still answer in any other way.
        */
-      readonly sse: Session<Hub>;
+      readonly sse: ResponseSession;
     }
   }
 }

@@ -44,8 +44,10 @@ export class FastifyExchange implements Exchange, HeaderTarget {
 
   start(status: number, stream: ExchangeStream): void {
     const reply = this.#reply;
+    // @fastify/compress does not heed `no-transform`, only this header; it would hold events back.
+    reply.request.raw.headers["x-no-compression"] ??= "event-stream";
     reply.code(status);
-    reply.send(new HandoverBody(stream, reply.raw));
+    reply.send(new HandoverBody(stream, reply));
     guard(reply, stream);
   }
 
@@ -71,17 +73,19 @@ export class FastifyExchange implements Exchange, HeaderTarget {
  */
 class HandoverBody extends Readable {
   readonly #stream: ExchangeStream;
-  readonly #response: RawResponse;
+  readonly #reply: FastifyReply;
 
-  constructor(stream: ExchangeStream, response: RawResponse) {
+  constructor(stream: ExchangeStream, reply: FastifyReply) {
     super();
     this.#stream = stream;
-    this.#response = response;
+    this.#reply = reply;
   }
 
   override pipe<Destination extends NodeJS.WritableStream>(destination: Destination): Destination {
-    const isRaw = (destination as unknown) === this.#response;
+    const isRaw = (destination as unknown) === this.#reply.raw;
     this.#stream.opened(destination as unknown as StreamBody);
+    // The hooks have run. From here on a time limit for handlers does not apply to the stream.
+    this.#reply.hijack();
     if (isRaw) {
       // For Fastify the body is over: otherwise it would log a client that leaves as an error.
       this.push(null);
@@ -92,9 +96,6 @@ class HandoverBody extends Readable {
 
   override _read(): void {}
 }
-
-/** What Fastify sends by itself once a handler's time is over; a stream may take longer. */
-const TIMEOUT_CODE = "FST_ERR_HANDLER_TIMEOUT";
 
 /**
  * Keeps anything else from being sent on a reply that the session has answered.
@@ -108,6 +109,8 @@ function guard(reply: FastifyReply, stream?: ExchangeStream): void {
   let isFailing = false;
   reply.send = (payload?: unknown): FastifyReply => {
     if (payload === undefined || typeof payload === "boolean") return reply;
+    // The second call is the error handler's answer, for which it is too late.
+    if (isFailing) return reply;
     if (stream === undefined || stream.isClosed) return send(payload);
     if (!reply.raw.headersSent) {
       // A hook holds the head back: there is still time for an ordinary error response.
@@ -115,8 +118,6 @@ function guard(reply: FastifyReply, stream?: ExchangeStream): void {
       reply.send = send;
       return send(payload);
     }
-    // The second call is the error handler's answer, for which it is too late.
-    if (isFailing || isTimeout(payload)) return reply;
     isFailing = true;
     try {
       send(payload instanceof Error ? payload : new Error(NOT_A_STREAM, { cause: payload }));
@@ -125,11 +126,12 @@ function guard(reply: FastifyReply, stream?: ExchangeStream): void {
     }
     return reply;
   };
+  // A hijacked reply counts as sent, and what its handler throws would end in a line of the log.
+  Object.defineProperty(reply, "sent", {
+    configurable: true,
+    get: () => reply.raw.writableEnded,
+  });
 }
 
 const NOT_A_STREAM =
   "The handler of an event stream returned or threw a value: expected nothing or the reply";
-
-function isTimeout(payload: unknown): boolean {
-  return payload instanceof Error && "code" in payload && payload.code === TIMEOUT_CODE;
-}

@@ -4,6 +4,9 @@ import type { FastifyPluginAsync, FastifyReply } from "fastify";
 import fastifyPlugin from "fastify-plugin";
 import { FastifyExchange } from "./fastify-exchange.js";
 
+/** Named here: inside the module of Fastify `Session` is what session plugins have added under that name. */
+type ReplySession = Session<Hub>;
+
 declare module "fastify" {
   interface FastifyInstance {
     /** The hub: owner of all event streams of this instance. */
@@ -14,7 +17,7 @@ declare module "fastify" {
      * The event stream to this client. Reading it costs nothing and commits nothing: the route may still
      * answer in any other way. A handler that uses it returns `reply` or, if it is async, nothing.
      */
-    readonly sse: Session<Hub>;
+    readonly sse: ReplySession;
   }
 }
 
