@@ -79,7 +79,7 @@ app.use(events, express.json());
 app.get("/", (_req, res) => void res.type("html").send(PAGE));
 
 app.post("/text", async (req, res) => {
-  const { prompt } = req.body as { prompt?: unknown };
+  const prompt = (req.body as { prompt?: unknown } | undefined)?.prompt;
   if (typeof prompt !== "string") return void res.status(400).json({ error: "Expected a prompt" });
 
   const tokens = generate(prompt, { signal: res.sse.signal });

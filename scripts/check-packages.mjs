@@ -61,7 +61,8 @@ function checkContents(file) {
   for (const wanted of ["LICENSE", "README.md", "dist/index.js", "dist/index.d.ts"]) {
     if (!files.includes(wanted)) throw new Error(`${wanted} is missing`);
   }
-  const belongs = /^(LICENSE|README\.md|package\.json|src\/[\w/-]+\.ts|dist\/[\w/-]+\.(d\.ts|js)(\.map)?)$/;
+  const belongs =
+    /^(LICENSE|README\.md|package\.json|src\/[\w/-]+\.ts|dist\/[\w/-]+\.(d\.ts|js)(\.map)?)$/;
   const strays = files.filter((name) => !belongs.test(name));
   if (strays.length > 0) throw new Error(`does not belong here: ${strays.join(", ")}`);
 

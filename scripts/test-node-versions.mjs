@@ -20,7 +20,7 @@ function testUnder(version) {
     "npx",
     ["-y", `node@${version}`, "node_modules/vitest/vitest.mjs", "run", ...TESTS]
       // The report to count from, and the failures for whoever reads along.
-      .concat("--reporter=json", `--outputFile.json=${report}`, "--reporter=agent"),
+      .concat("--reporter=json", `--outputFile.json=${report}`, "--reporter=dot"),
     {
       cwd: root,
       stdio: ["ignore", "inherit", "inherit"],

@@ -59,6 +59,14 @@ export class StreamClient {
     return this;
   }
 
+  /** Bytes received by `drop()`. */
+  receivedBytes = 0;
+
+  /** Reads on and forgets what it reads. */
+  drop(): void {
+    this.#body.on("data", (part: Buffer) => (this.receivedBytes += part.length));
+  }
+
   /** Waits until the text so far holds `part`, and gives it. */
   async until(part: string | RegExp): Promise<string> {
     await within(

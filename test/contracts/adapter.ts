@@ -271,6 +271,24 @@ export function adapterContract(binding: Binding): void {
         expect(seen).toEqual([false, "completed"]);
       });
 
+      it("takes a length that was set before out of an answer without a body", async () => {
+        const served = await serve(
+          ({ sse, setHeader, request: { url } }) => {
+            if (url !== "/first") setHeader("Content-Length", "3");
+            sse.open();
+          },
+          { maxSessions: 1 },
+        );
+        await (await get(served, {}, "/first")).until("retry");
+        const completed = await get(served, { headers: { "last-event-id": "~end" } });
+        expect(completed.status).toBe(204);
+        expect(completed.headers).not.toHaveProperty("content-length");
+        const busy = await get(served);
+        expect(busy.status).toBe(503);
+        expect(busy.headers["content-length"] ?? "0").toBe("0");
+        expect(await busy.rest()).toBe("");
+      });
+
       it("turns away what is past maxSessions: EventSource with a retry, others with 503", async () => {
         const served = await serve(({ sse }) => sse.open(), { maxSessions: 1 });
         const first = await get(served, { headers: EVENT_STREAM });

@@ -1,9 +1,20 @@
 import { sse } from "@tidewire/express";
 import type { SseMiddleware } from "@tidewire/express";
+import { ssePlugin } from "@tidewire/fastify";
 import express from "express";
+import fastify from "fastify";
 
-// Compiled where @types/express is not installed: the middleware's own types must do without it.
+// Compiled where neither @types/express nor @types/node is asked for: the packages bring what they need.
 const app = express();
 const events: SseMiddleware = sse({ heartbeatMs: 15_000 });
 app.use(events);
 await events.hub.close({ drainMs: 0 });
+
+const instance = fastify();
+await instance.register(ssePlugin, { heartbeatMs: 15_000 });
+instance.get("/", (_request, reply) => {
+  void reply.sse.send("hello");
+  return reply;
+});
+await instance.ready();
+await instance.close();

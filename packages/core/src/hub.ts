@@ -78,7 +78,7 @@ export class Hub {
    * sent through the session.
    *
    * @param exchange - `{ request, response }` of `node:http` or `node:http2`; adapters give more.
-   * @returns The session: idle, or closed if the client has left already or the hub is closed.
+   * @returns The session: idle, or closed if the client has left already.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is none, or its response has a session already.
    */
   createSession(exchange: Exchange): Session<Hub> {

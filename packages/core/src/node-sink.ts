@@ -193,6 +193,8 @@ export class NodeSink implements Sink, ExchangeStream {
 
   answer(status: number): void {
     this.#isEndedHere = true;
+    // A length that was set for another body would leave the client waiting for it.
+    removeBodyHeaders(this.headers);
     const { answer } = this.#exchange;
     if (answer !== undefined) {
       answer.call(this.#exchange, status);

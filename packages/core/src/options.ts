@@ -4,7 +4,7 @@ import type { StreamHeaders } from "./head.js";
 import { checkHeaders } from "./head.js";
 
 /** Where a background fault came from: what `onError` receives beside the error. */
-export type ErrorStage = "onClose" | "source" | "drain";
+export type ErrorStage = "onClose" | "source";
 
 /** A range from which each session draws its own value, so that clients do not come back all at once. */
 export interface JitterRange {

@@ -32,9 +32,10 @@ export type SessionState = "idle" | "connecting" | "open" | "closed";
  * - `completed`: `complete()`, or the client came back after it
  * - `slow`: the client did not take what was sent: `maxBufferedBytes` or `stallTimeoutMs`
  * - `expired`: `maxAgeMs`
- * - `shutdown`: `hub.close()`
- * - `refused`: the stream was never opened: `Accept`, CORS, `maxSessions`, or a hub that is closed
- * - `error`: the handler or the source of a `stream()` failed
+ * - `shutdown`: `hub.close()`, before or after the stream was opened
+ * - `refused`: the stream was never opened: `Accept`, CORS or `maxSessions`
+ * - `error`: the source of a `stream()` failed, or the handler as far as the framework tells (Fastify does;
+ *   Express destroys the connection, which reads as `client`)
  */
 export type CloseReason =
   | "client"
@@ -206,7 +207,7 @@ export class Session<Owner = unknown> {
   }
 
   /**
-   * Sends one event to this client.
+   * Sends one event to this client. Once the session is closed the message is not looked at any more.
    *
    * @param message - The event, or a string that stands for `{ data: string }`.
    * @returns Settles when the next may follow: at once while the client keeps up, so that `await` is
@@ -216,6 +217,7 @@ export class Session<Owner = unknown> {
    * @throws {SseError} `ERR_SSE_HEADERS_SENT` if the route has answered already.
    */
   send(message: SseMessage | string): Promise<boolean> {
+    if (this.#state === "closed") return GONE;
     return this.#send(encodeFrame(message, this.#host.options));
   }
 
@@ -228,6 +230,7 @@ export class Session<Owner = unknown> {
    * @throws {SseError} `ERR_SSE_HEADERS_SENT` if the route has answered already.
    */
   comment(text: string): Promise<boolean> {
+    if (this.#state === "closed") return GONE;
     return this.#send(encodeCommentFrame(text, this.#host.options));
   }
 
@@ -270,7 +273,9 @@ export class Session<Owner = unknown> {
       // The pump of an idle source settles late or never: the race is what returns to the caller in time.
       return await Promise.race([this.#pump(reader, map), stopped]);
     } catch (error) {
-      if (this.#isSending()) this.#fail();
+      // A source that failed is over: it has nothing left to be cancelled.
+      this.#onClose?.delete(stop);
+      this.#fail();
       throw error;
     } finally {
       this.#onClose?.delete(stop);
@@ -404,7 +409,8 @@ export class Session<Owner = unknown> {
       return this.#refuse(
         new SseError(
           "ERR_SSE_NOT_ACCEPTABLE",
-          `Expected the client to accept text/event-stream, its Accept header is ${describeValue(request.headers.accept)}`,
+          // Frameworks show the message to the client: nothing of the request is in it.
+          "The client does not accept text/event-stream",
           { statusCode: 406 },
         ),
       );

@@ -48,14 +48,19 @@ describe("acceptsEventStream", () => {
 
   it("takes a client that names the charset, which is always UTF-8", () => {
     expect(acceptsEventStream("text/event-stream; charset=utf-8")).toBe(true);
-    expect(acceptsEventStream("text/event-stream;charset=UTF-8, application/json;q=0.5")).toBe(true);
+    expect(acceptsEventStream("text/event-stream;charset=UTF-8, application/json;q=0.5")).toBe(
+      true,
+    );
   });
 });
 
 describe("namesEventStream", () => {
-  it.each(TABLE.map(([accept, , named]) => [accept, named] as const))("given %j is %s", (accept, named) => {
-    expect(namesEventStream(accept)).toBe(named);
-  });
+  it.each(TABLE.map(([accept, , named]) => [accept, named] as const))(
+    "given %j is %s",
+    (accept, named) => {
+      expect(namesEventStream(accept)).toBe(named);
+    },
+  );
 
   it("sees the name behind a parameter", () => {
     expect(namesEventStream("text/event-stream; charset=utf-8")).toBe(true);

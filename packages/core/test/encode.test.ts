@@ -11,7 +11,9 @@ describe("encodeMessage", () => {
 
   it("leaves out what is undefined", () => {
     expect(encodeMessage({ data: "d" })).toBe("data: d\n\n");
-    expect(encodeMessage({ event: undefined, id: undefined, retry: undefined, data: "d" })).toBe("data: d\n\n");
+    expect(encodeMessage({ event: undefined, id: undefined, retry: undefined, data: "d" })).toBe(
+      "data: d\n\n",
+    );
     expect(encodeMessage({ id: "1" })).toBe("id: 1\n\n");
     expect(encodeMessage({ retry: 1 })).toBe("retry: 1\n\n");
     expect(encodeMessage({})).toBe("\n");
@@ -75,7 +77,9 @@ describe("encodeMessage", () => {
   ])("refuses an id with %s", (_name, id) => {
     const { code, message } = thrownBy(() => encodeMessage({ id, data: "d" }));
     expect(code).toBe("ERR_SSE_INVALID_FIELD");
-    expect(message).toMatch(/^Expected `id` to be at most 128 characters of A-Z a-z 0-9 \. _ ~ -, got /);
+    expect(message).toMatch(
+      /^Expected `id` to be at most 128 characters of A-Z a-z 0-9 \. _ ~ -, got /,
+    );
   });
 
   it("quotes a refused id on one line", () => {
@@ -96,11 +100,15 @@ describe("encodeMessage", () => {
   ])("refuses an event type with %s", (_name, event) => {
     const { code, message } = thrownBy(() => encodeMessage({ event, data: "d" }));
     expect(code).toBe("ERR_SSE_INVALID_FIELD");
-    expect(message).toMatch(/^Expected `event` to be a non-empty string without a line break, got /);
+    expect(message).toMatch(
+      /^Expected `event` to be a non-empty string without a line break, got /,
+    );
   });
 
   it("takes any other text as an event type", () => {
-    expect(encodeMessage({ event: "é: \u{1F600}\0", data: "" })).toBe("event: é: \u{1F600}\0\ndata: \n\n");
+    expect(encodeMessage({ event: "é: \u{1F600}\0", data: "" })).toBe(
+      "event: é: \u{1F600}\0\ndata: \n\n",
+    );
   });
 
   it.each([0, 1, 2_147_483_647])("takes %s as retry", (retry) => {
@@ -144,7 +152,9 @@ describe("encodeComment", () => {
   });
 
   it("cannot be made to carry a field", () => {
-    expect(encodeComment("x\ndata: evil\n\ndata: more")).toBe(": x\n: data: evil\n: \n: data: more\n\n");
+    expect(encodeComment("x\ndata: evil\n\ndata: more")).toBe(
+      ": x\n: data: evil\n: \n: data: more\n\n",
+    );
   });
 
   it.each([7, null, undefined, ["a"], {}])("refuses %s", (text) => {

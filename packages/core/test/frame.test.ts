@@ -41,15 +41,21 @@ describe("encodeFrame", () => {
 
   it("splits what the serializer returns into lines", () => {
     const serialize = (data: unknown): string => JSON.stringify(data, null, 1);
-    expect(textOf({ data: { a: 1 } }, { ...JSON_FRAMING, serialize })).toBe('data: {\ndata:  "a": 1\ndata: }\n\n');
+    expect(textOf({ data: { a: 1 } }, { ...JSON_FRAMING, serialize })).toBe(
+      'data: {\ndata:  "a": 1\ndata: }\n\n',
+    );
   });
 
   it("writes all fields", () => {
-    expect(textOf({ data: 1, event: "e", id: "i", retry: 0 })).toBe("event: e\nid: i\nretry: 0\ndata: 1\n\n");
+    expect(textOf({ data: 1, event: "e", id: "i", retry: 0 })).toBe(
+      "event: e\nid: i\nretry: 0\ndata: 1\n\n",
+    );
   });
 
   it("encodes as UTF-8", () => {
-    expect(encodeFrame("é\u{1F600}", JSON_FRAMING)).toEqual(Buffer.from("data: é\u{1F600}\n\n", "utf8"));
+    expect(encodeFrame("é\u{1F600}", JSON_FRAMING)).toEqual(
+      Buffer.from("data: é\u{1F600}\n\n", "utf8"),
+    );
   });
 
   it("writes a block without data that sets id or retry", () => {
@@ -96,9 +102,12 @@ describe("encodeFrame", () => {
     },
   );
 
-  it.each(["sse", "ssex-", "SSE-reset", " sse-reset", "xsse-"])("takes the event type %j, which is not reserved", (event) => {
-    expect(textOf({ event, data: "" })).toBe(`event: ${event}\ndata: \n\n`);
-  });
+  it.each(["sse", "ssex-", "SSE-reset", " sse-reset", "xsse-"])(
+    "takes the event type %j, which is not reserved",
+    (event) => {
+      expect(textOf({ event, data: "" })).toBe(`event: ${event}\ndata: \n\n`);
+    },
+  );
 
   it("refuses the reserved id ~end and takes what only resembles it", () => {
     expect(thrownBy(() => textOf({ id: "~end", data: "" }))).toMatchObject({
@@ -114,7 +123,9 @@ describe("encodeFrame", () => {
     const serialize = (): string => {
       throw cause;
     };
-    const { code, message, error } = thrownBy(() => textOf({ data: {} }, { ...JSON_FRAMING, serialize }));
+    const { code, message, error } = thrownBy(() =>
+      textOf({ data: {} }, { ...JSON_FRAMING, serialize }),
+    );
     expect(code).toBe("ERR_SSE_INVALID_DATA");
     expect(message).toBe("Could not serialize `data`");
     expect(error.cause).toBe(cause);

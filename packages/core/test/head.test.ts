@@ -20,7 +20,11 @@ describe("setStreamHeaders", () => {
   });
 
   it("keeps what was set before and cannot be wrong of a stream", () => {
-    const target = new MemoryHeaders({ "X-Request-Id": "7", Vary: "Origin", "Set-Cookie": ["a=1", "b=2"] });
+    const target = new MemoryHeaders({
+      "X-Request-Id": "7",
+      Vary: "Origin",
+      "Set-Cookie": ["a=1", "b=2"],
+    });
     setStreamHeaders(target, undefined);
     expect(target.all()).toEqual({
       ...STREAM,
@@ -31,13 +35,20 @@ describe("setStreamHeaders", () => {
   });
 
   it("wins over a type and a caching rule set before", () => {
-    const target = new MemoryHeaders({ "Content-Type": "application/json", "Cache-Control": "max-age=60" });
+    const target = new MemoryHeaders({
+      "Content-Type": "application/json",
+      "Cache-Control": "max-age=60",
+    });
     setStreamHeaders(target, undefined);
     expect(target.all()).toEqual(STREAM);
   });
 
   it("removes what describes a body of known length and content", () => {
-    const target = new MemoryHeaders({ "Content-Length": 12, "Content-Encoding": "gzip", ETag: '"x"' });
+    const target = new MemoryHeaders({
+      "Content-Length": 12,
+      "Content-Encoding": "gzip",
+      ETag: '"x"',
+    });
     setStreamHeaders(target, undefined);
     expect(target.all()).toEqual(STREAM);
   });
@@ -86,13 +97,22 @@ describe("setStreamHeaders", () => {
     response.setHeader("Content-Length", 5);
     response.setHeader("Set-Cookie", "a=1");
     setStreamHeaders(response, { "set-cookie": "b=2", "X-A": "1" });
-    expect({ ...response.getHeaders() }).toEqual({ ...STREAM, "set-cookie": ["a=1", "b=2"], "x-a": "1" });
+    expect({ ...response.getHeaders() }).toEqual({
+      ...STREAM,
+      "set-cookie": ["a=1", "b=2"],
+      "x-a": "1",
+    });
   });
 });
 
 describe("removeBodyHeaders", () => {
   it("removes only these", () => {
-    const target = new MemoryHeaders({ "content-length": "1", etag: "x", "content-encoding": "br", date: "now" });
+    const target = new MemoryHeaders({
+      "content-length": "1",
+      etag: "x",
+      "content-encoding": "br",
+      date: "now",
+    });
     removeBodyHeaders(target);
     expect(target.all()).toEqual({ date: "now" });
   });

@@ -9,8 +9,8 @@ describe("the reserved names", () => {
   });
 
   it("can stand in an event stream", () => {
-    expect(encodeMessage({ event: `${RESERVED_EVENT_PREFIX}complete`, id: COMPLETE_ID, data: "" })).toBe(
-      "event: sse-complete\nid: ~end\ndata: \n\n",
-    );
+    expect(
+      encodeMessage({ event: `${RESERVED_EVENT_PREFIX}complete`, id: COMPLETE_ID, data: "" }),
+    ).toBe("event: sse-complete\nid: ~end\ndata: \n\n");
   });
 });

@@ -90,3 +90,11 @@ export function makeSession(
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await Promise.resolve();
 }
+
+/** A source that fails before its first item. */
+export function failingSource(fault: Error): Iterable<string> {
+  const next = (): never => {
+    throw fault;
+  };
+  return { [Symbol.iterator]: () => ({ next }) };
+}

@@ -6,7 +6,11 @@ import type { SseErrorCode } from "../src/errors.js";
  *
  * @returns Its code and message.
  */
-export function thrownBy(run: () => unknown): { code: SseErrorCode; message: string; error: SseError } {
+export function thrownBy(run: () => unknown): {
+  code: SseErrorCode;
+  message: string;
+  error: SseError;
+} {
   try {
     run();
   } catch (error) {

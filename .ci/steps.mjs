@@ -1,0 +1,61 @@
+// What .ci/run does once everything is installed: every step, whatever became of those before it.
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+
+const report = path.join(os.tmpdir(), `tidewire-tests-${process.pid}.json`);
+const ownVersion = process.versions.node.split(".")[0];
+let passed = 0;
+let failed = 0;
+
+step("build and types", pnpm("build"));
+step("format", pnpm("format:check"));
+// After the build: the rules that ask for types read those of the packages from dist.
+step("lint", pnpm("lint"));
+step("unused code", pnpm("knip"));
+testStep("tests", [
+  ...pnpm("test"),
+  "--reporter=default",
+  "--reporter=json",
+  `--outputFile.json=${report}`,
+]);
+// By hand, not by their scripts, which build first: a type error in a test is to fail one step, not all.
+step("examples", ["node", "scripts/check-examples.mjs"]);
+step("packed packages", ["node", "scripts/check-packages.mjs"]);
+for (const version of ["20", "22", "24", "26"].filter((other) => other !== ownVersion)) {
+  step(`tests under Node ${version}`, ["node", "scripts/test-node-versions.mjs", version]);
+}
+
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
+
+function pnpm(script) {
+  return ["npx", "-y", "pnpm@10", script];
+}
+
+/** Counts as one. */
+function step(name, command) {
+  if (run(name, command)) passed += 1;
+  else failed += 1;
+}
+
+/** Counts each test of the suite; as one failure if it failed without one, for example in its compilation. */
+function testStep(name, command) {
+  const isPassed = run(name, command);
+  const { numPassedTests = 0, numFailedTests = 0 } = fs.existsSync(report)
+    ? JSON.parse(fs.readFileSync(report, "utf8"))
+    : {};
+  fs.rmSync(report, { force: true });
+  passed += numPassedTests;
+  failed += isPassed ? numFailedTests : Math.max(1, numFailedTests);
+}
+
+function run(name, [command, ...args]) {
+  console.log(`--- ${name}`);
+  const start = performance.now();
+  const { status } = spawnSync(command, args, { stdio: ["ignore", "inherit", "inherit"] });
+  const seconds = ((performance.now() - start) / 1_000).toFixed(1);
+  console.log(`${status === 0 ? "ok  " : "FAIL"} ${name} (${seconds} s)`);
+  return status === 0;
+}

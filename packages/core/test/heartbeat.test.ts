@@ -1,0 +1,225 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Heartbeat, SWEEP_MS } from "../src/heartbeat.js";
+import type { Beating } from "../src/heartbeat.js";
+
+/** A member that writes down when it was driven and may spend time on it. */
+class Member implements Beating {
+  readonly beats: number[] = [];
+  readonly #onBeat: (() => void) | undefined;
+
+  constructor(onBeat?: () => void) {
+    this.#onBeat = onBeat;
+  }
+
+  beat(now: number): void {
+    this.beats.push(now);
+    this.#onBeat?.();
+  }
+}
+
+let clock = 0;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  clock = 0;
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+/** Members that each take a millisecond of the clock, so that a sweep over them is cut into slices. */
+function addSlow(heartbeat: Heartbeat, count: number, order: number[] = []): Member[] {
+  vi.spyOn(performance, "now").mockImplementation(() => clock);
+  return Array.from({ length: count }, (_, index) => {
+    const member = new Member(() => {
+      clock += 1;
+      order.push(index);
+    });
+    heartbeat.add(member);
+    return member;
+  });
+}
+
+/** One `setInterval` tick without the immediates behind it. */
+function tick(): void {
+  vi.advanceTimersByTime(SWEEP_MS - 1);
+  vi.advanceTimersToNextTimer();
+}
+
+describe("Heartbeat", () => {
+  it("drives each member once a second with a clock that never goes back", () => {
+    const heartbeat = new Heartbeat();
+    const member = new Member();
+    const start = performance.now();
+    heartbeat.add(member);
+    vi.advanceTimersByTime(999);
+    expect(member.beats).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(member.beats).toEqual([start + 1_000]);
+    vi.advanceTimersByTime(3_000);
+    expect(member.beats).toEqual([1_000, 2_000, 3_000, 4_000].map((ms) => start + ms));
+  });
+
+  it("keeps one timer for all members, and only while there are any", () => {
+    const heartbeat = new Heartbeat();
+    expect(vi.getTimerCount()).toBe(0);
+    const members = [new Member(), new Member(), new Member()];
+    for (const member of members) heartbeat.add(member);
+    expect(vi.getTimerCount()).toBe(1);
+    for (const member of members.slice(1)) heartbeat.delete(member);
+    expect(vi.getTimerCount()).toBe(1);
+    for (const member of members) heartbeat.delete(member);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("starts again when members come back", () => {
+    const heartbeat = new Heartbeat();
+    const member = new Member();
+    heartbeat.add(member);
+    heartbeat.delete(member);
+    vi.advanceTimersByTime(5_000);
+    expect(member.beats).toHaveLength(0);
+    heartbeat.add(member);
+    expect(vi.getTimerCount()).toBe(1);
+    vi.advanceTimersByTime(1_000);
+    expect(member.beats).toHaveLength(1);
+  });
+
+  it("ignores the delete of what was not added", () => {
+    const heartbeat = new Heartbeat();
+    heartbeat.delete(new Member());
+    heartbeat.add(new Member());
+    heartbeat.delete(new Member());
+    expect(vi.getTimerCount()).toBe(1);
+  });
+
+  it("drives a member that was added twice once", () => {
+    const heartbeat = new Heartbeat();
+    const member = new Member();
+    heartbeat.add(member);
+    heartbeat.add(member);
+    vi.advanceTimersByTime(1_000);
+    expect(member.beats).toHaveLength(1);
+  });
+
+  it("does not keep the process alive, neither with its timer nor with a slice", () => {
+    const intervals = vi.spyOn(globalThis, "setInterval");
+    const immediates = vi.spyOn(globalThis, "setImmediate");
+    addSlow(new Heartbeat(), 65);
+    tick();
+    const made = [...intervals.mock.results, ...immediates.mock.results].map(({ value }) => value);
+    expect(made).toHaveLength(2);
+    expect(made.map((timer: NodeJS.Timeout | NodeJS.Immediate) => timer.hasRef())).toEqual([
+      false,
+      false,
+    ]);
+  });
+
+  it("does not beat a member that another one deletes during the sweep", () => {
+    const heartbeat = new Heartbeat();
+    const second = new Member();
+    const first = new Member(() => heartbeat.delete(second));
+    heartbeat.add(first);
+    heartbeat.add(second);
+    vi.advanceTimersByTime(2_000);
+    expect(first.beats).toHaveLength(2);
+    expect(second.beats).toHaveLength(0);
+  });
+
+  it("lets a member delete itself, also when it is the last", () => {
+    const heartbeat = new Heartbeat();
+    const member: Member = new Member(() => heartbeat.delete(member));
+    heartbeat.add(member);
+    vi.advanceTimersByTime(3_000);
+    expect(member.beats).toHaveLength(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("drives a member that is added during a sweep from the next sweep on", () => {
+    const heartbeat = new Heartbeat();
+    const late = new Member();
+    heartbeat.add(new Member(() => heartbeat.add(late)));
+    vi.advanceTimersByTime(1_000);
+    expect(late.beats).toHaveLength(0);
+    vi.advanceTimersByTime(1_000);
+    expect(late.beats).toHaveLength(1);
+  });
+
+  it("sweeps over ten thousand quick members in one go", () => {
+    const heartbeat = new Heartbeat();
+    const members = Array.from({ length: 10_000 }, () => new Member());
+    for (const member of members) heartbeat.add(member);
+    vi.advanceTimersByTime(1_000);
+    expect(members.every((member) => member.beats.length === 1)).toBe(true);
+  });
+});
+
+describe("a sweep over many slow members", () => {
+  it("yields after the first look at the clock that finds its slice used up", () => {
+    const heartbeat = new Heartbeat();
+    const order: number[] = [];
+    addSlow(heartbeat, 200, order);
+    tick();
+    expect(order).toHaveLength(64);
+    // Besides the interval there is now the immediate that goes on with the sweep.
+    expect(vi.getTimerCount()).toBe(2);
+    vi.advanceTimersToNextTimer();
+    expect(order).toHaveLength(128);
+  });
+
+  it("drives everybody once and in order, however many slices it takes", () => {
+    const heartbeat = new Heartbeat();
+    const order: number[] = [];
+    addSlow(heartbeat, 5_000, order);
+    vi.advanceTimersByTime(SWEEP_MS);
+    for (let slices = 0; order.length < 5_000 && slices < 200; slices++)
+      vi.advanceTimersToNextTimer();
+    expect(order).toEqual(Array.from({ length: 5_000 }, (_, index) => index));
+  });
+
+  it("is not overtaken by the next one", () => {
+    const heartbeat = new Heartbeat();
+    const order: number[] = [];
+    const pending: (() => void)[] = [];
+    const members = addSlow(heartbeat, 200, order);
+    vi.spyOn(globalThis, "setImmediate").mockImplementation(((run: () => void) => {
+      pending.push(run);
+      return { unref: () => undefined };
+    }) as never);
+    vi.advanceTimersByTime(SWEEP_MS);
+    expect(order).toHaveLength(64);
+    // Three more ticks while the sweep still waits for its second slice: none starts another.
+    vi.advanceTimersByTime(3 * SWEEP_MS);
+    expect(order).toHaveLength(64);
+    expect(pending).toHaveLength(1);
+    while (pending.length > 0) pending.shift()?.();
+    expect(members.every((member) => member.beats.length === 1)).toBe(true);
+    // Once it is over the next tick begins at the front again.
+    vi.advanceTimersByTime(SWEEP_MS);
+    expect(members[0]?.beats).toHaveLength(2);
+  });
+
+  it("does not beat members that are deleted between its slices", () => {
+    const heartbeat = new Heartbeat();
+    const members = addSlow(heartbeat, 200);
+    tick();
+    for (const member of members.slice(100)) heartbeat.delete(member);
+    vi.advanceTimersByTime(100);
+    expect(members.filter((member) => member.beats.length === 1)).toEqual(members.slice(0, 100));
+  });
+
+  it("ends when all are deleted between its slices, and does not block what comes after", () => {
+    const heartbeat = new Heartbeat();
+    const members = addSlow(heartbeat, 200);
+    tick();
+    for (const member of members) heartbeat.delete(member);
+    vi.advanceTimersByTime(100);
+    expect(vi.getTimerCount()).toBe(0);
+    const later = new Member();
+    heartbeat.add(later);
+    vi.advanceTimersByTime(SWEEP_MS);
+    expect(later.beats).toHaveLength(1);
+  });
+});

@@ -1,0 +1,60 @@
+import { existsSync } from "node:fs";
+import { chromium } from "playwright-core";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, describe, test } from "vitest";
+
+const PATHS = [
+  process.env["CHROMIUM"],
+  "/usr/bin/chromium",
+  "/usr/bin/chromium-browser",
+  "/usr/bin/google-chrome",
+  "/usr/bin/google-chrome-stable",
+  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+  "/Applications/Chromium.app/Contents/MacOS/Chromium",
+];
+
+/** What lets Chromium run as root in a container, and keeps it from asking the network for anything else. */
+const ARGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/**
+ * A suite that has a Chromium of its own. Without one it says so and skips; under `CI=true` it fails.
+ *
+ * @param name - What the suite is about.
+ * @param define - Defines the tests; the browser may be asked for inside of them.
+ */
+export function describeInChromium(name: string, define: (browser: () => Browser) => void): void {
+  const executablePath = PATHS.find((path) => path !== undefined && existsSync(path));
+  if (executablePath === undefined) {
+    const message = "Chromium is not installed: set CHROMIUM to its path or install the package chromium.";
+    if (process.env["CI"] === "true") {
+      test(`${name}: Chromium is installed`, () => {
+        throw new Error(message);
+      });
+    } else {
+      console.warn(message);
+      describe.skip(name, () => define(() => missing(message)));
+    }
+    return;
+  }
+
+  describe(name, () => {
+    let browser: Browser | undefined;
+    beforeAll(async () => {
+      browser = await chromium.launch({ executablePath, headless: true, args: ARGS });
+    }, 60_000);
+    afterAll(() => browser?.close());
+    define(() => browser ?? missing("Chromium has not started"));
+  });
+}
+
+function missing(message: string): never {
+  throw new Error(message);
+}

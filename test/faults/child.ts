@@ -1,0 +1,75 @@
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { within } from "../client.js";
+import type { Target } from "../client.js";
+
+export type Framework = "http" | "express" | "fastify";
+
+/** What the server says of itself after a garbage collection. */
+export interface Report {
+  readonly sessions: number;
+  readonly connections: number;
+  /** What keeps the event loop busy, by kind. */
+  readonly resources: Readonly<Record<string, number>>;
+  /** Listeners on the server. */
+  readonly listeners: number;
+  readonly heapUsed: number;
+  readonly rss: number;
+  readonly peakRss: number;
+  /** How many sessions closed for which reason. */
+  readonly reasons: Readonly<Record<string, number>>;
+  /** Bytes that a source was asked for. */
+  readonly taken: number;
+  /** How often a source ran its `finally`. */
+  readonly sourceEnds: number;
+  /** Bytes that the last session held before it closed. */
+  readonly bufferedAtClose: number;
+}
+
+/** A server in a process of its own. */
+export class ChildServer implements Target {
+  readonly protocol = "http1";
+  readonly port: number;
+  readonly #child: ChildProcess;
+  readonly #exit: Promise<unknown[]>;
+  #stderr: string[];
+
+  private constructor(child: ChildProcess, port: number, stderr: string[]) {
+    this.#child = child;
+    this.#exit = once(child, "exit");
+    this.#stderr = stderr;
+    this.port = port;
+  }
+
+  static async start(framework: Framework): Promise<ChildServer> {
+    const child = fork(fileURLToPath(new URL("server.mjs", import.meta.url)), [framework], {
+      execArgv: ["--expose-gc", "--unhandled-rejections=strict", "--trace-warnings"],
+      stdio: ["ignore", "inherit", "pipe", "ipc"],
+    });
+    const stderr: string[] = [];
+    child.stderr?.on("data", (part) => stderr.push(String(part)));
+    const [{ port }] = (await within("the server to start", once(child, "message"))) as [
+      { port: number },
+    ];
+    return new ChildServer(child, port, stderr);
+  }
+
+  async report(): Promise<Report> {
+    this.#child.send("report");
+    const [report] = (await within("a report", once(this.#child, "message"))) as [Report];
+    return report;
+  }
+
+  /** Closes hub and server; gives the exit code once the process has exited by itself, and what it printed. */
+  async close(): Promise<{ code: unknown; stderr: string }> {
+    if (this.#child.connected) this.#child.send("close");
+    const [code] = await within("the process to exit by itself", this.#exit);
+    return { code, stderr: this.#stderr.join("") };
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+}
