@@ -7,9 +7,8 @@ const PAGE = `<!doctype html>
 <title>Time, from Express</title>
 <p id="time">Waiting for the time</p>
 <script>
-  new EventSource("/time").onmessage = (event) => {
-    document.querySelector("#time").textContent = event.data;
-  };
+  const time = document.querySelector("#time");
+  new EventSource("/time").onmessage = ({ data }) => (time.textContent = data);
 </script>
 `;
 
@@ -28,11 +27,12 @@ app.get("/time", (_req, res) => {
 
 const port = Number(process.env["PORT"] ?? 3000);
 const server = app.listen(port, (error) => {
-  if (error !== undefined) throw error;
+  if (error) throw error;
   console.log(`http://localhost:${port}`);
 });
 
 process.once("SIGINT", async () => {
   await events.hub.close();
-  server.close();
+  // A browser also opens connections ahead of need: close() alone would wait for those.
+  server.close().closeAllConnections();
 });

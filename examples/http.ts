@@ -7,9 +7,8 @@ const PAGE = `<!doctype html>
 <title>Time, from node:http</title>
 <p id="time">Waiting for the time</p>
 <script>
-  new EventSource("/time").onmessage = (event) => {
-    document.querySelector("#time").textContent = event.data;
-  };
+  const time = document.querySelector("#time");
+  new EventSource("/time").onmessage = ({ data }) => (time.textContent = data);
 </script>
 `;
 
@@ -31,5 +30,6 @@ server.listen(port, () => console.log(`http://localhost:${port}`));
 
 process.once("SIGINT", async () => {
   await hub.close();
-  server.close();
+  // A browser also opens connections ahead of need: close() alone would wait for those.
+  server.close().closeAllConnections();
 });

@@ -55,7 +55,10 @@ const PAGE = `<!doctype html>
 `;
 
 /** Stands in the place of a language model, so that the example needs no key: it says the same of everything. */
-async function* generate(prompt: string, { signal }: { signal: AbortSignal }): AsyncGenerator<string> {
+async function* generate(
+  prompt: string,
+  { signal }: { signal: AbortSignal },
+): AsyncGenerator<string> {
   const words = `You asked about ${prompt}. There is much to say about it, and a good part of it is
     said best in short words that come one after the other, as they are found, so that nobody has to
     wait for the last of them before reading the first. That is what a stream is for.`.split(/\s+/);
@@ -68,7 +71,8 @@ async function* generate(prompt: string, { signal }: { signal: AbortSignal }): A
       count += 1;
     }
   } finally {
-    if (signal.aborted) console.log(`The client left: stopped after ${count} of ${words.length} words.`);
+    if (signal.aborted)
+      console.log(`The client left: stopped after ${count} of ${words.length} words.`);
   }
 }
 
@@ -89,11 +93,12 @@ app.post("/text", async (req, res) => {
 
 const port = Number(process.env["PORT"] ?? 3000);
 const server = app.listen(port, (error) => {
-  if (error !== undefined) throw error;
+  if (error) throw error;
   console.log(`http://localhost:${port}`);
 });
 
 process.once("SIGINT", async () => {
   await events.hub.close();
-  server.close();
+  // A browser also opens connections ahead of need: close() alone would wait for those.
+  server.close().closeAllConnections();
 });

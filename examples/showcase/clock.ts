@@ -13,10 +13,13 @@ export function startClock(onTick: (tick: Tick) => void): () => void {
   let timer: NodeJS.Timeout;
   const schedule = (): void => {
     // An interval would drift away from the full second and now and then skip one.
-    timer = setTimeout(() => {
-      onTick({ time: new Date().toISOString() });
-      schedule();
-    }, 1_000 - (Date.now() % 1_000));
+    timer = setTimeout(
+      () => {
+        onTick({ time: new Date().toISOString() });
+        schedule();
+      },
+      1_000 - (Date.now() % 1_000),
+    );
   };
   schedule();
   return () => clearTimeout(timer);

@@ -53,13 +53,13 @@ export function createExpressServer(setting: Setting): DemoServer {
     },
     async stop() {
       await events.hub.close();
-      server.close();
-      // Browsers open connections ahead of need; one that was never used would hold the server up.
-      server.closeAllConnections();
+      // Browsers open connections ahead of need; close() alone would wait for those.
+      server.close().closeAllConnections();
     },
   };
 }
 
 function clientOf(request: express.Request): string {
-  return String(request.query["client"]);
+  const { client } = request.query;
+  return typeof client === "string" ? client : "";
 }

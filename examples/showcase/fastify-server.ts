@@ -12,7 +12,7 @@ import { readPrompt, writeText } from "./text.js";
 /** The showcase on Fastify. */
 export async function createFastifyServer(setting: Setting): Promise<DemoServer> {
   const audience = new Audience(setting);
-  // Browsers open connections ahead of need; without this one that was never used would hold close() up.
+  // Browsers open connections ahead of need; without this close() would wait for those.
   const fastify = Fastify({ forceCloseConnections: true });
   await fastify.register(ssePlugin, { cors: corsFor(setting) });
 
@@ -58,5 +58,6 @@ export async function createFastifyServer(setting: Setting): Promise<DemoServer>
 }
 
 function clientOf(request: FastifyRequest): string {
-  return String((request.query as Record<string, unknown>)["client"]);
+  const { client } = request.query as { client?: unknown };
+  return typeof client === "string" ? client : "";
 }

@@ -5,7 +5,9 @@ import { startFeed } from "./feed.js";
 
 const port = Number(process.env["PORT"] ?? 3000);
 if (!Number.isInteger(port) || port < 1 || port > 65_534) {
-  fail(`Expected PORT to be a whole number from 1 to 65534, got ${JSON.stringify(process.env["PORT"])}.`);
+  fail(
+    `Expected PORT to be a whole number from 1 to 65534, got ${JSON.stringify(process.env["PORT"])}.`,
+  );
 }
 
 const express: ServerAddress = { name: "Express", port };
@@ -21,7 +23,9 @@ try {
 } catch (error) {
   const { code, port: taken } = error as NodeJS.ErrnoException & { port?: number };
   if (code !== "EADDRINUSE") throw error;
-  fail(`Port ${taken} is taken: stop what listens there, or set PORT to a port that is free and whose next one is too.`);
+  fail(
+    `Port ${taken} is taken: stop what listens there, or set PORT to a port that is free and whose next one is too.`,
+  );
 }
 
 console.log(`Express  http://localhost:${express.port}`);

@@ -184,7 +184,12 @@ async function open(browser: Browser, origin: string): Promise<Page> {
 }
 
 /** Opens an `EventSource` in the page that writes down all it sees. */
-async function listen(page: Page, url: string, types: string[], withCredentials = false): Promise<void> {
+async function listen(
+  page: Page,
+  url: string,
+  types: string[],
+  withCredentials = false,
+): Promise<void> {
   await page.evaluate(
     (given) => {
       const source = new EventSource(given.url, { withCredentials: given.withCredentials });

@@ -8,7 +8,9 @@ const SECONDS = 60;
 const $ = (id) => document.getElementById(id);
 
 // Named by the page, so that the server can find this page's stream when a button asks for it.
-const client = Array.from(crypto.getRandomValues(new Uint32Array(3)), (n) => n.toString(36)).join("-");
+const client = Array.from(crypto.getRandomValues(new Uint32Array(3)), (n) => n.toString(36)).join(
+  "-",
+);
 
 /** The server that feeds the page; the page's own to begin with. */
 let base = location.origin;
@@ -19,7 +21,7 @@ let received = 0;
 let reconnections = 0;
 let lastEventId = "";
 let isPaused = false;
-const perSecond = new Array(SECONDS).fill(0);
+const perSecond = Array.from({ length: SECONDS }, () => 0);
 
 function connect() {
   source?.close();
@@ -41,7 +43,10 @@ function connect() {
   };
   stream.onerror = () => {
     if (stream.readyState !== EventSource.CLOSED) {
-      show("reconnecting", isComplete ? "asking once more, as the standard has it" : "reconnecting");
+      show(
+        "reconnecting",
+        isComplete ? "asking once more, as the standard has it" : "reconnecting",
+      );
       if (hasOpened) remark("the connection has ended, EventSource reconnects");
     } else if (isComplete) {
       show("closed", "closed, the server said it is complete");
@@ -92,7 +97,9 @@ function showHello({ server, other, visitor, lastEventId: resumed }) {
   $("switch").textContent = `Switch to ${other.name}`;
   $("resumed").textContent = resumed === "" ? "none" : resumed;
   $("visitor").textContent = visitor === undefined ? "did not arrive" : visitor;
-  $("visitor").title = isHere ? "Sent to this page's own server" : "Sent to a server of another origin";
+  $("visitor").title = isHere
+    ? "Sent to this page's own server"
+    : "Sent to a server of another origin";
 }
 
 const clockFormat = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
@@ -226,7 +233,9 @@ $("ask").onsubmit = async (event) => {
       if (done) break;
       read(value);
     }
-    report(isComplete ? `${tokens} tokens, complete` : `${tokens} tokens, then the stream broke off`);
+    report(
+      isComplete ? `${tokens} tokens, complete` : `${tokens} tokens, then the stream broke off`,
+    );
   } catch (error) {
     const isStopped = error.name === "AbortError";
     report(isStopped ? `Stopped after ${tokens} tokens` : `Failed: ${error.message}`);

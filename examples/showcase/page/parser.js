@@ -15,7 +15,8 @@ export function createParser(dispatch) {
 
   const readLine = (line) => {
     if (line === "") {
-      if (data.length > 0) dispatch({ type: type || "message", data: data.join("\n"), lastEventId });
+      if (data.length > 0)
+        dispatch({ type: type || "message", data: data.join("\n"), lastEventId });
       type = "";
       data = [];
       return;

@@ -70,18 +70,35 @@ export function createCors(options: SseCorsOptions): Cors {
       : forEventStreams(options),
   ) as unknown as SetHeaders;
 
+  /** The options hold functions of the application's, which may throw or call back twice. */
+  const runOnce: SetHeaders = (request, target, done) => {
+    let isDone = false;
+    const once = (error?: unknown): void => {
+      if (isDone) return;
+      isDone = true;
+      done(error);
+    };
+    try {
+      run(request, target, once);
+    } catch (error) {
+      if (isDone) throw error;
+      once(error);
+    }
+  };
+
   return {
     apply(request, target, done) {
       // HEAD and OPTIONS alike get the headers of an actual response here: the route has been chosen.
-      run({ method: "GET", headers: request.headers }, target, done);
+      runOnce({ method: "GET", headers: request.headers }, target, done);
     },
     preflight(request, target, done) {
       const answer = new Map<string, number | string | string[]>();
       const recorder: Pick<HeaderTarget, "getHeader" | "setHeader"> = {
-        getHeader: (name) => answer.get(name.toLowerCase()),
+        // What is there already is not lost: `Vary` is added to.
+        getHeader: (name) => answer.get(name.toLowerCase()) ?? target.getHeader(name),
         setHeader: (name, value) => answer.set(name.toLowerCase(), value),
       };
-      run(request, recorder, (error) => {
+      runOnce(request, recorder, (error) => {
         if (error !== undefined && error !== null) return done(error, false);
         if (!allows(answer, request)) return done(undefined, false);
         for (const [name, value] of answer) target.setHeader(name, value as string | string[]);
@@ -111,20 +128,24 @@ function forEventStreams(options: CorsOptions | undefined): CorsOptions {
   const listed = given.allowedHeaders;
   const headers: CorsOptions = { ...given, preflightContinue: true };
   headers.methods ??= DEFAULT_METHODS;
-  if (listed !== undefined && listed.length > 0)
+  // `""` is no list: the package reflects what the browser asks for, as if the option were absent.
+  if (listed !== undefined && listed !== "") {
     headers.allowedHeaders = ["Last-Event-ID", listed].flat();
+  }
   return headers;
 }
 
 /** A preflight that is not for an event stream belongs to the application's own CORS: it is left alone. */
 function allows(answer: ReadonlyMap<string, unknown>, { headers }: CorsRequest): boolean {
   const origin = answer.get("access-control-allow-origin");
+  const requested = headers["access-control-request-method"] ?? "";
   const methods = String(answer.get("access-control-allow-methods")).split(",");
   return (
     (origin === "*" || origin === headers.origin) &&
-    methods.some(
-      (method) =>
-        method.trim().toUpperCase() === headers["access-control-request-method"]?.toUpperCase(),
-    )
+    methods.some((method) => method.trim() === "*" || isSame(method.trim(), requested))
   );
+}
+
+function isSame(one: string, other: string): boolean {
+  return one.toUpperCase() === other.toUpperCase();
 }

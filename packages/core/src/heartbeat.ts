@@ -1,7 +1,7 @@
 /** What a {@link Heartbeat} drives. */
 export interface Beating {
   /**
-   * Called once a second.
+   * Called twice a second.
    *
    * @param now - Milliseconds of a clock that never goes back.
    */
@@ -9,7 +9,7 @@ export interface Beating {
 }
 
 /** Time between two sweeps in milliseconds: the resolution of heartbeats, ages and stalls. */
-export const SWEEP_MS = 1_000;
+export const SWEEP_MS = 500;
 
 /** A sweep yields to other work after this many milliseconds. */
 const SLICE_MS = 4;
@@ -19,7 +19,7 @@ const LOOK_EVERY = 64;
 /**
  * One timer for all sessions of a hub.
  *
- * A timer for each session would cost memory and a wake-up each; this one sweeps over them all once a
+ * A timer for each session would cost memory and a wake-up each; this one sweeps over them all twice a
  * second, in slices, and never keeps the process alive. It runs only while there is somebody to drive.
  */
 export class Heartbeat {
@@ -45,18 +45,21 @@ export class Heartbeat {
 
   #startSweep(): void {
     if (this.#isSweeping) return;
-    this.#sweep(this.#members.values());
+    // Only so many: who joins during a sweep stands at the end and waits for the next one.
+    this.#sweep(this.#members.values(), this.#members.size);
   }
 
-  #sweep(rest: IterableIterator<Beating>): void {
+  #sweep(rest: IterableIterator<Beating>, count: number): void {
     const now = performance.now();
     let untilLook = LOOK_EVERY;
-    for (let next = rest.next(); !next.done; next = rest.next()) {
+    let left = count;
+    for (let next = rest.next(); !next.done && left > 0; next = rest.next()) {
+      left -= 1;
       next.value.beat(now);
       if (--untilLook > 0) continue;
       if (performance.now() - now > SLICE_MS) {
         this.#isSweeping = true;
-        setImmediate(() => this.#sweep(rest)).unref();
+        setImmediate(() => this.#sweep(rest, left)).unref();
         return;
       }
       untilLook = LOOK_EVERY;

@@ -20,8 +20,8 @@ export interface JitterRange {
 export interface HubOptions {
   /**
    * Longest silence of a stream in milliseconds: a comment goes out when nothing else was written for
-   * so long, so that proxies keep the connection and a client that vanished is found. Checked once a
-   * second, so it goes out up to one second early. At least 1 000; `false` turns it off.
+   * so long, so that proxies keep the connection and a client that vanished is found. It goes out up to one
+   * second early. At least 1 000; `false` turns it off.
    *
    * @defaultValue `15_000`
    * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes
@@ -142,17 +142,19 @@ export interface ResolvedOpenOptions {
 const MAX_MS = 2_147_483_647;
 
 const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => string | undefined } = {
-  heartbeatMs: (value) => (value === false ? undefined : atLeast(1_000, value, "false or ")),
+  heartbeatMs: (value) => (value === false ? undefined : milliseconds(1_000, value, "false or ")),
   reconnectionTimeMs: checkReconnectionTime,
   maxBufferedBytes: (value) => atLeast(1, value),
   maxEventBytes: (value) => atLeast(1, value),
   maxSessions: (value) => (value === false ? undefined : atLeast(1, value, "false or ")),
-  maxAgeMs: (value) => (value === false ? undefined : atLeast(1_000, value, "false or ")),
-  stallTimeoutMs: (value) => atLeast(1_000, value),
+  maxAgeMs: (value) => (value === false ? undefined : milliseconds(1_000, value, "false or ")),
+  stallTimeoutMs: (value) => milliseconds(1_000, value),
   cors: checkCors,
   serialize: (value) => (typeof value === "function" ? undefined : "a function"),
   onError: (value) => (typeof value === "function" ? undefined : "a function"),
 };
+
+const OPEN_OPTIONS = ["status", "headers", "heartbeatMs", "reconnectionTimeMs", "maxAgeMs"];
 
 /**
  * Checks options and fills in the defaults.
@@ -167,11 +169,7 @@ export function resolveOptions(options: HubOptions = {}): ResolvedOptions {
   }
   const resolved: Record<string, unknown> = { ...DEFAULTS };
   for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(CHECKS, name)) {
-      throw invalidOption(
-        `Expected an option among ${Object.keys(CHECKS).join(", ")}, got ${describeValue(name)}`,
-      );
-    }
+    checkName(name, Object.keys(CHECKS));
     if (value === undefined) continue;
     check(name as keyof HubOptions, value);
     resolved[name] = value;
@@ -197,6 +195,7 @@ export function resolveOpenOptions(
       `Expected the options of open() to be an object, got ${describeValue(given)}`,
     );
   }
+  for (const name of Object.keys(given)) checkName(name, OPEN_OPTIONS);
   const { status = 200, headers } = given;
   if (
     !Number.isInteger(status) ||
@@ -231,7 +230,7 @@ export function resolveOpenOptions(
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it is not a whole number from 0 to 2 147 483 647.
  */
 export function checkMilliseconds(name: string, value: unknown): number {
-  const expected = atLeast(0, value);
+  const expected = milliseconds(0, value);
   if (expected !== undefined) throw unexpected(name, expected, value);
   return value as number;
 }
@@ -247,23 +246,34 @@ export function draw(range: number | JitterRange): number {
   return range.min + Math.floor(Math.random() * (range.max - range.min + 1));
 }
 
+function checkName(name: string, names: readonly string[]): void {
+  if (names.includes(name)) return;
+  throw invalidOption(`Expected an option among ${names.join(", ")}, got ${describeValue(name)}`);
+}
+
 function check(name: keyof HubOptions, value: unknown): void {
   const expected = CHECKS[name](value);
   if (expected !== undefined) throw unexpected(name, expected, value);
 }
 
 function atLeast(least: number, value: unknown, prefix = ""): string | undefined {
-  return Number.isInteger(value) && (value as number) >= least && (value as number) <= MAX_MS
+  return Number.isSafeInteger(value) && (value as number) >= least
     ? undefined
     : `${prefix}a whole number >= ${least}`;
 }
 
+function milliseconds(least: number, value: unknown, prefix = ""): string | undefined {
+  const expected = atLeast(least, value, prefix);
+  if (expected !== undefined || (value as number) <= MAX_MS) return expected;
+  return `${prefix}a whole number from ${least} to ${MAX_MS}`;
+}
+
 function checkReconnectionTime(value: unknown): string | undefined {
-  const expected = "false, a whole number >= 0 or { min, max } of two such numbers";
-  if (value === false || atLeast(0, value) === undefined) return undefined;
+  if (value === false || milliseconds(0, value) === undefined) return undefined;
+  const expected = `false, a whole number from 0 to ${MAX_MS} or { min, max } of two such numbers`;
   if (typeof value !== "object" || value === null) return expected;
   const { min, max } = value as Partial<JitterRange>;
-  const isRange = atLeast(0, min) === undefined && atLeast(0, max) === undefined;
+  const isRange = milliseconds(0, min) === undefined && milliseconds(0, max) === undefined;
   return isRange && (min as number) <= (max as number) ? undefined : expected;
 }
 

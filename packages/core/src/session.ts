@@ -100,6 +100,8 @@ export class Session<Owner = unknown> {
   #onClose: Set<(reason: CloseReason) => void> | undefined;
   /** `true` from the host's `opened` to its `released`. */
   #isHosted = false;
+  /** The stream's own, or the hub's. Meaningful once opened. */
+  #reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"] = false;
   /** Sweeps since something was written. */
   #idleSweeps = 0;
   /** Sweeps of silence after which a heartbeat is due. */
@@ -199,6 +201,7 @@ export class Session<Owner = unknown> {
       return false;
     }
     this.#opening = opening;
+    this.#reconnectionTimeMs = opening.reconnectionTimeMs;
     this.#state = "connecting";
     const { cors } = this.#host;
     if (cors === undefined) this.#connect();
@@ -321,11 +324,8 @@ export class Session<Owner = unknown> {
 
   /** @internal Ends the stream for a shutdown, with a reconnection time of its own. */
   shutDown(): void {
-    const { reconnectionTimeMs } = this.#host.options;
-    this.#endWith(
-      "shutdown",
-      reconnectionTimeMs === false ? undefined : encodeRetryFrame(draw(reconnectionTimeMs)),
-    );
+    const range = this.#reconnectionTimeMs;
+    this.#endWith("shutdown", range === false ? undefined : encodeRetryFrame(draw(range)));
   }
 
   /** @internal Cuts the connection, whatever is buffered. */
@@ -336,15 +336,13 @@ export class Session<Owner = unknown> {
 
   /** @internal Called by the heartbeat. */
   beat(now: number): void {
+    if (this.#state === "open" && now >= this.#expiresAt) this.#endWith("expired");
     if (this.#sink.bufferedBytes > 0) {
       this.#checkStall(now);
       return;
     }
     this.#stalledSince = undefined;
-    if (this.#state !== "open") return;
-    if (now >= this.#expiresAt) {
-      this.#endWith("expired");
-    } else if (++this.#idleSweeps >= this.#heartbeatSweeps) {
+    if (this.#state === "open" && ++this.#idleSweeps >= this.#heartbeatSweeps) {
       this.#write(HEARTBEAT);
     }
   }
@@ -352,7 +350,6 @@ export class Session<Owner = unknown> {
   /** @internal */
   sinkOpened(): void {
     if (this.#opening === undefined) return;
-    const { reconnectionTimeMs } = this.#opening;
     this.#opening = undefined;
     // A session that was closed while the head was on its way still owes the client what it accepted.
     const isOpen = this.#state === "connecting";
@@ -361,9 +358,8 @@ export class Session<Owner = unknown> {
     this.#held = undefined;
     this.#heldBytes = 0;
     // One write: head and first bytes leave in one packet, and the client sees the stream open at once.
-    const opening = encodeOpening(
-      reconnectionTimeMs === false ? undefined : draw(reconnectionTimeMs),
-    );
+    const range = this.#reconnectionTimeMs;
+    const opening = encodeOpening(range === false ? undefined : draw(range));
     const isTaken = this.#sink.write(
       frames.length === 0 ? opening : Buffer.concat([opening, ...frames]),
     );
@@ -463,15 +459,16 @@ export class Session<Owner = unknown> {
    */
   #turnAway(reason: CloseReason): void {
     const { request, headers } = this.#sink;
-    const reconnectionTimeMs = draw(TURNED_AWAY_MS);
+    const waitMs = draw(TURNED_AWAY_MS);
     if (namesEventStream(request.headers.accept) && request.method !== "HEAD") {
       setStreamHeaders(headers, undefined);
       this.#finish(reason);
-      if (this.#opening !== undefined) this.#opening = { ...this.#opening, reconnectionTimeMs };
+      this.#held = undefined;
+      this.#reconnectionTimeMs = waitMs;
       this.#start(200);
       return;
     }
-    headers.setHeader("Retry-After", String(Math.ceil(reconnectionTimeMs / 1_000)));
+    headers.setHeader("Retry-After", String(Math.ceil(waitMs / 1_000)));
     this.#answer(reason, 503);
   }
 

@@ -115,7 +115,7 @@ describe("resolveOptions", () => {
   });
 
   const timesOff = "false or a whole number >= 1000";
-  const reconnection = "false, a whole number >= 0 or { min, max } of two such numbers";
+  const reconnection = "false, a whole number from 0 to 2147483647 or { min, max } of two such numbers";
   const corsForms = "false, the options of the cors package or a function that gives them";
   it.each([
     ["heartbeatMs", 0, timesOff, "0 (number)"],
@@ -296,7 +296,7 @@ describe("resolveOpenOptions", () => {
     [
       "reconnectionTimeMs",
       -1,
-      "false, a whole number >= 0 or { min, max } of two such numbers, got -1 (number)",
+      "false, a whole number from 0 to 2147483647 or { min, max } of two such numbers, got -1 (number)",
     ],
   ])("checks %s like the hub's: %j", (name, value, message) => {
     expect(

@@ -202,7 +202,7 @@ describe("a request that gets no stream", () => {
       code: "ERR_SSE_NOT_ACCEPTABLE",
       statusCode: 406,
       message:
-        'Expected the client to accept text/event-stream, its Accept header is "application/json" (string)',
+        "The client does not accept text/event-stream",
     });
     expect(test.sink.headers.all()).toEqual({});
     expect(await test.session.send("x")).toBe(false);
@@ -431,12 +431,15 @@ describe("send", () => {
     expect(sink.calls).toEqual([]);
   });
 
-  it("throws for a wrong message also on a session that is closed", () => {
-    const { session } = makeSession();
+  it("does not look at a message on a session that is closed", async () => {
+    const { session } = makeSession({
+      serialize: () => {
+        throw new Error("looked at");
+      },
+    });
     session.close();
-    expect(thrownBy(() => session.send({ event: "", data: "x" })).code).toBe(
-      "ERR_SSE_INVALID_FIELD",
-    );
+    expect(await session.send({ event: "", data: { n: 1 } })).toBe(false);
+    expect(await session.comment("x")).toBe(false);
   });
 
   it("leaves the next event intact when the serializer fails", async () => {
@@ -842,7 +845,7 @@ describe("stallTimeoutMs", () => {
     test.sink.stopReading();
     void test.session.send("x");
     // Seen at the first sweep, due five seconds after it.
-    vi.advanceTimersByTime(5_999);
+    vi.advanceTimersByTime(5_499);
     expect(reasons).toEqual([]);
     vi.advanceTimersByTime(1);
     expect(reasons).toEqual(["slow"]);

@@ -1,0 +1,83 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
+
+/** A program of `examples/` that runs as a process of its own. */
+export interface Program {
+  /** What it has printed so far, errors included. */
+  output(): string;
+  /** Resolves when it has printed a text; rejects if it exits before. */
+  printed(text: string): Promise<void>;
+  /** Sends SIGINT if it still runs. Resolves when it has exited, with how and after what time. */
+  interrupt(): Promise<{ code: number | null; ms: number }>;
+  /** Resolves with its exit code. */
+  readonly exited: Promise<number | null>;
+}
+
+/**
+ * Starts the compiled form of an example.
+ *
+ * @param name - Path below `examples/dist`.
+ * @param port - For `PORT`.
+ */
+export function startProgram(name: string, port: number | string): Program {
+  const path = fileURLToPath(new URL(`../../examples/dist/${name}`, import.meta.url));
+  if (!existsSync(path)) throw new Error(`examples/dist/${name} is missing: run "tsc -b" first`);
+  const child = spawn(process.execPath, [path], {
+    env: { ...process.env, PORT: String(port) },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  const onOutput = new Set<() => void>();
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      for (const check of onOutput) check();
+    });
+  }
+  const exited = once(child, "close").then(([code]) => code as number | null);
+
+  return {
+    output: () => output,
+    exited,
+    printed: (text) =>
+      new Promise((resolve, reject) => {
+        const check = (): void => {
+          if (!output.includes(text)) return;
+          onOutput.delete(check);
+          resolve();
+        };
+        onOutput.add(check);
+        check();
+        void exited.then((code) => reject(new Error(`${name} exited with ${code}: ${output}`)));
+      }),
+    async interrupt() {
+      const start = performance.now();
+      child.kill("SIGINT");
+      return { code: await exited, ms: performance.now() - start };
+    },
+  };
+}
+
+/** Finds a port that is free and whose next one is free too. */
+export async function findPorts(): Promise<number> {
+  for (;;) {
+    const first = createServer().listen(0);
+    await once(first, "listening");
+    const { port } = first.address() as AddressInfo;
+    const isNextFree = port < 65_535 && (await isFree(port + 1));
+    await new Promise((resolve) => first.close(resolve));
+    if (isNextFree) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, () => server.close(() => resolve(true)));
+  });
+}
