@@ -74,7 +74,8 @@ export class StreamClient {
       new Promise<void>((resolve, reject) => {
         this.#onChange = () => {
           if (typeof part === "string" ? this.text.includes(part) : part.test(this.text)) resolve();
-          else if (this.isEnded) reject(new Error(`ended before ${part}: ${JSON.stringify(this.text)}`));
+          else if (this.isEnded)
+            reject(new Error(`ended before ${part}: ${JSON.stringify(this.text)}`));
         };
         this.#onChange();
       }),
@@ -154,7 +155,11 @@ export async function within<T>(what: string, promise: Promise<T>, ms = DEADLINE
 }
 
 /** Waits until `isTrue` holds. For states that no event tells of. */
-export async function eventually(what: string, isTrue: () => boolean, ms = DEADLINE_MS): Promise<void> {
+export async function eventually(
+  what: string,
+  isTrue: () => boolean,
+  ms = DEADLINE_MS,
+): Promise<void> {
   const end = performance.now() + ms;
   while (!isTrue()) {
     if (performance.now() > end) throw new Error(`Waited ${ms} ms for ${what}`);
@@ -207,7 +212,8 @@ function request2({ port }: Target, path: string, options: RequestOptions): Prom
           headers[":status"] ?? 0,
           headers,
           stream,
-          (how) => (how === "rst" ? stream.close(http2.constants.NGHTTP2_CANCEL) : session.destroy()),
+          (how) =>
+            how === "rst" ? stream.close(http2.constants.NGHTTP2_CANCEL) : session.destroy(),
           () => session.destroy(),
         ),
       );

@@ -10,16 +10,17 @@ export interface Tick {
  * @returns Stops the clock.
  */
 export function startClock(onTick: (tick: Tick) => void): () => void {
+  let next = Math.ceil(Date.now() / 1_000) * 1_000;
   let timer: NodeJS.Timeout;
   const schedule = (): void => {
     // An interval would drift away from the full second and now and then skip one.
-    timer = setTimeout(
-      () => {
-        onTick({ time: new Date().toISOString() });
-        schedule();
-      },
-      1_000 - (Date.now() % 1_000),
-    );
+    timer = setTimeout(tick, next - Date.now());
+  };
+  const tick = (): void => {
+    // The second that was meant: a timer may fire a millisecond early, and the second before would show twice.
+    onTick({ time: new Date(next).toISOString() });
+    next = Math.max(next, Math.floor(Date.now() / 1_000) * 1_000) + 1_000;
+    schedule();
   };
   schedule();
   return () => clearTimeout(timer);

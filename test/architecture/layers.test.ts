@@ -9,7 +9,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["message", "encode", "frame", "accept", "head", "last-event-id", "cors"],
   ["options"],
   ["sink", "node-sink", "heartbeat"],
-  ["source", "session"],
+  ["reception", "source", "pump", "session"],
   // The log, its window, subscriptions and channels come here.
   ["hub"],
   ["index"],

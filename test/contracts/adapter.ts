@@ -1,4 +1,4 @@
-import net from "node:net";
+import type net from "node:net";
 import type { CloseReason, HubOptions, Session } from "@tidewire/core";
 import { isSseError } from "@tidewire/core";
 import { afterEach, describe, expect, it } from "vitest";
@@ -344,10 +344,13 @@ export function adapterContract(binding: Binding): void {
       });
 
       it("leaves the preflight of another origin or method to the application", async () => {
-        const served = await serve(({ sse, answer, request: { method } }) => {
-          if (method === "OPTIONS") answer(418, {});
-          else sse.open();
-        }, { cors: { origin: [origin] } });
+        const served = await serve(
+          ({ sse, answer, request: { method } }) => {
+            if (method === "OPTIONS") answer(418, {});
+            else sse.open();
+          },
+          { cors: { origin: [origin] } },
+        );
         for (const headers of [
           { origin: "https://evil.example", "access-control-request-method": "GET" },
           { origin, "access-control-request-method": "DELETE" },
@@ -511,7 +514,9 @@ export function adapterContract(binding: Binding): void {
         await new Promise((resolve) => setTimeout(resolve, 100));
         client.resume();
         const text = await client.rest();
-        expect(text.match(/^id: \d+$/gm)).toEqual(Array.from({ length: count }, (_, i) => `id: ${i}`));
+        expect(text.match(/^id: \d+$/gm)).toEqual(
+          Array.from({ length: count }, (_, i) => `id: ${i}`),
+        );
         expect(text.match(/w+/g)?.every((run) => run.length === block.length)).toBe(true);
       });
 

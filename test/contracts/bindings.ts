@@ -65,7 +65,9 @@ function nodeBinding(protocol: "http1" | "http2"): Binding {
             response,
             setHeader: (name, value) => void response.setHeader(name, value),
             answer(status, body) {
-              (response as ServerResponse).writeHead(status, { "Content-Type": "application/json" });
+              (response as ServerResponse).writeHead(status, {
+                "Content-Type": "application/json",
+              });
               response.end(JSON.stringify(body));
             },
           }).catch(() => void response.destroy());
@@ -112,9 +114,9 @@ function fastifyBinding(protocol: "http1" | "http2"): Binding {
     protocol,
     hasErrorHandler: true,
     async serve(handler, options) {
-      const app = (
-        protocol === "http1" ? Fastify() : Fastify({ http2: true })
-      ) as unknown as FastifyInstance;
+      const app = (protocol === "http1"
+        ? Fastify()
+        : Fastify({ http2: true })) as unknown as FastifyInstance;
       await app.register(ssePlugin, options ?? {});
       // The body is left to the handler, as node:http and Express leave it.
       app.removeAllContentTypeParsers();
@@ -151,11 +153,7 @@ async function run(handler: Handler, exchange: TestExchange): Promise<void> {
   await handler(exchange);
 }
 
-async function served(
-  protocol: "http1" | "http2",
-  server: Server,
-  hub: Hub,
-): Promise<Served> {
+async function served(protocol: "http1" | "http2", server: Server, hub: Hub): Promise<Served> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return {

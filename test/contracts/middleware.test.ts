@@ -336,7 +336,10 @@ describe("Fastify", () => {
       logger: { level: "warn", stream: { write: (line: string) => void logged.push(line) } },
     });
     await app.register(ssePlugin);
-    app.addHook("onError", async (_request, _reply, error) => void seen.push(`hook ${error.message}`));
+    app.addHook(
+      "onError",
+      async (_request, _reply, error) => void seen.push(`hook ${error.message}`),
+    );
     app.setErrorHandler((error: Error, _request, reply) => {
       seen.push(`handler ${error.message}`);
       return reply.code(500).send({ error: error.message });
@@ -422,7 +425,9 @@ describe("Fastify", () => {
     expect(app.sse).toBe(events.hub);
     await app.close();
     await expect(
-      Promise.resolve(Fastify().register(ssePlugin, { hub: events.hub, heartbeatMs: 1_000 } as never)),
+      Promise.resolve(
+        Fastify().register(ssePlugin, { hub: events.hub, heartbeatMs: 1_000 } as never),
+      ),
     ).rejects.toThrow(/beside `hub`/);
     await expect(
       Promise.resolve(Fastify().register(ssePlugin, { heartbeatMs: 5 })),

@@ -217,7 +217,9 @@ describe.each(BINDINGS)("stream() on $name", (binding) => {
       const reasons: CloseReason[] = [];
       const client = await open(async (session) => {
         session.onClose((reason) => reasons.push(reason));
-        await session.stream(source()).catch((error: Error) => seen.push(error.message));
+        await session
+          .stream(source())
+          .catch((error: unknown) => seen.push((error as Error).message));
         seen.push(session.state);
       });
       expect(await client.rest()).not.toContain(name);
@@ -246,7 +248,9 @@ describe.each(BINDINGS)("stream() on $name", (binding) => {
       const client = await open(async (session) => {
         await session
           .stream(numbers(), map)
-          .catch((error: Error) => seen.push(isSseError(error) ? error.code : error.message));
+          .catch((error: unknown) =>
+            seen.push(isSseError(error) ? error.code : (error as Error).message),
+          );
       });
       await client.rest();
     }

@@ -34,7 +34,7 @@ export class ChildServer implements Target {
   readonly port: number;
   readonly #child: ChildProcess;
   readonly #exit: Promise<unknown[]>;
-  #stderr: string[];
+  readonly #stderr: string[];
 
   private constructor(child: ChildProcess, port: number, stderr: string[]) {
     this.#child = child;

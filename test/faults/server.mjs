@@ -58,7 +58,7 @@ function handle(session, url) {
   routes[url](session);
 }
 
-const { hub, server, close } = await start(process.argv[2]);
+const running = await start(process.argv[2]);
 
 async function start(framework) {
   if (framework === "fastify") {
@@ -104,17 +104,19 @@ function watchMemory() {
 async function report() {
   globalThis.gc();
   const connections = await new Promise((resolve) => {
-    server.getConnections((_error, count) => resolve(count));
+    running.server.getConnections((_error, count) => resolve(count));
   });
   const resources = {};
   for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1;
   watchMemory();
   return {
     ...seen,
-    sessions: hub.sessionCount,
+    sessions: running.hub.sessionCount,
     connections,
     resources,
-    listeners: server.eventNames().reduce((sum, name) => sum + server.listenerCount(name), 0),
+    listeners: running.server
+      .eventNames()
+      .reduce((sum, name) => sum + running.server.listenerCount(name), 0),
     heapUsed: process.memoryUsage().heapUsed,
     rss: process.memoryUsage.rss(),
   };
@@ -123,11 +125,11 @@ async function report() {
 process.on("message", async (message) => {
   if (message === "report") process.send(await report());
   if (message === "close") {
-    await close();
+    await running.close();
     // Nothing but the channel to the parent is left: without it the process has to exit by itself.
     process.send({ closed: true });
     process.disconnect();
   }
 });
 
-process.send({ port: server.address().port });
+process.send({ port: running.server.address().port });

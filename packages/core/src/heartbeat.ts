@@ -50,6 +50,7 @@ export class Heartbeat {
   }
 
   #sweep(rest: IterableIterator<Beating>, count: number): void {
+    this.#isSweeping = false;
     const now = performance.now();
     let untilLook = LOOK_EVERY;
     let left = count;
@@ -64,6 +65,5 @@ export class Heartbeat {
       }
       untilLook = LOOK_EVERY;
     }
-    this.#isSweeping = false;
   }
 }

@@ -5,6 +5,7 @@ import { NodeSink } from "./node-sink.js";
 import type { Exchange } from "./node-sink.js";
 import { checkMilliseconds, resolveOptions } from "./options.js";
 import type { ErrorStage, HubOptions, ResolvedOptions } from "./options.js";
+import type { Obstacle } from "./reception.js";
 import { Session } from "./session.js";
 import type { SessionHost } from "./session.js";
 
@@ -152,7 +153,7 @@ export class Hub {
     });
   }
 
-  #obstacle(): "shutdown" | "busy" | undefined {
+  #obstacle(): Obstacle | undefined {
     if (this.#closing !== undefined) return "shutdown";
     const { maxSessions } = this.#options;
     return maxSessions !== false && this.#openCount >= maxSessions ? "busy" : undefined;

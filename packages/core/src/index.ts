@@ -11,8 +11,15 @@ export type {
   OpenOptions,
   ResolvedOptions,
 } from "./options.js";
-export type { Exchange, ExchangeStream, NodeRequest, NodeResponse, StreamBody } from "./node-sink.js";
+export type {
+  Exchange,
+  ExchangeStream,
+  NodeRequest,
+  NodeResponse,
+  StreamBody,
+} from "./node-sink.js";
 export type { Decoded, StreamSource, WebReadable } from "./source.js";
+export type { MapItem } from "./pump.js";
 export type { CloseReason, Session, SessionState } from "./session.js";
 export { createHub } from "./hub.js";
 export type { CloseOptions, Hub } from "./hub.js";

@@ -60,6 +60,9 @@ export interface ExchangeStream {
   failed(): void;
 }
 
+/** Largest single write over HTTP/2. */
+const SLICE_BYTES = 65_536;
+
 /** Marks a response that has a sink; the sink's shared listeners find it here, so that they need no closures. */
 const SINK: unique symbol = Symbol("tidewire.sink");
 type Marked = NodeResponse & { [SINK]?: NodeSink };
@@ -79,6 +82,13 @@ export class NodeSink implements Sink, ExchangeStream {
   #isEndedHere = false;
   /** `true` once `sinkClosed` was called: it is called once. */
   #isOver = false;
+  /**
+   * `true` over HTTP/2, where Node tells of a write only when the client has taken all of it: in slices a
+   * slow but steady reader of a large event is told from one that has stalled.
+   */
+  readonly #isSliced: boolean;
+  /** Counted only where `#isSliced`. */
+  #writtenBytes = 0;
   /** Set only for a response that had no socket when it was made. */
   readonly #onSocketClose: (() => void) | undefined;
   /** Set only where a compressor has to be told to let go of each event. */
@@ -95,6 +105,7 @@ export class NodeSink implements Sink, ExchangeStream {
     this.request = exchange.request;
     this.#response = response;
     this.headers = exchange.headers ?? response;
+    this.#isSliced = !isHttp1(response);
     response[SINK] = this;
     response.on("close", onClose);
     // A pipelined response waits without a socket and would not hear of its end.
@@ -124,7 +135,7 @@ export class NodeSink implements Sink, ExchangeStream {
 
   get progress(): number {
     const response = this.#response;
-    if (!isHttp1(response)) return this.bufferedBytes;
+    if (!isHttp1(response)) return this.#writtenBytes - this.bufferedBytes;
     const socket = response.socket;
     if (socket === null) return 0;
     // Node reports a write as taken only when all of it is; the handle's queue shrinks on the way. Without
@@ -164,7 +175,7 @@ export class NodeSink implements Sink, ExchangeStream {
   }
 
   failed(): void {
-    this.#listener?.sinkFailed();
+    this.#listener?.fail();
   }
 
   write(bytes: Uint8Array): boolean {
@@ -174,9 +185,18 @@ export class NodeSink implements Sink, ExchangeStream {
       this.closed();
       return false;
     }
-    const isTaken = body.write(bytes);
+    const isTaken = this.#isSliced ? this.#writeSlices(body, bytes) : body.write(bytes);
     this.#flush?.();
     if (!isTaken && body === this.#response) uncork(this.#response);
+    return isTaken;
+  }
+
+  #writeSlices(body: StreamBody, bytes: Uint8Array): boolean {
+    this.#writtenBytes += bytes.byteLength;
+    let isTaken = true;
+    for (let start = 0; start < bytes.byteLength; start += SLICE_BYTES) {
+      isTaken = body.write(bytes.subarray(start, start + SLICE_BYTES));
+    }
     return isTaken;
   }
 
@@ -274,10 +294,7 @@ function uncork(response: NodeResponse): void {
   }
 }
 
-function findFlush(
-  body: StreamBody,
-  response: NodeResponse,
-): (() => void) | undefined {
+function findFlush(body: StreamBody, response: NodeResponse): (() => void) | undefined {
   // Compressors add `flush` to the response itself. The inherited one is Node's, deprecated, and flushes the head.
   const canFlush = body === response ? Object.hasOwn(body, "flush") : "flush" in body;
   if (!canFlush) return undefined;

@@ -1,4 +1,4 @@
-import { acceptsEventStream, namesEventStream } from "./accept.js";
+import { namesEventStream } from "./accept.js";
 import type { Cors } from "./cors.js";
 import { SseError, describeValue } from "./errors.js";
 import {
@@ -13,13 +13,15 @@ import { setStreamHeaders } from "./head.js";
 import type { Heartbeat } from "./heartbeat.js";
 import { SWEEP_MS } from "./heartbeat.js";
 import { readLastEventId } from "./last-event-id.js";
-import { COMPLETE_ID } from "./message.js";
 import type { SseMessage } from "./message.js";
 import { draw, resolveOpenOptions } from "./options.js";
 import type { ErrorStage, OpenOptions, ResolvedOpenOptions, ResolvedOptions } from "./options.js";
+import { pump } from "./pump.js";
+import type { MapItem } from "./pump.js";
+import { receive } from "./reception.js";
+import type { Obstacle } from "./reception.js";
 import type { Sink } from "./sink.js";
-import { openSource } from "./source.js";
-import type { Decoded, SourceReader, StreamSource } from "./source.js";
+import type { StreamSource } from "./source.js";
 
 /** Where a session stands: not opened, opening, taking messages, over. */
 export type SessionState = "idle" | "connecting" | "open" | "closed";
@@ -53,7 +55,7 @@ export interface SessionHost {
   readonly cors: Cors | undefined;
   readonly heartbeat: Heartbeat;
   /** @returns Why no further stream may be opened; `undefined` if one may. */
-  turnAway(): "shutdown" | "busy" | undefined;
+  turnAway(): Obstacle | undefined;
   /** The session is about to start its stream. */
   opened(session: Session): void;
   /** The session takes no more messages. Only after `opened`. */
@@ -64,8 +66,8 @@ export interface SessionHost {
   report(error: unknown, stage: ErrorStage): void;
 }
 
-/** What a client that is turned away waits before it comes back, in milliseconds. */
-const TURNED_AWAY_MS = { min: 5_000, max: 30_000 };
+/** What it is called for the session that the hub has no room for it. */
+const REASONS = { shutdown: "shutdown", busy: "refused" } as const;
 
 // Two promises for all messages that need not wait: a promise each would be most of what a send costs.
 const SENT: Promise<boolean> = Promise.resolve(true);
@@ -250,39 +252,8 @@ export class Session<Owner = unknown> {
    * @returns `true` when the source is exhausted and all of it was sent; `false` as soon as the session is
    *   closed. Rejects with what the source or `map` threw; the session is closed with `error` then.
    */
-  async stream<Item>(
-    source: StreamSource<Item>,
-    map?: (item: Decoded<Item>) => SseMessage | string | undefined,
-  ): Promise<boolean> {
-    const reader = openSource(source);
-    let isOpen = false;
-    try {
-      isOpen = this.open();
-    } finally {
-      if (!isOpen) this.#cancel(reader, this.#reason ?? "error");
-    }
-    if (!isOpen) return false;
-
-    let stop: (reason: CloseReason) => void = () => {};
-    const stopped = new Promise<false>((resolve) => {
-      stop = (reason) => {
-        this.#cancel(reader, reason);
-        resolve(false);
-      };
-    });
-    this.#onClose ??= new Set();
-    this.#onClose.add(stop);
-    try {
-      // The pump of an idle source settles late or never: the race is what returns to the caller in time.
-      return await Promise.race([this.#pump(reader, map), stopped]);
-    } catch (error) {
-      // A source that failed is over: it has nothing left to be cancelled.
-      this.#onClose?.delete(stop);
-      this.#fail();
-      throw error;
-    } finally {
-      this.#onClose?.delete(stop);
-    }
+  stream<Item>(source: StreamSource<Item>, map?: MapItem<Item>): Promise<boolean> {
+    return pump(source, map, this);
   }
 
   /**
@@ -384,9 +355,29 @@ export class Session<Owner = unknown> {
     this.#host.released(this);
   }
 
+  /** @internal The framework or the source has failed. */
+  fail(): void {
+    if (!this.#isSending()) return;
+    const isOpen = this.#state === "open";
+    this.#finish("error");
+    if (isOpen) this.#sink.end();
+  }
+
   /** @internal */
-  sinkFailed(): void {
-    this.#fail();
+  get closeReason(): CloseReason | undefined {
+    return this.#reason;
+  }
+
+  /** @internal As `onClose`, for a function that may be taken back. */
+  whenClosed(fn: (reason: CloseReason) => void): () => void {
+    this.#onClose ??= new Set();
+    this.#onClose.add(fn);
+    return () => void this.#onClose?.delete(fn);
+  }
+
+  /** @internal Something failed while a source was cancelled. */
+  report(error: unknown): void {
+    this.#host.report(error, "source");
   }
 
   #isSending(): boolean {
@@ -399,32 +390,32 @@ export class Session<Owner = unknown> {
     const sink = this.#sink;
     // The client has left or the route has answered while the origin was looked up.
     if (opening === undefined || sink.isClosed || sink.isHeadSent) return;
-    const { request, headers } = sink;
     if (error !== undefined && error !== null) return this.#refuse(error);
-    if (!acceptsEventStream(request.headers.accept)) {
-      return this.#refuse(
-        new SseError(
-          "ERR_SSE_NOT_ACCEPTABLE",
-          // Frameworks show the message to the client: nothing of the request is in it.
-          "The client does not accept text/event-stream",
-          { statusCode: 406 },
-        ),
-      );
+    const reception = receive(sink.request, this.#host.turnAway());
+    switch (reception.kind) {
+      case "refused":
+        return this.#refuse(reception.error);
+      case "completed":
+        return this.#answer("completed", 204);
+      case "unavailable":
+        sink.headers.setHeader("Retry-After", String(Math.ceil(reception.waitMs / 1_000)));
+        return this.#answer(REASONS[reception.obstacle], 503);
+      case "later":
+        this.#finish(REASONS[reception.obstacle]);
+        this.#held = undefined;
+        this.#reconnectionTimeMs = reception.waitMs;
+        setStreamHeaders(sink.headers, undefined);
+        return this.#start({ ...opening, status: 200 });
+      case "head":
+        setStreamHeaders(sink.headers, opening.headers);
+        return this.#answer("closed", opening.status);
+      case "stream":
+        setStreamHeaders(sink.headers, opening.headers);
+        return this.#start(opening);
     }
-    if (this.lastEventId === COMPLETE_ID) return this.#answer("completed", 204);
-    const obstacle = this.#host.turnAway();
-    if (obstacle !== undefined) {
-      return this.#turnAway(obstacle === "shutdown" ? "shutdown" : "refused");
-    }
-    setStreamHeaders(headers, opening.headers);
-    if (request.method === "HEAD") return this.#answer("closed", opening.status);
-    // A session that was closed meanwhile still owes the client an answer and what it accepted.
-    if (this.#state === "connecting") this.#live(opening);
-    this.#start(opening.status);
   }
 
-  /** From here on the hub counts the session and the heartbeat drives it. */
-  #live({ heartbeatMs, maxAgeMs }: ResolvedOpenOptions): void {
+  #start({ status, heartbeatMs, maxAgeMs }: ResolvedOpenOptions): void {
     if (heartbeatMs !== false) this.#heartbeatSweeps = Math.floor(heartbeatMs / SWEEP_MS);
     if (maxAgeMs !== false) {
       this.#expiresAt = performance.now() + draw({ min: Math.ceil(maxAgeMs * 0.8), max: maxAgeMs });
@@ -432,9 +423,9 @@ export class Session<Owner = unknown> {
     this.#isHosted = true;
     this.#host.opened(this);
     this.#host.heartbeat.add(this);
-  }
-
-  #start(status: number): void {
+    // Closed while the origin was looked up, or turned away: it takes no messages, but still owes the client
+    // an answer, and the heartbeat has to watch that the client takes it.
+    if (this.#reason !== undefined) this.#host.closed(this);
     try {
       this.#sink.start(status);
     } catch (error) {
@@ -451,25 +442,6 @@ export class Session<Owner = unknown> {
   #answer(reason: CloseReason, status: number): void {
     this.#finish(reason);
     this.#sink.answer(status);
-  }
-
-  /**
-   * One answer other than 200 makes `EventSource` give up for ever, so it gets an empty stream that says
-   * when to come back. Other clients understand 503.
-   */
-  #turnAway(reason: CloseReason): void {
-    const { request, headers } = this.#sink;
-    const waitMs = draw(TURNED_AWAY_MS);
-    if (namesEventStream(request.headers.accept) && request.method !== "HEAD") {
-      setStreamHeaders(headers, undefined);
-      this.#finish(reason);
-      this.#held = undefined;
-      this.#reconnectionTimeMs = waitMs;
-      this.#start(200);
-      return;
-    }
-    headers.setHeader("Retry-After", String(Math.ceil(waitMs / 1_000)));
-    this.#answer(reason, 503);
   }
 
   #send(frame: Uint8Array): Promise<boolean> {
@@ -505,33 +477,6 @@ export class Session<Owner = unknown> {
     return this.#drain.promise;
   }
 
-  async #pump<Item>(
-    reader: SourceReader,
-    map: ((item: Decoded<Item>) => SseMessage | string | undefined) | undefined,
-  ): Promise<boolean> {
-    for (;;) {
-      const { done, value } = await reader.next();
-      if (done) return this.#isSending();
-      try {
-        const message = map === undefined ? value : map(value as Decoded<Item>);
-        if (map !== undefined && message === undefined) continue;
-        if (!(await this.send(message as SseMessage | string))) return false;
-      } catch (error) {
-        // The source did nothing wrong and does not know yet that nobody reads on.
-        this.#cancel(reader, "error");
-        throw error;
-      }
-    }
-  }
-
-  #cancel(reader: SourceReader, reason: CloseReason): void {
-    reader.cancel(reason).catch((error: unknown) => {
-      // A source that hears of the end through `signal` as well often rejects with just that.
-      const isAbort = error === reason || (error instanceof Error && error.name === "AbortError");
-      if (!isAbort) this.#host.report(error, "source");
-    });
-  }
-
   #checkStall(now: number): void {
     const { progress } = this.#sink;
     if (this.#stalledSince === undefined || progress !== this.#progress) {
@@ -546,13 +491,6 @@ export class Session<Owner = unknown> {
   #cut(): void {
     this.#finish("slow");
     this.#sink.destroy();
-  }
-
-  #fail(): void {
-    if (!this.#isSending()) return;
-    const isOpen = this.#state === "open";
-    this.#finish("error");
-    if (isOpen) this.#sink.end();
   }
 
   #endWith(reason: CloseReason, last?: Uint8Array): void {

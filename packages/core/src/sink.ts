@@ -20,7 +20,7 @@ export interface SinkListener {
   /** The response has ended and its resources are free, whoever ended it. Called exactly once, last of all. */
   sinkClosed(by: "client" | "server"): void;
   /** The framework failed after the stream was started; it answers or ends the response itself. */
-  sinkFailed(): void;
+  fail(): void;
 }
 
 /**

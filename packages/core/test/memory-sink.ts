@@ -143,7 +143,7 @@ export class MemorySink implements Sink {
 
   /** The framework fails after the start. */
   fail(): void {
-    this.#listener?.sinkFailed();
+    this.#listener?.fail();
   }
 
   /** The client takes nothing more by itself. */

@@ -52,7 +52,16 @@ describe("stream", () => {
 
   it.each([
     ["a Node stream", () => Readable.from(["a", "b"])],
-    ["a web stream", () => ReadableStream.from(["a", "b"])],
+    [
+      "a web stream",
+      () =>
+        new ReadableStream<string>({
+          start: (controller) => {
+            for (const item of ["a", "b"]) controller.enqueue(item);
+            controller.close();
+          },
+        }),
+    ],
     [
       "a generator",
       function* () {
