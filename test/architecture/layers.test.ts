@@ -6,17 +6,18 @@ import type { Source } from "./sources.js";
 /** Imports in core go strictly down this list. A new file needs a place in it. */
 const LAYERS: readonly (readonly string[])[] = [
   ["errors"],
-  ["message", "encode", "frame", "accept", "head", "last-event-id", "cors"],
-  ["options"],
+  ["message", "log", "encode", "frame", "accept", "head", "last-event-id", "cors"],
+  ["options", "subscribe-options"],
   ["sink", "node-sink", "heartbeat"],
   ["reception", "source", "pump", "session"],
-  // The log, its window, subscriptions and channels come here.
+  ["memory-log", "window"],
+  ["channel", "subscription", "delivery", "broker", "stats"],
   ["hub"],
   ["index"],
 ];
 
-/** The only files that may keep a timer; the hub's are those of its drain. */
-const WITH_TIMERS = ["heartbeat", "hub"];
+/** The only files that may keep a timer: delivery for its turns, the hub for its drain. */
+const WITH_TIMERS = ["delivery", "heartbeat", "hub"];
 /** The only file that may touch connections at run time. */
 const WITH_SOCKETS = ["node-sink"];
 const NETWORK = /^(?:node:)?(?:http|https|http2|net|tls)$/;
@@ -53,7 +54,7 @@ describe("The core", () => {
     expect(namesOf(core, importsNetwork)).toEqual(WITH_SOCKETS);
   });
 
-  it("keeps timers in the heartbeat and in the drain of the hub alone", () => {
+  it("keeps timers in the heartbeat, the turns of delivery and the drain of the hub alone", () => {
     expect(namesOf(core, keepsTimer).toSorted()).toEqual(WITH_TIMERS);
   });
 

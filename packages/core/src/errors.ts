@@ -7,7 +7,9 @@ export type SseErrorCode =
   | "ERR_SSE_INVALID_OPTION"
   | "ERR_SSE_ID_RESERVED"
   | "ERR_SSE_HEADERS_SENT"
-  | "ERR_SSE_NOT_ACCEPTABLE";
+  | "ERR_SSE_NOT_ACCEPTABLE"
+  | "ERR_SSE_FORBIDDEN"
+  | "ERR_SSE_CLOSED";
 
 /**
  * What `SseError` may carry beside its code and message.

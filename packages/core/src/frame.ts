@@ -1,5 +1,6 @@
 import { encodeComment, encodeMessage } from "./encode.js";
 import { SseError, describeValue } from "./errors.js";
+import type { LogMessage } from "./log.js";
 import { COMPLETE_ID, RESERVED_EVENT_PREFIX } from "./message.js";
 import type { SseMessage } from "./message.js";
 
@@ -37,21 +38,8 @@ export const COMPLETE: Buffer = Buffer.from(
  */
 export function encodeFrame(message: SseMessage | string, framing: Framing): Buffer {
   if (typeof message === "string") return limited(encodeMessage({ data: message }), framing);
-  if (typeof message !== "object" || message === null) {
-    throw invalidData(
-      `Expected a message to be a string or an object, got ${describeValue(message)}`,
-    );
-  }
+  checkMessage(message);
   const { event, id, retry } = message;
-  if (typeof event === "string" && event.startsWith(RESERVED_EVENT_PREFIX)) {
-    throw new SseError(
-      "ERR_SSE_INVALID_FIELD",
-      `Expected \`event\` not to begin with "${RESERVED_EVENT_PREFIX}", which is reserved, got ${describeValue(event)}`,
-    );
-  }
-  if (id === COMPLETE_ID) {
-    throw new SseError("ERR_SSE_ID_RESERVED", `The id "${COMPLETE_ID}" is reserved for complete()`);
-  }
   return limited(encodeMessage({ event, id, retry, data: dataOf(message, framing) }), framing);
 }
 
@@ -88,6 +76,98 @@ export function encodeOpening(milliseconds: number | undefined): Buffer {
  */
 export function encodeRetryFrame(milliseconds: number): Buffer {
   return Buffer.from(encodeMessage({ retry: milliseconds }));
+}
+
+/** Why a client has missed events and is told so. */
+export type ResetReason = "trimmed" | "unknown" | "overflow" | "fork";
+
+/**
+ * Encodes the block that moves a client's last event ID without reaching `onmessage`. A block with only
+ * an `id` would be shorter, but some clients take no notice of it.
+ *
+ * @param id - Id in the log.
+ * @returns The frame.
+ */
+export function encodeCursorFrame(id: string): Buffer {
+  return Buffer.from(encodeMessage({ event: "sse-cursor", id, data: "" }));
+}
+
+/**
+ * Encodes the block that tells a client that it has missed events.
+ *
+ * @param reason - Why.
+ * @param channels - Channels of the stream.
+ * @param id - Position from which the client goes on; `undefined` if a cursor event follows.
+ * @returns The frame.
+ */
+export function encodeResetFrame(
+  reason: ResetReason,
+  channels: readonly string[],
+  id: string | undefined,
+): Buffer {
+  const data = JSON.stringify({ reason, channels });
+  return Buffer.from(encodeMessage({ event: "sse-reset", id, data }));
+}
+
+/**
+ * Takes the id out of a frame.
+ *
+ * @param frame - A frame with an `id` field.
+ * @returns A new frame without it.
+ */
+export function withoutId(frame: Buffer): Buffer {
+  const block = frame.toString();
+  // Fields come in a fixed order: the id is on the first line, or on the second behind the event type.
+  const start = block.startsWith("event: ") ? block.indexOf("\n") + 1 : 0;
+  const end = block.indexOf("\n", start) + 1;
+  return Buffer.from(block.slice(0, start) + block.slice(end));
+}
+
+/**
+ * Checks and serializes what is published.
+ *
+ * @param message - A message, or a string that stands for `{ data: string }`.
+ * @param framing - Serializer and size limit.
+ * @returns The message as the log keeps it.
+ * @throws {SseError} As {@link encodeFrame}; `ERR_SSE_ID_RESERVED` for any id, which is the log's to give.
+ */
+export function encodeLogMessage(message: SseMessage | string, framing: Framing): LogMessage {
+  const { id, event, retry }: Partial<SseMessage> =
+    typeof message === "string" ? {} : (message ?? {});
+  if (id !== undefined) {
+    throw new SseError("ERR_SSE_ID_RESERVED", "The ids of published events are given by the log");
+  }
+  const data = typeof message === "string" ? message : checkedData(message, framing);
+  limited(encodeMessage({ event, id: LONGEST_ID, retry, data }), framing);
+  return { event, data, retry };
+}
+
+/** An id takes up to 128 bytes; which one it will be is not known before the log has the event. */
+const LONGEST_ID = "0".repeat(128);
+
+function checkedData(message: SseMessage, framing: Framing): string {
+  checkMessage(message);
+  const data = dataOf(message, framing);
+  if (data === undefined) throw invalidData("Expected `data`: what is published is an event");
+  return data;
+}
+
+function checkMessage(message: SseMessage): void {
+  if (typeof message !== "object" || message === null) {
+    throw invalidData(
+      `Expected a message to be a string or an object, got ${describeValue(message)}`,
+    );
+  }
+  const { event, id } = message;
+  if (typeof event === "string" && event.startsWith(RESERVED_EVENT_PREFIX)) {
+    throw new SseError(
+      "ERR_SSE_INVALID_FIELD",
+      `Expected \`event\` not to begin with "${RESERVED_EVENT_PREFIX}", which is reserved, got ${describeValue(event)}`,
+    );
+  }
+  if (id === COMPLETE_ID) {
+    throw new SseError("ERR_SSE_ID_RESERVED", `The id "${COMPLETE_ID}" is reserved for complete()`);
+  }
 }
 
 function dataOf(message: SseMessage, { serialize }: Framing): string | undefined {

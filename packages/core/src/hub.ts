@@ -1,6 +1,11 @@
+import { channel as diagnosticsChannel } from "node:diagnostics_channel";
+import { Broker } from "./broker.js";
+import type { Channel, ChannelMap, ChannelMessage, Published } from "./channel.js";
 import { createCors, isPreflight } from "./cors.js";
 import type { Cors } from "./cors.js";
 import { Heartbeat } from "./heartbeat.js";
+import { memoryLog } from "./memory-log.js";
+import type { SseMessage } from "./message.js";
 import { NodeSink } from "./node-sink.js";
 import type { Exchange } from "./node-sink.js";
 import { checkMilliseconds, resolveOptions } from "./options.js";
@@ -8,6 +13,9 @@ import type { ErrorStage, HubOptions, ResolvedOptions } from "./options.js";
 import type { Obstacle } from "./reception.js";
 import { Session } from "./session.js";
 import type { SessionHost } from "./session.js";
+import { Counters } from "./stats.js";
+import type { HubStats } from "./stats.js";
+import { Subscription } from "./subscription.js";
 
 /** Options of `hub.close`. */
 export interface CloseOptions {
@@ -27,17 +35,31 @@ const BATCH_MS = 20;
 /** Ends in a batch when there is no time to spread them over. */
 const BATCH_SIZE = 500;
 
+const DIAGNOSTICS = {
+  open: diagnosticsChannel("tidewire.session.open"),
+  close: diagnosticsChannel("tidewire.session.close"),
+  publish: diagnosticsChannel("tidewire.publish"),
+  reset: diagnosticsChannel("tidewire.reset"),
+};
+
 /**
- * Owner of all event streams of a process: it makes sessions, drives their heartbeats and ends them.
+ * Owner of all event streams of a process: it makes sessions, publishes to channels, drives heartbeats and
+ * ends streams.
  *
- * One hub may serve several frameworks at once.
+ * One hub may serve several frameworks at once. What happens can be listened to on the diagnostics channels
+ * `tidewire.session.open` (`{ session }`), `tidewire.session.close` (`{ session, reason }`), `tidewire.publish`
+ * (`{ channel, id }`) and `tidewire.reset` (`{ session, reason, channels }`), at no cost while nobody does.
+ *
+ * @typeParam Channels - Channels, their event types and data, so that the compiler checks what is published.
  */
-export class Hub {
+export class Hub<Channels extends ChannelMap = ChannelMap> {
   readonly #options: ResolvedOptions;
   readonly #cors: Cors | undefined;
   /** Sessions whose response is not over yet, those that are closed already included. */
   readonly #sessions: Set<Session> = new Set();
   readonly #host: SessionHost;
+  readonly #broker: Broker;
+  readonly #counters = new Counters();
   /** Sessions of `#sessions` that take messages. */
   #openCount = 0;
   /** Set from the first `close` on; no stream is opened any more. */
@@ -57,16 +79,40 @@ export class Hub {
       opened: (session) => {
         this.#sessions.add(session);
         this.#openCount += 1;
+        if (DIAGNOSTICS.open.hasSubscribers) DIAGNOSTICS.open.publish({ session });
       },
-      closed: () => {
+      closed: (session, reason) => {
         this.#openCount -= 1;
+        this.#counters.closes[reason] += 1;
+        if (DIAGNOSTICS.close.hasSubscribers) DIAGNOSTICS.close.publish({ session, reason });
       },
       released: (session) => {
         this.#sessions.delete(session);
         if (this.#sessions.size === 0) this.#onEmpty?.();
       },
+      subscribe: (session, channels, options) => this.#broker.subscribe(session, channels, options),
+      unsubscribe: (session, channels) => this.#broker.unsubscribe(session, channels),
       report: (error, stage) => this.#report(error, stage),
     };
+    this.#broker = new Broker(this.#options, this.#options.log ?? memoryLog(), {
+      published: (channel, id) => {
+        this.#counters.published += 1;
+        if (DIAGNOSTICS.publish.hasSubscribers) DIAGNOSTICS.publish.publish({ channel, id });
+      },
+      counted: (events, bytes) => {
+        this.#counters.delivered += events;
+        this.#counters.deliveredBytes += bytes;
+      },
+      replayed: () => {
+        this.#counters.replays += 1;
+      },
+      wasReset: ({ session, channels }, reason) => {
+        this.#counters.resets[reason] += 1;
+        if (!DIAGNOSTICS.reset.hasSubscribers) return;
+        DIAGNOSTICS.reset.publish({ session, reason, channels: [...channels.keys()] });
+      },
+      report: (error, stage) => this.#report(error, stage),
+    });
   }
 
   /** Streams that are open now. */
@@ -82,8 +128,74 @@ export class Hub {
    * @returns The session: idle, or closed if the client has left already.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is none, or its response has a session already.
    */
-  createSession(exchange: Exchange): Session<Hub> {
-    return new Session<Hub>(new NodeSink(exchange), this.#host, this);
+  createSession(exchange: Exchange): Session<Hub<Channels>> {
+    return new Session<Hub<Channels>>(new NodeSink(exchange), this.#host, this);
+  }
+
+  /**
+   * Publishes one event to all sessions that are subscribed to a channel, and to those that come back for
+   * it while it is retained.
+   *
+   * @param channel - A string of 1 to 256 characters.
+   * @param message - The event, without an id, or a string that stands for `{ data: string }`.
+   * @returns The event's id, once the log has it. Rejects if the log does not take it; with `memoryLog()` never.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION`, `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or
+   *   `ERR_SSE_ID_RESERVED` if the event cannot be published as it is.
+   * @throws {SseError} `ERR_SSE_CLOSED` if the hub is closed.
+   */
+  publish<Name extends keyof Channels & string>(
+    channel: Name,
+    message: ChannelMessage<Channels[Name]>,
+  ): Promise<Published> {
+    return this.#broker.publish(channel, message as SseMessage | string).then((id) => ({ id }));
+  }
+
+  /**
+   * Gives one channel by its name.
+   *
+   * @param name - A string of 1 to 256 characters. It need not exist: it is there as soon as it is used.
+   * @returns The channel. Nothing is kept for it.
+   */
+  channel<Name extends keyof Channels & string>(name: Name): Channel<Channels[Name]> {
+    const subscriptionCount = (): number => this.#broker.delivery?.subscriptionCount(name) ?? 0;
+    return {
+      name,
+      get subscriptionCount() {
+        return subscriptionCount();
+      },
+      publish: (message) => this.publish(name, message),
+    };
+  }
+
+  /**
+   * Counts what the hub has done and holds. Walks over all sessions: for a look now and then.
+   *
+   * @returns A copy that does not change.
+   */
+  stats(): HubStats {
+    const sessions = { connecting: 0, open: 0, live: 0, behind: 0 };
+    for (const { state, follower } of this.#sessions) {
+      if (state !== "connecting" && state !== "open") continue;
+      sessions[state] += 1;
+      if (follower instanceof Subscription) sessions[follower.isLive ? "live" : "behind"] += 1;
+    }
+    const { published, delivered, deliveredBytes, replays, resets, closes } = this.#counters;
+    const window = this.#broker.delivery?.window;
+    return {
+      sessions,
+      channels: this.#broker.delivery?.channelCount ?? 0,
+      published,
+      delivered,
+      deliveredBytes,
+      replays,
+      resets: { ...resets },
+      closes: { ...closes },
+      window: {
+        events: window?.size ?? 0,
+        bytes: window?.bytes ?? 0,
+        ageMs: performance.now() - (window?.oldestAt ?? performance.now()),
+      },
+    };
   }
 
   /**
@@ -139,6 +251,7 @@ export class Hub {
     }
     for (const session of this.#sessions) session.destroy();
     if (this.#sessions.size > 0) await this.#empty(GRACE_MS);
+    await this.#broker.close();
   }
 
   /** Resolves when the last response is over, or after `ms`. */
@@ -169,15 +282,24 @@ export class Hub {
   }
 }
 
+/** A hub whatever its channels are: what an adapter takes, and what does not publish. */
+export interface AnyHub extends Pick<Hub, "close" | "handlePreflight" | "sessionCount" | "stats"> {
+  /** As {@link Hub.createSession}. */
+  createSession(exchange: Exchange): Session;
+}
+
 /**
  * Makes a hub.
  *
+ * @typeParam Channels - Channels, their event types and data, so that the compiler checks what is published.
  * @param options - See {@link HubOptions}; each has a default.
  * @returns A hub without sessions. It keeps no timer until a stream is open and never keeps the process alive.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
  */
-export function createHub(options?: HubOptions): Hub {
-  return new Hub(options);
+export function createHub<Channels extends ChannelMap = ChannelMap>(
+  options?: HubOptions,
+): Hub<Channels> {
+  return new Hub<Channels>(options);
 }
 
 function wait(ms: number): Promise<void> {

@@ -5,11 +5,13 @@ export type { HeaderTarget, StreamHeaders } from "./head.js";
 export type { SseCorsOptions } from "./cors.js";
 export { DEFAULTS } from "./options.js";
 export type {
+  AuthorizedSession,
   ErrorStage,
   HubOptions,
   JitterRange,
   OpenOptions,
   ResolvedOptions,
+  RetentionOptions,
 } from "./options.js";
 export type {
   Exchange,
@@ -21,5 +23,11 @@ export type {
 export type { Decoded, StreamSource, WebReadable } from "./source.js";
 export type { MapItem } from "./pump.js";
 export type { CloseReason, Session, SessionState } from "./session.js";
+export type { Channel, ChannelMap, ChannelMessage, Published } from "./channel.js";
+export type { Log, LogEntry, LogFollower, LogMessage, LogResetReason } from "./log.js";
+export { memoryLog } from "./memory-log.js";
+export type { SnapshotMessages, SubscribeOptions } from "./subscribe-options.js";
+export type { ResetReason } from "./frame.js";
+export type { HubStats } from "./stats.js";
 export { createHub } from "./hub.js";
-export type { CloseOptions, Hub } from "./hub.js";
+export type { AnyHub, CloseOptions, Hub } from "./hub.js";

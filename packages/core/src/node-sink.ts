@@ -23,6 +23,8 @@ export interface Exchange {
   readonly request: NodeRequest;
   /** The raw response. */
   readonly response: NodeResponse;
+  /** The request as the framework has it. Absent: `request`. */
+  readonly context?: unknown;
   /** Headers set before and to be set. Absent: those of `response`. */
   readonly headers?: HeaderTarget | undefined;
   /**
@@ -113,6 +115,10 @@ export class NodeSink implements Sink, ExchangeStream {
       this.#onSocketClose = () => this.closed();
       this.request.socket.on("close", this.#onSocketClose);
     }
+  }
+
+  get context(): unknown {
+    return this.#exchange.context ?? this.request;
   }
 
   get isHeadSent(): boolean {

@@ -2,9 +2,10 @@ import type { SseCorsOptions } from "./cors.js";
 import { SseError, describeValue } from "./errors.js";
 import type { StreamHeaders } from "./head.js";
 import { checkHeaders } from "./head.js";
+import type { Log } from "./log.js";
 
 /** Where a background fault came from: what `onError` receives beside the error. */
-export type ErrorStage = "onClose" | "source";
+export type ErrorStage = "onClose" | "source" | "snapshot" | "authorize" | "log";
 
 /** A range from which each session draws its own value, so that clients do not come back all at once. */
 export interface JitterRange {
@@ -12,6 +13,26 @@ export interface JitterRange {
   readonly min: number;
   /** Largest value in milliseconds. */
   readonly max: number;
+}
+
+/** How much of the log a hub keeps in memory for replay: whichever limit is reached first. */
+export interface RetentionOptions {
+  /** Age in milliseconds past which a missed event is no longer replayed. @defaultValue `300_000` */
+  readonly maxAgeMs?: number | undefined;
+  /** Number of events. @defaultValue `100_000` */
+  readonly maxEvents?: number | undefined;
+  /** Bytes of encoded events. @defaultValue `67_108_864` (64 MiB) */
+  readonly maxBytes?: number | undefined;
+}
+
+/** What `authorize` is told of the session. */
+export interface AuthorizedSession {
+  /** The request as the framework has it: of Express, of Fastify, or the raw one. */
+  readonly request: unknown;
+  /** What the client reports. */
+  readonly lastEventId: string;
+  /** Aborted when the client leaves. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -83,6 +104,29 @@ export interface HubOptions {
    */
   readonly serialize?: ((data: unknown) => string) | undefined;
   /**
+   * How much of what was published can be replayed to a client that comes back: whichever limit is
+   * reached first.
+   *
+   * @defaultValue `{ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }`
+   */
+  readonly retention?: RetentionOptions | undefined;
+  /**
+   * Says whether a client may subscribe to a channel: asked for every channel of every `subscribe`, with
+   * today's credentials also when a client comes back. Anything but `true` refuses with 403 before the head;
+   * on a stream that is open it closes it with `refused`. What it throws refuses with 500 and goes to `onError`.
+   *
+   * @defaultValue allows everything
+   */
+  readonly authorize?:
+    | ((channel: string, session: AuthorizedSession) => boolean | Promise<boolean>)
+    | undefined;
+  /**
+   * The log that all published events go through.
+   *
+   * @defaultValue `memoryLog()`: this process alone
+   */
+  readonly log?: Log | undefined;
+  /**
    * Receives what fails in the background, where no caller could catch it. A client that leaves is no error.
    *
    * @defaultValue prints the first error to stderr
@@ -94,7 +138,14 @@ export interface HubOptions {
 
 /** Options with every default filled in. */
 export type ResolvedOptions = {
-  readonly [Name in keyof HubOptions]-?: Exclude<HubOptions[Name], undefined>;
+  readonly [Name in Exclude<keyof HubOptions, "log" | "authorize" | "retention">]-?: Exclude<
+    HubOptions[Name],
+    undefined
+  >;
+} & {
+  readonly retention: { readonly [Limit in keyof RetentionOptions]-?: number };
+  readonly log: Log | undefined;
+  readonly authorize: Exclude<HubOptions["authorize"], undefined> | undefined;
 };
 
 /**
@@ -110,6 +161,9 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   stallTimeoutMs: 30_000,
   cors: false,
   serialize: JSON.stringify,
+  retention: Object.freeze({ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }),
+  authorize: undefined,
+  log: undefined,
   onError: printFirstError(),
 });
 
@@ -152,6 +206,12 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
   cors: checkCors,
   serialize: (value) => (typeof value === "function" ? undefined : "a function"),
   onError: (value) => (typeof value === "function" ? undefined : "a function"),
+  retention: checkRetention,
+  authorize: (value) => (typeof value === "function" ? undefined : "a function"),
+  log: (value) =>
+    typeof (value as Partial<Log> | null)?.append === "function"
+      ? undefined
+      : "a log, as memoryLog() gives",
 };
 
 const OPEN_OPTIONS = ["status", "headers", "heartbeatMs", "reconnectionTimeMs", "maxAgeMs"];
@@ -172,7 +232,7 @@ export function resolveOptions(options: HubOptions = {}): ResolvedOptions {
     checkName(name, Object.keys(CHECKS));
     if (value === undefined) continue;
     check(name as keyof HubOptions, value);
-    resolved[name] = value;
+    resolved[name] = name === "retention" ? withDefaults(value as RetentionOptions) : value;
   }
   return Object.freeze(resolved) as ResolvedOptions;
 }
@@ -275,6 +335,21 @@ function checkReconnectionTime(value: unknown): string | undefined {
   const { min, max } = value as Partial<JitterRange>;
   const isRange = milliseconds(0, min) === undefined && milliseconds(0, max) === undefined;
   return isRange && (min as number) <= (max as number) ? undefined : expected;
+}
+
+function checkRetention(value: unknown): string | undefined {
+  const expected = "{ maxAgeMs, maxEvents, maxBytes } of whole numbers >= 1";
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return expected;
+  for (const [name, limit] of Object.entries(value)) {
+    if (!Object.hasOwn(DEFAULTS.retention, name)) return `${expected}, none of them \`${name}\``;
+    if (limit !== undefined && atLeast(1, limit) !== undefined) return `${expected} in \`${name}\``;
+  }
+  return undefined;
+}
+
+function withDefaults(given: RetentionOptions): ResolvedOptions["retention"] {
+  const defined = Object.entries(given).filter(([, limit]) => limit !== undefined);
+  return Object.freeze({ ...DEFAULTS.retention, ...Object.fromEntries(defined) });
 }
 
 function checkCors(value: unknown): string | undefined {

@@ -22,6 +22,7 @@ import { receive } from "./reception.js";
 import type { Obstacle } from "./reception.js";
 import type { Sink } from "./sink.js";
 import type { StreamSource } from "./source.js";
+import type { SubscribeOptions } from "./subscribe-options.js";
 
 /** Where a session stands: not opened, opening, taking messages, over. */
 export type SessionState = "idle" | "connecting" | "open" | "closed";
@@ -49,6 +50,16 @@ export type CloseReason =
   | "refused"
   | "error";
 
+/** What follows the log on behalf of a session. */
+export interface Follower {
+  /** The head is out, or the client has taken what was written: there may be something to write. */
+  advance(): void;
+  /** The session takes no more. */
+  closed(): void;
+  /** @returns A frame that moves the client's position, if one is due. */
+  beat(now: number, isSilent: boolean): Buffer | undefined;
+}
+
 /** What a session needs of the hub that owns it. */
 export interface SessionHost {
   readonly options: ResolvedOptions;
@@ -59,9 +70,17 @@ export interface SessionHost {
   /** The session is about to start its stream. */
   opened(session: Session): void;
   /** The session takes no more messages. Only after `opened`. */
-  closed(session: Session): void;
+  closed(session: Session, reason: CloseReason): void;
   /** The response is over and its resources are free. Only after `opened`. */
   released(session: Session): void;
+  /** Follows channels; settles with whether the session is subscribed now. Throws if the request is wrong. */
+  subscribe(
+    session: Session,
+    channels: string | readonly string[],
+    options: SubscribeOptions,
+  ): Promise<boolean>;
+  /** Stops following channels. Throws if there is a name among them that none can have. */
+  unsubscribe(session: Session, channels: string | readonly string[]): void;
   /** Something failed where no caller can catch it. */
   report(error: unknown, stage: ErrorStage): void;
 }
@@ -100,6 +119,12 @@ export class Session<Owner = unknown> {
   #controller: AbortController | undefined;
   /** `undefined` when there are none. */
   #onClose: Set<(reason: CloseReason) => void> | undefined;
+  /** Set once the session has subscribed to something. */
+  #follower: Follower | undefined;
+  /** `true` while the client has yet to take what was written. */
+  #isBlocked = false;
+  /** `true` once `send` has written an id of the application's own. */
+  #hasOwnIds = false;
   /** `true` from the host's `opened` to its `released`. */
   #isHosted = false;
   /** The stream's own, or the hub's. Meaningful once opened. */
@@ -123,6 +148,11 @@ export class Session<Owner = unknown> {
     sink.attach(this);
     // A client that left before the handler ran will send no further "close".
     if (sink.isClosed && !sink.isHeadSent) this.#finish("client");
+  }
+
+  /** The request as the framework has it: `req` of Express, `request` of Fastify, else the raw one. */
+  get request(): unknown {
+    return this.#sink.context;
   }
 
   /** Where the session stands. */
@@ -218,12 +248,14 @@ export class Session<Owner = unknown> {
    * @returns Settles when the next may follow: at once while the client keeps up, so that `await` is
    *   back-pressure. `false` once the session is closed. Never rejects, never hangs.
    * @throws {SseError} `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or `ERR_SSE_ID_RESERVED` if the message
-   *   cannot be sent as it is; nothing has been written then.
+   *   cannot be sent as it is; nothing has been written then. On a stream that has subscribed every `id` is reserved.
    * @throws {SseError} `ERR_SSE_HEADERS_SENT` if the route has answered already.
    */
   send(message: SseMessage | string): Promise<boolean> {
     if (this.#state === "closed") return GONE;
-    return this.#send(encodeFrame(message, this.#host.options));
+    const frame = encodeFrame(message, this.#host.options);
+    if (typeof message === "object" && message.id !== undefined) this.#claimIds();
+    return this.#send(frame);
   }
 
   /**
@@ -254,6 +286,46 @@ export class Session<Owner = unknown> {
    */
   stream<Item>(source: StreamSource<Item>, map?: MapItem<Item>): Promise<boolean> {
     return pump(source, map, this);
+  }
+
+  /**
+   * Joins channels: from here on the client gets what is published on them, in order.
+   *
+   * The first call of a stream decides what is replayed: everything after the client's last event ID, or, if
+   * that is impossible, one `sse-reset` event that says so. Channels joined later start live. The stream is
+   * opened; a client that `authorize` turns away gets 403.
+   *
+   * @param channels - One name or several, each a string of 1 to 256 characters.
+   * @param options - What a client gets that comes for the first time.
+   * @returns `true` once subscribed; `false` if the session is closed. Never rejects.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a name or an option is not what it may be.
+   * @throws {SseError} `ERR_SSE_HEADERS_SENT` if the route has answered already.
+   * @throws {SseError} `ERR_SSE_ID_RESERVED` if ids of the application's own were sent on this stream.
+   */
+  subscribe(
+    channels: string | readonly string[],
+    options: SubscribeOptions = {},
+  ): Promise<boolean> {
+    if (this.#hasOwnIds) {
+      throw new SseError(
+        "ERR_SSE_ID_RESERVED",
+        "The ids of a stream that subscribes are those of the log: send none before",
+      );
+    }
+    if (this.#state === "idle" && this.#sink.isHeadSent) {
+      throw headersSent("The response has been sent already: subscribe before, or not at all");
+    }
+    return this.#host.subscribe(this, channels, options);
+  }
+
+  /**
+   * Leaves channels. What was published before may still be on its way.
+   *
+   * @param channels - One name or several; those that were not joined are ignored.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a name is not what it may be.
+   */
+  unsubscribe(channels: string | readonly string[]): void {
+    this.#host.unsubscribe(this, channels);
   }
 
   /**
@@ -313,9 +385,10 @@ export class Session<Owner = unknown> {
       return;
     }
     this.#stalledSince = undefined;
-    if (this.#state === "open" && ++this.#idleSweeps >= this.#heartbeatSweeps) {
-      this.#write(HEARTBEAT);
-    }
+    if (this.#state !== "open") return;
+    const isSilent = ++this.#idleSweeps >= this.#heartbeatSweeps;
+    const frame = this.#follower?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
+    if (frame !== undefined) this.#write(frame);
   }
 
   /** @internal */
@@ -334,15 +407,21 @@ export class Session<Owner = unknown> {
     const isTaken = this.#sink.write(
       frames.length === 0 ? opening : Buffer.concat([opening, ...frames]),
     );
-    if (!isOpen) this.#sink.end();
-    else if (isTaken) this.sinkDrained();
+    if (!isOpen) {
+      this.#sink.end();
+      return;
+    }
+    this.#isBlocked = !isTaken;
+    if (isTaken) this.sinkDrained();
   }
 
   /** @internal */
   sinkDrained(): void {
+    this.#isBlocked = false;
     const drain = this.#drain;
     this.#drain = undefined;
     drain?.resolve(true);
+    this.#follower?.advance();
   }
 
   /** @internal */
@@ -361,6 +440,42 @@ export class Session<Owner = unknown> {
     const isOpen = this.#state === "open";
     this.#finish("error");
     if (isOpen) this.#sink.end();
+  }
+
+  /** @internal Set once, by the hub, when the session subscribes for the first time. */
+  get follower(): Follower | undefined {
+    return this.#follower;
+  }
+
+  set follower(follower: Follower) {
+    this.#follower = follower;
+  }
+
+  /** @internal */
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  /** @internal */
+  get isBlocked(): boolean {
+    return this.#isBlocked;
+  }
+
+  /** @internal Writes frames that are shared with other sessions. */
+  writeFrames(frames: Uint8Array): boolean {
+    return this.#write(frames);
+  }
+
+  /** @internal Encodes a message whose place is given by the log, so that it has no id. */
+  encode(message: SseMessage | string): Buffer {
+    if (typeof message === "object" && message.id !== undefined) throw idReserved();
+    return encodeFrame(message, this.#host.options);
+  }
+
+  /** @internal Refuses the request: the stream is not opened, or ended if it is. */
+  refuse(error: unknown, reason: CloseReason = "refused"): void {
+    if (this.#state === "idle") this.#refuse(error, reason);
+    else this.#endWith(reason);
   }
 
   /** @internal */
@@ -425,7 +540,7 @@ export class Session<Owner = unknown> {
     this.#host.heartbeat.add(this);
     // Closed while the origin was looked up, or turned away: it takes no messages, but still owes the client
     // an answer, and the heartbeat has to watch that the client takes it.
-    if (this.#reason !== undefined) this.#host.closed(this);
+    if (this.#reason !== undefined) this.#host.closed(this, this.#reason);
     try {
       this.#sink.start(status);
     } catch (error) {
@@ -444,6 +559,12 @@ export class Session<Owner = unknown> {
     this.#sink.answer(status);
   }
 
+  /** The application sends ids of its own: then it has to do without those of the log. */
+  #claimIds(): void {
+    if (this.#follower !== undefined) throw idReserved();
+    this.#hasOwnIds = true;
+  }
+
   #send(frame: Uint8Array): Promise<boolean> {
     if (!this.open()) return GONE;
     return this.#write(frame) ? SENT : this.#drained();
@@ -460,8 +581,11 @@ export class Session<Owner = unknown> {
       return false;
     }
     this.#idleSweeps = 0;
+    const wasBlocked = this.#isBlocked;
     if (this.#sink.write(frame)) return true;
-    if (this.#sink.bufferedBytes > maxBufferedBytes) this.#cut();
+    this.#isBlocked = true;
+    // What goes to a client that had taken everything before is not held against it, however large it is.
+    if (wasBlocked && this.#sink.bufferedBytes > maxBufferedBytes) this.#cut();
     return false;
   }
 
@@ -508,10 +632,11 @@ export class Session<Owner = unknown> {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
     this.#state = "closed";
-    if (this.#isHosted) this.#host.closed(this);
+    if (this.#isHosted) this.#host.closed(this, reason);
     this.#drain?.resolve(false);
     this.#drain = undefined;
     this.#controller?.abort(reason);
+    this.#follower?.closed();
     const callbacks = this.#onClose;
     this.#onClose = undefined;
     if (callbacks !== undefined) for (const fn of callbacks) this.#tell(fn, reason);
@@ -531,4 +656,11 @@ export class Session<Owner = unknown> {
 
 function headersSent(message: string): SseError {
   return new SseError("ERR_SSE_HEADERS_SENT", message);
+}
+
+function idReserved(): SseError {
+  return new SseError(
+    "ERR_SSE_ID_RESERVED",
+    "The ids of a stream that has subscribed are those of the log",
+  );
 }

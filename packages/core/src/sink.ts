@@ -42,6 +42,8 @@ export interface SinkListener {
 export interface Sink {
   /** The request that this response answers. */
   readonly request: SinkRequest;
+  /** The request as the framework has it. */
+  readonly context: unknown;
   /** The response's headers, until the head has gone out. */
   readonly headers: HeaderTarget;
   /** `true` once a head has gone out, by whomever. */

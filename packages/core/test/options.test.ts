@@ -20,6 +20,9 @@ const NAMES = [
   "cors",
   "serialize",
   "onError",
+  "retention",
+  "authorize",
+  "log",
 ] as const;
 
 function resolve(options: Record<string, unknown>): ReturnType<typeof resolveOptions> {
@@ -42,6 +45,9 @@ describe("DEFAULTS", () => {
       stallTimeoutMs: 30_000,
       cors: false,
       serialize: JSON.stringify,
+      retention: { maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 },
+      authorize: undefined,
+      log: undefined,
       onError: expect.any(Function),
     });
   });

@@ -48,6 +48,14 @@ export class RecordingHost implements SessionHost {
     this.calls.push("opened");
   }
 
+  subscribe(): Promise<boolean> {
+    throw new Error("Channels are tested with a hub");
+  }
+
+  unsubscribe(): void {
+    throw new Error("Channels are tested with a hub");
+  }
+
   closed(): void {
     this.calls.push("closed");
   }

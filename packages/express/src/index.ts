@@ -6,15 +6,19 @@ export type {
   SseMiddleware,
   SseOptions,
 } from "./sse.js";
-export { DEFAULTS, SseError, createHub, isSseError } from "@tidewire/core";
+export { DEFAULTS, SseError, createHub, isSseError, memoryLog } from "@tidewire/core";
 export type {
+  Channel,
+  ChannelMap,
   CloseOptions,
   CloseReason,
   Hub,
   HubOptions,
+  HubStats,
   OpenOptions,
   Session,
   SessionState,
   SseErrorCode,
   SseMessage,
+  SubscribeOptions,
 } from "@tidewire/core";

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { SseError, createHub } from "@tidewire/core";
-import type { Hub, HubOptions, Session } from "@tidewire/core";
+import type { AnyHub, ChannelMap, Hub, HubOptions, Session } from "@tidewire/core";
 
 /** Named here: inside the namespace of Express another package may have added a `Session`. */
 type ResponseSession = Session<Hub>;
@@ -18,7 +18,9 @@ declare global {
 }
 
 /** Options of `sse()`: those of a hub, or the hub itself to share it with another server. */
-export type SseOptions = (HubOptions & { readonly hub?: undefined }) | { readonly hub: Hub };
+export type SseOptions<Channels extends ChannelMap = ChannelMap> =
+  | (HubOptions & { readonly hub?: undefined })
+  | { readonly hub: Hub<Channels> };
 
 /** Request of Express as far as the middleware needs it; written out so that no other package's types are needed. */
 export interface ExpressRequest extends IncomingMessage {
@@ -33,10 +35,10 @@ export type ExpressResponse = ServerResponse;
 export type NextFunction = (error?: unknown) => void;
 
 /** What `sse()` returns: a middleware of Express that knows its hub. */
-export interface SseMiddleware {
+export interface SseMiddleware<Channels extends ChannelMap = ChannelMap> {
   (request: ExpressRequest, response: ExpressResponse, next: NextFunction): void;
-  /** Owner of all sessions behind this middleware. Close it before the server. */
-  readonly hub: Hub;
+  /** Owner of all sessions behind this middleware: publish through it. Close it before the server. */
+  readonly hub: Hub<Channels>;
 }
 
 const BINDING: unique symbol = Symbol("tidewire.binding");
@@ -53,12 +55,17 @@ type BoundResponse = ServerResponse & { [BINDING]?: Binding; [SESSION]?: Session
 /**
  * Makes the middleware that gives every response behind it an event stream: `res.sse`.
  *
+ * @typeParam Channels - Channels, their event types and data, so that the compiler checks what is published.
  * @param options - Options of a new hub, or `{ hub }` to use one that exists.
  * @returns A middleware for `app.use`, `router.use` or a single route; its `hub` property is the hub.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
  */
-export function sse(options: SseOptions = {}): SseMiddleware {
+export function sse<Channels extends ChannelMap = ChannelMap>(
+  options: SseOptions<Channels> = {},
+): SseMiddleware<Channels> {
   const hub = hubOf(options);
+  // The type of `res.sse` is one for the whole program and knows of no application's channels.
+  const untyped = hub as AnyHub as Hub;
 
   const middleware = (
     request: ExpressRequest,
@@ -66,15 +73,15 @@ export function sse(options: SseOptions = {}): SseMiddleware {
     next: NextFunction,
   ): void => {
     defineGetter(request, response);
-    (response as BoundResponse)[BINDING] = { hub, next };
+    (response as BoundResponse)[BINDING] = { hub: untyped, next };
     if (request.method === "OPTIONS") hub.handlePreflight({ request, response }, next);
     else next();
   };
   return Object.assign(middleware, { hub });
 }
 
-function hubOf(options: SseOptions): Hub {
-  if (options?.hub === undefined) return createHub(options);
+function hubOf<Channels extends ChannelMap>(options: SseOptions<Channels>): Hub<Channels> {
+  if (options?.hub === undefined) return createHub<Channels>(options);
   if (Object.keys(options).length > 1) {
     throw new SseError(
       "ERR_SSE_INVALID_OPTION",

@@ -23,6 +23,10 @@ export class FastifyExchange implements Exchange, HeaderTarget {
     return this.#reply.raw;
   }
 
+  get context(): unknown {
+    return this.#reply.request;
+  }
+
   get headers(): HeaderTarget {
     return this;
   }

@@ -1,14 +1,18 @@
 export { ssePlugin } from "./sse-plugin.js";
 export type { SsePluginOptions } from "./sse-plugin.js";
-export { DEFAULTS, SseError, createHub, isSseError } from "@tidewire/core";
+export { DEFAULTS, SseError, createHub, isSseError, memoryLog } from "@tidewire/core";
 export type {
+  Channel,
+  ChannelMap,
   CloseOptions,
   CloseReason,
   Hub,
   HubOptions,
+  HubStats,
   OpenOptions,
   Session,
   SessionState,
   SseErrorCode,
   SseMessage,
+  SubscribeOptions,
 } from "@tidewire/core";

@@ -1,5 +1,5 @@
 import { SseError, createHub } from "@tidewire/core";
-import type { Hub, HubOptions, Session } from "@tidewire/core";
+import type { AnyHub, Hub, HubOptions, Session } from "@tidewire/core";
 import type { FastifyPluginAsync, FastifyReply } from "fastify";
 import fastifyPlugin from "fastify-plugin";
 import { FastifyExchange } from "./fastify-exchange.js";
@@ -22,7 +22,9 @@ declare module "fastify" {
 }
 
 /** Options of `ssePlugin`: those of a hub, or the hub itself to share it with another server. */
-export type SsePluginOptions = (HubOptions & { readonly hub?: undefined }) | { readonly hub: Hub };
+export type SsePluginOptions =
+  | (HubOptions & { readonly hub?: undefined })
+  | { readonly hub: AnyHub };
 
 const SESSION: unique symbol = Symbol("tidewire.session");
 type BoundReply = FastifyReply & { [SESSION]: Session<Hub> | null };
@@ -77,7 +79,8 @@ function hubOf(options: SsePluginOptions): Hub {
       "Expected no option beside `hub`: pass the options to createHub()",
     );
   }
-  return own.hub;
+  // The type of `reply.sse` is one for the whole program and knows of no application's channels.
+  return own.hub as Hub;
 }
 
 function asDone(done: (error?: Error) => void): (error?: unknown) => void {

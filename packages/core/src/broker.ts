@@ -1,0 +1,174 @@
+import { Delivery } from "./delivery.js";
+import type { DeliveryObserver } from "./delivery.js";
+import { SseError } from "./errors.js";
+import { encodeLogMessage } from "./frame.js";
+import type { Log } from "./log.js";
+import type { SseMessage } from "./message.js";
+import type { ErrorStage, ResolvedOptions } from "./options.js";
+import type { Session } from "./session.js";
+import { checkChannels, checkSubscribeOptions } from "./subscribe-options.js";
+import type { SubscribeOptions } from "./subscribe-options.js";
+import { Subscription } from "./subscription.js";
+import { Window } from "./window.js";
+
+/** What a broker tells the hub. */
+export interface BrokerObserver extends Omit<DeliveryObserver, "report"> {
+  published(channel: string, id: string): void;
+  report(error: unknown, stage: ErrorStage): void;
+}
+
+/**
+ * Brings publishers, the log and sessions together: who may subscribe, from where on, and what is published.
+ */
+export class Broker {
+  readonly #options: ResolvedOptions;
+  readonly #log: Log;
+  readonly #observer: BrokerObserver;
+  /** Set once the log has told where it stands; a log in memory tells at once. */
+  #delivery: Delivery | undefined;
+  /** Settles when `#delivery` is set; `undefined` while nobody has needed the log. */
+  #starting: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(options: ResolvedOptions, log: Log, observer: BrokerObserver) {
+    this.#options = options;
+    this.#log = log;
+    this.#observer = observer;
+    this.#start();
+  }
+
+  /** `undefined` until the log has told where it stands. */
+  get delivery(): Delivery | undefined {
+    return this.#delivery;
+  }
+
+  /**
+   * Checks, serializes and appends one event.
+   *
+   * @returns The event's id; rejects if the log does not take it.
+   * @throws {SseError} What is wrong with the channel or the message, or `ERR_SSE_CLOSED`.
+   */
+  publish(channel: string, message: SseMessage | string): Promise<string> {
+    if (this.#isClosed) throw new SseError("ERR_SSE_CLOSED", "The hub is closed");
+    const [name] = checkChannels(channel);
+    const entry = encodeLogMessage(message, this.#options);
+    return this.#append(name as string, entry);
+  }
+
+  /** @throws {SseError} What is wrong with the channels or the options. */
+  subscribe(
+    session: Session,
+    channels: string | readonly string[],
+    options: SubscribeOptions,
+  ): Promise<boolean> {
+    const names = checkChannels(channels);
+    checkSubscribeOptions(options);
+    if (session.state === "closed") return Promise.resolve(false);
+    const verdict = this.#authorize(session, names);
+    if (verdict === true && this.#delivery !== undefined) {
+      return Promise.resolve(this.#follow(session, names, options, this.#delivery));
+    }
+    return this.#subscribeLater(session, names, options, verdict);
+  }
+
+  /** @throws {SseError} What is wrong with the channels. */
+  unsubscribe(session: Session, channels: string | readonly string[]): void {
+    const names = checkChannels(channels);
+    if (session.follower instanceof Subscription) session.follower.remove(names);
+  }
+
+  /** Takes no more events. Never rejects. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#log.close();
+  }
+
+  #start(): void {
+    const observer: DeliveryObserver = {
+      counted: (events, bytes) => this.#observer.counted(events, bytes),
+      replayed: (subscription) => this.#observer.replayed(subscription),
+      wasReset: (subscription, reason) => this.#observer.wasReset(subscription, reason),
+      report: (error) => this.#observer.report(error, "snapshot"),
+    };
+    const begin = (tailId: string): Delivery => {
+      const window = new Window(this.#options.retention, tailId, (a, b) => this.#log.compare(a, b));
+      this.#delivery = new Delivery(window, observer);
+      return this.#delivery;
+    };
+    // What comes before the log has told where it stands is after that place.
+    const early: Parameters<Delivery["entries"]>[0][] = [];
+    const tail = this.#log.start({
+      entries: (entries) => {
+        if (this.#delivery === undefined) early.push(entries);
+        else this.#delivery.entries(entries);
+      },
+      reset: (reason, tailId) => this.#delivery?.reset(reason, tailId),
+    });
+    if (typeof tail === "string") {
+      begin(tail);
+      return;
+    }
+    this.#starting = tail.then((tailId) => {
+      const delivery = begin(tailId);
+      for (const entries of early) delivery.entries(entries);
+    });
+    this.#starting.catch((error: unknown) => this.#observer.report(error, "log"));
+  }
+
+  async #append(channel: string, message: ReturnType<typeof encodeLogMessage>): Promise<string> {
+    const id = await this.#log.append(channel, message);
+    this.#observer.published(channel, id);
+    return id;
+  }
+
+  /** @returns Whether all channels are allowed; at once where nobody has to be asked. Rejects if `authorize` throws. */
+  #authorize(session: Session, channels: readonly string[]): true | Promise<boolean> {
+    const { authorize } = this.#options;
+    if (authorize === undefined) return true;
+    // Async, so that what it throws is a rejection as well.
+    const verdicts = channels.map(async (channel) => authorize(channel, session));
+    // Anything but `true` refuses: a forgotten `await` inside must not let everybody in.
+    return Promise.all(verdicts).then((all: unknown[]) => all.every((verdict) => verdict === true));
+  }
+
+  async #subscribeLater(
+    session: Session,
+    names: readonly string[],
+    options: SubscribeOptions,
+    verdict: boolean | Promise<boolean>,
+  ): Promise<boolean> {
+    try {
+      if (!(await verdict)) {
+        session.refuse(
+          new SseError("ERR_SSE_FORBIDDEN", "The client may not subscribe to this channel", {
+            statusCode: 403,
+          }),
+        );
+        return false;
+      }
+      await this.#starting;
+      return this.#delivery !== undefined && this.#follow(session, names, options, this.#delivery);
+    } catch (error) {
+      this.#observer.report(error, "authorize");
+      session.refuse(error, "error");
+      return false;
+    }
+  }
+
+  #follow(
+    session: Session,
+    names: readonly string[],
+    options: SubscribeOptions,
+    delivery: Delivery,
+  ): boolean {
+    if (session.follower instanceof Subscription) {
+      session.follower.add(names, options);
+      return session.closeReason === undefined;
+    }
+    if (!session.open()) return false;
+    const subscription = new Subscription(session, delivery);
+    session.follower = subscription;
+    subscription.begin(names, options, session.lastEventId);
+    return session.closeReason === undefined;
+  }
+}

@@ -1,0 +1,231 @@
+import { encodeMessage } from "./encode.js";
+import type { ResetReason } from "./frame.js";
+import type { LogEntry, LogFollower, LogResetReason } from "./log.js";
+import type { DeliveredFrames, Subscription, SubscriptionHost } from "./subscription.js";
+import { SLICE_BYTES } from "./subscription.js";
+import type { Window, WindowEntry } from "./window.js";
+
+/** What delivery tells the hub; none of it is needed to deliver. */
+export interface DeliveryObserver {
+  counted(events: number, bytes: number): void;
+  replayed(subscription: Subscription): void;
+  wasReset(subscription: Subscription, reason: ResetReason): void;
+  report(error: unknown): void;
+}
+
+/** After so many milliseconds delivery lets other work have its turn. */
+const TURN_MS = 4;
+/** Subscriptions between two looks at the clock. */
+const LOOK_EVERY = 32;
+
+/** All entries of one turn. */
+class Batch {
+  readonly first: number;
+  readonly last: number;
+  readonly #entries: readonly WindowEntry[];
+  readonly byChannel: Map<string, WindowEntry[]> = new Map();
+  /** Joined frames by the channels that they are of. */
+  readonly #frames: Map<string, DeliveredFrames | undefined> = new Map();
+
+  constructor(entries: readonly WindowEntry[]) {
+    this.#entries = entries;
+    this.first = entries[0]?.position ?? 0;
+    this.last = entries.at(-1)?.position ?? 0;
+    for (const entry of entries) {
+      const list = this.byChannel.get(entry.channel);
+      if (list === undefined) this.byChannel.set(entry.channel, [entry]);
+      else list.push(entry);
+    }
+  }
+
+  /** @returns What concerns a subscription, joined once for all with the same channels; `undefined` if it is too much for one write. */
+  framesFor({ channel, channels }: Subscription): DeliveredFrames | undefined {
+    if (channel !== undefined) {
+      return this.#join(channel, () => this.byChannel.get(channel) ?? []);
+    }
+    const present = [...this.byChannel.keys()].filter((name) => channels.has(name));
+    // No channel's name holds a list of names: it would have to hold the length of itself.
+    const key = JSON.stringify(present);
+    return this.#join(key, () => this.#entries.filter((entry) => channels.has(entry.channel)));
+  }
+
+  #join(key: string, entriesOf: () => readonly WindowEntry[]): DeliveredFrames | undefined {
+    if (this.#frames.has(key)) return this.#frames.get(key);
+    const entries = entriesOf();
+    const frames = entries.map(({ frame }) => frame);
+    const size = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const joined =
+      size > SLICE_BYTES && frames.length > 1
+        ? undefined
+        : {
+            bytes: frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames),
+            count: frames.length,
+            last: entries.at(-1)?.position ?? 0,
+          };
+    this.#frames.set(key, joined);
+    return joined;
+  }
+}
+
+/**
+ * Carries what the log gives to the subscriptions of its channels.
+ *
+ * Each entry is encoded once, into the window. All entries of one turn are joined and go to each subscription
+ * in one write; many subscriptions are served in turns, so that the event loop is never held for long.
+ */
+export class Delivery implements LogFollower, SubscriptionHost {
+  readonly window: Window;
+  readonly #observer: DeliveryObserver;
+  readonly #channels: Map<string, Set<Subscription>> = new Map();
+  /** Entries of this turn. */
+  #fresh: WindowEntry[] = [];
+  /** Batches to hand over, oldest first. */
+  readonly #batches: Batch[] = [];
+  /** What is left to serve of the first batch; `undefined` before it is begun. */
+  #targets: Iterator<Subscription> | undefined;
+  /** Subscriptions that read on from their cursor when it is their turn. */
+  #behind: Subscription[] = [];
+  #isScheduled = false;
+  #position = 0;
+
+  constructor(window: Window, observer: DeliveryObserver) {
+    this.window = window;
+    this.#observer = observer;
+    this.#position = window.tail;
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Number of channels that have subscriptions. */
+  get channelCount(): number {
+    return this.#channels.size;
+  }
+
+  /** @returns How many subscriptions a channel has. */
+  subscriptionCount(channel: string): number {
+    return this.#channels.get(channel)?.size ?? 0;
+  }
+
+  /** Called by the log. */
+  entries(entries: readonly LogEntry[]): void {
+    const now = performance.now();
+    for (const { id, channel, event, data, retry } of entries) {
+      const frame = Buffer.from(encodeMessage({ event, id, retry, data }));
+      this.#fresh.push(this.window.append(id, channel, frame, now));
+    }
+    this.#wake();
+  }
+
+  /** Called by the log. */
+  reset(reason: LogResetReason, tail: string): void {
+    this.window.reset(tail);
+    this.#fresh = [];
+    this.#batches.length = 0;
+    this.#targets = undefined;
+    this.#position = this.window.tail;
+    for (const subscription of new Set([...this.#channels.values()].flatMap((set) => [...set]))) {
+      subscription.reset(reason);
+    }
+  }
+
+  join(channel: string, subscription: Subscription): void {
+    const subscriptions = this.#channels.get(channel);
+    if (subscriptions === undefined) this.#channels.set(channel, new Set([subscription]));
+    else subscriptions.add(subscription);
+  }
+
+  leave(channel: string, subscription: Subscription): void {
+    const subscriptions = this.#channels.get(channel);
+    if (subscriptions?.delete(subscription) === true && subscriptions.size === 0) {
+      this.#channels.delete(channel);
+    }
+  }
+
+  schedule(subscription: Subscription): void {
+    this.#behind.push(subscription);
+    this.#wake();
+  }
+
+  counted(events: number, bytes: number): void {
+    this.#observer.counted(events, bytes);
+  }
+
+  replayed(subscription: Subscription): void {
+    this.#observer.replayed(subscription);
+  }
+
+  wasReset(subscription: Subscription, reason: ResetReason): void {
+    this.#observer.wasReset(subscription, reason);
+  }
+
+  report(error: unknown): void {
+    this.#observer.report(error);
+  }
+
+  #wake(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => this.#turn());
+  }
+
+  /** One turn: hands over batches, then lets those that are behind read on, until the time is up. */
+  #turn(): void {
+    this.#isScheduled = false;
+    if (this.#fresh.length > 0) {
+      this.#batches.push(new Batch(this.#fresh));
+      this.#fresh = [];
+    }
+    const end = performance.now() + TURN_MS;
+    this.#deliver(end);
+    this.#catchUp(end);
+    if (this.#batches.length > 0 || this.#behind.length > 0) this.#wake();
+  }
+
+  #deliver(end: number): void {
+    let untilLook = LOOK_EVERY;
+    for (let batch = this.#batches[0]; batch !== undefined; batch = this.#batches[0]) {
+      this.#targets ??= this.#pick(batch).values();
+      for (let next = this.#targets.next(); !next.done; next = this.#targets.next()) {
+        next.value.deliver(batch.first, batch.last, batch.framesFor(next.value));
+        // Whatever a batch leads to, a reset among it, this one may be gone.
+        if (this.#batches[0] !== batch) break;
+        if (--untilLook > 0) continue;
+        if (performance.now() > end) return;
+        untilLook = LOOK_EVERY;
+      }
+      if (this.#batches[0] !== batch) continue;
+      this.#targets = undefined;
+      this.#batches.shift();
+      this.#position = batch.last;
+    }
+  }
+
+  #catchUp(end: number): void {
+    const waiting = this.#behind;
+    this.#behind = [];
+    let done = 0;
+    // At least one, whatever is published: nobody starves.
+    do waiting[done++]?.advance();
+    while (done < waiting.length && performance.now() < end);
+    for (; done < waiting.length; done++) this.#behind.push(waiting[done] as Subscription);
+  }
+
+  /** @returns The subscriptions that a batch concerns, each marked with the one channel that does, if it is one. */
+  #pick(batch: Batch): Subscription[] {
+    const picked: Subscription[] = [];
+    for (const channel of batch.byChannel.keys()) {
+      for (const subscription of this.#channels.get(channel) ?? []) {
+        if (subscription.batch === batch) {
+          subscription.channel = undefined;
+        } else {
+          subscription.batch = batch;
+          subscription.channel = channel;
+          picked.push(subscription);
+        }
+      }
+    }
+    return picked;
+  }
+}

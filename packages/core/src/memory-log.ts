@@ -1,0 +1,59 @@
+import { randomBytes } from "node:crypto";
+import { SseError } from "./errors.js";
+import type { Log, LogEntry, LogFollower, LogMessage } from "./log.js";
+
+/**
+ * Makes the log of a single process, with nothing to install.
+ *
+ * Ids are an epoch drawn here and a counter, so that an id from before a restart is recognised as
+ * foreign. The log keeps nothing itself: the hub holds what `retention` says.
+ *
+ * @returns A log for one hub.
+ */
+export function memoryLog(): Log {
+  return new MemoryLog();
+}
+
+class MemoryLog implements Log {
+  readonly #epoch = randomBytes(6).toString("base64url");
+  #count = 0;
+  /** `undefined` before `start` and after `close`. */
+  #follower: LogFollower | undefined;
+
+  start(follower: LogFollower): string {
+    this.#follower = follower;
+    return this.#id(this.#count);
+  }
+
+  async append(channel: string, message: LogMessage): Promise<string> {
+    if (this.#follower === undefined) throw new SseError("ERR_SSE_CLOSED", "The log is closed");
+    const id = this.#id(++this.#count);
+    const entry: LogEntry = { ...message, channel, id };
+    this.#follower.entries([entry]);
+    return id;
+  }
+
+  async read(): Promise<undefined> {
+    return undefined;
+  }
+
+  compare(a: string, b: string): number {
+    return this.#counter(a) - this.#counter(b);
+  }
+
+  async close(): Promise<void> {
+    this.#follower = undefined;
+  }
+
+  #id(count: number): string {
+    return `${this.#epoch}.${count}`;
+  }
+
+  /** @returns The counter of an id of this epoch, `NaN` for any other text. */
+  #counter(id: string): number {
+    const { length } = this.#epoch;
+    if (id.length > length + 17 || id[length] !== "." || !id.startsWith(this.#epoch)) return NaN;
+    const digits = id.slice(length + 1);
+    return /^(0|[1-9]\d*)$/.test(digits) ? Number(digits) : NaN;
+  }
+}

@@ -1,0 +1,354 @@
+import { encodeCursorFrame, encodeResetFrame, withoutId } from "./frame.js";
+import type { ResetReason } from "./frame.js";
+import type { SseMessage } from "./message.js";
+import type { SnapshotMessages, SubscribeOptions } from "./subscribe-options.js";
+import type { Window } from "./window.js";
+
+/** What a subscription needs of the session that it writes to. */
+export interface SubscribedSession {
+  /** `true` from when the head is out until the session closes. */
+  readonly isOpen: boolean;
+  /** `true` while the client has yet to take what was written. */
+  readonly isBlocked: boolean;
+  /** Writes bytes whole; `false` if the next ones should wait. */
+  writeFrames(bytes: Uint8Array): boolean;
+  /** Encodes a message that has no id. */
+  encode(message: SseMessage | string): Buffer;
+  /** Closes the session because something that feeds it has failed. */
+  fail(): void;
+}
+
+/** What a subscription needs of the hub's delivery. */
+export interface SubscriptionHost {
+  readonly window: Window;
+  /** Everything up to here was handed to every live subscription. */
+  readonly position: number;
+  join(channel: string, subscription: Subscription): void;
+  leave(channel: string, subscription: Subscription): void;
+  /** Calls `advance` in a later turn, when others have had theirs. */
+  schedule(subscription: Subscription): void;
+  counted(events: number, bytes: number): void;
+  replayed(subscription: Subscription): void;
+  wasReset(subscription: Subscription, reason: ResetReason): void;
+  report(error: unknown): void;
+}
+
+/** What a client is told before it gets anything from the log. */
+interface Greeting {
+  /** Says that events were missed. */
+  readonly reset?: ResetReason;
+  readonly snapshots: readonly Snapshot[];
+  readonly latest: number;
+  readonly channels: readonly string[];
+  /** `false` for channels that join a stream later: the client has a position already. */
+  readonly isFirst: boolean;
+}
+
+type Snapshot = () => SnapshotMessages | Promise<SnapshotMessages>;
+
+/** The most that is taken from the window for one write, in bytes. */
+export const SLICE_BYTES = 65_536;
+
+/**
+ * One session's place in the log: a cursor and a set of channels, but no queue.
+ *
+ * It is *live* while its socket keeps up: what is published goes straight to it. When the socket backs up it
+ * falls behind, which costs nothing: it reads on from its cursor in the window as soon as there is room, and
+ * is live again when it finds nothing more. A client that comes back begins behind, at the position that it
+ * reports. Only entries after the cursor are ever written, in their order: that is the whole promise.
+ */
+export class Subscription {
+  /** Channels, and for each the position after which it counts. */
+  readonly channels: Map<string, number> = new Map();
+  /** Delivery's own: the batch that this subscription was last picked for. */
+  batch: object | undefined;
+  /** Delivery's own: the only channel of `batch` that concerns it; `undefined` if there are several. */
+  channel: string | undefined;
+  readonly session: SubscribedSession;
+  readonly #host: SubscriptionHost;
+  /** Everything up to here was written, or does not concern these channels. */
+  #cursor = 0;
+  /** Position that the client knows. */
+  #told = 0;
+  /** `true` while nothing after the cursor waits in the window but what delivery is about to hand over. */
+  #isLive = false;
+  #isClosed = false;
+  /** `true` while a snapshot is being made: nothing may be written before it. */
+  #isHeld = false;
+  /** `true` while `advance` is scheduled. */
+  #isScheduled = false;
+  /** What the client has yet to be told, oldest first. */
+  #greetings: Greeting[] = [];
+  readonly #snapshots: Snapshot[] = [];
+  /** Batches that begin at or before it may hold entries from before a channel was joined. */
+  #joinedAt = 0;
+
+  constructor(session: SubscribedSession, host: SubscriptionHost) {
+    this.session = session;
+    this.#host = host;
+  }
+
+  /** `true` while the client has everything. */
+  get isLive(): boolean {
+    return this.#isLive;
+  }
+
+  /**
+   * Joins the first channels of a stream, at the position that the client reports.
+   *
+   * All in one turn: between reading the tail and joining nothing can be published, so that there is neither
+   * a gap nor a double.
+   */
+  begin(channels: readonly string[], options: SubscribeOptions, lastEventId: string): void {
+    const { window } = this.#host;
+    const place = lastEventId === "" ? undefined : window.locate(lastEventId);
+    for (const channel of channels) this.#join(channel, 0);
+    if (options.snapshot !== undefined) this.#snapshots.push(options.snapshot);
+    if (typeof place === "number") {
+      this.#cursor = place;
+      this.#told = place;
+      if (place < window.tail) this.#host.replayed(this);
+    } else {
+      this.#cursor = window.tail;
+      this.#greetings.push({
+        ...(place === undefined ? {} : { reset: place }),
+        snapshots: this.#snapshots.slice(),
+        latest: place === undefined ? (options.latest ?? 0) : 0,
+        channels,
+        isFirst: true,
+      });
+    }
+    this.advance();
+  }
+
+  /** Joins further channels, from now on. */
+  add(channels: readonly string[], options: SubscribeOptions): void {
+    const added = channels.filter((channel) => !this.channels.has(channel));
+    if (added.length === 0) return;
+    const { tail } = this.#host.window;
+    this.#joinedAt = tail;
+    for (const channel of added) this.#join(channel, tail);
+    const { latest = 0, snapshot } = options;
+    if (snapshot !== undefined) this.#snapshots.push(snapshot);
+    if (latest === 0 && snapshot === undefined) return;
+    this.#fallBehind(this.#position());
+    this.#greetings.push({
+      snapshots: snapshot === undefined ? [] : [snapshot],
+      latest,
+      channels: added,
+      isFirst: false,
+    });
+    this.advance();
+  }
+
+  /** Leaves channels; those that were not joined are ignored. */
+  remove(channels: readonly string[]): void {
+    for (const channel of channels) {
+      if (this.channels.delete(channel)) this.#host.leave(channel, this);
+    }
+  }
+
+  /** The session takes no more. */
+  closed(): void {
+    this.#isClosed = true;
+    this.#isLive = false;
+    this.#greetings = [];
+    for (const channel of this.channels.keys()) this.#host.leave(channel, this);
+    this.channels.clear();
+  }
+
+  /** All positions are void: the client is told, and goes on from the tail. */
+  reset(reason: ResetReason): void {
+    this.#isLive = false;
+    this.#greetings = [this.#resetGreeting(reason)];
+    this.#schedule();
+  }
+
+  /**
+   * Takes what was published in one turn.
+   *
+   * @param first - Position of the first entry.
+   * @param last - Position of the last entry.
+   * @param frames - Those that concern this subscription, joined; `undefined` if they are too much for one write.
+   */
+  deliver(first: number, last: number, frames: DeliveredFrames | undefined): void {
+    // One that is behind finds it in the window.
+    if (!this.#isLive || this.#cursor >= last) return;
+    const isWhole = this.#cursor < first && this.#joinedAt < first;
+    if (frames === undefined || !isWhole || this.session.isBlocked) {
+      this.#fallBehind(Math.max(this.#cursor, first - 1));
+      this.advance();
+      return;
+    }
+    this.#cursor = last;
+    this.#told = frames.last;
+    this.#host.counted(frames.count, frames.bytes.byteLength);
+    this.session.writeFrames(frames.bytes);
+  }
+
+  /**
+   * Called by the heartbeat.
+   *
+   * @param isSilent - Whether nothing was written for so long that a heartbeat is due.
+   * @returns A cursor event if the client's position should be moved: so that a quiet channel never makes it
+   *   look as if the client had missed what others published.
+   */
+  beat(now: number, isSilent: boolean): Buffer | undefined {
+    if (!this.#isLive) return undefined;
+    const position = this.#position();
+    const { window } = this.#host;
+    if (position <= this.#told || !(isSilent || window.isAging(this.#told, now))) return undefined;
+    const id = window.idAt(position);
+    if (id === undefined) return undefined;
+    this.#told = position;
+    return encodeCursorFrame(id);
+  }
+
+  /** Writes what can be written now. Called when the stream opens, when the client has taken all, and when scheduled. */
+  advance(): void {
+    this.#isScheduled = false;
+    while (!this.#isClosed && !this.#isHeld && !this.#isLive && this.session.isOpen) {
+      if (this.session.isBlocked) return;
+      const greeting = this.#greetings.shift();
+      if (greeting !== undefined) {
+        this.#greet(greeting);
+        continue;
+      }
+      if (!this.#host.window.holdsAfter(this.#cursor)) {
+        // Passed by the window: the client was too slow for what is retained.
+        this.#greetings.push(this.#resetGreeting("overflow"));
+        continue;
+      }
+      this.#writeSlice();
+      if (!this.#isLive) {
+        if (!this.session.isBlocked) this.#schedule();
+        return;
+      }
+    }
+  }
+
+  #writeSlice(): void {
+    const { window } = this.#host;
+    const { frames, cursor, last } = window.slice(this.channels, this.#cursor, SLICE_BYTES);
+    this.#cursor = cursor;
+    // Nothing was published meanwhile, this is still the same turn.
+    this.#isLive = cursor >= window.tail;
+    if (frames.length === 0) return;
+    this.#told = last;
+    const bytes = frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames);
+    this.#host.counted(frames.length, bytes.byteLength);
+    this.session.writeFrames(bytes);
+  }
+
+  #greet(greeting: Greeting): void {
+    const { window } = this.#host;
+    // What was published until now is part of the state that a snapshot gives.
+    if (greeting.isFirst) this.#cursor = window.tail;
+    const { tail } = window;
+    const latest = greeting.latest === 0 ? [] : this.#latest(greeting);
+    let snapshots: (SnapshotMessages | Promise<SnapshotMessages>)[];
+    try {
+      snapshots = greeting.snapshots.map((snapshot) => snapshot());
+    } catch (error) {
+      return this.#failed(error);
+    }
+    if (!snapshots.some(isPromise)) {
+      return this.#write(greeting, snapshots as SnapshotMessages[], latest, tail);
+    }
+    this.#isHeld = true;
+    Promise.all(snapshots.map(async (messages) => messages)).then(
+      (messages) => {
+        this.#isHeld = false;
+        if (this.#isClosed) return;
+        this.#write(greeting, messages, latest, tail);
+        this.advance();
+      },
+      (error: unknown) => this.#failed(error),
+    );
+  }
+
+  #write(
+    greeting: Greeting,
+    snapshots: readonly SnapshotMessages[],
+    latest: readonly Buffer[],
+    tail: number,
+  ): void {
+    const { reset, isFirst, channels } = greeting;
+    const frames: Buffer[] = [];
+    const id = isFirst ? this.#host.window.idAt(tail) : undefined;
+    try {
+      for (const messages of snapshots) {
+        for (const message of messages) frames.push(this.session.encode(message));
+      }
+    } catch (error) {
+      return this.#failed(error);
+    }
+    // The position comes last: a client that is cut in the middle of the state begins anew.
+    const needsCursor = isFirst && (reset === undefined || frames.length > 0);
+    if (reset !== undefined) {
+      frames.unshift(encodeResetFrame(reset, channels, needsCursor ? undefined : id));
+      this.#host.wasReset(this, reset);
+    }
+    frames.push(...latest);
+    if (needsCursor && id !== undefined) frames.push(encodeCursorFrame(id));
+    if (isFirst) this.#told = tail;
+    if (frames.length > 0) this.session.writeFrames(Buffer.concat(frames));
+  }
+
+  #latest({ channels, latest, isFirst }: Greeting): Buffer[] {
+    return this.#host.window
+      .latest(channels, latest)
+      .map(({ frame }) => (isFirst ? frame : withoutId(frame)));
+  }
+
+  #resetGreeting(reset: ResetReason): Greeting {
+    return {
+      reset,
+      snapshots: this.#snapshots.slice(),
+      latest: 0,
+      channels: [...this.channels.keys()],
+      isFirst: true,
+    };
+  }
+
+  #failed(error: unknown): void {
+    this.#isHeld = false;
+    if (this.#isClosed) return;
+    this.#host.report(error);
+    this.session.fail();
+  }
+
+  /** A live subscription's cursor stays where it last wrote something; what it has is more. */
+  #position(): number {
+    return this.#isLive ? Math.max(this.#cursor, this.#host.position) : this.#cursor;
+  }
+
+  #fallBehind(position: number): void {
+    this.#cursor = position;
+    this.#isLive = false;
+  }
+
+  #join(channel: string, since: number): void {
+    this.channels.set(channel, since);
+    this.#host.join(channel, this);
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#isClosed) return;
+    this.#isScheduled = true;
+    this.#host.schedule(this);
+  }
+}
+
+/** Frames that several subscriptions share. */
+export interface DeliveredFrames {
+  readonly bytes: Buffer;
+  /** Number of events. */
+  readonly count: number;
+  /** Position of the last one. */
+  readonly last: number;
+}
+
+function isPromise(value: unknown): value is Promise<unknown> {
+  return value instanceof Promise;
+}

@@ -1,0 +1,326 @@
+/** How much of the log a hub keeps in memory for replay: whichever limit is reached first. */
+export interface Retention {
+  /** Age in milliseconds after which an event that a client missed is no longer replayed. */
+  readonly maxAgeMs: number;
+  /** Number of events. */
+  readonly maxEvents: number;
+  /** Bytes of encoded events. */
+  readonly maxBytes: number;
+}
+
+/** One event in the window, encoded once for all sessions. */
+export interface WindowEntry {
+  /** Place in the log, counted from 1 by this process. */
+  readonly position: number;
+  /** Id in the log. */
+  readonly id: string;
+  /** Channel it was published on. */
+  readonly channel: string;
+  /** Its block, shared by all sessions: never change it. */
+  readonly frame: Buffer;
+  /** When it came, in milliseconds of a clock that never goes back. */
+  readonly at: number;
+  /** Bytes of all entries up to and with this one. */
+  readonly endByte: number;
+}
+
+/** Frames to write next, and the position behind the last of them. */
+export interface Slice {
+  readonly frames: readonly Buffer[];
+  /** Everything up to here that concerns these channels is in `frames` or was written before. */
+  readonly cursor: number;
+  /** Position of the last frame; 0 if there is none. */
+  readonly last: number;
+}
+
+/** Dropped entries that an array may drag along before it is copied. */
+const SLACK = 1_024;
+/** Channels up to which their indexes are merged; past it the window itself is scanned. */
+const MAX_MERGED = 16;
+
+/** A list that grows at the end and shrinks at the front. */
+class Deque<Item> {
+  #items: Item[] = [];
+  /** Items before it are dropped. */
+  #head = 0;
+
+  get length(): number {
+    return this.#items.length - this.#head;
+  }
+
+  at(index: number): Item | undefined {
+    return this.#items[this.#head + index];
+  }
+
+  push(item: Item): void {
+    this.#items.push(item);
+  }
+
+  shift(): void {
+    // Dropped items are let go at once: only their places in the array stay for a while.
+    this.#items[this.#head++] = undefined as Item;
+    if (this.#head > SLACK && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+}
+
+/**
+ * The newest part of the log as shared frames, with an index by channel.
+ *
+ * Positions count the entries that this process has seen. A client's position `p` is good as long as
+ * entry `p` is here: then everything after it is here too.
+ */
+export class Window {
+  readonly #retention: Retention;
+  readonly #compare: (a: string, b: string) => number;
+  readonly #entries = new Deque<WindowEntry>();
+  /** Positions of the entries of each channel that has any. */
+  readonly #index = new Map<string, Deque<number>>();
+  /** Id of the tail: of the last entry, or of where the log stood when the window began. */
+  #tailId: string;
+  #tail = 0;
+  /** Position of the first entry; one past the tail while there is none. */
+  #first = 1;
+  /** Id of the position before `#first` while everything after it is here, `undefined` once one was trimmed. */
+  #originId: string | undefined;
+  #endByte = 0;
+
+  /**
+   * @param retention - Limits.
+   * @param tailId - Id of the log's tail: the position of a client that has seen nothing yet.
+   * @param compare - The order of ids.
+   */
+  constructor(retention: Retention, tailId: string, compare: (a: string, b: string) => number) {
+    this.#retention = retention;
+    this.#compare = compare;
+    this.#tailId = tailId;
+    this.#originId = tailId;
+  }
+
+  /** Position of the newest entry; 0 before the first. */
+  get tail(): number {
+    return this.#tail;
+  }
+
+  /** Id of the newest entry. */
+  get tailId(): string {
+    return this.#tailId;
+  }
+
+  /** Number of entries. */
+  get size(): number {
+    return this.#entries.length;
+  }
+
+  /** Bytes of all frames. */
+  get bytes(): number {
+    const first = this.#entries.at(0);
+    return first === undefined ? 0 : this.#endByte - first.endByte + first.frame.byteLength;
+  }
+
+  /** When the oldest entry came; `undefined` if there is none. */
+  get oldestAt(): number | undefined {
+    return this.#entries.at(0)?.at;
+  }
+
+  /** Adds the next entry of the log and trims what is past the limits. */
+  append(id: string, channel: string, frame: Buffer, now: number): WindowEntry {
+    this.#tail += 1;
+    this.#endByte += frame.byteLength;
+    this.#tailId = id;
+    const entry: WindowEntry = {
+      position: this.#tail,
+      id,
+      channel,
+      frame,
+      at: now,
+      endByte: this.#endByte,
+    };
+    this.#entries.push(entry);
+    let positions = this.#index.get(channel);
+    if (positions === undefined) {
+      positions = new Deque();
+      this.#index.set(channel, positions);
+    }
+    positions.push(entry.position);
+    this.trim(now);
+    return entry;
+  }
+
+  /** Drops what is past the limits. */
+  trim(now: number): void {
+    const { maxAgeMs, maxEvents, maxBytes } = this.#retention;
+    while (this.size > 1) {
+      // An entry is a position as well. It is good for as long as the one that a client there would miss.
+      const isOld = now - (this.#entries.at(1)?.at ?? now) > maxAgeMs;
+      if (!isOld && this.size <= maxEvents && this.bytes <= maxBytes) return;
+      this.#drop();
+    }
+  }
+
+  /** Forgets all entries: positions before are void, and the next entry comes after `tailId`. */
+  reset(tailId: string): void {
+    while (this.size > 0) this.#drop();
+    // A place of its own, so that no position from before is taken for it.
+    this.#tail += 1;
+    this.#first = this.#tail + 1;
+    this.#tailId = tailId;
+    this.#originId = tailId;
+  }
+
+  /**
+   * Finds the position that an id stands for.
+   *
+   * @param id - What a client reports: anything.
+   * @returns The position, `"trimmed"` if something after it is not here any more, `"unknown"` if it is no id
+   *   of this log or one from its future.
+   */
+  locate(id: string): number | "trimmed" | "unknown" {
+    if (id === this.#tailId) return this.#tail;
+    if (id === this.#originId) return this.#first - 1;
+    const first = this.#entries.at(0);
+    const order = this.#compare(id, first?.id ?? this.#tailId);
+    if (Number.isNaN(order)) return "unknown";
+    if (order < 0) return "trimmed";
+    const found = this.#search((entry) => this.#compare(entry.id, id) >= 0);
+    const entry = this.#entries.at(found);
+    return entry?.id === id ? entry.position : "unknown";
+  }
+
+  /** @returns The id of a position that is here, or of the tail. */
+  idAt(position: number): string {
+    return (
+      this.#at(position)?.id ??
+      (position === this.#first - 1 ? this.#originId : undefined) ??
+      this.#tailId
+    );
+  }
+
+  /** Whether everything after a position is here. */
+  holdsAfter(position: number): boolean {
+    return position >= this.#first - 1;
+  }
+
+  /** Whether a position is in the older half of what is kept: a client that rests on it may soon miss something. */
+  isAging(position: number, now: number): boolean {
+    if (position >= this.#tail) return false;
+    const entry = this.#at(position);
+    const next = this.#at(position + 1);
+    if (next === undefined) return true;
+    const { maxAgeMs, maxEvents, maxBytes } = this.#retention;
+    return (
+      now - next.at > maxAgeMs / 2 ||
+      this.#tail - position > maxEvents / 2 ||
+      this.#endByte - (entry?.endByte ?? 0) > maxBytes / 2
+    );
+  }
+
+  /**
+   * Takes the frames after a position.
+   *
+   * @param channels - Channels, and for each the position after which it counts.
+   * @param after - Only entries after this position.
+   * @param maxBytes - At most so many bytes, but at least one frame if there is any.
+   * @returns The frames in order; none if there is nothing more.
+   */
+  slice(channels: ReadonlyMap<string, number>, after: number, maxBytes: number): Slice {
+    const frames: Buffer[] = [];
+    let bytes = 0;
+    let cursor = after;
+    for (const entry of this.#after(channels, after)) {
+      if (bytes > 0 && bytes + entry.frame.byteLength > maxBytes) {
+        return { frames, cursor, last: cursor };
+      }
+      frames.push(entry.frame);
+      bytes += entry.frame.byteLength;
+      cursor = entry.position;
+    }
+    return { frames, cursor: Math.max(after, this.#tail), last: frames.length > 0 ? cursor : 0 };
+  }
+
+  /** @returns The newest `count` entries of these channels, oldest first. */
+  latest(channels: Iterable<string>, count: number): WindowEntry[] {
+    const found: WindowEntry[] = [];
+    for (const channel of channels) {
+      const positions = this.#index.get(channel);
+      if (positions === undefined) continue;
+      for (let i = Math.max(0, positions.length - count); i < positions.length; i++) {
+        const entry = this.#at(positions.at(i) ?? 0);
+        if (entry !== undefined) found.push(entry);
+      }
+    }
+    found.sort((a, b) => a.position - b.position);
+    return found.slice(Math.max(0, found.length - count));
+  }
+
+  #after(channels: ReadonlyMap<string, number>, after: number): Iterable<WindowEntry> {
+    return channels.size > MAX_MERGED ? this.#scan(channels, after) : this.#merge(channels, after);
+  }
+
+  /** Walks all entries: what it costs does not depend on the number of channels. */
+  *#scan(channels: ReadonlyMap<string, number>, after: number): Iterable<WindowEntry> {
+    for (let position = Math.max(after + 1, this.#first); position <= this.#tail; position++) {
+      const entry = this.#at(position);
+      if (entry === undefined) return;
+      const since = channels.get(entry.channel);
+      if (since !== undefined && position > since) yield entry;
+    }
+  }
+
+  /** Walks the entries of these channels alone, however many others lie between them. */
+  *#merge(channels: ReadonlyMap<string, number>, after: number): Iterable<WindowEntry> {
+    const heads: { positions: Deque<number>; next: number }[] = [];
+    for (const [channel, since] of channels) {
+      const positions = this.#index.get(channel);
+      if (positions === undefined) continue;
+      const next = firstWhere(positions, (position) => position > Math.max(after, since));
+      if (next < positions.length) heads.push({ positions, next });
+    }
+    for (;;) {
+      let lowest: (typeof heads)[number] | undefined;
+      let position = Infinity;
+      for (const head of heads) {
+        const candidate = head.positions.at(head.next) ?? Infinity;
+        if (candidate < position) [lowest, position] = [head, candidate];
+      }
+      if (lowest === undefined) return;
+      lowest.next += 1;
+      const entry = this.#at(position);
+      if (entry !== undefined) yield entry;
+    }
+  }
+
+  #at(position: number): WindowEntry | undefined {
+    return position < this.#first ? undefined : this.#entries.at(position - this.#first);
+  }
+
+  #search(isAtOrPast: (entry: WindowEntry) => boolean): number {
+    return firstWhere(this.#entries, isAtOrPast);
+  }
+
+  #drop(): void {
+    const entry = this.#entries.at(0);
+    if (entry === undefined) return;
+    this.#entries.shift();
+    this.#first += 1;
+    this.#originId = undefined;
+    const positions = this.#index.get(entry.channel);
+    positions?.shift();
+    // Without this a hub whose channels come and go would keep a list for each that ever was.
+    if (positions?.length === 0) this.#index.delete(entry.channel);
+  }
+}
+
+/** @returns The first index where the condition holds, which from there on always holds; the length if nowhere. */
+function firstWhere<Item>(list: Deque<Item>, isTrue: (item: Item) => boolean): number {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (isTrue(list.at(middle) as Item)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
