@@ -1,7 +1,7 @@
 /** One tick of the clock, as the page receives it. */
 export interface Tick {
   /** Time in ISO 8601, UTC. */
-  readonly time: string;
+  readonly at: string;
 }
 
 /**
@@ -18,7 +18,7 @@ export function startClock(onTick: (tick: Tick) => void): () => void {
   };
   const tick = (): void => {
     // The second that was meant: a timer may fire a millisecond early, and the second before would show twice.
-    onTick({ time: new Date(next).toISOString() });
+    onTick({ at: new Date(next).toISOString() });
     next = Math.max(next, Math.floor(Date.now() / 1_000) * 1_000) + 1_000;
     schedule();
   };

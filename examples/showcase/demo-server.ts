@@ -1,4 +1,6 @@
-import type { Feed } from "./feed.js";
+import type { Hub } from "@tidewire/core";
+import type { Channels } from "./channels.js";
+import type { Clients } from "./clients.js";
 
 /** Which server the page talks to: a name for people and a port for the page's links. */
 export interface ServerAddress {
@@ -8,31 +10,18 @@ export interface ServerAddress {
 
 /** What both servers are made of. */
 export interface Setting {
-  readonly feed: Feed;
+  readonly hub: Hub<Channels>;
+  readonly clients: Clients;
   readonly self: ServerAddress;
   readonly other: ServerAddress;
+  /** Stops both servers and starts new ones, soon. */
+  readonly restart: () => void;
 }
 
 /** One of the two servers, whatever it is made with. */
 export interface DemoServer {
   /** Rejects if the port is taken. */
   start(): Promise<void>;
-  /** Ends the open streams and then the server. */
+  /** Ends the open streams and then the server. Resolves when its port is free. */
   stop(): Promise<void>;
-}
-
-/**
- * Options of the CORS package: the pages of both servers may read the streams of either, with cookies.
- */
-export function corsFor({ self, other }: Setting): {
-  origin: string[];
-  credentials: true;
-  methods: string[];
-} {
-  const origin = [self, other].flatMap(({ port }) => [
-    `http://localhost:${port}`,
-    `http://127.0.0.1:${port}`,
-  ]);
-  // POST is for /text; without it a page of the other server could only listen.
-  return { origin, credentials: true, methods: ["GET", "POST"] };
 }

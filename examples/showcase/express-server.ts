@@ -2,36 +2,73 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { sse } from "@tidewire/express";
 import express from "express";
-import { Audience } from "./audience.js";
-import { corsFor } from "./demo-server.js";
+import type { Channels } from "./channels.js";
 import type { DemoServer, Setting } from "./demo-server.js";
+import { readName, readText } from "./input.js";
 import { PAGE_DIRECTORY, makeVisitorCookie, readVisitor } from "./page.js";
-import { readPrompt, writeText } from "./text.js";
+import { writeText } from "./text.js";
 
 /** The showcase on Express. */
 export function createExpressServer(setting: Setting): DemoServer {
-  const audience = new Audience(setting);
-  const events = sse({ cors: corsFor(setting) });
+  const { hub, clients, self, other } = setting;
   const app = express();
   app.disable("x-powered-by");
-  app.use(events);
+  app.use(sse<Channels>({ hub }), express.json());
 
   app.get("/events", (req, res) => {
-    audience.add(res.sse, clientOf(req), readVisitor(req.headers.cookie));
+    const client = readText(req.query, "client") ?? "";
+    const user = readName(req.query, "user") ?? "nobody";
+    const visitor = readVisitor(req.headers.cookie);
+    clients.join(res.sse, { client, user, visitor }, self, other);
+  });
+
+  app.post("/news", async (req, res) => {
+    const text = readText(req.body, "text");
+    if (text === undefined) return void res.status(400).json({ error: "Expected a headline" });
+    const at = new Date().toISOString();
+    const { id } = await hub.publish("news", {
+      event: "headline",
+      data: { at, text, by: self.name },
+    });
+    res.status(202).json({ id });
+  });
+
+  app.post("/notifications", async (req, res) => {
+    const [to, from] = [readName(req.body, "to"), readName(req.body, "from")];
+    const text = readText(req.body, "text");
+    if (to === undefined || from === undefined || text === undefined) {
+      return void res.status(400).json({ error: "Expected two names and a text" });
+    }
+    const at = new Date().toISOString();
+    const { id } = await hub.publish(`user:${to}`, {
+      event: "notification",
+      data: { at, text, from },
+    });
+    res.status(202).json({ id });
   });
 
   app.post("/cut", (req, res) => {
-    audience.cut(clientOf(req));
+    clients.cut(readText(req.query, "client") ?? "");
+    res.sendStatus(204);
+  });
+
+  app.post("/away", (req, res) => {
+    clients.sendAway(readText(req.query, "client") ?? "");
     res.sendStatus(204);
   });
 
   app.post("/finish", (req, res) => {
-    audience.finish(clientOf(req));
+    clients.finish(readText(req.query, "client") ?? "");
     res.sendStatus(204);
   });
 
-  app.post("/text", express.json(), async (req, res) => {
-    const prompt = readPrompt(req.body);
+  app.post("/restart", (_req, res) => {
+    res.sendStatus(202);
+    setting.restart();
+  });
+
+  app.post("/text", async (req, res) => {
+    const prompt = readText(req.body, "prompt");
     if (prompt === undefined) return void res.status(400).json({ error: "Expected a prompt" });
     const tokens = writeText(prompt, { signal: res.sse.signal });
     await res.sse.stream(tokens, (token) => ({ event: "token", data: token }));
@@ -49,17 +86,14 @@ export function createExpressServer(setting: Setting): DemoServer {
   const server = createServer(app);
   return {
     async start() {
-      await once(server.listen(setting.self.port), "listening");
+      await once(server.listen(self.port), "listening");
     },
     async stop() {
-      await events.hub.close();
+      await hub.close();
+      const closed = once(server, "close");
       // Browsers open connections ahead of need; close() alone would wait for those.
       server.close().closeAllConnections();
+      await closed;
     },
   };
-}
-
-function clientOf(request: express.Request): string {
-  const { client } = request.query;
-  return typeof client === "string" ? client : "";
 }

@@ -2,37 +2,73 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ssePlugin } from "@tidewire/fastify";
 import Fastify from "fastify";
-import type { FastifyRequest } from "fastify";
-import { Audience } from "./audience.js";
-import { corsFor } from "./demo-server.js";
 import type { DemoServer, Setting } from "./demo-server.js";
+import { readName, readText } from "./input.js";
 import { PAGE_DIRECTORY, PAGE_FILES, makeVisitorCookie, readVisitor } from "./page.js";
-import { readPrompt, writeText } from "./text.js";
+import { writeText } from "./text.js";
 
 /** The showcase on Fastify. */
 export async function createFastifyServer(setting: Setting): Promise<DemoServer> {
-  const audience = new Audience(setting);
+  const { hub, clients, self, other } = setting;
   // Browsers open connections ahead of need; without this close() would wait for those.
   const fastify = Fastify({ forceCloseConnections: true });
-  await fastify.register(ssePlugin, { cors: corsFor(setting) });
+  await fastify.register(ssePlugin, { hub });
 
   fastify.get("/events", (request, reply) => {
-    audience.add(reply.sse, clientOf(request), readVisitor(request.headers.cookie));
+    const client = readText(request.query, "client") ?? "";
+    const user = readName(request.query, "user") ?? "nobody";
+    const visitor = readVisitor(request.headers.cookie);
+    clients.join(reply.sse, { client, user, visitor }, self, other);
     return reply;
   });
 
+  fastify.post("/news", async (request, reply) => {
+    const text = readText(request.body, "text");
+    if (text === undefined) return reply.code(400).send({ error: "Expected a headline" });
+    const at = new Date().toISOString();
+    const { id } = await hub.publish("news", {
+      event: "headline",
+      data: { at, text, by: self.name },
+    });
+    return reply.code(202).send({ id });
+  });
+
+  fastify.post("/notifications", async (request, reply) => {
+    const [to, from] = [readName(request.body, "to"), readName(request.body, "from")];
+    const text = readText(request.body, "text");
+    if (to === undefined || from === undefined || text === undefined) {
+      return reply.code(400).send({ error: "Expected two names and a text" });
+    }
+    const at = new Date().toISOString();
+    const { id } = await hub.publish(`user:${to}`, {
+      event: "notification",
+      data: { at, text, from },
+    });
+    return reply.code(202).send({ id });
+  });
+
   fastify.post("/cut", (request, reply) => {
-    audience.cut(clientOf(request));
+    clients.cut(readText(request.query, "client") ?? "");
+    return reply.code(204).send();
+  });
+
+  fastify.post("/away", (request, reply) => {
+    clients.sendAway(readText(request.query, "client") ?? "");
     return reply.code(204).send();
   });
 
   fastify.post("/finish", (request, reply) => {
-    audience.finish(clientOf(request));
+    clients.finish(readText(request.query, "client") ?? "");
     return reply.code(204).send();
   });
 
+  fastify.post("/restart", (_request, reply) => {
+    setting.restart();
+    return reply.code(202).send();
+  });
+
   fastify.post("/text", async (request, reply) => {
-    const prompt = readPrompt(request.body);
+    const prompt = readText(request.body, "prompt");
     if (prompt === undefined) return reply.code(400).send({ error: "Expected a prompt" });
     const tokens = writeText(prompt, { signal: reply.sse.signal });
     await reply.sse.stream(tokens, (token) => ({ event: "token", data: token }));
@@ -51,13 +87,9 @@ export async function createFastifyServer(setting: Setting): Promise<DemoServer>
 
   return {
     async start() {
-      await fastify.listen({ port: setting.self.port, host: "0.0.0.0" });
+      await fastify.listen({ port: self.port, host: "0.0.0.0" });
     },
+    // Closes the hub as well, also one that it shares.
     stop: () => fastify.close(),
   };
-}
-
-function clientOf(request: FastifyRequest): string {
-  const { client } = request.query as { client?: unknown };
-  return typeof client === "string" ? client : "";
 }

@@ -1,7 +1,6 @@
 import type { ServerAddress } from "./demo-server.js";
-import { createExpressServer } from "./express-server.js";
-import { createFastifyServer } from "./fastify-server.js";
-import { startFeed } from "./feed.js";
+import { startShowcase } from "./showcase.js";
+import type { Showcase } from "./showcase.js";
 
 const port = Number(process.env["PORT"] ?? 3000);
 if (!Number.isInteger(port) || port < 1 || port > 65_534) {
@@ -12,22 +11,12 @@ if (!Number.isInteger(port) || port < 1 || port > 65_534) {
 
 const express: ServerAddress = { name: "Express", port };
 const fastify: ServerAddress = { name: "Fastify", port: port + 1 };
-const feed = startFeed();
-const servers = [
-  createExpressServer({ feed, self: express, other: fastify }),
-  await createFastifyServer({ feed, self: fastify, other: express }),
-];
 
-try {
-  for (const server of servers) await server.start();
-} catch (error) {
-  const { code, port: taken } = error as NodeJS.ErrnoException & { port?: number };
-  if (code !== "EADDRINUSE") throw error;
-  fail(
-    `Port ${taken} is taken: stop what listens there, or set PORT to a port that is free and whose next one is too.`,
-  );
-}
+/** What runs now, or is about to. */
+let running = start();
+let isRestarting = false;
 
+await running;
 console.log(`Express  http://localhost:${express.port}`);
 console.log(`Fastify  http://localhost:${fastify.port}`);
 console.log("Stop with Ctrl-C.");
@@ -35,9 +24,34 @@ console.log("Stop with Ctrl-C.");
 process.once("SIGINT", stop);
 process.once("SIGTERM", stop);
 
+async function start(): Promise<Showcase> {
+  try {
+    return await startShowcase(express, fastify, () => void restart());
+  } catch (error) {
+    const { code, port: taken } = error as NodeJS.ErrnoException & { port?: number };
+    if (code !== "EADDRINUSE") throw error;
+    return fail(
+      `Port ${taken} is taken: stop what listens there, or set PORT to a port that is free and whose next one is too.`,
+    );
+  }
+}
+
+/** New hub, new log: the ids that clients have come back with are unknown to it. */
+async function restart(): Promise<void> {
+  if (isRestarting) return;
+  isRestarting = true;
+  const last = await running;
+  running = last.stop().then(start);
+  await running;
+  isRestarting = false;
+  console.log("Restarted.");
+}
+
 async function stop(): Promise<void> {
-  feed.stop();
-  await Promise.all(servers.map((server) => server.stop()));
+  // No restart from here on; one that is under way has to come to its end to be stopped.
+  isRestarting = true;
+  const last = await running;
+  await last.stop();
 }
 
 function fail(message: string): never {

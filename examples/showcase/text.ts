@@ -1,8 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Longest prompt that is taken, in characters. */
-const MAX_PROMPT = 200;
-
 /**
  * Writes about a prompt, a few letters at a time: it stands in the place of a language model, so that the
  * showcase needs neither key nor network.
@@ -19,19 +16,6 @@ export async function* writeText(
     await delay(pause, undefined, { signal });
     yield token;
   }
-}
-
-/**
- * Reads the prompt from the body of a request.
- *
- * @returns `undefined` if there is none that can be taken.
- */
-export function readPrompt(body: unknown): string | undefined {
-  if (typeof body !== "object" || body === null || !("prompt" in body)) return undefined;
-  const { prompt } = body;
-  if (typeof prompt !== "string") return undefined;
-  const text = prompt.trim();
-  return text === "" || text.length > MAX_PROMPT ? undefined : text;
 }
 
 function compose(prompt: string): string {

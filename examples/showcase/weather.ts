@@ -1,5 +1,7 @@
 /** The weather of one city, as the page receives it. It is simulated and nobody should take a coat because of it. */
 export interface Weather {
+  /** Time in ISO 8601, UTC. */
+  readonly at: string;
   readonly city: string;
   /** Degrees Celsius, with one decimal. */
   readonly temperature: number;
@@ -60,6 +62,7 @@ export function startWeather(onChange: (weather: Weather) => void): WeatherSourc
 function describe(place: { city: string; degrees: number; step: number }): Weather {
   const sky: Sky = SKIES[place.step] ?? "clear";
   return {
+    at: new Date().toISOString(),
     city: place.city,
     temperature: Math.round(place.degrees * 10) / 10,
     sky: sky === "rain" && place.degrees < 1 ? "snow" : sky,

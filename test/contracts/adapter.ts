@@ -453,6 +453,23 @@ export function adapterContract(binding: Binding): void {
         expect(served.hub.sessionCount).toBe(0);
       });
 
+      it("is closed from the start on a response that is over", async () => {
+        const seen: unknown[] = [];
+        const served = await serve((exchange) => {
+          exchange.answer(200, {});
+          exchange.response.on("close", () => {
+            setImmediate(() => {
+              const { sse } = exchange;
+              sse.onClose((reason) => seen.push(reason));
+              seen.push(sse.state);
+            });
+          });
+        });
+        await (await get(served)).rest();
+        await eventually("the session to be made", () => seen.length === 2);
+        expect(seen).toEqual(["closed", "closed"]);
+      });
+
       it("closes while the handler waits, before anything was sent", async () => {
         const seen: unknown[] = [];
         const served = await serve(async ({ sse }) => {
@@ -723,6 +740,16 @@ export function adapterContract(binding: Binding): void {
         socket.write("GET /json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         await eventually("the answer", () => text().includes('{"next":true}'));
         socket.destroy();
+      });
+
+      it("watches many pipelined requests with one listener", async () => {
+        const served = await serve(({ sse }) => sse.open());
+        const socket = await connect(served.port);
+        socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20));
+        // A warning of too many listeners fails every test.
+        await eventually("all sessions", () => served.hub.sessionCount === 20);
+        socket.destroy();
+        await eventually("all sessions to close", () => served.hub.sessionCount === 0);
       });
 
       it("holds a pipelined stream until its turn, and lets go of it when the connection breaks", async () => {

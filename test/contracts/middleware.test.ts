@@ -1,7 +1,9 @@
 import { once } from "node:events";
+import { randomBytes } from "node:crypto";
 import http from "node:http";
 import type { RequestListener } from "node:http";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import { createGunzip, createGzip } from "node:zlib";
 import fastifyCompress from "@fastify/compress";
 import fastifyCookie from "@fastify/cookie";
@@ -17,7 +19,7 @@ import express4 from "express4";
 import { rateLimit } from "express-rate-limit";
 import session from "express-session";
 import Fastify from "fastify";
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyReply } from "fastify";
 import helmet from "helmet";
 import supertest from "supertest";
 import { afterEach, describe, expect, it } from "vitest";
@@ -142,6 +144,74 @@ describe.each([
     expect(response.body).toEqual({ code: "ERR_SSE_NOT_ACCEPTABLE" });
   });
 
+  it("passes 406 to the error handler of the router that handles the request", async () => {
+    const app = express();
+    app.use(sse());
+    const router = express.Router();
+    router.get("/stream", (_request, response) => void response.sse.open());
+    const answerWith =
+      (status: number) =>
+      (
+        _error: unknown,
+        _request: unknown,
+        response: { status(code: number): { end(): void } },
+        _next: unknown,
+      ): void =>
+        response.status(status).end();
+    router.use(answerWith(418));
+    app.use("/deep", router);
+    app.use(answerWith(500));
+    const response = await supertest(app).get("/deep/stream").set("Accept", "image/png");
+    expect(response.status).toBe(418);
+  });
+
+  it("settles a large send through a compressor, and counts what that holds", async () => {
+    const app = express();
+    const events = sse();
+    closers.push(() => events.hub.close());
+    const results: unknown[] = [];
+    app.use(compression());
+    app.use(events);
+    app.get("/read", async (_request, { sse: stream }) => {
+      // Takes `no-transform` away, which is what keeps `compression` off.
+      stream.open({ headers: { "Cache-Control": "no-cache" } });
+      results.push(await stream.send("x".repeat(40_000)));
+    });
+    app.get("/stalled", (_request, { sse: stream }) => {
+      stream.open({ headers: { "Cache-Control": "no-cache" } });
+      stream.onClose((reason) => results.push(reason));
+      const timer = setInterval(() => void stream.send(randomText(256 * 1024)), 1);
+      stream.onClose(() => clearInterval(timer));
+    });
+    const target = await listen(app);
+    const reader = await request(target, "/read", { headers: BROWSER });
+    clients.push(reader);
+    expect(reader.headers["content-encoding"]).toBeDefined();
+    await eventually("the send to settle", () => results.length === 1);
+    clients.push(await request(target, "/stalled", { headers: BROWSER, paused: true }));
+    await eventually("the session to close", () => results.length === 2);
+    expect(results).toEqual([true, "slow"]);
+  });
+
+  it("refuses to share `res.sse` with another library", async () => {
+    const app = express();
+    app.use((_request, response, next) => {
+      Object.defineProperty(response, "sse", { value: "taken" });
+      next();
+    });
+    app.use(sse());
+    app.get("/", (_request, response) => void response.end());
+    app.use(
+      (
+        error: Error,
+        _request: unknown,
+        response: { end(text: string): void },
+        _next: unknown,
+      ): void => response.end(error.message),
+    );
+    expect((await supertest(app).get("/")).text).toMatch(/Another middleware/);
+  });
+
   it("gives the routes of a mounted application and a router their stream", async () => {
     const app = express();
     const events = sse();
@@ -183,6 +253,9 @@ describe.each([
     const { hub } = sse();
     expect(() => sse({ hub, heartbeatMs: 1_000 } as never)).toThrow(/beside `hub`/);
     expect(sse({ hub }).hub).toBe(hub);
+    for (const wrong of [hub, { hub: {} }, { hub: null }, [], new Map()]) {
+      expect(() => sse(wrong as never)).toThrow(expect.objectContaining({ code: "ERR_SSE_INVALID_OPTION" }));
+    }
   });
 });
 
@@ -392,6 +465,119 @@ describe("Fastify", () => {
     await eventually("onResponse", () => responses === 1);
   });
 
+  it.each<[string, (reply: FastifyReply) => unknown]>([
+    ["later, by send()", (reply) => void setTimeout(() => void reply.code(406).send(), 20)],
+    [
+      "after an await, by send()",
+      async (reply) => {
+        await new Promise((resolve) => {
+          setTimeout(resolve, 20);
+        });
+        void reply.code(406).send();
+        return reply;
+      },
+    ],
+    ["with undefined", async (reply) => void reply.code(406)],
+    ["with false", async (reply) => (reply.code(406).type("application/json"), false)],
+  ])("lets an error handler answer a refused client in its own way: %s", async (_name, answer) => {
+    const app = Fastify();
+    await app.register(ssePlugin);
+    app.setErrorHandler((_error, _request, reply) => answer(reply as unknown as FastifyReply));
+    app.addHook("onSend", async (_request, _reply, payload) => {
+      await Promise.resolve();
+      return payload;
+    });
+    app.get("/", (_request, reply) => {
+      reply.sse.open();
+      return reply;
+    });
+    app.get("/throws", async (_request, reply) => {
+      reply.sse.open();
+      await Promise.resolve();
+      throw new Error("after the refusal");
+    });
+    const target = await listen(app);
+    for (const path of ["/", "/throws"]) {
+      const client = await request(target, path, { headers: { accept: "image/png" } });
+      expect(client.status).toBe(406);
+      expect(await client.rest()).not.toContain("after the refusal");
+    }
+  });
+
+  it("runs no handler behind a hook that has started a stream", async () => {
+    let isHandled = false;
+    const app = Fastify();
+    await app.register(ssePlugin);
+    app.addHook("preHandler", async (_request, reply) => {
+      await reply.sse.send("hook");
+      return reply;
+    });
+    app.get("/", async () => {
+      isHandled = true;
+      return {};
+    });
+    const client = await request(await listen(app), "/");
+    clients.push(client);
+    await client.until("data: hook\n\n");
+    expect(client.isEnded).toBe(false);
+    expect(isHandled).toBe(false);
+  });
+
+  it("writes into a stream that a hook makes of its own from the body", async () => {
+    const app = Fastify();
+    app.addHook("onSend", async (_request, _reply, payload) =>
+      Readable.from(
+        (async function* (): AsyncGenerator<unknown> {
+          for await (const part of payload as Readable) yield part;
+        })(),
+      ),
+    );
+    await app.register(ssePlugin);
+    app.get("/", async (_request, reply) => {
+      for (let i = 0; i < 50; i++) await reply.sse.send(`${i} ${"x".repeat(10_000)}`);
+      reply.sse.complete();
+    });
+    const client = await request(await listen(app), "/");
+    const text = await client.rest();
+    expect(text.match(/^data: \d+/gm)).toHaveLength(50);
+    expect(text).toMatch(/event: sse-complete/);
+  });
+
+  it("logs nothing at warn or above when a handler fails because its client has left", async () => {
+    const logged: string[] = [];
+    let ends = 0;
+    const app = Fastify({
+      logger: { level: "warn", stream: { write: (line: string) => void logged.push(line) } },
+    });
+    await app.register(ssePlugin);
+    app.get("/abort", async (_request, reply) => {
+      reply.sse.open();
+      try {
+        await delay(60_000, undefined, { signal: reply.sse.signal });
+      } finally {
+        ends += 1;
+      }
+    });
+    app.get("/reason", async (_request, reply) => {
+      reply.sse.open();
+      await new Promise<void>((_resolve, reject) => {
+        reply.sse.signal.addEventListener("abort", () => {
+          ends += 1;
+          reject(reply.sse.signal.reason as Error);
+        });
+      });
+    });
+    const target = await listen(app as unknown as FastifyInstance);
+    for (const path of ["/abort", "/reason"]) {
+      const client = await request(target, path);
+      await client.until("retry");
+      client.cut();
+    }
+    await eventually("the handlers to end", () => ends === 2);
+    await delay(20);
+    expect(logged).toEqual([]);
+  });
+
   it("lets a stream outlive the time that handlers are given", async () => {
     const app = Fastify({ handlerTimeout: 100 });
     await app.register(ssePlugin);
@@ -434,6 +620,11 @@ describe("Fastify", () => {
     ).rejects.toMatchObject({ code: "ERR_SSE_INVALID_OPTION" });
   });
 });
+
+/** Text that no compressor makes smaller. */
+function randomText(length: number): string {
+  return randomBytes(length).toString("base64").slice(0, length);
+}
 
 interface Ticking {
   send(data: string): Promise<boolean>;

@@ -1,8 +1,6 @@
 import Negotiator from "negotiator";
 
 const EVENT_STREAM = "text/event-stream";
-/** An event stream is always UTF-8: a client may say so, and means the same. */
-const EVENT_STREAMS = [EVENT_STREAM, `${EVENT_STREAM};charset=utf-8`];
 
 /**
  * Tells whether a client accepts an event stream.
@@ -15,7 +13,9 @@ export function acceptsEventStream(accept: string | undefined): boolean {
   // What EventSource sends and what no header means need no parsing: these are nearly all requests.
   if (accept === undefined || accept === "" || accept === EVENT_STREAM || accept === "*/*")
     return true;
-  return new Negotiator({ headers: { accept } }).mediaType(EVENT_STREAMS) !== undefined;
+  const negotiator = new Negotiator({ headers: { accept } });
+  // By name with whatever parameters: an event stream has one form only.
+  return negotiator.mediaType([EVENT_STREAM]) !== undefined || namesEventStream(accept);
 }
 
 /**

@@ -3,6 +3,7 @@ import { Broker } from "./broker.js";
 import type { Channel, ChannelMap, ChannelMessage, Published } from "./channel.js";
 import { createCors, isPreflight } from "./cors.js";
 import type { Cors } from "./cors.js";
+import { SseError, describeValue } from "./errors.js";
 import { Heartbeat } from "./heartbeat.js";
 import { memoryLog } from "./memory-log.js";
 import type { SseMessage } from "./message.js";
@@ -35,6 +36,9 @@ const BATCH_MS = 20;
 /** Ends in a batch when there is no time to spread them over. */
 const BATCH_SIZE = 500;
 
+/** Marks hubs, also those of another copy of the package. */
+const HUB: unique symbol = Symbol.for("tidewire.hub");
+
 const DIAGNOSTICS = {
   open: diagnosticsChannel("tidewire.session.open"),
   close: diagnosticsChannel("tidewire.session.close"),
@@ -53,6 +57,8 @@ const DIAGNOSTICS = {
  * @typeParam Channels - Channels, their event types and data, so that the compiler checks what is published.
  */
 export class Hub<Channels extends ChannelMap = ChannelMap> {
+  /** @internal */
+  readonly [HUB]: true = true;
   readonly #options: ResolvedOptions;
   readonly #cors: Cors | undefined;
   /** Sessions whose response is not over yet, those that are closed already included. */
@@ -90,7 +96,7 @@ export class Hub<Channels extends ChannelMap = ChannelMap> {
         this.#sessions.delete(session);
         if (this.#sessions.size === 0) this.#onEmpty?.();
       },
-      subscribe: (session, channels, options) => this.#broker.subscribe(session, channels, options),
+      subscribe: (session, channels, how) => this.#broker.subscribe(session, channels, how),
       unsubscribe: (session, channels) => this.#broker.unsubscribe(session, channels),
       report: (error, stage) => this.#report(error, stage),
     };
@@ -225,11 +231,12 @@ export class Hub<Channels extends ChannelMap = ChannelMap> {
    *
    * @param options - Over what time the ends are spread.
    * @returns Resolves when all responses are over: within `drainMs`, or a quarter of a second if that is
-   *   longer. A client that does not take the rest until then is cut off. Never rejects.
-   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if `drainMs` is not a whole number from 0.
+   *   longer. A client that does not take the rest until then is cut off, which may take as long again at most.
+   *   Never rejects.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if `drainMs` is not a whole number from 0, or not the only option.
    */
   close(options: CloseOptions = {}): Promise<void> {
-    const drainMs = checkMilliseconds("drainMs", options.drainMs ?? 0);
+    const drainMs = checkCloseOptions(options);
     this.#closing ??= this.#drain(drainMs);
     return this.#closing;
   }
@@ -273,11 +280,15 @@ export class Hub<Channels extends ChannelMap = ChannelMap> {
   }
 
   #report(error: unknown, stage: ErrorStage): void {
-    try {
-      this.#options.onError(error, { stage });
-    } catch (fault) {
+    const failed = (fault: unknown): void => {
       // The last resort: a reporter that fails has nowhere else to say so.
-      console.error("tidewire: the option onError threw:", fault);
+      console.error("tidewire: the option onError failed:", fault);
+    };
+    try {
+      const result: unknown = this.#options.onError(error, { stage });
+      if (result instanceof Promise) result.catch(failed);
+    } catch (fault) {
+      failed(fault);
     }
   }
 }
@@ -286,6 +297,39 @@ export class Hub<Channels extends ChannelMap = ChannelMap> {
 export interface AnyHub extends Pick<Hub, "close" | "handlePreflight" | "sessionCount" | "stats"> {
   /** As {@link Hub.createSession}. */
   createSession(exchange: Exchange): Session;
+}
+
+/**
+ * Gives the hub that an adapter was told to use, or makes one of its options.
+ *
+ * @param options - Options of a new hub, or `{ hub }` alone.
+ * @returns The hub.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is not what it may be, or stands beside `hub`.
+ */
+export function resolveHub<Channels extends ChannelMap = ChannelMap>(
+  options: (HubOptions & { readonly hub?: undefined }) | { readonly hub: AnyHub },
+): Hub<Channels> {
+  if (isHub(options)) throw invalidOption("Expected options, got a hub: pass it as { hub }");
+  const { hub, ...rest } = (options ?? {}) as HubOptions & { readonly hub?: unknown };
+  if (hub === undefined) {
+    const isNamed = typeof options === "object" && options !== null && "hub" in options;
+    return createHub<Channels>(isNamed ? rest : options);
+  }
+  if (!isHub(hub)) {
+    throw invalidOption(`Expected \`hub\` to be what createHub() gives, got ${describeValue(hub)}`);
+  }
+  if (Object.keys(rest).length > 0) {
+    throw invalidOption("Expected no option beside `hub`: pass the options to createHub()");
+  }
+  return hub as AnyHub as Hub<Channels>;
+}
+
+function isHub(value: unknown): value is AnyHub {
+  return typeof value === "object" && value !== null && HUB in value;
+}
+
+function invalidOption(message: string): SseError {
+  return new SseError("ERR_SSE_INVALID_OPTION", message);
 }
 
 /**
@@ -300,6 +344,16 @@ export function createHub<Channels extends ChannelMap = ChannelMap>(
   options?: HubOptions,
 ): Hub<Channels> {
   return new Hub<Channels>(options);
+}
+
+function checkCloseOptions(options: CloseOptions): number {
+  if (typeof options !== "object" || options === null) {
+    throw invalidOption(`Expected the options of close() to be an object, got ${describeValue(options)}`);
+  }
+  for (const name of Object.keys(options)) {
+    if (name !== "drainMs") throw invalidOption(`Expected the option drainMs, got ${describeValue(name)}`);
+  }
+  return checkMilliseconds("drainMs", options.drainMs ?? 0);
 }
 
 function wait(ms: number): Promise<void> {

@@ -29,5 +29,5 @@ export { memoryLog } from "./memory-log.js";
 export type { SnapshotMessages, SubscribeOptions } from "./subscribe-options.js";
 export type { ResetReason } from "./frame.js";
 export type { HubStats } from "./stats.js";
-export { createHub } from "./hub.js";
+export { createHub, resolveHub } from "./hub.js";
 export type { AnyHub, CloseOptions, Hub } from "./hub.js";

@@ -7,14 +7,17 @@
  *
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
  */
-export type SseMessage<Data = unknown> =
+export type SseMessage<Data = NonNullable<unknown> | null> =
   | (MessageFields & {
       /** The event's data. Strings verbatim, with line breaks as CRLF, CR or LF; `""` is dispatched too. */
       readonly data: Data;
       /** Event type: the name given to `addEventListener`. Absent: `"message"`. Not empty, no line break, not `sse-…`. */
       readonly event?: string | undefined;
     })
-  | (MessageFields & { readonly data?: undefined; readonly event?: undefined });
+  | (MessageFields & { readonly data?: undefined; readonly event?: undefined } & (
+        | { readonly id: string }
+        | { readonly retry: number }
+      ));
 
 interface MessageFields {
   /** At most 128 of `A-Z a-z 0-9 . _ ~ -`. `""` resets the client's last event ID. */

@@ -91,8 +91,8 @@ export class NodeSink implements Sink, ExchangeStream {
   readonly #isSliced: boolean;
   /** Counted only where `#isSliced`. */
   #writtenBytes = 0;
-  /** Set only for a response that had no socket when it was made. */
-  readonly #onSocketClose: (() => void) | undefined;
+  /** What a compressor was given since it asked to wait: it does not say how much it holds. */
+  #heldBytes = 0;
   /** Set only where a compressor has to be told to let go of each event. */
   #flush: (() => void) | undefined;
 
@@ -111,10 +111,9 @@ export class NodeSink implements Sink, ExchangeStream {
     response[SINK] = this;
     response.on("close", onClose);
     // A pipelined response waits without a socket and would not hear of its end.
-    if (isHttp1(response) && response.socket === null) {
-      this.#onSocketClose = () => this.closed();
-      this.request.socket.on("close", this.#onSocketClose);
-    }
+    if (isHttp1(response) && response.socket === null) waitOn(this.request.socket, this);
+    // Whoever asks for a session after the response has closed is not told of it again.
+    this.#isOver = isHttp1(response) ? response.closed : response.stream.closed;
   }
 
   get context(): unknown {
@@ -123,6 +122,10 @@ export class NodeSink implements Sink, ExchangeStream {
 
   get isHeadSent(): boolean {
     return this.#response.headersSent;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   get isClosed(): boolean {
@@ -136,7 +139,7 @@ export class NodeSink implements Sink, ExchangeStream {
   get bufferedBytes(): number {
     const held =
       this.#body === undefined || this.#body === this.#response ? 0 : this.#body.writableLength;
-    return held + this.#response.writableLength;
+    return held + this.#heldBytes + this.#response.writableLength;
   }
 
   get progress(): number {
@@ -175,8 +178,9 @@ export class NodeSink implements Sink, ExchangeStream {
       body.on("error", ignore);
       mark(body, this);
     }
-    body.on("drain", onDrain);
     this.#flush = findFlush(body, response);
+    // A compressor that wraps the response moves listeners to a stream of its own, which has no mark.
+    body.on("drain", this.#flush === undefined ? onDrain : () => this.drained());
     this.#listener?.sinkOpened();
   }
 
@@ -192,7 +196,10 @@ export class NodeSink implements Sink, ExchangeStream {
       return false;
     }
     const isTaken = this.#isSliced ? this.#writeSlices(body, bytes) : body.write(bytes);
-    this.#flush?.();
+    if (this.#flush !== undefined) {
+      this.#flush();
+      this.#heldBytes = isTaken ? 0 : this.#heldBytes + bytes.byteLength;
+    }
     if (!isTaken && body === this.#response) uncork(this.#response);
     return isTaken;
   }
@@ -247,6 +254,7 @@ export class NodeSink implements Sink, ExchangeStream {
 
   /** Called by the shared listener of the body. */
   drained(): void {
+    this.#heldBytes = 0;
     this.#listener?.sinkDrained();
   }
 
@@ -258,7 +266,7 @@ export class NodeSink implements Sink, ExchangeStream {
     delete response[SINK];
     response.off("close", onClose);
     this.#body?.off("drain", onDrain);
-    if (this.#onSocketClose !== undefined) this.request.socket.off("close", this.#onSocketClose);
+    if (isHttp1(response)) (this.request.socket as WaitedSocket | null)?.[WAITING]?.delete(this);
     const isByServer = this.#isEndedHere || response.writableEnded;
     this.#listener?.sinkClosed(isByServer ? "server" : "client");
   }
@@ -269,6 +277,22 @@ function queuedBytes(socket: Socket): number {
   const handle: unknown = Reflect.get(socket, "_handle");
   if (typeof handle !== "object" || handle === null || !("writeQueueSize" in handle)) return 0;
   return typeof handle.writeQueueSize === "number" ? handle.writeQueueSize : 0;
+}
+
+/** Sinks of pipelined responses on a socket that have yet to get their turn. One listener serves them all. */
+const WAITING: unique symbol = Symbol("tidewire.waiting");
+type WaitedSocket = Socket & { [WAITING]?: Set<NodeSink> };
+
+function waitOn(socket: WaitedSocket, sink: NodeSink): void {
+  if (socket[WAITING] === undefined) {
+    socket[WAITING] = new Set();
+    socket.once("close", onSocketClose);
+  }
+  socket[WAITING].add(sink);
+}
+
+function onSocketClose(this: WaitedSocket): void {
+  for (const sink of this[WAITING] ?? []) sink.closed();
 }
 
 function onClose(this: Marked): void {

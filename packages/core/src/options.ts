@@ -224,7 +224,7 @@ const OPEN_OPTIONS = ["status", "headers", "heartbeatMs", "reconnectionTimeMs", 
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
  */
 export function resolveOptions(options: HubOptions = {}): ResolvedOptions {
-  if (typeof options !== "object" || options === null) {
+  if (typeof options !== "object" || options === null || !isPlain(options)) {
     throw invalidOption(`Expected options to be an object, got ${describeValue(options)}`);
   }
   const resolved: Record<string, unknown> = { ...DEFAULTS };
@@ -306,6 +306,12 @@ export function draw(range: number | JitterRange): number {
   return range.min + Math.floor(Math.random() * (range.max - range.min + 1));
 }
 
+/** A `Map` or an array has no options that could be seen: all would be at their defaults without a word. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
 function checkName(name: string, names: readonly string[]): void {
   if (names.includes(name)) return;
   throw invalidOption(`Expected an option among ${names.join(", ")}, got ${describeValue(name)}`);
@@ -352,10 +358,25 @@ function withDefaults(given: RetentionOptions): ResolvedOptions["retention"] {
   return Object.freeze({ ...DEFAULTS.retention, ...Object.fromEntries(defined) });
 }
 
+const CORS_OPTIONS: ReadonlySet<string> = new Set([
+  "origin",
+  "methods",
+  "allowedHeaders",
+  "exposedHeaders",
+  "credentials",
+  "maxAge",
+  "preflightContinue",
+  "optionsSuccessStatus",
+]);
+
 function checkCors(value: unknown): string | undefined {
   if (value === false || typeof value === "function") return undefined;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return "false, the options of the cors package or a function that gives them";
+  }
+  for (const name of Object.keys(value)) {
+    // A misspelt `origin` would let every page read.
+    if (!CORS_OPTIONS.has(name)) return `to have options of the cors package, none of them \`${name}\``;
   }
   const { credentials, origin } = value as { credentials?: unknown; origin?: unknown };
   // Browsers refuse `*` together with credentials: every stream would fail on the page, silently here.

@@ -70,7 +70,8 @@ async function readAll<Item>(
 ): Promise<boolean> {
   for (;;) {
     const { done, value } = await reader.next();
-    if (done) return target.closeReason === undefined;
+    if (target.closeReason !== undefined) return false;
+    if (done) return true;
     try {
       const message = map === undefined ? value : map(value as Decoded<Item>);
       if (map !== undefined && message === undefined) continue;

@@ -147,7 +147,9 @@ export class Session<Owner = unknown> {
     this.hub = hub;
     sink.attach(this);
     // A client that left before the handler ran will send no further "close".
-    if (sink.isClosed && !sink.isHeadSent) this.#finish("client");
+    if (sink.isOver || (sink.isClosed && !sink.isHeadSent)) {
+      this.#finish(sink.isHeadSent ? "closed" : "client");
+    }
   }
 
   /** The request as the framework has it: `req` of Express, `request` of Fastify, else the raw one. */

@@ -28,8 +28,8 @@ export interface SinkListener {
  *
  * A sink MUST
  * - call `sinkOpened` after `start`, in the same turn or later, unless the response closed before;
- * - call `sinkClosed` exactly once, also when the client was gone before the sink was made, but never
- *   from inside its constructor;
+ * - call `sinkClosed` exactly once, but never from inside its constructor, unless `isOver` was `true` from
+ *   the start;
  * - take bytes whole and in order, and have them on their way to the client in the same tick, whatever
  *   compressor stands in between;
  * - return `false` from `write` when the next bytes should wait, and then call `sinkDrained` or `sinkClosed`.
@@ -50,6 +50,8 @@ export interface Sink {
   readonly isHeadSent: boolean;
   /** `true` once nothing can reach the client any more. */
   readonly isClosed: boolean;
+  /** `true` once `sinkClosed` has been called, or will not be because the response closed before the sink was made. */
+  readonly isOver: boolean;
   /** Bytes that were written and that the socket has not taken yet. */
   readonly bufferedBytes: number;
   /** A number that changes whenever the socket takes bytes. Compare, do not add. */

@@ -17,7 +17,7 @@ export interface WebReadable<Item> {
 }
 
 /** What reaches the `map` function of `session.stream` for an item of the source: bytes come decoded. */
-export type Decoded<Item> = Item extends Uint8Array ? string : Item;
+export type Decoded<Item> = Item extends ArrayBufferView ? string : Item;
 
 /** Any kind of source behind two calls. */
 export interface SourceReader {

@@ -8,5 +8,6 @@ it("The public entry exports these values and no more", () => {
     "createHub",
     "isSseError",
     "memoryLog",
+    "resolveHub",
   ]);
 });

@@ -24,6 +24,7 @@ export interface MemorySinkOptions {
  */
 export class MemorySink implements Sink {
   readonly request: SinkRequest;
+  readonly isOver = false;
   readonly context = "the framework's request";
   readonly headers: MemoryHeaders = new MemoryHeaders();
   /** Status of the head of the stream, or of the answer in its place. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { SseError, createHub } from "@tidewire/core";
+import { SseError, resolveHub } from "@tidewire/core";
 import type { AnyHub, ChannelMap, Hub, HubOptions, Session } from "@tidewire/core";
 
 /** Named here: inside the namespace of Express another package may have added a `Session`. */
@@ -63,7 +63,7 @@ type BoundResponse = ServerResponse & { [BINDING]?: Binding; [SESSION]?: Session
 export function sse<Channels extends ChannelMap = ChannelMap>(
   options: SseOptions<Channels> = {},
 ): SseMiddleware<Channels> {
-  const hub = hubOf(options);
+  const hub = resolveHub<Channels>(options);
   // The type of `res.sse` is one for the whole program and knows of no application's channels.
   const untyped = hub as AnyHub as Hub;
 
@@ -80,24 +80,16 @@ export function sse<Channels extends ChannelMap = ChannelMap>(
   return Object.assign(middleware, { hub });
 }
 
-function hubOf<Channels extends ChannelMap>(options: SseOptions<Channels>): Hub<Channels> {
-  if (options?.hub === undefined) return createHub<Channels>(options);
-  if (Object.keys(options).length > 1) {
-    throw new SseError(
-      "ERR_SSE_INVALID_OPTION",
-      "Expected no option beside `hub`: pass the options to createHub()",
-    );
-  }
-  return options.hub;
-}
-
 /** Defined once on the application's responses, so that a request costs no property definition. */
 function defineGetter(request: ExpressRequest, response: ExpressResponse): void {
-  if ("sse" in response) return;
+  if (SESSION in response) return;
+  if ("sse" in response) {
+    throw new SseError("ERR_SSE_INVALID_OPTION", "Another middleware has defined `res.sse`");
+  }
   const { response: prototype } = (request.app ?? {}) as { readonly response?: object };
-  Object.defineProperty(prototype ?? response, "sse", {
-    configurable: true,
-    get: openSession,
+  Object.defineProperties(prototype ?? response, {
+    sse: { configurable: true, get: openSession },
+    [SESSION]: { configurable: true, writable: true, value: undefined },
   });
 }
 
@@ -105,10 +97,12 @@ function openSession(this: BoundResponse): Session<Hub> | undefined {
   const binding = this[BINDING];
   // The prototype itself, or a response that took another way round the middleware.
   if (binding === undefined) return undefined;
+  const request: IncomingMessage & { next?: NextFunction } = this.req;
   this[SESSION] ??= binding.hub.createSession({
-    request: this.req,
+    request,
     response: this,
-    refuse: binding.next,
+    // The router that handles the request now: its own error handlers come first.
+    refuse: (error) => (request.next ?? binding.next)(error),
   });
   return this[SESSION];
 }

@@ -5,6 +5,10 @@ import type { FastifyReply } from "fastify";
 type RawRequest = Exchange["request"];
 type RawResponse = Exchange["response"];
 
+/** Set on a reply once the route's handler runs: until then it is hooks that send. */
+export const HANDLED: unique symbol = Symbol("tidewire.handled");
+type HandledReply = FastifyReply & { [HANDLED]?: boolean };
+
 /**
  * A request of Fastify and its reply, answered through the reply's whole lifecycle.
  */
@@ -59,12 +63,17 @@ export class FastifyExchange implements Exchange, HeaderTarget {
     const reply = this.#reply.code(status);
     // An empty stream: for nothing at all the HEAD routes that Fastify adds would claim a length of 0.
     reply.send(reply.request.method === "HEAD" ? Readable.from([]) : undefined);
-    guard(this.#reply);
+    close(reply);
   }
 
   refuse(error: unknown): void {
-    this.#reply.send(error);
-    guard(this.#reply);
+    const reply = this.#reply;
+    // The error handler answers, whenever and however it likes; what the handler of the route still sends or
+    // returns is no answer any more. A reply of its own tells the one from the other.
+    const answering = Object.create(reply) as FastifyReply;
+    answering.send = (Object.getPrototypeOf(reply) as FastifyReply).send;
+    close(reply);
+    answering.send(error);
   }
 }
 
@@ -78,6 +87,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
 class HandoverBody extends Readable {
   readonly #stream: ExchangeStream;
   readonly #reply: FastifyReply;
+  #isOpen = false;
 
   constructor(stream: ExchangeStream, reply: FastifyReply) {
     super();
@@ -87,35 +97,84 @@ class HandoverBody extends Readable {
 
   override pipe<Destination extends NodeJS.WritableStream>(destination: Destination): Destination {
     const isRaw = (destination as unknown) === this.#reply.raw;
-    this.#stream.opened(destination as unknown as StreamBody);
-    // The hooks have run. From here on a time limit for handlers does not apply to the stream.
-    this.#reply.hijack();
+    this.#open(destination as unknown as StreamBody);
     if (isRaw) {
       // For Fastify the body is over: otherwise it would log a client that leaves as an error.
-      this.push(null);
-      this.resume();
+      this.#finish();
+    } else {
+      destination.once("finish", () => this.#finish());
     }
     return destination;
   }
 
-  override _read(): void {}
+  /** Somebody reads without a pipe: a hook that makes a stream of its own from this one. */
+  override _read(): void {
+    if (this.#isOpen) this.emit("drain");
+    else this.#open(new ReadBody(this));
+  }
+
+  #open(body: StreamBody): void {
+    this.#isOpen = true;
+    this.#stream.opened(body);
+    // The hooks have run. From here on a time limit for handlers does not apply to the stream.
+    this.#reply.hijack();
+  }
+
+  #finish(): void {
+    this.push(null);
+    this.resume();
+  }
+}
+
+/** What a session writes to when a hook reads its body without a pipe. */
+class ReadBody implements StreamBody {
+  readonly #body: Readable;
+  #isEnded = false;
+
+  constructor(body: Readable) {
+    this.#body = body;
+  }
+
+  get writableEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  get writableLength(): number {
+    return this.#body.readableLength;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    return this.#body.push(bytes);
+  }
+
+  end(): void {
+    this.#isEnded = true;
+    this.#body.push(null);
+  }
+
+  on(event: "drain" | "error", listener: () => void): void {
+    this.#body.on(event, listener.bind(this));
+  }
+
+  off(): void {}
 }
 
 /**
- * Keeps anything else from being sent on a reply that the session has answered.
+ * Keeps anything else from being sent on a reply whose stream has started.
  *
- * Fastify sends what a handler returns or throws. For what `send`, `stream` and the like return that would
- * be a second answer. An error goes through Fastify's error handling, so that it is logged and hooks see
+ * A hijacked reply counts as sent, so that no further hook and no handler runs. What the handler itself throws
+ * has to come through all the same: it goes through Fastify's error handling, so that it is logged and hooks see
  * it, and then ends the stream.
  */
-function guard(reply: FastifyReply, stream?: ExchangeStream): void {
+function guard(reply: FastifyReply, stream: ExchangeStream): void {
   const send = reply.send.bind(reply);
   let isFailing = false;
   reply.send = (payload?: unknown): FastifyReply => {
+    // What `send`, `stream` and the like return is returned by many a handler.
     if (payload === undefined || typeof payload === "boolean") return reply;
     // The second call is the error handler's answer, for which it is too late.
     if (isFailing) return reply;
-    if (stream === undefined || stream.isClosed) return send(payload);
+    if (stream.isClosed) return logLate(reply, payload);
     if (!reply.raw.headersSent) {
       // A hook holds the head back: there is still time for an ordinary error response.
       stream.failed();
@@ -130,12 +189,28 @@ function guard(reply: FastifyReply, stream?: ExchangeStream): void {
     }
     return reply;
   };
-  // A hijacked reply counts as sent, and what its handler throws would end in a line of the log.
-  Object.defineProperty(reply, "sent", {
-    configurable: true,
-    get: () => reply.raw.writableEnded,
-  });
+  Object.defineProperty(reply, "sent", SENT);
 }
 
+/** Keeps everything else from being sent on a reply that is answered. */
+function close(reply: FastifyReply): void {
+  reply.send = (payload?: unknown): FastifyReply => logLate(reply, payload);
+}
+
+/** A handler that hears of the end of its stream by an `AbortSignal` often fails with just that. */
+function logLate(reply: FastifyReply, payload: unknown): FastifyReply {
+  if (payload instanceof Error && payload.name !== "AbortError") {
+    reply.log.error({ err: payload }, "The handler failed after its event stream was over");
+  }
+  return reply;
+}
+
+const SENT: PropertyDescriptor = {
+  configurable: true,
+  get(this: HandledReply): boolean {
+    return this[HANDLED] !== true || this.raw.writableEnded;
+  },
+};
+
 const NOT_A_STREAM =
-  "The handler of an event stream returned or threw a value: expected nothing or the reply";
+  "The handler of an event stream threw or sent a value: expected nothing or the reply";

@@ -1,8 +1,8 @@
-import { SseError, createHub } from "@tidewire/core";
+import { resolveHub } from "@tidewire/core";
 import type { AnyHub, Hub, HubOptions, Session } from "@tidewire/core";
 import type { FastifyPluginAsync, FastifyReply } from "fastify";
 import fastifyPlugin from "fastify-plugin";
-import { FastifyExchange } from "./fastify-exchange.js";
+import { FastifyExchange, HANDLED } from "./fastify-exchange.js";
 
 /** Named here: inside the module of Fastify `Session` is what session plugins have added under that name. */
 type ReplySession = Session<Hub>;
@@ -27,19 +27,27 @@ export type SsePluginOptions =
   | { readonly hub: AnyHub };
 
 const SESSION: unique symbol = Symbol("tidewire.session");
-type BoundReply = FastifyReply & { [SESSION]: Session<Hub> | null };
+type BoundReply = FastifyReply & { [SESSION]: Session<Hub> | null; [HANDLED]: boolean };
 
 const register: FastifyPluginAsync<SsePluginOptions> = async (app, options) => {
   const hub = hubOf(options);
 
   app.decorate("sse", hub);
   app.decorateReply(SESSION, null);
+  app.decorateReply(HANDLED, false);
   app.decorateReply("sse", {
     getter(this: FastifyReply): Session<Hub> {
       const reply = this as BoundReply;
       reply[SESSION] ??= hub.createSession(new FastifyExchange(reply));
       return reply[SESSION];
     },
+  });
+  app.addHook("onRoute", (route) => {
+    const { handler } = route;
+    route.handler = function markHandled(request, reply) {
+      (reply as BoundReply)[HANDLED] = true;
+      return handler.call(this, request, reply);
+    };
   });
   app.addHook("onRequest", (request, reply, done) => {
     if (request.method === "OPTIONS") hub.handlePreflight(new FastifyExchange(reply), asDone(done));
@@ -66,21 +74,8 @@ export const ssePlugin: FastifyPluginAsync<SsePluginOptions> = fastifyPlugin(reg
 const REGISTER_OPTIONS: ReadonlySet<string> = new Set(["prefix", "logLevel", "logSerializers"]);
 
 function hubOf(options: SsePluginOptions): Hub {
-  const own = Object.fromEntries(
-    Object.entries(options).filter(([name]) => !REGISTER_OPTIONS.has(name)),
-  ) as SsePluginOptions;
-  if (own.hub === undefined) {
-    const { hub: _, ...rest } = own;
-    return createHub(rest);
-  }
-  if (Object.keys(own).length > 1) {
-    throw new SseError(
-      "ERR_SSE_INVALID_OPTION",
-      "Expected no option beside `hub`: pass the options to createHub()",
-    );
-  }
-  // The type of `reply.sse` is one for the whole program and knows of no application's channels.
-  return own.hub as Hub;
+  const own = Object.entries(options).filter(([name]) => !REGISTER_OPTIONS.has(name));
+  return resolveHub(Object.fromEntries(own) as SsePluginOptions);
 }
 
 function asDone(done: (error?: Error) => void): (error?: unknown) => void {

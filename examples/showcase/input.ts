@@ -1,0 +1,25 @@
+/** Longest text that is taken from a client, in characters. */
+const MAX_LENGTH = 200;
+/** Longest name of a user. */
+const MAX_NAME = 24;
+
+/**
+ * Reads one text from the body or the query of a request.
+ *
+ * @param input - Whatever came in.
+ * @param field - Name of the field.
+ * @returns The text without space around it; `undefined` if there is none that can be taken.
+ */
+export function readText(input: unknown, field: string): string | undefined {
+  if (typeof input !== "object" || input === null) return undefined;
+  const value = (input as Record<string, unknown>)[field];
+  if (typeof value !== "string") return undefined;
+  const text = value.trim();
+  return text === "" || text.length > MAX_LENGTH ? undefined : text;
+}
+
+/** Reads the name of a user, in small letters: whoever writes to Ada need not know how she writes herself. */
+export function readName(input: unknown, field: string): string | undefined {
+  const name = readText(input, field)?.toLowerCase();
+  return name === undefined || name.length > MAX_NAME ? undefined : name;
+}

@@ -1,0 +1,390 @@
+import * as fc from "fast-check";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { Broker } from "../src/broker.js";
+import { Heartbeat } from "../src/heartbeat.js";
+import { memoryLog } from "../src/memory-log.js";
+import { resolveOptions } from "../src/options.js";
+import { Session } from "../src/session.js";
+import type { SessionHost } from "../src/session.js";
+import type { SnapshotMessages } from "../src/subscribe-options.js";
+import { MemorySink } from "./memory-sink.js";
+import type { TestSession } from "./session-under-test.js";
+import { interpret } from "./whatwg-parser.js";
+
+/** Random interleavings of both properties together. */
+const RUNS = Number(process.env["FAST_CHECK_RUNS"] ?? 10_000);
+const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+const CHANNELS = ["a", "b", "c"];
+/** Joined by a second `subscribe` on the same stream. */
+const ADDED = "added";
+const CLIENTS = 3;
+
+const InternalSession = Session as unknown as new (
+  sink: MemorySink,
+  host: SessionHost,
+  hub: undefined,
+) => TestSession;
+
+/** What happens next; `who` and `amount` are taken modulo what there is. */
+interface Step {
+  readonly what: (typeof STEPS)[number];
+  readonly who: number;
+  readonly amount: number;
+}
+
+const STEPS = [
+  "publish",
+  "publish",
+  "publish",
+  "publish",
+  "burst",
+  "turn",
+  "turn",
+  "connect",
+  "connect",
+  "sendHead",
+  "add",
+  "stopReading",
+  "take",
+  "readOn",
+  "cut",
+  "resolve",
+  "resolve",
+  "beat",
+  "silence",
+] as const;
+
+const step: fc.Arbitrary<Step> = fc.record({
+  what: fc.constantFrom(...STEPS),
+  who: fc.nat(99),
+  amount: fc.nat(200),
+});
+
+interface Scenario {
+  readonly steps: readonly Step[];
+  readonly maxEvents: number;
+  readonly highWaterMark: number;
+  readonly isAsync: boolean;
+  readonly holdsHead: boolean;
+  readonly latest: number;
+  /** How fast the clock goes on with every look at it: slow turns are cut into slices. */
+  readonly tick: number;
+}
+
+const scenario: fc.Arbitrary<Scenario> = fc.record({
+  steps: fc.array(step, { minLength: 5, maxLength: 60, size: "max" }),
+  maxEvents: fc.constantFrom(1, 2, 3, 5, 10, 1_000),
+  highWaterMark: fc.constantFrom(1, 60, 200, 1_000),
+  isAsync: fc.boolean(),
+  holdsHead: fc.boolean(),
+  latest: fc.nat(4),
+  tick: fc.constantFrom(0, 1, 5),
+});
+
+let immediates: (() => void)[] = [];
+let tick = 0;
+const realImmediate = setImmediate;
+
+beforeEach(() => {
+  let clock = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => (clock += tick));
+  vi.spyOn(globalThis, "setImmediate").mockImplementation(((run: () => void) => {
+    immediates.push(run);
+  }) as unknown as typeof setImmediate);
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** One turn of the event loop. */
+function turn(): void {
+  for (const run of immediates.splice(0)) run();
+}
+
+async function microtasks(): Promise<void> {
+  for (let i = 0; i < 8; i++) await Promise.resolve();
+}
+
+/** A server with a state of one number for each channel, which only grows by what it publishes. */
+class Server {
+  readonly state = new Map([...CHANNELS, ADDED].map((name) => [name, 0]));
+  readonly broker: Broker;
+  readonly host: SessionHost;
+  readonly errors: unknown[] = [];
+  /** Snapshots that are on their way. */
+  readonly pending: (() => void)[] = [];
+  resets = 0;
+  replays = 0;
+  readonly #scenario: Scenario;
+  #published = 0;
+
+  constructor(setting: Scenario) {
+    this.#scenario = setting;
+    const options = resolveOptions({
+      reconnectionTimeMs: false,
+      retention: { maxEvents: setting.maxEvents },
+    });
+    const report = (error: unknown): void => void this.errors.push(error);
+    this.broker = new Broker(options, memoryLog(), {
+      published: () => {},
+      counted: () => {},
+      replayed: () => void (this.replays += 1),
+      wasReset: () => void (this.resets += 1),
+      report,
+    });
+    this.host = {
+      options,
+      cors: undefined,
+      heartbeat: { add: () => {}, delete: () => {} } as unknown as Heartbeat,
+      turnAway: () => undefined,
+      opened: () => {},
+      closed: () => {},
+      released: () => {},
+      subscribe: (session, channels, given) => this.broker.subscribe(session, channels, given),
+      unsubscribe: (session, channels) => this.broker.unsubscribe(session, channels),
+      report,
+    };
+  }
+
+  publish(channel: string, by: number): void {
+    this.state.set(channel, (this.state.get(channel) ?? 0) + by);
+    const data = { channel, by, n: ++this.#published };
+    this.broker.publish(channel, { event: "delta", data }).catch((error: unknown) => {
+      this.errors.push(error);
+    });
+  }
+
+  /** The state of some channels as it is at the call, each in a message of its own. */
+  snapshotOf(channels: readonly string[]): () => SnapshotMessages | Promise<SnapshotMessages> {
+    return () => {
+      const messages = channels.map((channel) => ({
+        event: "state",
+        data: { channel, value: this.state.get(channel) },
+      }));
+      if (!this.#scenario.isAsync) return messages;
+      return new Promise((resolve) => {
+        this.pending.push(() => resolve(messages));
+      });
+    };
+  }
+}
+
+/** A client that builds the server's state, keeps it over its connections and believes what it is told. */
+class Client {
+  readonly state = new Map<string, number>();
+  /** Numbers of the events received, in order; an empty place where a reset or a new beginning was. */
+  readonly numbers: (number | undefined)[] = [];
+  lastEventId = "";
+  sink: MemorySink | undefined;
+  session: TestSession | undefined;
+  hasAdded = false;
+  readonly #server: Server;
+  readonly #channels: readonly string[];
+  readonly #scenario: Scenario;
+  /** `true`: state by snapshots; `false`: `latest`, and no channel is added. */
+  readonly #hasState: boolean;
+  /** Events of this connection that were looked at. */
+  #seen = 0;
+
+  constructor(server: Server, channels: readonly string[], setting: Scenario, hasState: boolean) {
+    this.#server = server;
+    this.#channels = channels;
+    this.#scenario = setting;
+    this.#hasState = hasState;
+  }
+
+  get channels(): readonly string[] {
+    return this.#hasState ? [...this.#channels, ADDED] : this.#channels;
+  }
+
+  connect(): void {
+    if (this.session !== undefined) return;
+    const { highWaterMark, holdsHead, latest } = this.#scenario;
+    this.sink = new MemorySink({
+      highWaterMark,
+      holdsHead,
+      headers: this.lastEventId === "" ? {} : { "last-event-id": this.lastEventId },
+    });
+    this.session = new InternalSession(this.sink, this.#server.host, undefined);
+    this.#seen = 0;
+    this.hasAdded = false;
+    if (this.lastEventId === "") this.numbers.push(undefined);
+    void this.session.subscribe(
+      this.#channels,
+      this.#hasState ? { snapshot: this.#server.snapshotOf(this.#channels) } : { latest },
+    );
+  }
+
+  add(): void {
+    if (this.session === undefined || this.hasAdded || !this.#hasState) return;
+    this.hasAdded = true;
+    void this.session.subscribe(ADDED, { snapshot: this.#server.snapshotOf([ADDED]) });
+  }
+
+  /** What has reached it so far, and no more, is its own. */
+  cut(): void {
+    this.receive();
+    this.sink?.leave();
+    this.session = undefined;
+    this.sink = undefined;
+  }
+
+  receive(): void {
+    if (this.sink === undefined) return;
+    const taken = Buffer.concat(this.sink.writes).subarray(0, this.sink.progress);
+    const { events, lastEventId } = interpret([taken]);
+    for (const { type, data } of events.slice(this.#seen)) {
+      if (type === "sse-reset") {
+        this.state.clear();
+        this.numbers.push(undefined);
+      } else if (type === "state") {
+        const { channel, value } = JSON.parse(data) as { channel: string; value: number };
+        this.state.set(channel, value);
+      } else if (type === "delta") {
+        const { channel, by, n } = JSON.parse(data) as { channel: string; by: number; n: number };
+        this.state.set(channel, (this.state.get(channel) ?? NaN) + by);
+        this.numbers.push(n);
+      }
+    }
+    this.#seen = events.length;
+    if (lastEventId !== "") this.lastEventId = lastEventId;
+  }
+}
+
+async function play(
+  setting: Scenario,
+  hasState: boolean,
+): Promise<{ server: Server; clients: readonly Client[]; log: readonly string[] }> {
+  ({ tick } = setting);
+  immediates = [];
+  const server = new Server(setting);
+  const clients = Array.from(
+    { length: CLIENTS },
+    (_, i) => new Client(server, CHANNELS.slice(0, i + 1), setting, hasState),
+  );
+  /** Channels of what was published, in order. */
+  const log: string[] = [];
+  const publish = (amount: number): void => {
+    const channel = [...CHANNELS, ADDED][amount % (CHANNELS.length + 1)] as string;
+    log.push(channel);
+    server.publish(channel, 1 + (amount % 7));
+  };
+  for (const { what, who, amount } of setting.steps) {
+    const client = clients[who % CLIENTS] as Client;
+    if (what === "publish") publish(amount);
+    else if (what === "burst") for (let i = 0; i < 1 + (amount % 8); i++) publish(amount + i);
+    else if (what === "turn") turn();
+    else if (what === "connect") client.connect();
+    else if (what === "sendHead") {
+      if (setting.holdsHead && client.sink?.isHeadSent === false) client.sink.sendHead();
+    } else if (what === "add") client.add();
+    else if (what === "stopReading") client.sink?.stopReading();
+    else if (what === "take") {
+      client.sink?.take(Math.min(amount, client.sink.bufferedBytes));
+    } else if (what === "readOn") client.sink?.readOn();
+    else if (what === "cut") client.cut();
+    else if (what === "resolve") server.pending.shift()?.();
+    else if (what === "beat") client.session?.beat(performance.now());
+    else for (let i = 0; i < 31; i++) client.session?.beat(performance.now());
+    // Sometimes several things happen before a promise gets its turn.
+    if (amount % 3 !== 0) await microtasks();
+  }
+  for (let round = 0; round < 3 || immediates.length > 0 || server.pending.length > 0; round++) {
+    if (round > 1_000) throw new Error("There is no end to it");
+    for (const client of clients) {
+      client.connect();
+      if (setting.holdsHead && client.sink?.isHeadSent === false) client.sink.sendHead();
+      client.add();
+      client.sink?.readOn();
+    }
+    for (const resolve of server.pending.splice(0)) resolve();
+    await microtasks();
+    turn();
+  }
+  for (const client of clients) client.receive();
+  return { server, clients, log };
+}
+
+let played = 0;
+
+/** Lets the runner of the tests breathe. */
+async function breathe(): Promise<void> {
+  if (++played % 200 !== 0) return;
+  await new Promise((resolve) => {
+    realImmediate(resolve);
+  });
+}
+
+/** What came about in all runs: a property of runs in which nothing happens would hold as well. */
+const seen = { resets: 0, replays: 0, events: 0 };
+
+function count(server: Server, log: readonly string[]): void {
+  seen.resets += server.resets;
+  seen.replays += server.replays;
+  seen.events += log.length;
+}
+
+it(
+  "a client's state is the server's, whenever it subscribes, is held up, cut or resumes: snapshot and deltas",
+  { timeout: 300_000 },
+  async () => {
+    const start = Date.now();
+    await fc.assert(
+      fc.asyncProperty(scenario, async (setting) => {
+        const { server, clients, log } = await play(setting, true);
+        count(server, log);
+        expect(server.errors).toEqual([]);
+        for (const client of clients) {
+          const expected = client.channels.map((name) => [name, server.state.get(name)]);
+          const actual = client.channels.map((name) => [name, client.state.get(name)]);
+          expect(actual).toEqual(expected);
+          client.cut();
+        }
+        expect(server.broker.delivery?.channelCount).toBe(0);
+        await breathe();
+      }),
+      { numRuns: RUNS, seed: SEED },
+    );
+    console.log(`seed ${SEED}: ${RUNS} interleavings in ${Date.now() - start} ms`, seen);
+    expect(seen.resets).toBeGreaterThan(0);
+    expect(seen.replays).toBeGreaterThan(0);
+  },
+);
+
+it(
+  "a client has each event of its channels once and in order, from where it began or was last reset: latest",
+  { timeout: 300_000 },
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(scenario, async (setting) => {
+        const { server, clients, log } = await play(setting, false);
+        expect(server.errors).toEqual([]);
+        for (const client of clients) {
+          const all = log.flatMap((name, i) => (client.channels.includes(name) ? [i + 1] : []));
+          for (const [index, run] of runsOf(client.numbers).entries()) {
+            // Without a hole: what is between its first and its last event is what was published there.
+            const [first, last] = [run[0] ?? Infinity, run.at(-1) ?? 0];
+            expect(run, `part ${index}`).toEqual(all.filter((n) => n >= first && n <= last));
+          }
+          // What came after the last event it has, it does not need to be told of only if it was reset since.
+          const end = client.numbers.findLast((n) => n !== undefined) ?? 0;
+          if (client.numbers.at(-1) !== undefined) expect(end).toBe(all.at(-1) ?? 0);
+          client.cut();
+        }
+        await breathe();
+      }),
+      { numRuns: RUNS, seed: SEED },
+    );
+  },
+);
+
+/** Parts between the empty places. */
+function runsOf(numbers: readonly (number | undefined)[]): number[][] {
+  const runs: number[][] = [[]];
+  for (const n of numbers) {
+    if (n === undefined) runs.push([]);
+    else runs.at(-1)?.push(n);
+  }
+  return runs.filter(({ length }) => length > 0);
+}

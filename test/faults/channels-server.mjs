@@ -1,0 +1,152 @@
+// The server of a test about channels: a process of its own, so that its memory and its event loop can be watched.
+// Run with --expose-gc. The first argument is JSON: the framework and the options of the hub.
+import http from "node:http";
+import http2 from "node:http2";
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { createHub } from "@tidewire/core";
+import { sse } from "@tidewire/express";
+import { ssePlugin } from "@tidewire/fastify";
+import express from "express";
+import Fastify from "fastify";
+
+const { framework, options } = JSON.parse(process.argv[2]);
+/** Past it nobody looks at what each session has buffered. */
+const MAX_WATCHED = 200;
+/** The default of 511 would be full when thousands of clients come back at once. */
+const BACKLOG = 4_096;
+const TICK_MS = 10;
+
+const delay = monitorEventLoopDelay({ resolution: 5 });
+delay.enable();
+
+const sessions = new Set();
+const peak = { rss: 0, buffered: 0 };
+/** When each session was ended by `hub.close`. */
+const shutdowns = [];
+let published = 0;
+
+/** Joins the channels that the query names. */
+function follow(session, url) {
+  const channels = new URL(url, "http://localhost").searchParams.get("channels").split(",");
+  sessions.add(session);
+  session.onClose((reason) => {
+    sessions.delete(session);
+    if (reason === "shutdown") shutdowns.push(performance.now());
+  });
+  void session.subscribe(channels);
+}
+
+const running = await start();
+
+async function start() {
+  if (framework === "fastify") {
+    const app = Fastify();
+    await app.register(ssePlugin, options);
+    app.get("/", (request, reply) => {
+      follow(reply.sse, request.url);
+      return reply;
+    });
+    await app.listen({ port: 0, host: "127.0.0.1", backlog: BACKLOG });
+    return { hub: app.sse, server: app.server, close: () => app.close() };
+  }
+  const hub = createHub(options);
+  let listener = (request, response) =>
+    follow(hub.createSession({ request, response }), request.url);
+  if (framework === "express") {
+    listener = express();
+    listener.use(sse({ hub }));
+    listener.get("/", (request, response) => follow(response.sse, request.url));
+  }
+  const server =
+    framework === "http2" ? http2.createServer(listener) : http.createServer(listener);
+  await new Promise((resolve) => {
+    server.listen({ port: 0, host: "127.0.0.1", backlog: BACKLOG }, resolve);
+  });
+  return {
+    hub,
+    server,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(resolve);
+      }),
+  };
+}
+
+setInterval(watch, 10).unref();
+
+function watch() {
+  peak.rss = Math.max(peak.rss, process.memoryUsage.rss());
+  if (sessions.size > MAX_WATCHED) return;
+  for (const { bufferedBytes } of sessions) peak.buffered = Math.max(peak.buffered, bufferedBytes);
+}
+
+function publishOne(channel, bytes) {
+  const now = performance.timeOrigin + performance.now();
+  void running.hub.publish(channel, `${published++} ${now} `.padEnd(bytes, "x"));
+}
+
+const commands = {
+  report() {
+    watch();
+    return {
+      rss: process.memoryUsage.rss(),
+      peakRss: peak.rss,
+      peakBuffered: peak.buffered,
+      published,
+      delayP99: delay.percentile(99) / 1e6,
+      delayMax: delay.max / 1e6,
+      stats: running.hub.stats(),
+    };
+  },
+  /** Collects garbage and begins all measurements anew. */
+  async settle() {
+    for (let i = 0; i < 3; i++) {
+      globalThis.gc();
+      await pause(50);
+    }
+    peak.rss = 0;
+    peak.buffered = 0;
+    delay.reset();
+    return commands.report();
+  },
+  /** Numbered events of `bytes` each, at a steady rate, or all as fast as can be; round about the channels. */
+  async publish({ channels, count, perSecond, bytes }) {
+    const begin = performance.now();
+    for (let sent = 0; sent < count;) {
+      const due =
+        perSecond === undefined ? sent + 1_000 : ((performance.now() - begin) / 1_000) * perSecond;
+      for (; sent < Math.min(count, due); sent++) {
+        publishOne(channels[published % channels.length], bytes);
+      }
+      await pause(perSecond === undefined ? 0 : TICK_MS);
+    }
+  },
+  /** Closes the hub and then the server. */
+  async close({ drainMs }) {
+    delay.reset();
+    const begin = performance.now();
+    await running.hub.close({ drainMs });
+    const hubMs = performance.now() - begin;
+    await running.close();
+    const serverMs = performance.now() - begin - hubMs;
+    return {
+      hubMs,
+      serverMs,
+      delayMax: delay.max / 1e6,
+      shutdowns: shutdowns.map((at) => at - begin),
+    };
+  },
+};
+
+function pause(ms) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+process.on("message", async ({ id, command, details }) => {
+  const result = await commands[command](details);
+  if (process.connected) process.send({ id, result });
+});
+
+process.send({ port: running.server.address().port });
