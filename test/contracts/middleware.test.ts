@@ -254,7 +254,9 @@ describe.each([
     expect(() => sse({ hub, heartbeatMs: 1_000 } as never)).toThrow(/beside `hub`/);
     expect(sse({ hub }).hub).toBe(hub);
     for (const wrong of [hub, { hub: {} }, { hub: null }, [], new Map()]) {
-      expect(() => sse(wrong as never)).toThrow(expect.objectContaining({ code: "ERR_SSE_INVALID_OPTION" }));
+      expect(() => sse(wrong as never)).toThrow(
+        expect.objectContaining({ code: "ERR_SSE_INVALID_OPTION" }),
+      );
     }
   });
 });

@@ -2,7 +2,14 @@ import { afterEach, describe, expect, it } from "vitest";
 import { eventually, request } from "../client.js";
 import { ChannelServer } from "../faults/channels-child.js";
 import type { ChannelClose } from "../faults/channels-child.js";
-import { Tally, connectAll, faultIn, pause, percentile, whenBodyEnds } from "../faults/channels-tally.js";
+import {
+  Tally,
+  connectAll,
+  faultIn,
+  pause,
+  percentile,
+  whenBodyEnds,
+} from "../faults/channels-tally.js";
 import { EventClient } from "./event-client.js";
 
 const PATH = "/?channels=news";

@@ -57,8 +57,7 @@ async function start() {
     listener.use(sse({ hub }));
     listener.get("/", (request, response) => follow(response.sse, request.url));
   }
-  const server =
-    framework === "http2" ? http2.createServer(listener) : http.createServer(listener);
+  const server = framework === "http2" ? http2.createServer(listener) : http.createServer(listener);
   await new Promise((resolve) => {
     server.listen({ port: 0, host: "127.0.0.1", backlog: BACKLOG }, resolve);
   });

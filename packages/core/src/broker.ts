@@ -96,13 +96,14 @@ export class Broker {
       return this.#delivery;
     };
     // What comes before the log has told where it stands is after that place.
-    const early: Parameters<Delivery["entries"]>[0][] = [];
+    const early: ((delivery: Delivery) => void)[] = [];
+    const hand = (give: (delivery: Delivery) => void): void => {
+      if (this.#delivery === undefined) early.push(give);
+      else give(this.#delivery);
+    };
     const tail = this.#log.start({
-      entries: (entries) => {
-        if (this.#delivery === undefined) early.push(entries);
-        else this.#delivery.entries(entries);
-      },
-      reset: (reason, tailId) => this.#delivery?.reset(reason, tailId),
+      entries: (entries) => hand((delivery) => delivery.entries(entries)),
+      reset: (reason, tailId) => hand((delivery) => delivery.reset(reason, tailId)),
     });
     if (typeof tail === "string") {
       begin(tail);
@@ -110,7 +111,7 @@ export class Broker {
     }
     this.#starting = tail.then((tailId) => {
       const delivery = begin(tailId);
-      for (const entries of early) delivery.entries(entries);
+      for (const give of early.splice(0)) give(delivery);
     });
     this.#starting.catch((error: unknown) => this.#observer.report(error, "log"));
   }
@@ -146,7 +147,10 @@ export class Broker {
         );
         return false;
       }
-      await this.#starting;
+      // What fails there has been reported: here it only means that there is nothing to subscribe to.
+      await this.#starting?.catch(() => {});
+      if (this.#delivery === undefined)
+        session.refuse(new Error("The log has not started"), "error");
       return this.#delivery !== undefined && this.#follow(session, names, options, this.#delivery);
     } catch (error) {
       this.#observer.report(error, "authorize");
@@ -161,6 +165,7 @@ export class Broker {
     options: SubscribeOptions,
     delivery: Delivery,
   ): boolean {
+    if (session.closeReason !== undefined) return false;
     if (session.follower instanceof Subscription) {
       session.follower.add(names, options);
       return session.closeReason === undefined;

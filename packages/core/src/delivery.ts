@@ -40,13 +40,18 @@ class Batch {
 
   /** @returns What concerns a subscription, joined once for all with the same channels; `undefined` if it is too much for one write. */
   framesFor({ channel, channels }: Subscription): DeliveredFrames | undefined {
-    if (channel !== undefined) {
-      return this.#join(channel, () => this.byChannel.get(channel) ?? []);
-    }
-    const present = [...this.byChannel.keys()].filter((name) => channels.has(name));
-    // No channel's name holds a list of names: it would have to hold the length of itself.
+    const present =
+      channel === undefined
+        ? [...this.byChannel.keys()].filter((name) => channels.has(name))
+        : [channel];
+    // As JSON, because a name may hold anything, also what would separate it from the next.
     const key = JSON.stringify(present);
-    return this.#join(key, () => this.#entries.filter((entry) => channels.has(entry.channel)));
+    const [only] = present;
+    return this.#join(key, () =>
+      only !== undefined && present.length === 1
+        ? (this.byChannel.get(only) ?? [])
+        : this.#entries.filter((entry) => channels.has(entry.channel)),
+    );
   }
 
   #join(key: string, entriesOf: () => readonly WindowEntry[]): DeliveredFrames | undefined {
@@ -207,7 +212,7 @@ export class Delivery implements LogFollower, SubscriptionHost {
     this.#behind = [];
     let done = 0;
     // At least one, whatever is published: nobody starves.
-    do waiting[done++]?.advance();
+    do waiting[done++]?.takeTurn();
     while (done < waiting.length && performance.now() < end);
     for (; done < waiting.length; done++) this.#behind.push(waiting[done] as Subscription);
   }

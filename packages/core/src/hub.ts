@@ -348,10 +348,13 @@ export function createHub<Channels extends ChannelMap = ChannelMap>(
 
 function checkCloseOptions(options: CloseOptions): number {
   if (typeof options !== "object" || options === null) {
-    throw invalidOption(`Expected the options of close() to be an object, got ${describeValue(options)}`);
+    throw invalidOption(
+      `Expected the options of close() to be an object, got ${describeValue(options)}`,
+    );
   }
   for (const name of Object.keys(options)) {
-    if (name !== "drainMs") throw invalidOption(`Expected the option drainMs, got ${describeValue(name)}`);
+    if (name !== "drainMs")
+      throw invalidOption(`Expected the option drainMs, got ${describeValue(name)}`);
   }
   return checkMilliseconds("drainMs", options.drainMs ?? 0);
 }

@@ -17,10 +17,18 @@ export function memoryLog(): Log {
 class MemoryLog implements Log {
   readonly #epoch = randomBytes(6).toString("base64url");
   #count = 0;
+  #isStarted = false;
   /** `undefined` before `start` and after `close`. */
   #follower: LogFollower | undefined;
 
   start(follower: LogFollower): string {
+    if (this.#isStarted) {
+      throw new SseError(
+        "ERR_SSE_INVALID_OPTION",
+        "The log has a hub already: make one for each hub",
+      );
+    }
+    this.#isStarted = true;
     this.#follower = follower;
     return this.#id(this.#count);
   }

@@ -376,7 +376,8 @@ function checkCors(value: unknown): string | undefined {
   }
   for (const name of Object.keys(value)) {
     // A misspelt `origin` would let every page read.
-    if (!CORS_OPTIONS.has(name)) return `to have options of the cors package, none of them \`${name}\``;
+    if (!CORS_OPTIONS.has(name))
+      return `to have options of the cors package, none of them \`${name}\``;
   }
   const { credentials, origin } = value as { credentials?: unknown; origin?: unknown };
   // Browsers refuse `*` together with credentials: every stream would fail on the page, silently here.

@@ -123,6 +123,8 @@ export class Session<Owner = unknown> {
   #follower: Follower | undefined;
   /** `true` while the client has yet to take what was written. */
   #isBlocked = false;
+  /** `true` once `subscribe` was called, also while `authorize` is asked. */
+  #isSubscribed = false;
   /** `true` once `send` has written an id of the application's own. */
   #hasOwnIds = false;
   /** `true` from the host's `opened` to its `released`. */
@@ -317,7 +319,9 @@ export class Session<Owner = unknown> {
     if (this.#state === "idle" && this.#sink.isHeadSent) {
       throw headersSent("The response has been sent already: subscribe before, or not at all");
     }
-    return this.#host.subscribe(this, channels, options);
+    const subscribed = this.#host.subscribe(this, channels, options);
+    this.#isSubscribed = true;
+    return subscribed;
   }
 
   /**
@@ -476,8 +480,10 @@ export class Session<Owner = unknown> {
 
   /** @internal Refuses the request: the stream is not opened, or ended if it is. */
   refuse(error: unknown, reason: CloseReason = "refused"): void {
-    if (this.#state === "idle") this.#refuse(error, reason);
-    else this.#endWith(reason);
+    if (this.#state !== "idle") return this.#endWith(reason);
+    // The route has answered while the client was looked at.
+    if (this.#sink.isHeadSent) return this.#finish(reason);
+    this.#refuse(error, reason);
   }
 
   /** @internal */
@@ -563,7 +569,7 @@ export class Session<Owner = unknown> {
 
   /** The application sends ids of its own: then it has to do without those of the log. */
   #claimIds(): void {
-    if (this.#follower !== undefined) throw idReserved();
+    if (this.#isSubscribed) throw idReserved();
     this.#hasOwnIds = true;
   }
 

@@ -18,7 +18,7 @@ export interface SubscribeOptions {
    * last event ID and again after each reset. What it returns is sent before anything published after the
    * call, so that state and changes fit together. If it throws, the session closes with `error`.
    */
-  readonly snapshot?: (() => SnapshotMessages | Promise<SnapshotMessages>) | undefined;
+  readonly snapshot?: (() => SnapshotMessages | PromiseLike<SnapshotMessages>) | undefined;
 }
 
 /**

@@ -25,7 +25,7 @@ export interface SubscriptionHost {
   readonly position: number;
   join(channel: string, subscription: Subscription): void;
   leave(channel: string, subscription: Subscription): void;
-  /** Calls `advance` in a later turn, when others have had theirs. */
+  /** Calls `takeTurn` when others have had theirs. */
   schedule(subscription: Subscription): void;
   counted(events: number, bytes: number): void;
   replayed(subscription: Subscription): void;
@@ -42,9 +42,17 @@ interface Greeting {
   readonly channels: readonly string[];
   /** `false` for channels that join a stream later: the client has a position already. */
   readonly isFirst: boolean;
+  /** Place from which the client gets everything; `undefined` for the tail at the time of the greeting. */
+  readonly place: Place | undefined;
 }
 
-type Snapshot = () => SnapshotMessages | Promise<SnapshotMessages>;
+/** A position and its id, which has to be read in the same turn: the window moves on. */
+interface Place {
+  readonly position: number;
+  readonly id: string;
+}
+
+type Snapshot = () => SnapshotMessages | PromiseLike<SnapshotMessages>;
 
 /** The most that is taken from the window for one write, in bytes. */
 export const SLICE_BYTES = 65_536;
@@ -75,11 +83,14 @@ export class Subscription {
   #isClosed = false;
   /** `true` while a snapshot is being made: nothing may be written before it. */
   #isHeld = false;
-  /** `true` while `advance` is scheduled. */
+  /** `true` while its turn is scheduled. */
   #isScheduled = false;
   /** What the client has yet to be told, oldest first. */
   #greetings: Greeting[] = [];
-  readonly #snapshots: Snapshot[] = [];
+  /** Snapshots, and the channels whose state they give. */
+  readonly #snapshots: Map<Snapshot, readonly string[]> = new Map();
+  /** `true` until a client that came back has been sent something that it had missed. */
+  #isResuming = false;
   /** Batches that begin at or before it may hold entries from before a channel was joined. */
   #joinedAt = 0;
 
@@ -101,21 +112,25 @@ export class Subscription {
    */
   begin(channels: readonly string[], options: SubscribeOptions, lastEventId: string): void {
     const { window } = this.#host;
-    const place = lastEventId === "" ? undefined : window.locate(lastEventId);
+    // What is too old is not replayed, also where nothing was published since.
+    window.trim(performance.now());
+    const found = lastEventId === "" ? undefined : window.locate(lastEventId);
     for (const channel of channels) this.#join(channel, 0);
-    if (options.snapshot !== undefined) this.#snapshots.push(options.snapshot);
-    if (typeof place === "number") {
-      this.#cursor = place;
-      this.#told = place;
-      if (place < window.tail) this.#host.replayed(this);
+    const { snapshot } = options;
+    if (snapshot !== undefined) this.#snapshots.set(snapshot, channels);
+    if (typeof found === "number") {
+      this.#cursor = found;
+      this.#told = found;
+      this.#isResuming = true;
     } else {
       this.#cursor = window.tail;
       this.#greetings.push({
-        ...(place === undefined ? {} : { reset: place }),
-        snapshots: this.#snapshots.slice(),
-        latest: place === undefined ? (options.latest ?? 0) : 0,
+        ...(found === undefined ? {} : { reset: found }),
+        snapshots: snapshot === undefined ? [] : [snapshot],
+        latest: found === undefined ? (options.latest ?? 0) : 0,
         channels,
         isFirst: true,
+        place: snapshot === undefined ? { position: window.tail, id: window.tailId } : undefined,
       });
     }
     this.advance();
@@ -123,13 +138,14 @@ export class Subscription {
 
   /** Joins further channels, from now on. */
   add(channels: readonly string[], options: SubscribeOptions): void {
+    if (this.#isClosed) return;
     const added = channels.filter((channel) => !this.channels.has(channel));
     if (added.length === 0) return;
     const { tail } = this.#host.window;
     this.#joinedAt = tail;
     for (const channel of added) this.#join(channel, tail);
     const { latest = 0, snapshot } = options;
-    if (snapshot !== undefined) this.#snapshots.push(snapshot);
+    if (snapshot !== undefined) this.#snapshots.set(snapshot, added);
     if (latest === 0 && snapshot === undefined) return;
     this.#fallBehind(this.#position());
     this.#greetings.push({
@@ -137,6 +153,7 @@ export class Subscription {
       latest,
       channels: added,
       isFirst: false,
+      place: undefined,
     });
     this.advance();
   }
@@ -145,6 +162,9 @@ export class Subscription {
   remove(channels: readonly string[]): void {
     for (const channel of channels) {
       if (this.channels.delete(channel)) this.#host.leave(channel, this);
+    }
+    for (const [snapshot, stated] of this.#snapshots) {
+      if (!stated.some((channel) => this.channels.has(channel))) this.#snapshots.delete(snapshot);
     }
   }
 
@@ -172,8 +192,8 @@ export class Subscription {
    * @param frames - Those that concern this subscription, joined; `undefined` if they are too much for one write.
    */
   deliver(first: number, last: number, frames: DeliveredFrames | undefined): void {
-    // One that is behind finds it in the window.
-    if (!this.#isLive || this.#cursor >= last) return;
+    // One that is behind finds it in the window. One that has left the channels since gets nothing.
+    if (!this.#isLive || this.#cursor >= last || frames?.count === 0) return;
     const isWhole = this.#cursor < first && this.#joinedAt < first;
     if (frames === undefined || !isWhole || this.session.isBlocked) {
       this.#fallBehind(Math.max(this.#cursor, first - 1));
@@ -204,9 +224,19 @@ export class Subscription {
     return encodeCursorFrame(id);
   }
 
-  /** Writes what can be written now. Called when the stream opens, when the client has taken all, and when scheduled. */
+  /** Writes what can be written now. Called when the stream opens and when the client has taken all. */
   advance(): void {
+    // Its turn comes: taking another one now would be at the cost of the others.
+    if (!this.#isScheduled) this.#advance();
+  }
+
+  /** Called by delivery when it is the turn of this subscription. */
+  takeTurn(): void {
     this.#isScheduled = false;
+    this.#advance();
+  }
+
+  #advance(): void {
     while (!this.#isClosed && !this.#isHeld && !this.#isLive && this.session.isOpen) {
       if (this.session.isBlocked) return;
       const greeting = this.#greetings.shift();
@@ -233,6 +263,9 @@ export class Subscription {
     this.#cursor = cursor;
     // Nothing was published meanwhile, this is still the same turn.
     this.#isLive = cursor >= window.tail;
+    const isReplay = this.#isResuming && frames.length > 0;
+    this.#isResuming = false;
+    if (isReplay) this.#host.replayed(this);
     if (frames.length === 0) return;
     this.#told = last;
     const bytes = frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames);
@@ -243,24 +276,25 @@ export class Subscription {
   #greet(greeting: Greeting): void {
     const { window } = this.#host;
     // What was published until now is part of the state that a snapshot gives.
-    if (greeting.isFirst) this.#cursor = window.tail;
-    const { tail } = window;
-    const latest = greeting.latest === 0 ? [] : this.#latest(greeting);
-    let snapshots: (SnapshotMessages | Promise<SnapshotMessages>)[];
+    const place = greeting.place ?? { position: window.tail, id: window.tailId };
+    if (greeting.isFirst) this.#cursor = place.position;
+    else this.#joinAt(greeting.channels, place.position);
+    const latest = this.#latest(greeting, place.position);
+    let snapshots: (SnapshotMessages | PromiseLike<SnapshotMessages>)[];
     try {
       snapshots = greeting.snapshots.map((snapshot) => snapshot());
     } catch (error) {
       return this.#failed(error);
     }
-    if (!snapshots.some(isPromise)) {
-      return this.#write(greeting, snapshots as SnapshotMessages[], latest, tail);
+    if (!snapshots.some(isThenable)) {
+      return this.#write(greeting, snapshots as SnapshotMessages[], latest, place);
     }
     this.#isHeld = true;
     Promise.all(snapshots.map(async (messages) => messages)).then(
       (messages) => {
         this.#isHeld = false;
         if (this.#isClosed) return;
-        this.#write(greeting, messages, latest, tail);
+        this.#write(greeting, messages, latest, place);
         this.advance();
       },
       (error: unknown) => this.#failed(error),
@@ -271,11 +305,10 @@ export class Subscription {
     greeting: Greeting,
     snapshots: readonly SnapshotMessages[],
     latest: readonly Buffer[],
-    tail: number,
+    { position, id }: Place,
   ): void {
     const { reset, isFirst, channels } = greeting;
     const frames: Buffer[] = [];
-    const id = isFirst ? this.#host.window.idAt(tail) : undefined;
     try {
       for (const messages of snapshots) {
         for (const message of messages) frames.push(this.session.encode(message));
@@ -290,24 +323,38 @@ export class Subscription {
       this.#host.wasReset(this, reset);
     }
     frames.push(...latest);
-    if (needsCursor && id !== undefined) frames.push(encodeCursorFrame(id));
-    if (isFirst) this.#told = tail;
+    if (needsCursor) frames.push(encodeCursorFrame(id));
+    if (isFirst) this.#told = position;
     if (frames.length > 0) this.session.writeFrames(Buffer.concat(frames));
   }
 
-  #latest({ channels, latest, isFirst }: Greeting): Buffer[] {
-    return this.#host.window
-      .latest(channels, latest)
-      .map(({ frame }) => (isFirst ? frame : withoutId(frame)));
+  #latest({ channels, latest, isFirst }: Greeting, upTo: number): Buffer[] {
+    if (latest === 0) return [];
+    const entries = this.#host.window.latest(channels, latest, upTo);
+    const frames = entries.map(({ frame }) => (isFirst ? frame : withoutId(frame)));
+    this.#host.counted(
+      frames.length,
+      frames.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    );
+    return frames;
+  }
+
+  /** Moves the place after which channels count to where their state is taken. */
+  #joinAt(channels: readonly string[], position: number): void {
+    this.#joinedAt = position;
+    for (const channel of channels) {
+      if (this.channels.has(channel)) this.channels.set(channel, position);
+    }
   }
 
   #resetGreeting(reset: ResetReason): Greeting {
     return {
       reset,
-      snapshots: this.#snapshots.slice(),
+      snapshots: [...this.#snapshots.keys()],
       latest: 0,
       channels: [...this.channels.keys()],
       isFirst: true,
+      place: undefined,
     };
   }
 
@@ -349,6 +396,11 @@ export interface DeliveredFrames {
   readonly last: number;
 }
 
-function isPromise(value: unknown): value is Promise<unknown> {
-  return value instanceof Promise;
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "then" in value &&
+    typeof value.then === "function"
+  );
 }

@@ -189,13 +189,10 @@ export class Window {
     return entry?.id === id ? entry.position : "unknown";
   }
 
-  /** @returns The id of a position that is here, or of the tail. */
-  idAt(position: number): string {
-    return (
-      this.#at(position)?.id ??
-      (position === this.#first - 1 ? this.#originId : undefined) ??
-      this.#tailId
-    );
+  /** @returns The id of a position that is here, or of the tail; `undefined` for any other. */
+  idAt(position: number): string | undefined {
+    if (position === this.#tail) return this.#tailId;
+    return position === this.#first - 1 ? this.#originId : this.#at(position)?.id;
   }
 
   /** Whether everything after a position is here. */
@@ -240,13 +237,14 @@ export class Window {
     return { frames, cursor: Math.max(after, this.#tail), last: frames.length > 0 ? cursor : 0 };
   }
 
-  /** @returns The newest `count` entries of these channels, oldest first. */
-  latest(channels: Iterable<string>, count: number): WindowEntry[] {
+  /** @returns The newest `count` entries of these channels up to a position, oldest first. */
+  latest(channels: Iterable<string>, count: number, upTo: number = this.#tail): WindowEntry[] {
     const found: WindowEntry[] = [];
     for (const channel of channels) {
       const positions = this.#index.get(channel);
       if (positions === undefined) continue;
-      for (let i = Math.max(0, positions.length - count); i < positions.length; i++) {
+      const end = firstWhere(positions, (position) => position > upTo);
+      for (let i = Math.max(0, end - count); i < end; i++) {
         const entry = this.#at(positions.at(i) ?? 0);
         if (entry !== undefined) found.push(entry);
       }

@@ -6,7 +6,6 @@ afterEach(() => {
 });
 
 describe("delivery", () => {
-
   it("lets go of channels with their last subscription", () => {
     const harbor = new Harbor();
     const sessions = [harbor.subscribe(["a", "b"]), harbor.subscribe("a")];

@@ -424,7 +424,9 @@ describe("send", () => {
     expect(thrownBy(() => session.send({ id: "a\nb", data: "x" })).code).toBe(
       "ERR_SSE_INVALID_FIELD",
     );
-    expect(thrownBy(() => session.send({ data: undefined } as never)).code).toBe("ERR_SSE_INVALID_DATA");
+    expect(thrownBy(() => session.send({ data: undefined } as never)).code).toBe(
+      "ERR_SSE_INVALID_DATA",
+    );
     expect(thrownBy(() => session.send({ id: "~end", data: "" })).code).toBe("ERR_SSE_ID_RESERVED");
     expect(thrownBy(() => session.comment(untyped<string>(7))).code).toBe("ERR_SSE_INVALID_DATA");
     expect(session.state).toBe("idle");

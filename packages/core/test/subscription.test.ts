@@ -39,9 +39,7 @@ describe("a live subscription", () => {
     expect(session.subscription?.isLive).toBe(true);
     harbor.publish("a 3");
     await turns();
-    expect(session.text).toBe(
-      "event: sse-cursor\nid: e.2\ndata: \n\nid: e.3\ndata: 3\n\n",
-    );
+    expect(session.text).toBe("event: sse-cursor\nid: e.2\ndata: \n\nid: e.3\ndata: 3\n\n");
   });
 
   it("has a position before its first event also on an empty log", () => {
@@ -425,14 +423,13 @@ describe("a stream whose head is held back", () => {
   it("gets each event once although `latest` is sent after it was published", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "a 2");
-    const session = harbor.subscribe("a", { latest: 2 }, held());
-    harbor.publish("a 3");
+    const session = harbor.subscribe("a", { latest: 1 }, held());
+    harbor.publish("a 3", "a 4");
     await turns();
     session.isOpen = true;
     session.subscription?.advance();
     await turns();
-    const sequences = [["1", "2", "3"], ["2", "3"]];
-    expect(sequences).toContainEqual(session.data);
+    expect(session.data).toEqual(["2", "3", "4"]);
   });
 
   it("calls the snapshot with the head, and sends nothing that it holds already", async () => {
@@ -500,9 +497,7 @@ describe("channels added later", () => {
     harbor.publish("b 1", "b 2", "a 3");
     const session = harbor.subscribe("a");
     session.subscription?.add(["b"], { latest: 1, snapshot: () => ["state"] });
-    expect(session.text.slice(session.text.indexOf("\n\n") + 2)).toBe(
-      "data: state\n\ndata: 2\n\n",
-    );
+    expect(session.text.slice(session.text.indexOf("\n\n") + 2)).toBe("data: state\n\ndata: 2\n\n");
     expect(session.lastEventId).toBe("e.3");
     harbor.publish("b 4");
     await turns();
