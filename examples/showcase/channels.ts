@@ -11,6 +11,11 @@ export type Channels = {
   [user: `user:${string}`]: { notification: Notification };
 };
 
+/** @returns A user's channel: in small letters, nobody need know how Ada writes herself. */
+export function channelOf(user: string): `user:${string}` {
+  return `user:${user.toLowerCase()}`;
+}
+
 /** What somebody has published for everybody. */
 export interface Headline {
   /** Time in ISO 8601, UTC. */

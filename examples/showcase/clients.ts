@@ -1,4 +1,5 @@
 import type { Session, SseMessage } from "@tidewire/core";
+import { channelOf } from "./channels.js";
 import type { ServerAddress } from "./demo-server.js";
 
 /** What a page says of itself when it opens its stream. */
@@ -32,7 +33,7 @@ export class Clients {
     void session.send({ event: "hello", data: { server, other, visitor, lastEventId, now } });
 
     const snapshot = this.#snapshot;
-    const channels = ["clock", "weather", "stats", `user:${user}`];
+    const channels = ["clock", "weather", "stats", channelOf(user)];
     if (lastEventId === "") {
       void session.subscribe(channels, { snapshot });
       // A call of its own: its five would otherwise be the last five of all channels.

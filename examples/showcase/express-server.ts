@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { sse } from "@tidewire/express";
 import express from "express";
+import { channelOf } from "./channels.js";
 import type { Channels } from "./channels.js";
 import type { DemoServer, Setting } from "./demo-server.js";
 import { readName, readText } from "./input.js";
@@ -40,7 +41,7 @@ export function createExpressServer(setting: Setting): DemoServer {
       return void res.status(400).json({ error: "Expected two names and a text" });
     }
     const at = new Date().toISOString();
-    const { id } = await hub.publish(`user:${to}`, {
+    const { id } = await hub.publish(channelOf(to), {
       event: "notification",
       data: { at, text, from },
     });

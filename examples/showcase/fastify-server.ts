@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ssePlugin } from "@tidewire/fastify";
 import Fastify from "fastify";
+import { channelOf } from "./channels.js";
 import type { DemoServer, Setting } from "./demo-server.js";
 import { readName, readText } from "./input.js";
 import { PAGE_DIRECTORY, PAGE_FILES, makeVisitorCookie, readVisitor } from "./page.js";
@@ -40,7 +41,7 @@ export async function createFastifyServer(setting: Setting): Promise<DemoServer>
       return reply.code(400).send({ error: "Expected two names and a text" });
     }
     const at = new Date().toISOString();
-    const { id } = await hub.publish(`user:${to}`, {
+    const { id } = await hub.publish(channelOf(to), {
       event: "notification",
       data: { at, text, from },
     });

@@ -18,8 +18,8 @@ export function readText(input: unknown, field: string): string | undefined {
   return text === "" || text.length > MAX_LENGTH ? undefined : text;
 }
 
-/** Reads the name of a user, in small letters: whoever writes to Ada need not know how she writes herself. */
+/** As {@link readText}, for the name of a user. */
 export function readName(input: unknown, field: string): string | undefined {
-  const name = readText(input, field)?.toLowerCase();
+  const name = readText(input, field);
   return name === undefined || name.length > MAX_NAME ? undefined : name;
 }

@@ -8,6 +8,8 @@ import { within } from "../client.js";
 /** What the server says of itself. */
 export interface ChannelReport {
   readonly rss: number;
+  /** Bytes in buffers, frames among them. */
+  readonly arrayBuffers: number;
   /** The highest since `settle`. */
   readonly peakRss: number;
   /** The most that any session had buffered since `settle`. */

@@ -89,6 +89,7 @@ const commands = {
     watch();
     return {
       rss: process.memoryUsage.rss(),
+      arrayBuffers: process.memoryUsage().arrayBuffers,
       peakRss: peak.rss,
       peakBuffered: peak.buffered,
       published,

@@ -308,11 +308,14 @@ $("pause").onclick = () => {
 
 /** Sends a form; its last field is emptied as soon as the server has taken it. */
 async function submit(path, body, field, note) {
-  const response = await ask(path, body).catch((error) => error);
-  if (response.ok) field.value = "";
-  $(note).textContent = response.ok
-    ? `Published with the id ${(await response.json()).id}`
-    : `Failed: ${response.message ?? `the server answered ${response.status}`}`;
+  try {
+    const response = await ask(path, body);
+    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    $(note).textContent = `Published with the id ${(await response.json()).id}`;
+    field.value = "";
+  } catch (error) {
+    $(note).textContent = `Failed: ${error.message}`;
+  }
 }
 
 $("publish").onsubmit = (event) => {

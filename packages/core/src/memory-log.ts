@@ -62,6 +62,8 @@ class MemoryLog implements Log {
     const { length } = this.#epoch;
     if (id.length > length + 17 || id[length] !== "." || !id.startsWith(this.#epoch)) return NaN;
     const digits = id.slice(length + 1);
-    return /^(0|[1-9]\d*)$/.test(digits) ? Number(digits) : NaN;
+    const counter = /^(0|[1-9]\d*)$/.test(digits) ? Number(digits) : NaN;
+    // Past the safe integers two different ids would be equal.
+    return Number.isSafeInteger(counter) ? counter : NaN;
   }
 }

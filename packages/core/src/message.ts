@@ -7,7 +7,7 @@
  *
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
  */
-export type SseMessage<Data = NonNullable<unknown> | null> =
+export type SseMessage<Data = unknown> =
   | (MessageFields & {
       /** The event's data. Strings verbatim, with line breaks as CRLF, CR or LF; `""` is dispatched too. */
       readonly data: Data;

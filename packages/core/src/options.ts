@@ -77,7 +77,8 @@ export interface HubOptions {
   readonly maxSessions?: number | false | undefined;
   /**
    * Life of a stream in milliseconds, drawn for each session between 80 % and 100 % of it; then the
-   * session closes with `expired` and the client reconnects. At least 1 000; `false` is no limit.
+   * session closes with `expired` and the client reconnects. Exact to half a second. At least 1 000; `false`
+   * is no limit.
    *
    * @defaultValue `false`
    */

@@ -541,7 +541,10 @@ export class Session<Owner = unknown> {
   #start({ status, heartbeatMs, maxAgeMs }: ResolvedOpenOptions): void {
     if (heartbeatMs !== false) this.#heartbeatSweeps = Math.floor(heartbeatMs / SWEEP_MS);
     if (maxAgeMs !== false) {
-      this.#expiresAt = performance.now() + draw({ min: Math.ceil(maxAgeMs * 0.8), max: maxAgeMs });
+      const min = Math.ceil(maxAgeMs * 0.8);
+      // It is found out at the next sweep.
+      const max = Math.max(min, maxAgeMs - SWEEP_MS);
+      this.#expiresAt = performance.now() + draw({ min, max });
     }
     this.#isHosted = true;
     this.#host.opened(this);

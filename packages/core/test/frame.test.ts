@@ -3,13 +3,18 @@ import {
   COMPLETE,
   HEARTBEAT,
   encodeCommentFrame,
+  encodeCursorFrame,
   encodeFrame,
+  encodeLogMessage,
   encodeOpening,
+  encodeResetFrame,
   encodeRetryFrame,
+  withoutId,
 } from "../src/frame.js";
 import type { Framing } from "../src/frame.js";
 import type { SseMessage } from "../src/message.js";
 import { thrownBy, untyped } from "./thrown.js";
+import { interpret } from "./whatwg-parser.js";
 
 const JSON_FRAMING: Framing = { serialize: JSON.stringify, maxEventBytes: 1_000 };
 
@@ -216,5 +221,113 @@ describe("the frames of a stream", () => {
     expect(encodeOpening(0).toString()).toBe(":\nretry: 0\n\n");
     expect(encodeOpening(1_500).toString()).toBe(":\nretry: 1500\n\n");
     expect(encodeRetryFrame(1_500).toString()).toBe("retry: 1500\n\n");
+  });
+});
+
+describe("encodeLogMessage", () => {
+  function keptOf(message: SseMessage | string, framing: Framing = JSON_FRAMING): unknown {
+    return encodeLogMessage(message, framing);
+  }
+
+  it("gives a message's fields, its data serialized", () => {
+    expect(keptOf("a\nb")).toEqual({ event: undefined, data: "a\nb", retry: undefined });
+    expect(keptOf("")).toEqual({ event: undefined, data: "", retry: undefined });
+    expect(keptOf({ event: "e", data: { a: 1 }, retry: 0 })).toEqual({
+      event: "e",
+      data: '{"a":1}',
+      retry: 0,
+    });
+    expect(keptOf({ data: null })).toMatchObject({ data: "null" });
+  });
+
+  it.each([["x"], [""], ["~end"]])("reserves every id for the log: %j", (id) => {
+    expect(thrownBy(() => keptOf({ id, data: "x" })).code).toBe("ERR_SSE_ID_RESERVED");
+    expect(thrownBy(() => keptOf({ id })).code).toBe("ERR_SSE_ID_RESERVED");
+  });
+
+  it.each([
+    ["nothing", undefined, "ERR_SSE_INVALID_DATA"],
+    ["null", null, "ERR_SSE_INVALID_DATA"],
+    ["a number", 5, "ERR_SSE_INVALID_DATA"],
+    ["an empty object", {}, "ERR_SSE_INVALID_DATA"],
+    ["a reconnection time alone, which is no event", { retry: 5 }, "ERR_SSE_INVALID_DATA"],
+    ["an event type alone", { event: "e" }, "ERR_SSE_INVALID_DATA"],
+    ["data that cannot be serialized", { data: 1n }, "ERR_SSE_INVALID_DATA"],
+    ["data of which the serializer makes nothing", { data: () => {} }, "ERR_SSE_INVALID_DATA"],
+    ["an event type that breaks its line", { event: "a\nb", data: "" }, "ERR_SSE_INVALID_FIELD"],
+    ["an empty event type", { event: "", data: "" }, "ERR_SSE_INVALID_FIELD"],
+    ["an event type of Tidewire's own", { event: "sse-reset", data: "" }, "ERR_SSE_INVALID_FIELD"],
+    ["an event type that is no string", { event: 5, data: "" }, "ERR_SSE_INVALID_FIELD"],
+    ["a reconnection time below 0", { retry: -1, data: "" }, "ERR_SSE_INVALID_FIELD"],
+  ])("refuses %s", (_name, message, code) => {
+    expect(thrownBy(() => keptOf(untyped<SseMessage>(message))).code).toBe(code);
+  });
+
+  it("limits the frame as it will be with the longest id", () => {
+    const around = "id: \ndata: \n\n".length + 128;
+    expect(keptOf("x".repeat(1_000 - around))).toBeDefined();
+    const late = thrownBy(() => keptOf("x".repeat(1_001 - around)));
+    expect(late).toMatchObject({
+      code: "ERR_SSE_INVALID_DATA",
+      message: "Expected an event of at most 1000 bytes (`maxEventBytes`), got 1001",
+    });
+    expect(thrownBy(() => keptOf({ event: "e".repeat(900), data: "" })).code).toBe(
+      "ERR_SSE_INVALID_DATA",
+    );
+  });
+});
+
+describe("encodeCursorFrame", () => {
+  it("moves the client's last event ID without reaching onmessage", () => {
+    const frame = encodeCursorFrame("e.1");
+    expect(frame.toString()).toBe("event: sse-cursor\nid: e.1\ndata: \n\n");
+    expect(interpret([frame])).toEqual({
+      events: [{ type: "sse-cursor", data: "", lastEventId: "e.1" }],
+      retries: [],
+      lastEventId: "e.1",
+    });
+  });
+});
+
+describe("encodeResetFrame", () => {
+  it("says why, of which channels and where the client goes on", () => {
+    expect(encodeResetFrame("trimmed", ["a", "b"], "e.1").toString()).toBe(
+      'event: sse-reset\nid: e.1\ndata: {"reason":"trimmed","channels":["a","b"]}\n\n',
+    );
+  });
+
+  it("leaves the client's last event ID alone without an id", () => {
+    const frame = encodeResetFrame("overflow", [], undefined);
+    expect(frame.toString()).toBe(
+      'event: sse-reset\ndata: {"reason":"overflow","channels":[]}\n\n',
+    );
+    expect(interpret([encodeCursorFrame("e.1"), frame]).lastEventId).toBe("e.1");
+  });
+
+  it("writes one event whatever the channels are called", () => {
+    const names = ["a\nb", "\r\n\r\ndata: x", "\0", '"', "\u2028", "\u{1F600}"];
+    const { events } = interpret([encodeResetFrame("fork", names, "e.1")]);
+    expect(events).toHaveLength(1);
+    expect(JSON.parse(events[0]?.data ?? "")).toEqual({ reason: "fork", channels: names });
+  });
+});
+
+describe("withoutId", () => {
+  it.each([
+    ["data alone", { data: "x" }],
+    ["an event type", { event: "e", data: "x" }],
+    ["all fields", { event: "e", retry: 5, data: "one\ntwo" }],
+    ['an event type that contains "id: "', { event: "id: 5", data: "x" }],
+    ['an event type that begins with "event: "', { event: "event: id: 5", data: "x" }],
+    ['data that contains "id: "', { data: "id: 5\nid: 6\n\nid: 7" }],
+    ["data that looks like fields", { data: "event: e\nid: 1\nretry: 5\ndata: x" }],
+    ["an empty line in the data", { event: "e", data: "\n\n" }],
+    ["empty data", { data: "" }],
+    ["characters of several bytes", { event: "é\u{1F600}", data: "\u{1F600}\0é" }],
+  ])("takes away the id and nothing else: %s", (_name, message) => {
+    const frame = encodeFrame({ ...message, id: "e.1" }, JSON_FRAMING);
+    const before = Buffer.from(frame);
+    expect(withoutId(frame)).toEqual(encodeFrame(message, JSON_FRAMING));
+    expect(frame).toEqual(before);
   });
 });

@@ -1,0 +1,7 @@
+import { memoryLog } from "@tidewire/core";
+import { logContract } from "./log.js";
+
+logContract({
+  name: "memoryLog()",
+  open: async () => ({ log: memoryLog() }),
+});

@@ -1,0 +1,301 @@
+import type { Log, LogEntry, LogFollower, LogMessage, LogResetReason } from "@tidewire/core";
+import * as fc from "fast-check";
+import { afterEach, describe, expect, it } from "vitest";
+import { eventually } from "../client.js";
+
+/** One implementation of the Log interface, as the contract needs it. */
+export interface LogUnderTest {
+  readonly name: string;
+  /** Makes a log of its own history, empty. Closed by the contract; `release` frees what is beside it. */
+  open(): Promise<{
+    readonly log: Log;
+    /** A further log on the same history, as another process has it; absent where that is impossible. */
+    readonly other?: (() => Log) | undefined;
+    /** Makes the next `append` fail; absent where none can fail while the log is open. */
+    readonly breakNextAppend?: (() => void) | undefined;
+    release?(): Promise<void>;
+  }>;
+}
+
+/** What a follower was told, in order. */
+class Recorder implements LogFollower {
+  readonly entriesSeen: LogEntry[] = [];
+  readonly resets: { reason: LogResetReason; tail: string }[] = [];
+  /** Number of entries of each call. */
+  readonly batches: number[] = [];
+
+  entries(entries: readonly LogEntry[]): void {
+    this.batches.push(entries.length);
+    this.entriesSeen.push(...entries);
+  }
+
+  reset(reason: LogResetReason, tail: string): void {
+    this.resets.push({ reason, tail });
+  }
+
+  get ids(): string[] {
+    return this.entriesSeen.map(({ id }) => id);
+  }
+
+  async until(count: number): Promise<void> {
+    await eventually(`${count} entries`, () => this.entriesSeen.length >= count);
+  }
+}
+
+const LEGAL_ID = /^[A-Za-z0-9._~-]{1,128}$/;
+
+const GARBAGE = [
+  "",
+  " ",
+  "~end",
+  "0",
+  "-1",
+  "NaN",
+  "1e3",
+  "0x10",
+  "-",
+  ".",
+  "..",
+  "\0",
+  "\n",
+  "\u{1F600}",
+  "\ud800",
+  "__proto__",
+  "constructor",
+  "a".repeat(128),
+  "9".repeat(129),
+  "x".repeat(10_240),
+];
+
+/**
+ * What every log has to keep to, sentence by sentence as in `packages/core/src/log.ts`.
+ *
+ * @param subject - The implementation.
+ */
+export function logContract({ name, open }: LogUnderTest): void {
+  const closers: (() => Promise<void>)[] = [];
+
+  afterEach(async () => {
+    for (const close of closers.splice(0).toReversed()) await close();
+  });
+
+  async function begin(): Promise<
+    Awaited<ReturnType<LogUnderTest["open"]>> & { recorder: Recorder; tail: string }
+  > {
+    const opened = await open();
+    closers.push(async () => opened.release?.());
+    closers.push(() => opened.log.close());
+    const recorder = new Recorder();
+    const tail = await opened.log.start(recorder);
+    return { ...opened, recorder, tail };
+  }
+
+  describe(`The log ${name}`, () => {
+    it("gives the tail when it starts, an id like any other, and delivers nothing by itself", async () => {
+      const { log, recorder, tail } = await begin();
+      expect(tail).toMatch(LEGAL_ID);
+      expect(log.compare(tail, tail)).toBe(0);
+      expect(recorder.batches).toEqual([]);
+      expect(recorder.resets).toEqual([]);
+    });
+
+    it("delivers what is appended, with all its fields and its channel", async () => {
+      const { log, recorder } = await begin();
+      const messages: [string, LogMessage][] = [
+        ["a", { data: "" }],
+        ["a", { event: "e", data: "one\r\ntwo\nthree\r", retry: 0 }],
+        [
+          "\u{1F600} \0\n{}",
+          { event: "id: x", data: "\0\u2028\u{10FFFF} é", retry: 2_147_483_647 },
+        ],
+        ["c".repeat(256), { data: "x".repeat(300_000) }],
+      ];
+      const ids: string[] = [];
+      for (const [channel, message] of messages) ids.push(await log.append(channel, message));
+      await recorder.until(messages.length);
+      expect(recorder.entriesSeen).toHaveLength(messages.length);
+      for (const [index, [channel, { event, data, retry }]] of messages.entries()) {
+        const entry = recorder.entriesSeen[index];
+        expect(entry?.id).toBe(ids[index]);
+        expect([entry?.channel, entry?.event, entry?.data, entry?.retry]).toEqual([
+          channel,
+          event,
+          data,
+          retry,
+        ]);
+      }
+    });
+
+    it("gives ids of legal characters, at most 128 of them, never `~end`", async () => {
+      const { log } = await begin();
+      for (let n = 0; n < 20; n++) {
+        const id = await log.append("a", { data: String(n) });
+        expect(id).toMatch(LEGAL_ID);
+        expect(id).not.toBe("~end");
+      }
+    });
+
+    it("MUST deliver entries in one total order: each id is past the one before, and the tail", async () => {
+      const { log, recorder, tail } = await begin();
+      await Promise.all(
+        Array.from({ length: 200 }, (_, n) => log.append(`c${n % 5}`, { data: String(n) })),
+      );
+      await recorder.until(200);
+      const ids = [tail, ...recorder.ids];
+      for (let n = 1; n < ids.length; n++) {
+        expect(log.compare(ids[n - 1] as string, ids[n] as string)).toBeLessThan(0);
+      }
+    });
+
+    it("MUST deliver entries in an order that is the same for every follower", async ({ skip }) => {
+      const { log, recorder, other } = await begin();
+      if (other === undefined) return skip(`${name} has one follower`);
+      const second = other();
+      closers.push(() => second.close());
+      const witness = new Recorder();
+      await second.start(witness);
+      await Promise.all(
+        Array.from({ length: 200 }, (_, n) =>
+          (n % 2 === 0 ? log : second).append("a", { data: String(n) }),
+        ),
+      );
+      await Promise.all([recorder.until(200), witness.until(200)]);
+      expect(witness.entriesSeen).toEqual(recorder.entriesSeen);
+      expect(second.compare(recorder.ids[0] as string, recorder.ids[1] as string)).toBeLessThan(0);
+    });
+
+    it("MUST deliver its own appends through the same path as everybody else's: each just once", async () => {
+      const { log, recorder } = await begin();
+      const ids = await Promise.all(
+        Array.from({ length: 100 }, (_, n) => log.append("a", { data: String(n) })),
+      );
+      await recorder.until(100);
+      await log.append("a", { data: "last" });
+      await recorder.until(101);
+      expect(recorder.ids.slice(0, 100).toSorted()).toEqual(ids.toSorted());
+      expect(recorder.entriesSeen).toHaveLength(101);
+    });
+
+    it("keeps the order of appends that one caller makes one after the other, also without waiting", async () => {
+      const { log, recorder } = await begin();
+      const appends: Promise<string>[] = [];
+      for (let n = 0; n < 100; n++) appends.push(log.append("a", { data: String(n) }));
+      const ids = await Promise.all(appends);
+      await recorder.until(100);
+      expect(recorder.ids).toEqual(ids);
+      expect(recorder.entriesSeen.map(({ data }) => Number(data))).toEqual(
+        Array.from({ length: 100 }, (_, n) => n),
+      );
+    });
+
+    it("MUST NOT deliver an id twice", async () => {
+      const { log, recorder } = await begin();
+      for (let n = 0; n < 300; n++) void log.append("a", { data: String(n) });
+      await recorder.until(300);
+      await log.append("b", { data: "last" });
+      await recorder.until(301);
+      expect(new Set(recorder.ids).size).toBe(recorder.ids.length);
+    });
+
+    it("MUST NOT deliver an append that it has rejected", async ({ skip }) => {
+      const { log, recorder, breakNextAppend } = await begin();
+      if (breakNextAppend === undefined) return skip(`${name} rejects nothing while it is open`);
+      breakNextAppend();
+      await expect(log.append("a", { data: "rejected" })).rejects.toThrow();
+      await log.append("a", { data: "taken" });
+      await recorder.until(1);
+      expect(recorder.entriesSeen.map(({ data }) => data)).toEqual(["taken"]);
+    });
+
+    it("MUST NOT call the follower after close has resolved, and rejects what is appended then", async () => {
+      const { log, recorder, other } = await begin();
+      await log.append("a", { data: "1" });
+      await recorder.until(1);
+      await log.close();
+      const told = recorder.batches.length;
+      await expect(log.append("a", { data: "late" })).rejects.toMatchObject({ name: "SseError" });
+      if (other !== undefined) {
+        const second = other();
+        closers.push(() => second.close());
+        const witness = new Recorder();
+        await second.start(witness);
+        await second.append("a", { data: "of another" });
+        await witness.until(1);
+      }
+      await new Promise((resolve) => {
+        setTimeout(resolve, 50);
+      });
+      expect(recorder.batches).toHaveLength(told);
+      expect(recorder.entriesSeen.map(({ data }) => data)).toEqual(["1"]);
+    });
+
+    it("may be closed twice, and before it was started", async () => {
+      const { log } = await begin();
+      await Promise.all([log.close(), log.close()]);
+      await expect(log.close()).resolves.toBeUndefined();
+      const unused = await open();
+      closers.push(async () => unused.release?.());
+      await expect(unused.log.close()).resolves.toBeUndefined();
+    });
+
+    it("reads what came after an id, at most `limit`, or says that it is not certain", async () => {
+      const { log, recorder, tail } = await begin();
+      for (let n = 0; n < 10; n++) await log.append(`c${n % 2}`, { data: String(n) });
+      await recorder.until(10);
+      for (const [index, id] of [tail, ...recorder.ids].entries()) {
+        for (const limit of [1, 3, 100]) {
+          const read = await log.read(id, limit);
+          // `undefined` is always right: the hub then resets. What is read has to be all there is.
+          if (read === undefined) continue;
+          expect(read).toEqual(recorder.entriesSeen.slice(index, index + limit));
+        }
+      }
+    });
+
+    it("never reads anything for what cannot be one of its ids, and never rejects for it", async () => {
+      const { log } = await begin();
+      await log.append("a", { data: "1" });
+      for (const id of GARBAGE) expect(await log.read(id, 10)).toBeUndefined();
+    });
+
+    it("compares with NaN what cannot be one of its ids, on either side", async () => {
+      const { log, tail } = await begin();
+      const id = await log.append("a", { data: "1" });
+      for (const text of GARBAGE) {
+        expect([log.compare(text, id), log.compare(id, text)], JSON.stringify(text)).toEqual([
+          NaN,
+          NaN,
+        ]);
+        expect(log.compare(text, text)).toBeNaN();
+      }
+      for (const suffix of [" ", "\n", "\0", ".", "x", "-0", "9".repeat(128)]) {
+        expect(log.compare(`${id}${suffix}`, tail), JSON.stringify(suffix)).toBeNaN();
+      }
+      expect(log.compare(` ${id}`, tail)).toBeNaN();
+    });
+
+    it("compares any text at all without throwing, and takes none of it for an id that it gave", async () => {
+      const { log } = await begin();
+      const id = await log.append("a", { data: "1" });
+      fc.assert(
+        fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
+          if (text === id) return;
+          const order = log.compare(text, id);
+          expect(typeof order).toBe("number");
+          expect(order).not.toBe(0);
+        }),
+      );
+    });
+
+    it("compares its ids in a total order", async () => {
+      const { log, recorder, tail } = await begin();
+      for (let n = 0; n < 30; n++) await log.append("a", { data: String(n) });
+      await recorder.until(30);
+      const ids = [tail, ...recorder.ids];
+      for (const [i, a] of ids.entries()) {
+        for (const [j, b] of ids.entries())
+          expect(Math.sign(log.compare(a, b))).toBe(Math.sign(i - j));
+      }
+    });
+  });
+}

@@ -1,0 +1,240 @@
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { createHub, memoryLog } from "@tidewire/core";
+import type { Hub, HubOptions, Log } from "@tidewire/core";
+import { afterEach, describe, expect, it } from "vitest";
+import { eventually, request } from "../client.js";
+import type { StreamClient, Target } from "../client.js";
+
+interface Server extends Target {
+  readonly hub: Hub;
+  /** Time that the last call of `subscribe` took, in milliseconds. */
+  readonly timing: { subscribeMs: number };
+}
+
+const closers: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close();
+});
+
+async function serve(options: HubOptions = {}): Promise<Server> {
+  const hub = createHub({ reconnectionTimeMs: false, ...options });
+  const timing = { subscribeMs: NaN };
+  const server = http.createServer((incoming, response) => {
+    const session = hub.createSession({ request: incoming, response });
+    const start = performance.now();
+    const subscribed = session.subscribe("news");
+    timing.subscribeMs = performance.now() - start;
+    void subscribed;
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  closers.push(async () => {
+    await hub.close();
+    server.closeAllConnections();
+    await new Promise((resolve) => {
+      server.close(resolve);
+    });
+  });
+  return { hub, timing, port: (server.address() as AddressInfo).port, protocol: "http1" };
+}
+
+/** Publishes numbered events, every other one on a channel that nobody here listens to. */
+async function publish(hub: Hub, from: number, to: number): Promise<string[]> {
+  const ids: string[] = [];
+  for (let n = from; n <= to; n++) {
+    ids.push((await hub.publish("news", { event: "n", data: n })).id);
+    await hub.publish("other", "not for this client");
+  }
+  return ids;
+}
+
+/** Comes back with an id, waits for a further event that is published live, and leaves. */
+async function resume(server: Server, lastEventId: string): Promise<StreamClient> {
+  const client = await request(server, "/", {
+    headers: { accept: "text/event-stream", "last-event-id": lastEventId },
+  });
+  expect(client.status).toBe(200);
+  await eventually("the client to be live", () => server.hub.stats().sessions.live === 1);
+  await server.hub.publish("news", { event: "n", data: "live" });
+  await client.until("data: live\n\n");
+  client.cut();
+  await eventually("the session to end", () => server.hub.sessionCount === 0);
+  return client;
+}
+
+function numbersOf({ text }: StreamClient): number[] {
+  return [...text.matchAll(/^data: (\d+)$/gm)].map(([, number]) => Number(number));
+}
+
+function resetsOf({ text }: StreamClient): unknown[] {
+  return [...text.matchAll(/^event: sse-reset\nid: .+\ndata: (.*)$/gm)].map(
+    ([, data]) => JSON.parse(data ?? "") as unknown,
+  );
+}
+
+describe("a client that comes back", () => {
+  const RETAINED = { retention: { maxEvents: 20 } };
+
+  it("to an empty log gets a cursor event alone if it has no id", async () => {
+    const server = await serve();
+    const client = await request(server, "/", { headers: { accept: "text/event-stream" } });
+    await client.until(/event: sse-cursor\nid: .+\ndata: \n\n/);
+    await server.hub.publish("news", "live");
+    await client.until("data: live\n\n");
+    expect(client.text.match(/^event: /gm)).toHaveLength(1);
+    client.cut();
+  });
+
+  it("with the position of an empty log gets all that came since", async () => {
+    const server = await serve(RETAINED);
+    const fresh = await request(server, "/", { headers: { accept: "text/event-stream" } });
+    const [, origin = ""] = /^id: (.+)$/m.exec(await fresh.until(/^id: .+\n/m)) ?? [];
+    fresh.cut();
+    await eventually("the session to end", () => server.hub.sessionCount === 0);
+    const empty = await resume(server, origin);
+    expect([numbersOf(empty), resetsOf(empty)]).toEqual([[], []]);
+    await publish(server.hub, 1, 5);
+    const client = await resume(server, origin);
+    expect([numbersOf(client), resetsOf(client)]).toEqual([[1, 2, 3, 4, 5], []]);
+  });
+
+  it("with the id of the tail gets nothing but what is live", async () => {
+    const server = await serve(RETAINED);
+    await publish(server.hub, 1, 5);
+    const { id } = await server.hub.publish("news", { event: "n", data: 6 });
+    const client = await resume(server, id);
+    expect([numbersOf(client), resetsOf(client)]).toEqual([[], []]);
+    expect(client.text).not.toContain("sse-cursor");
+    expect(server.hub.stats()).toMatchObject({ replays: 0, resets: { trimmed: 0, unknown: 0 } });
+  });
+
+  it("with the id of the first event that is retained gets all after it", async () => {
+    const server = await serve(RETAINED);
+    // 30 events for this client and 30 others: the window holds the last 20 of the 60.
+    const ids = await publish(server.hub, 1, 30);
+    const client = await resume(server, ids[20] as string);
+    expect(numbersOf(client)).toEqual([22, 23, 24, 25, 26, 27, 28, 29, 30]);
+    expect(resetsOf(client)).toEqual([]);
+    expect(client.text.match(/^id: /gm)).toHaveLength(10);
+    expect(server.hub.stats().replays).toBe(1);
+  });
+
+  it("with the id before that, which was trimmed, gets one reset", async () => {
+    const server = await serve(RETAINED);
+    const ids = await publish(server.hub, 1, 30);
+    const client = await resume(server, ids[19] as string);
+    expect(numbersOf(client)).toEqual([]);
+    expect(resetsOf(client)).toEqual([{ reason: "trimmed", channels: ["news"] }]);
+    expect(server.hub.stats()).toMatchObject({ replays: 0, resets: { trimmed: 1 } });
+  });
+
+  it.each([
+    ["from the future", (id: string) => id.replace(/\d+$/, "999999")],
+    ["of no log", () => "12345"],
+    ["garbage", () => "}{'\";--\\%00"],
+    ["of bytes beyond ASCII", () => "\u00e9\u00ff"],
+    ["a single space", () => " "],
+    ["10 KB long", () => "x".repeat(10_240)],
+    ["10 KB long and begins as an id of this log", (id: string) => id.padEnd(10_240, "0")],
+    ["the name of a property of every object", () => "__proto__"],
+  ])("with an id that is %s gets one reset, then what is live", async (name, forge) => {
+    const server = await serve(RETAINED);
+    const ids = await publish(server.hub, 1, 30);
+    const client = await resume(server, forge(ids.at(-1) as string));
+    expect(numbersOf(client)).toEqual([]);
+    const isNone = name === "a single space";
+    expect(resetsOf(client)).toEqual(isNone ? [] : [{ reason: "unknown", channels: ["news"] }]);
+    expect(client.text.match(/^event: sse-/gm)).toHaveLength(1);
+  });
+
+  it("with an id from before a restart gets one reset", async () => {
+    const before = createHub();
+    const { id } = await before.publish("news", "1");
+    await before.close();
+    const server = await serve(RETAINED);
+    await publish(server.hub, 1, 5);
+    const client = await resume(server, id);
+    expect(numbersOf(client)).toEqual([]);
+    expect(resetsOf(client)).toEqual([{ reason: "unknown", channels: ["news"] }]);
+  });
+
+  it("after its reset with the id of the reset gets what it missed since, and no second reset", async () => {
+    const server = await serve(RETAINED);
+    await publish(server.hub, 1, 30);
+    const first = await resume(server, "garbage");
+    const [, id = ""] = /^event: sse-reset\nid: (.+)$/m.exec(first.text) ?? [];
+    await publish(server.hub, 31, 33);
+    const second = await resume(server, id);
+    expect([numbersOf(second), resetsOf(second)]).toEqual([[31, 32, 33], []]);
+  });
+
+  it("with the id in the query is served alike, and the header wins", async () => {
+    const server = await serve(RETAINED);
+    const ids = await publish(server.hub, 1, 3);
+    const byQuery = await request(server, `/?lastEventId=${ids[1]}`);
+    await byQuery.until("data: 3\n\n");
+    expect(numbersOf(byQuery)).toEqual([3]);
+    byQuery.cut();
+    const both = await request(server, `/?lastEventId=${ids[0]}`, {
+      headers: { "last-event-id": ids[1] as string },
+    });
+    await both.until("data: 3\n\n");
+    expect(numbersOf(both)).toEqual([3]);
+    both.cut();
+  });
+});
+
+describe("100 000 retained events", () => {
+  /** A log that counts how often ids are compared. */
+  function countingLog(): { log: Log; count: () => number } {
+    const log = memoryLog();
+    let compared = 0;
+    return {
+      count: () => compared,
+      log: {
+        start: (follower) => log.start(follower),
+        append: (channel, message) => log.append(channel, message),
+        read: (after, limit) => log.read(after, limit),
+        close: () => log.close(),
+        compare: (a, b) => {
+          compared += 1;
+          return log.compare(a, b);
+        },
+      },
+    };
+  }
+
+  it("cost nothing to a client that resumes near the tail: only the tail is touched", async () => {
+    const { log, count } = countingLog();
+    const server = await serve({ log });
+    const ids: string[] = [];
+    for (let n = 1; n <= 100_000; n++) {
+      ids.push((await server.hub.publish("news", { event: "n", data: n })).id);
+    }
+    expect(server.hub.stats().window.events).toBe(100_000);
+    const before = { compared: count(), ...server.hub.stats() };
+    const client = await resume(server, ids.at(-11) as string);
+    expect(numbersOf(client)).toEqual([
+      99_991, 99_992, 99_993, 99_994, 99_995, 99_996, 99_997, 99_998, 99_999, 100_000,
+    ]);
+    expect(resetsOf(client)).toEqual([]);
+    // A binary search, not a walk: and no more written than was missed.
+    expect(count() - before.compared).toBeLessThan(30);
+    const after = server.hub.stats();
+    expect(after.delivered - before.delivered).toBe(11);
+    expect(after.deliveredBytes - before.deliveredBytes).toBeLessThan(1_000);
+    const first = server.timing.subscribeMs;
+    const times: number[] = [];
+    for (let n = 0; n < 20; n++) {
+      await resume(server, ids.at(-11) as string);
+      times.push(server.timing.subscribeMs);
+    }
+    const median = times.toSorted((a, b) => a - b)[10] ?? NaN;
+    console.log(
+      `100 000 events retained, resume 10 before the tail: subscribe took ${first.toFixed(2)} ms the first time, ${median.toFixed(2)} ms in the median`,
+    );
+  });
+});

@@ -1,0 +1,255 @@
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { createHub } from "@tidewire/core";
+import type { Hub, Session } from "@tidewire/core";
+import { afterEach, expect, it } from "vitest";
+import { eventually } from "../client.js";
+import { EventClient, seeded } from "../delivery/event-client.js";
+import { connectAll } from "./channels-tally.js";
+
+const SESSIONS = 2_000;
+const PER_TICK = 10;
+const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 1e9));
+
+const closers: (() => Promise<void>)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close();
+});
+
+/** @param onSession - Called in the turn in which the session has subscribed. */
+async function serve(
+  channelsOf: (index: number) => readonly string[],
+  onSession: (index: number, session: Session<Hub>) => void = () => {},
+): Promise<{ hub: Hub; clients: EventClient[] }> {
+  const hub = createHub();
+  const server = http.createServer((request, response) => {
+    const index = Number(new URL(request.url ?? "/", "http://localhost").searchParams.get("c"));
+    const session = hub.createSession({ request, response });
+    void session.subscribe(channelsOf(index));
+    onSession(index, session);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  const clients = Array.from({ length: SESSIONS }, (_, i) => new EventClient(port, `/?c=${i}`));
+  closers.push(async () => {
+    await hub.close();
+    for (const client of clients) client.cut("rst");
+    server.closeAllConnections();
+    await new Promise((resolve) => {
+      server.close(resolve);
+    });
+  });
+  return { hub, clients };
+}
+
+it(
+  `all ${SESSIONS} sessions get the ${PER_TICK} events of a tick, in order, tick after tick`,
+  { timeout: 60_000 },
+  async () => {
+    const { hub, clients } = await serve(() => ["news"]);
+    await connectAll(clients);
+    await eventually("all to be live", () => hub.stats().sessions.live === SESSIONS);
+    const expected: string[] = [];
+    for (let tick = 0; tick < 10; tick++) {
+      for (let i = 0; i < PER_TICK; i++) {
+        expected.push(`${tick}.${i}`);
+        void hub.publish("news", `${tick}.${i}`);
+      }
+      // The next tick may come while the last one is still being delivered.
+      await turns(tick % 3);
+    }
+    await eventually("all to have all", () =>
+      clients.every(({ events }) => events.length >= expected.length),
+    );
+    const text = expected.join();
+    for (const { events, resets } of clients) {
+      expect(events.map(({ data }) => data).join()).toBe(text);
+      expect(resets).toEqual([]);
+    }
+    expect(hub.stats().delivered).toBe(SESSIONS * expected.length);
+  },
+);
+
+/** One connection of a client, and what it should get. */
+interface Visit {
+  /** Events that it may get, oldest first; those with `isSure` it must get. */
+  readonly due: { readonly number: number; readonly channel: string; isSure: boolean }[];
+  readonly joined: Set<string>;
+  /** Numbers as they came. */
+  readonly got: number[];
+  /** Set once the session exists at the server. */
+  session: Session<Hub> | undefined;
+  isOver: boolean;
+  /** `true` once it left a channel with events on their way: then there may be holes before its end. */
+  hasLeft: boolean;
+}
+
+it(
+  "sessions that join, leave, close and come back between the turns of a delivery get neither too much nor too little",
+  { timeout: 60_000 },
+  async () => {
+    console.log(`seed ${SEED}: run again with SEED=${SEED}`);
+    const random = seeded(SEED);
+    const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T;
+    const names = Array.from({ length: 6 }, (_, i) => `channel-${i}`);
+    const own = Array.from({ length: SESSIONS }, () => names.filter(() => random() < 0.4)).map(
+      (channels) => (channels.length === 0 ? ["channel-0"] : channels),
+    );
+    const published: { number: number; channel: string }[] = [];
+    const visits: Visit[] = [];
+    const finished: Visit[] = [];
+    const { hub, clients } = await serve(
+      (index) => own[index] ?? [],
+      (index, session) => {
+        (visits[index] as Visit).session = session;
+      },
+    );
+
+    function visit(index: number): void {
+      const client = clients[index] as EventClient;
+      const got: number[] = [];
+      client.onEvent = ({ data }) => void got.push(Number(data));
+      client.events.length = 0;
+      const joined = new Set(own[index]);
+      // The counter in the id of a log in memory is the event's number, as nobody else publishes.
+      const since = client.lastEventId === "" ? Infinity : Number(client.lastEventId.split(".")[1]);
+      const due = published
+        .slice(Math.min(since, published.length))
+        .filter(({ channel }) => joined.has(channel))
+        .map(({ number, channel }) => ({ number, channel, isSure: true }));
+      visits[index] = { due, joined, got, session: undefined, isOver: false, hasLeft: false };
+    }
+
+    function publishTick(): void {
+      for (let i = 0; i < PER_TICK; i++) {
+        const channel = pick(names);
+        const number = published.length + 1;
+        published.push({ number, channel });
+        void hub.publish(channel, String(number));
+        for (const { due, joined, isOver } of visits) {
+          if (!isOver && joined.has(channel)) due.push({ number, channel, isSure: true });
+        }
+      }
+    }
+
+    /** What it has not got yet it may still get, or not. */
+    function release({ due, got }: Visit, isReleased: (channel: string) => boolean): void {
+      const last = got.at(-1) ?? 0;
+      for (const event of due) {
+        if (event.number > last && isReleased(event.channel)) event.isSure = false;
+      }
+    }
+
+    const done = { joins: 0, leaves: 0, closes: 0, cuts: 0, returns: 0 };
+
+    function disturb(): void {
+      const index = Math.floor(random() * SESSIONS);
+      const current = visits[index] as Visit;
+      const client = clients[index] as EventClient;
+      if (current.isOver) {
+        finished.push(current);
+        client.cut("fin");
+        visit(index);
+        client.connect();
+        done.returns += 1;
+        return;
+      }
+      if (current.session === undefined) return;
+      const dice = random();
+      if (dice < 0.4) {
+        const channels = names.filter(() => random() < 0.3);
+        if (channels.length === 0) return;
+        void current.session.subscribe(channels);
+        for (const channel of channels) current.joined.add(channel);
+        done.joins += 1;
+      } else if (dice < 0.8) {
+        const channels = [...current.joined].filter(() => random() < 0.5);
+        if (channels.length === 0) return;
+        current.session.unsubscribe(channels);
+        for (const channel of channels) current.joined.delete(channel);
+        release(current, (channel) => channels.includes(channel));
+        current.hasLeft = true;
+        done.leaves += 1;
+      } else {
+        release(current, () => true);
+        current.isOver = true;
+        if (dice < 0.9) {
+          current.session.close();
+          done.closes += 1;
+        } else {
+          client.cut(random() < 0.5 ? "fin" : "rst");
+          done.cuts += 1;
+        }
+      }
+    }
+
+    for (let i = 0; i < SESSIONS; i++) visit(i);
+    await connectAll(clients);
+    await eventually("all to be live", () => hub.stats().sessions.live === SESSIONS);
+    for (let round = 0; round < 40; round++) {
+      publishTick();
+      const count = Math.floor(random() * 12);
+      for (let turn = 0; turn < count; turn++) {
+        await turns(1);
+        for (let i = 0; i < 10; i++) disturb();
+      }
+      // Now and then everything is delivered first, so that the sessions are live when the next tick comes.
+      if (random() < 0.3) await eventually("a lull", () => hub.stats().sessions.behind === 0);
+    }
+    for (const [index, current] of visits.entries()) {
+      if (!current.isOver) continue;
+      finished.push(current);
+      clients[index]?.cut("fin");
+      visit(index);
+      clients[index]?.connect();
+      done.returns += 1;
+    }
+    publishTick();
+
+    await eventually("all to have what they must have", () =>
+      visits.every(
+        ({ due, got }) => (due.findLast(({ isSure }) => isSure)?.number ?? 0) <= (got.at(-1) ?? 0),
+      ),
+    ).catch(() => {});
+    // For what is too much to come.
+    await turns(50);
+    console.log(
+      `${published.length} events, ${JSON.stringify(done)}, ${hub.stats().delivered} delivered, ${hub.stats().replays} replays`,
+    );
+    const faults = [...visits, ...finished].map(faultOf).filter((fault) => fault !== undefined);
+    expect(faults.slice(0, 5)).toEqual([]);
+    expect(clients.flatMap(({ resets }) => resets)).toEqual([]);
+    expect(Math.min(...Object.values(done))).toBeGreaterThan(20);
+  },
+);
+
+/** @returns What is wrong with what a connection got; `undefined` if nothing is. */
+function faultOf({ due, got, isOver, hasLeft }: Visit): string | undefined {
+  let next = 0;
+  let hole: number | undefined;
+  for (const { number, isSure } of due) {
+    if (got[next] === number) {
+      if (hole !== undefined && isOver && !hasLeft)
+        return `got ${number} but not ${hole} before it`;
+      next += 1;
+    } else if (isSure) {
+      return `did not get ${number}, but ${got.slice(next, next + 5).join()}`;
+    } else {
+      hole ??= number;
+    }
+  }
+  return next === got.length
+    ? undefined
+    : `got ${got.slice(next, next + 5).join()}, which it should not`;
+}
+
+async function turns(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+}
