@@ -2,11 +2,14 @@
 import type { Browser, Page } from "playwright-core";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { describeInChromium } from "./chromium.js";
+import { RETENTION, publishBusily } from "./quiet-channel.js";
 import { COOKIE, SERVERS, startExpress, startFastify } from "./servers.js";
 import type { TestServer } from "./servers.js";
 
 /** Short, so that a test need not wait for a reconnection. */
 const HUB = { reconnectionTimeMs: 100 };
+
+const RESERVED = ["sse-cursor", "sse-reset"];
 
 /** What the page has seen, in order: events as `[type, data, lastEventId]`, states as words. */
 type Seen = (string | [type: string, data: string, lastEventId: string])[];
@@ -125,6 +128,60 @@ describeInChromium("EventSource in Chromium", (browser) => {
       expect(await page.evaluate(() => window.source.readyState)).toBe(2);
     });
 
+    test("has no false reset on a channel that was quiet while others were busy", async () => {
+      const server = await run({
+        hub: { ...HUB, heartbeatMs: 1_000, retention: { maxEvents: RETENTION } },
+        onStream: (session) => void session.subscribe("quiet"),
+      });
+      const page = await open(browser(), server.origin);
+      await listen(page, `${server.origin}/events`, [...RESERVED, "message"]);
+      await waitForSeen(page, "sse-cursor");
+      const last = await publishBusily(server.hub);
+      await page.waitForFunction(
+        (id) => window.seen.some((entry) => typeof entry !== "string" && entry[2] === id),
+        last,
+        { timeout: 10_000 },
+      );
+      server.cut();
+      await server.hub.publish("quiet", "worth the wait");
+      const seen = await waitForSeen(page, "message");
+      expect(events(seen, "sse-reset")).toEqual([]);
+      expect(events(seen, "message").map(([, data]) => data)).toEqual(["worth the wait"]);
+      expect(server.requests.at(-1)!.headers["last-event-id"]).toBe(last);
+    });
+
+    test("loses nothing before its first event", async () => {
+      const server = await run({ onStream: (session) => void session.subscribe("quiet") });
+      const page = await open(browser(), server.origin);
+      await listen(page, `${server.origin}/events`, [...RESERVED, "message"]);
+      await waitForSeen(page, "sse-cursor");
+      server.cut();
+      await server.hub.publish("quiet", "first");
+      await server.hub.publish("quiet", "second");
+      const seen = await waitForSeen(page, "message", 2);
+      expect(events(seen, "sse-reset")).toEqual([]);
+      expect(events(seen, "message").map(([, data]) => data)).toEqual(["first", "second"]);
+    });
+
+    test("is told of events that are no longer retained, once", async () => {
+      const server = await run({
+        hub: { ...HUB, retention: { maxEvents: RETENTION } },
+        onStream: (session) => void session.subscribe("news"),
+      });
+      const page = await open(browser(), server.origin);
+      await listen(page, `${server.origin}/events`, [...RESERVED, "message"]);
+      await waitForSeen(page, "sse-cursor");
+      server.cut();
+      for (let n = 0; n < 3 * RETENTION; n++) await server.hub.publish("news", `missed ${n}`);
+      await waitForSeen(page, "sse-reset");
+      await server.hub.publish("news", "live again");
+      const seen = await waitForSeen(page, "message");
+      expect(events(seen, "sse-reset").map(([, data]) => JSON.parse(data))).toEqual([
+        { reason: "trimmed", channels: ["news"] },
+      ]);
+      expect(events(seen, "message").map(([, data]) => data)).toEqual(["live again"]);
+    });
+
     test("closes the session as left by the client when the page closes its source", async () => {
       const server = await run({ onStream: (session) => void session.send("hello") });
       const page = await open(browser(), server.origin);
@@ -174,6 +231,10 @@ describeInChromium("EventSource in Chromium", (browser) => {
     expect(await waitForSeen(page, "closed")).toEqual(["closed"]);
   });
 });
+
+function events(seen: Seen, type: string): [string, string, string][] {
+  return seen.filter((entry) => typeof entry !== "string").filter(([name]) => name === type);
+}
 
 async function open(browser: Browser, origin: string): Promise<Page> {
   const context = await browser.newContext();

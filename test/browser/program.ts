@@ -21,12 +21,17 @@ export interface Program {
  *
  * @param name - Path below `examples/dist`.
  * @param port - For `PORT`.
+ * @param env - Further variables of its environment.
  */
-export function startProgram(name: string, port: number | string): Program {
+export function startProgram(
+  name: string,
+  port: number | string,
+  env: Record<string, string> = {},
+): Program {
   const path = fileURLToPath(new URL(`../../examples/dist/${name}`, import.meta.url));
   if (!existsSync(path)) throw new Error(`examples/dist/${name} is missing: run "tsc -b" first`);
   const child = spawn(process.execPath, [path], {
-    env: { ...process.env, PORT: String(port) },
+    env: { ...process.env, ...env, PORT: String(port) },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createHub } from "@tidewire/core";
-import type { HubOptions, Session } from "@tidewire/core";
+import type { Hub, HubOptions, Session } from "@tidewire/core";
 import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
 import express from "express";
@@ -22,6 +22,9 @@ export interface TestServer {
   readonly requests: readonly Exchange[];
   /** Every answer to such a request that is over, as its status. */
   readonly statuses: readonly number[];
+  readonly hub: Hub;
+  /** Breaks all connections without a word. */
+  cut(): void;
   close(): Promise<void>;
 }
 
@@ -64,6 +67,8 @@ export async function startExpress({ onStream, hub }: TestServerOptions): Promis
     origin: originOf(server.address()),
     requests,
     statuses,
+    hub: events.hub,
+    cut: () => server.closeAllConnections(),
     async close() {
       await events.hub.close();
       server.close().closeAllConnections();
@@ -90,6 +95,8 @@ export async function startFastify({ onStream, hub }: TestServerOptions): Promis
     origin: originOf(fastify.server.address()),
     requests,
     statuses,
+    hub: fastify.sse,
+    cut: () => fastify.server.closeAllConnections(),
     close: () => fastify.close(),
   };
 }
@@ -114,6 +121,8 @@ async function startHttp({ onStream, hub: options }: TestServerOptions): Promise
     origin: originOf(server.address()),
     requests,
     statuses,
+    hub,
+    cut: () => server.closeAllConnections(),
     async close() {
       await hub.close();
       server.close().closeAllConnections();

@@ -9,6 +9,9 @@ import type { Program } from "./program.js";
 
 const PROGRAM = "showcase/main.js";
 
+/** As `memoryLog()` makes them: an epoch and a counter. */
+const LOG_ID = /^[\w-]+\.\d+$/;
+
 const cleanups: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {
@@ -48,7 +51,7 @@ describeInChromium("the showcase", (browser) => {
         return /^\d\d:\d\d:\d\d$/.test(clock) && clock !== text;
       }, before);
       expect(await page.locator("#weather li").count()).toBe(6);
-      expect(await page.textContent("#last-id")).toMatch(/^\d+$/);
+      expect(await page.textContent("#last-id")).toMatch(LOG_ID);
       expect(faults).toEqual([]);
     }
   });
@@ -65,7 +68,7 @@ describeInChromium("the showcase", (browser) => {
     await waitForText(page, "#state", "open");
     const [cookie] = await context.cookies(express);
     expect(await page.textContent("#visitor")).toBe(cookie?.value);
-    expect(await page.textContent("#resumed")).toMatch(/^\d+$/);
+    expect(await page.textContent("#resumed")).toMatch(LOG_ID);
 
     // A text over POST now needs a preflight, and it comes from the other server as well.
     await page.fill("#prompt", "a far shore");
@@ -101,6 +104,120 @@ describeInChromium("the showcase", (browser) => {
     await waitForText(page, "#state", "closed, the server said it is complete");
     await page.click("#connect");
     await waitForText(page, "#state", "open");
+  });
+
+  test("shows a headline in every tab of both servers, and a new tab the last five", async () => {
+    const { express, fastify } = await startShowcase();
+    const { page: here } = await open(browser(), express);
+    const { page: there } = await open(browser(), fastify);
+    await waitForText(there, "#state", "open");
+    for (let n = 1; n <= 6; n++) {
+      const page = n % 2 === 0 ? here : there;
+      await page.fill("#headline", `Headline <${n}>`);
+      await page.click("text=Publish");
+      await waitForText(here, "#news", `Headline <${n}>`);
+      await waitForText(there, "#news", `Headline <${n}>`);
+    }
+    const { page: late } = await open(browser(), fastify);
+    await waitForText(late, "#news", "Headline <2>");
+    expect(await late.locator("#news .words").allTextContents()).toEqual(
+      [6, 5, 4, 3, 2].map((n) => `Headline <${n}>`),
+    );
+    expect(await late.textContent("#news li")).toMatch(/by Express$/);
+  });
+
+  test("takes a notification to the tabs of one user alone", async () => {
+    const { express, fastify } = await startShowcase();
+    const { page: ada } = await open(browser(), express);
+    const { page: bruno } = await open(browser(), fastify);
+    for (const [page, name] of [
+      [ada, "Åsa"],
+      [bruno, "Bruno"],
+    ] as const) {
+      await page.fill("#user", name);
+      await page.click("text=Rename");
+      await waitForText(page, "#state", "open");
+    }
+    await bruno.fill("#to", "åsa");
+    await bruno.fill("#message", "Tea at four?");
+    await bruno.click("#notify button");
+    await waitForText(ada, "#notifications", "Tea at four?");
+    expect(await ada.textContent("#notifications")).toContain("from Bruno");
+    await bruno.fill("#to", "Bruno");
+    await bruno.fill("#message", "to myself");
+    await bruno.click("#notify button");
+    await waitForText(bruno, "#notifications", "to myself");
+    expect(await bruno.textContent("#notifications")).not.toContain("Tea");
+    expect(await ada.textContent("#notifications")).not.toContain("to myself");
+  });
+
+  test("draws how many streams are open and what is delivered", async () => {
+    const { express, fastify } = await startShowcase();
+    const { page } = await open(browser(), express);
+    const { page: other } = await open(browser(), fastify);
+    await waitForText(page, "#sessions", "2");
+    await page.waitForFunction(() => Number(document.querySelector("#events")?.textContent) > 0);
+    for (const chart of ["#sessions-chart", "#events-chart"]) {
+      expect(await page.locator(`${chart} .line`).getAttribute("d")).toMatch(/^M[\d.]+ [\d.]+[HL]/);
+    }
+    await other.close();
+    await waitForText(page, "#sessions", "1");
+  });
+
+  test("replays in the page what it missed while it was cut off for ten seconds", async () => {
+    const { express, fastify } = await startShowcase();
+    const { page, faults } = await open(browser(), express);
+    const { page: other } = await open(browser(), fastify);
+    await waitForText(page, "#state", "open");
+    await waitForText(other, "#state", "open");
+    await page.click("#away");
+    await waitForText(page, "#state", "cut off, back in");
+    await other.fill("#headline", "While you were away");
+    await other.click("text=Publish");
+    await waitForText(other, "#news", "While you were away");
+    expect(await page.textContent("#news")).toBe("");
+
+    await waitForText(page, "#notice-text", "events replayed: nothing was missed.");
+    const notice = await page.textContent("#notice-text");
+    // Ten ticks of the clock, about as many of the statistics, six of the weather, and the headline.
+    expect(Number.parseInt(notice ?? "", 10)).toBeGreaterThan(20);
+    expect(await page.textContent("#news")).toContain("While you were away");
+    await waitForText(page, "#log", "events replayed");
+    expect(await page.locator("#log .mark").count()).toBeGreaterThan(20);
+    expect(await page.textContent("#log")).not.toContain("sse-reset");
+    expect(faults).toEqual([]);
+  });
+
+  test("says in every page that events were missed after the servers were restarted", async () => {
+    const { program, express, fastify } = await startShowcase();
+    const { page: here } = await open(browser(), express);
+    const { page: there } = await open(browser(), fastify);
+    for (const page of [here, there]) await waitForText(page, "#state", "open");
+    await here.fill("#headline", "Of the time before");
+    await here.click("text=Publish");
+    await waitForText(there, "#news", "Of the time before");
+    const before = await there.textContent("#last-id");
+
+    await here.click("#restart");
+    await program.printed("Restarted.");
+    for (const page of [here, there]) {
+      await waitForText(page, "#notice-text", "Events were missed: the servers were restarted.");
+      await waitForText(page, "#state", "open");
+      await waitForText(page, "#log", '{"reason":"unknown"');
+      expect(await page.locator("#weather li").count()).toBe(6);
+      expect(await page.textContent("#news")).toBe("");
+      const after = await page.textContent("#last-id");
+      expect(after).toMatch(LOG_ID);
+      expect(after?.split(".")[0]).not.toBe(before?.split(".")[0]);
+    }
+
+    // They serve as before, also one another.
+    await there.fill("#headline", "Of the time after");
+    await there.click("text=Publish");
+    for (const page of [here, there]) await waitForText(page, "#news", "Of the time after");
+    const { code, ms } = await program.interrupt();
+    expect(code).toBe(0);
+    expect(ms).toBeLessThan(1_000);
   });
 
   test("shows a text in full, its line breaks included", async () => {

@@ -1,7 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually, request } from "../client.js";
 import { ChannelServer } from "../faults/channels-child.js";
-import type { ChannelClose } from "../faults/channels-child.js";
 import {
   Tally,
   connectAll,
@@ -68,12 +67,19 @@ function densest(times: readonly number[]): number {
 }
 
 /** Closes the server while clients knock, and checks what both sides see. */
-async function drain(drainMs: number): Promise<ChannelClose> {
+async function drain(drainMs: number): Promise<void> {
   const ends: number[] = [];
   for (const { client } of visitors) {
     whenBodyEnds(client, () => void ends.push(performance.now()));
   }
   const closing = server.close(drainMs);
+  // Who is still there gets what is published meanwhile.
+  const publishing = server.publish({
+    channels: ["news"],
+    count: Math.floor((drainMs * 0.6) / 100),
+    perSecond: 10,
+    bytes: 100,
+  });
   await eventually("the first end", () => ends.length > 0);
   await turnedAway();
   await pause(drainMs / 3);
@@ -81,9 +87,9 @@ async function drain(drainMs: number): Promise<ChannelClose> {
   expect(ends.length).toBeLessThan(visitors.length * 0.9);
   await turnedAway();
 
-  const closed = await closing;
+  await publishing;
+  const { hubMs, serverMs, delayMax, shutdowns } = await closing;
   await eventually("all to have ended", () => ends.length === visitors.length);
-  const { hubMs, serverMs, delayMax, shutdowns } = closed;
   const [atServer, atClients] = [densest(shutdowns), densest(ends)];
   console.log(
     `drainMs ${drainMs}: hub closed in ${hubMs.toFixed(0)} ms, the server ${serverMs.toFixed(0)} ms later; at most ${(atServer * 100).toFixed(1)} % of the ends in ${BUCKET_MS} ms (clients saw ${(atClients * 100).toFixed(1)} %); event loop delay at most ${delayMax.toFixed(0)} ms`,
@@ -99,8 +105,12 @@ async function drain(drainMs: number): Promise<ChannelClose> {
   expect(hubMs).toBeGreaterThan((drainMs - 250) * 0.9);
   expect(hubMs).toBeLessThan(drainMs + 500);
   expect(serverMs).toBeLessThan(2_000);
-  for (const { client } of visitors) expect(client.resets).toEqual([]);
-  return closed;
+  for (const { client, tally } of visitors) {
+    expect(client.resets).toEqual([]);
+    expect(faultIn(tally.numbers, 0, tally.numbers.length)).toBe("none");
+  }
+  const had = visitors.map(({ tally }) => tally.numbers.length);
+  expect(Math.max(...had)).toBeGreaterThan(Math.min(...had));
 }
 
 /** A stream to an `EventSource` that ends at once and says when to come back; 503 for anybody else. */

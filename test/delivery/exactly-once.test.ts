@@ -126,11 +126,11 @@ it.each([
       () => clients.every(({ events }, i) => events.length >= (expected[i]?.length ?? 0)),
       20_000,
     ).catch(() => {});
-    clients.forEach((client, i) => {
+    for (const [i, client] of clients.entries()) {
       expect(client.resets).toEqual([]);
       const received = client.events.map(({ data }) => Number.parseInt(data, 10));
       expect(firstFault(received, expected[i] ?? [])).toBe("none");
-    });
+    }
     const reconnects = clients.reduce((sum, { connections }) => sum + connections - 1, 0);
     console.log(`${reconnects} reconnections, ${hub.stats().replays} replays`);
     expect(reconnects).toBeGreaterThan(CUTS * 0.9);

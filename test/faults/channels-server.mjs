@@ -90,6 +90,7 @@ const commands = {
     return {
       rss: process.memoryUsage.rss(),
       arrayBuffers: process.memoryUsage().arrayBuffers,
+      heapUsed: process.memoryUsage().heapUsed,
       peakRss: peak.rss,
       peakBuffered: peak.buffered,
       published,

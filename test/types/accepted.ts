@@ -56,7 +56,7 @@ export async function publishUntyped(hub: Hub, name: string): Promise<number> {
 }
 
 /** What must not compile; never called. */
-export function refused(hub: Hub<Channels>, name: string): void {
+function refused(hub: Hub<Channels>, name: string): void {
   // @ts-expect-error -- There is no such channel.
   void hub.publish("sport", { event: "headline", data: { title: "a" } });
   // @ts-expect-error -- A name that is not known to the compiler may be that of no channel.
@@ -94,3 +94,4 @@ export function refused(hub: Hub<Channels>, name: string): void {
   // @ts-expect-error -- Data of another type on a channel of a template.
   void hub.channel("user:1").publish({ event: "mail", data: { form: "a" } });
 }
+void refused;

@@ -152,6 +152,7 @@ void hub;
   const messages = new Map<number, { column: number; text: string }[]>();
 
   beforeAll(() => {
+    writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
     for (const [index, { code }] of PROGRAMS.entries()) {
       writeFileSync(join(folder, `wrong-${index}.ts`), `${prelude}void ${code}\n`);
     }

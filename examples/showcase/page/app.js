@@ -154,7 +154,8 @@ function show(state, text) {
   $("state").textContent = text;
   const isClosed = state === "closed";
   for (const id of ["cut", "away", "finish"]) $(id).disabled = state !== "open";
-  $("connect").disabled = !isClosed;
+  $("finish").hidden = isClosed;
+  $("connect").hidden = !isClosed;
 }
 
 function showHello({ server, other, visitor, lastEventId: resumed, now }) {

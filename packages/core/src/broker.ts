@@ -28,6 +28,8 @@ export class Broker {
   #delivery: Delivery | undefined;
   /** Settles when `#delivery` is set; `undefined` while nobody has needed the log. */
   #starting: Promise<void> | undefined;
+  /** The last `subscribe` of a session that has yet to be decided: those after it wait for their turn. */
+  readonly #undecided: WeakMap<Session, Promise<boolean>> = new WeakMap();
   #isClosed = false;
 
   constructor(options: ResolvedOptions, log: Log, observer: BrokerObserver) {
@@ -63,12 +65,20 @@ export class Broker {
   ): Promise<boolean> {
     const names = checkChannels(channels);
     checkSubscribeOptions(options);
-    if (session.state === "closed") return Promise.resolve(false);
+    // A client that gets no stream in any case is not worth asking about: it may not even be logged in any more.
+    if (session.state === "closed" || (session.isUnwelcome && !session.open())) {
+      return Promise.resolve(false);
+    }
     const verdict = this.#authorize(session, names);
-    if (verdict === true && this.#delivery !== undefined) {
+    const before = this.#undecided.get(session);
+    if (verdict === true && before === undefined && this.#delivery !== undefined) {
       return Promise.resolve(this.#follow(session, names, options, this.#delivery));
     }
-    return this.#subscribeLater(session, names, options, verdict);
+    const decided = this.#subscribeLater(session, names, options, verdict, before);
+    this.#undecided.set(session, decided);
+    return decided.finally(() => {
+      if (this.#undecided.get(session) === decided) this.#undecided.delete(session);
+    });
   }
 
   /** @throws {SseError} What is wrong with the channels. */
@@ -137,9 +147,13 @@ export class Broker {
     names: readonly string[],
     options: SubscribeOptions,
     verdict: boolean | Promise<boolean>,
+    before: Promise<boolean> | undefined,
   ): Promise<boolean> {
     try {
-      if (!(await verdict)) {
+      const isAllowed = await verdict;
+      // In the order of the calls, however long each was looked at: the first one decides what is replayed.
+      await before;
+      if (!isAllowed) {
         session.refuse(
           new SseError("ERR_SSE_FORBIDDEN", "The client may not subscribe to this channel", {
             statusCode: 403,

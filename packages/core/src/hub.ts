@@ -16,6 +16,7 @@ import { Session } from "./session.js";
 import type { SessionHost } from "./session.js";
 import { Counters } from "./stats.js";
 import type { HubStats } from "./stats.js";
+import { checkChannels } from "./subscribe-options.js";
 import { Subscription } from "./subscription.js";
 
 /** Options of `hub.close`. */
@@ -161,8 +162,10 @@ export class Hub<Channels extends ChannelMap = ChannelMap> {
    *
    * @param name - A string of 1 to 256 characters. It need not exist: it is there as soon as it is used.
    * @returns The channel. Nothing is kept for it.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the name is not what it may be.
    */
   channel<Name extends keyof Channels & string>(name: Name): Channel<Channels[Name]> {
+    checkChannels(name);
     const subscriptionCount = (): number => this.#broker.delivery?.subscriptionCount(name) ?? 0;
     return {
       name,
@@ -187,6 +190,7 @@ export class Hub<Channels extends ChannelMap = ChannelMap> {
     }
     const { published, delivered, deliveredBytes, replays, resets, closes } = this.#counters;
     const window = this.#broker.delivery?.window;
+    const now = performance.now();
     return {
       sessions,
       channels: this.#broker.delivery?.channelCount ?? 0,
@@ -199,7 +203,7 @@ export class Hub<Channels extends ChannelMap = ChannelMap> {
       window: {
         events: window?.size ?? 0,
         bytes: window?.bytes ?? 0,
-        ageMs: performance.now() - (window?.oldestAt ?? performance.now()),
+        ageMs: now - (window?.oldestAt ?? now),
       },
     };
   }

@@ -448,6 +448,13 @@ export class Session<Owner = unknown> {
     if (isOpen) this.#sink.end();
   }
 
+  /** @internal Whether the client is answered without a stream, whatever the route has for it. */
+  get isUnwelcome(): boolean {
+    if (this.#state !== "idle") return false;
+    const { kind } = receive(this.#sink.request, this.#host.turnAway());
+    return kind !== "stream" && kind !== "head";
+  }
+
   /** @internal Set once, by the hub, when the session subscribes for the first time. */
   get follower(): Follower | undefined {
     return this.#follower;

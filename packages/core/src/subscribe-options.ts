@@ -46,6 +46,19 @@ export function checkSubscribeOptions(options: SubscribeOptions): void {
 }
 
 /**
+ * Checks what a snapshot has given.
+ *
+ * @throws {SseError} `ERR_SSE_INVALID_DATA` if it is not an iterable of messages. A string is one of characters.
+ */
+export function checkSnapshot(messages: unknown): void {
+  if (typeof messages === "object" && messages !== null && Symbol.iterator in messages) return;
+  throw new SseError(
+    "ERR_SSE_INVALID_DATA",
+    `Expected \`snapshot\` to give an iterable of messages, such as an array, got ${describeValue(messages)}`,
+  );
+}
+
+/**
  * Checks the name of a channel, or several.
  *
  * @returns The names, each once.

@@ -1,6 +1,7 @@
 import { encodeCursorFrame, encodeResetFrame, withoutId } from "./frame.js";
 import type { ResetReason } from "./frame.js";
 import type { SseMessage } from "./message.js";
+import { checkSnapshot } from "./subscribe-options.js";
 import type { SnapshotMessages, SubscribeOptions } from "./subscribe-options.js";
 import type { Window } from "./window.js";
 
@@ -311,6 +312,7 @@ export class Subscription {
     const frames: Buffer[] = [];
     try {
       for (const messages of snapshots) {
+        checkSnapshot(messages);
         for (const message of messages) frames.push(this.session.encode(message));
       }
     } catch (error) {

@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Broker } from "../src/broker.js";
-import { Heartbeat } from "../src/heartbeat.js";
+import type { Heartbeat } from "../src/heartbeat.js";
+import type { Log, LogFollower } from "../src/log.js";
 import { memoryLog } from "../src/memory-log.js";
 import { resolveOptions } from "../src/options.js";
 import { Session } from "../src/session.js";
@@ -11,7 +12,7 @@ import { MemorySink } from "./memory-sink.js";
 import type { TestSession } from "./session-under-test.js";
 import { interpret } from "./whatwg-parser.js";
 
-/** Random interleavings of both properties together. */
+/** Random interleavings of each property. */
 const RUNS = Number(process.env["FAST_CHECK_RUNS"] ?? 10_000);
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const CHANNELS = ["a", "b", "c"];
@@ -44,6 +45,8 @@ const STEPS = [
   "connect",
   "sendHead",
   "add",
+  "leave",
+  "fork",
   "stopReading",
   "take",
   "readOn",
@@ -118,15 +121,35 @@ class Server {
   replays = 0;
   readonly #scenario: Scenario;
   #published = 0;
+  #follower: LogFollower | undefined;
+  #tailId = "";
 
   constructor(setting: Scenario) {
     this.#scenario = setting;
+    const log = memoryLog();
     const options = resolveOptions({
       reconnectionTimeMs: false,
       retention: { maxEvents: setting.maxEvents },
     });
     const report = (error: unknown): void => void this.errors.push(error);
-    this.broker = new Broker(options, memoryLog(), {
+    const followed: Log = {
+      start: (follower) => {
+        this.#follower = follower;
+        this.#tailId = log.start({
+          entries: (entries) => {
+            this.#tailId = entries.at(-1)?.id ?? this.#tailId;
+            follower.entries(entries);
+          },
+          reset: () => {},
+        }) as string;
+        return this.#tailId;
+      },
+      append: (channel, message) => log.append(channel, message),
+      read: (after, limit) => log.read(after, limit),
+      compare: (a, b) => log.compare(a, b),
+      close: () => log.close(),
+    };
+    this.broker = new Broker(options, followed, {
       published: () => {},
       counted: () => {},
       replayed: () => void (this.replays += 1),
@@ -155,6 +178,16 @@ class Server {
     });
   }
 
+  /** Number of events published. */
+  get published(): number {
+    return this.#published;
+  }
+
+  /** The log says that its history was replaced; what it is now goes on from its newest event. */
+  fork(): void {
+    this.#follower?.reset("fork", this.#tailId);
+  }
+
   /** The state of some channels as it is at the call, each in a message of its own. */
   snapshotOf(channels: readonly string[]): () => SnapshotMessages | Promise<SnapshotMessages> {
     return () => {
@@ -170,11 +203,18 @@ class Server {
   }
 }
 
+/** Events received without a reset in between. */
+interface Part {
+  readonly numbers: number[];
+  /** Number of the newest event when the client subscribed anew; `undefined` after a reset. */
+  readonly since: number | undefined;
+}
+
 /** A client that builds the server's state, keeps it over its connections and believes what it is told. */
 class Client {
   readonly state = new Map<string, number>();
-  /** Numbers of the events received, in order; an empty place where a reset or a new beginning was. */
-  readonly numbers: (number | undefined)[] = [];
+  /** Numbers of the events received, in parts: a new one after each reset and each new beginning. */
+  readonly parts: Part[] = [];
   lastEventId = "";
   sink: MemorySink | undefined;
   session: TestSession | undefined;
@@ -209,7 +249,7 @@ class Client {
     this.session = new InternalSession(this.sink, this.#server.host, undefined);
     this.#seen = 0;
     this.hasAdded = false;
-    if (this.lastEventId === "") this.numbers.push(undefined);
+    if (this.lastEventId === "") this.parts.push({ numbers: [], since: this.#server.published });
     void this.session.subscribe(
       this.#channels,
       this.#hasState ? { snapshot: this.#server.snapshotOf(this.#channels) } : { latest },
@@ -220,6 +260,12 @@ class Client {
     if (this.session === undefined || this.hasAdded || !this.#hasState) return;
     this.hasAdded = true;
     void this.session.subscribe(ADDED, { snapshot: this.#server.snapshotOf([ADDED]) });
+  }
+
+  leave(): void {
+    if (!this.hasAdded) return;
+    this.hasAdded = false;
+    this.session?.unsubscribe(ADDED);
   }
 
   /** What has reached it so far, and no more, is its own. */
@@ -237,14 +283,14 @@ class Client {
     for (const { type, data } of events.slice(this.#seen)) {
       if (type === "sse-reset") {
         this.state.clear();
-        this.numbers.push(undefined);
+        this.parts.push({ numbers: [], since: undefined });
       } else if (type === "state") {
         const { channel, value } = JSON.parse(data) as { channel: string; value: number };
         this.state.set(channel, value);
       } else if (type === "delta") {
         const { channel, by, n } = JSON.parse(data) as { channel: string; by: number; n: number };
         this.state.set(channel, (this.state.get(channel) ?? NaN) + by);
-        this.numbers.push(n);
+        this.parts.at(-1)?.numbers.push(n);
       }
     }
     this.#seen = events.length;
@@ -279,6 +325,8 @@ async function play(
     else if (what === "sendHead") {
       if (setting.holdsHead && client.sink?.isHeadSent === false) client.sink.sendHead();
     } else if (what === "add") client.add();
+    else if (what === "leave") client.leave();
+    else if (what === "fork") server.fork();
     else if (what === "stopReading") client.sink?.stopReading();
     else if (what === "take") {
       client.sink?.take(Math.min(amount, client.sink.bufferedBytes));
@@ -346,7 +394,7 @@ it(
       }),
       { numRuns: RUNS, seed: SEED },
     );
-    console.log(`seed ${SEED}: ${RUNS} interleavings in ${Date.now() - start} ms`, seen);
+    console.error(`seed ${SEED}: ${RUNS} interleavings in ${Date.now() - start} ms`, seen);
     expect(seen.resets).toBeGreaterThan(0);
     expect(seen.replays).toBeGreaterThan(0);
   },
@@ -362,14 +410,15 @@ it(
         expect(server.errors).toEqual([]);
         for (const client of clients) {
           const all = log.flatMap((name, i) => (client.channels.includes(name) ? [i + 1] : []));
-          for (const [index, run] of runsOf(client.numbers).entries()) {
-            // Without a hole: what is between its first and its last event is what was published there.
-            const [first, last] = [run[0] ?? Infinity, run.at(-1) ?? 0];
-            expect(run, `part ${index}`).toEqual(all.filter((n) => n >= first && n <= last));
+          for (const [index, { numbers, since }] of client.parts.entries()) {
+            const last = index === client.parts.length - 1 ? log.length : (numbers.at(-1) ?? 0);
+            // All that came after it had subscribed; before that, `latest` says how much.
+            const early = numbers.filter((n) => n <= (since ?? 0)).length;
+            expect(early).toBeLessThanOrEqual(setting.latest);
+            const first = since === undefined ? (numbers[0] ?? Infinity) : since + 1;
+            const begin = early > 0 ? (numbers[0] as number) : first;
+            expect(numbers, `part ${index}`).toEqual(all.filter((n) => n >= begin && n <= last));
           }
-          // What came after the last event it has, it does not need to be told of only if it was reset since.
-          const end = client.numbers.findLast((n) => n !== undefined) ?? 0;
-          if (client.numbers.at(-1) !== undefined) expect(end).toBe(all.at(-1) ?? 0);
           client.cut();
         }
         await breathe();
@@ -378,13 +427,3 @@ it(
     );
   },
 );
-
-/** Parts between the empty places. */
-function runsOf(numbers: readonly (number | undefined)[]): number[][] {
-  const runs: number[][] = [[]];
-  for (const n of numbers) {
-    if (n === undefined) runs.push([]);
-    else runs.at(-1)?.push(n);
-  }
-  return runs.filter(({ length }) => length > 0);
-}

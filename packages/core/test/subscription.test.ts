@@ -578,6 +578,17 @@ describe("channels that were left", () => {
     expect(session.data).toEqual(["2"]);
   });
 
+  it("take no snapshot with them that was given for others as well", async () => {
+    const harbor = new Harbor();
+    const snapshot = (): string[] => ["state"];
+    const session = harbor.subscribe("a", { snapshot });
+    session.subscription?.add(["b"], { snapshot });
+    session.subscription?.remove(["b"]);
+    harbor.delivery.reset("fork", "e.100");
+    await turns();
+    expect(session.data).toEqual(["state", "state", "state"]);
+  });
+
   it("have their snapshots called no more after a reset", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");

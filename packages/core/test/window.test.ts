@@ -499,7 +499,7 @@ describe("A window and a plain array", () => {
             );
           }
           const base = Math.max(0, naive.tail - 40);
-          const channels = new Map(
+          const channels = new Map<string, number>(
             asked.channels.map(([name, since]) => [name, base + since - 20]),
           );
           if (asked.hasMany) for (let n = 0; n < 20; n++) channels.set(`none ${n}`, 0);
