@@ -51,6 +51,21 @@ it.each(["HubOptions", "OpenOptions"])("Every option of %s has a doc comment", (
   expect(count).toBeGreaterThanOrEqual(5);
 });
 
+it.each([
+  ["SubscribeOptions", "subscribe-options", 2],
+  ["CloseOptions", "hub", 1],
+  ["RetentionOptions", "options", 3],
+  ["Log", "log", 5],
+  ["LogFollower", "log", 2],
+  ["LogEntry", "log", 2],
+  ["LogMessage", "log", 3],
+  ["Channel", "channel", 3],
+])("Every member of %s in %s.ts has a doc comment", (name, file, least) => {
+  const { names, count } = undocumentedProperties(sourceOf(readSources("core"), file), name);
+  expect(names).toEqual([]);
+  expect(count).toBeGreaterThanOrEqual(least);
+});
+
 it("Every option of HubOptions names its default", () => {
   const { text } = sourceOf(readSources("core"), "options");
   const start = text.indexOf("export interface HubOptions {");

@@ -100,10 +100,17 @@ describeInChromium("the showcase", (browser) => {
     const { express } = await startShowcase();
     const { page } = await open(browser(), express);
     await waitForText(page, "#state", "open");
+    await page.fill("#headline", "Seen once");
+    await page.click("text=Publish");
+    await waitForText(page, "#news", "Seen once");
     await page.click("#finish");
     await waitForText(page, "#state", "closed, the server said it is complete");
     await page.click("#connect");
     await waitForText(page, "#state", "open");
+    await waitForText(page, "#resumed", "none");
+    await waitForText(page, "#news", "Seen once");
+    expect(await page.locator("#news li").count()).toBe(1);
+    expect(await page.locator("#weather li").count()).toBe(6);
   });
 
   test("shows a headline in every tab of both servers, and a new tab the last five", async () => {

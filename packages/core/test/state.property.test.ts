@@ -51,6 +51,8 @@ const STEPS = [
   "take",
   "readOn",
   "cut",
+  "bounce",
+  "bounce",
   "resolve",
   "resolve",
   "beat",
@@ -226,6 +228,7 @@ class Client {
   readonly #hasState: boolean;
   /** Events of this connection that were looked at. */
   #seen = 0;
+  #before: Buffer = Buffer.alloc(0);
 
   constructor(server: Server, channels: readonly string[], setting: Scenario, hasState: boolean) {
     this.#server = server;
@@ -248,6 +251,7 @@ class Client {
     });
     this.session = new InternalSession(this.sink, this.#server.host, undefined);
     this.#seen = 0;
+    this.#before = Buffer.from(`id: ${this.lastEventId}\n\n`);
     this.hasAdded = false;
     if (this.lastEventId === "") this.parts.push({ numbers: [], since: this.#server.published });
     void this.session.subscribe(
@@ -279,7 +283,8 @@ class Client {
   receive(): void {
     if (this.sink === undefined) return;
     const taken = Buffer.concat(this.sink.writes).subarray(0, this.sink.progress);
-    const { events, lastEventId } = interpret([taken]);
+    // A client goes on with the id that it had: a block without data sets it.
+    const { events, lastEventId } = interpret([this.#before, taken]);
     for (const { type, data } of events.slice(this.#seen)) {
       if (type === "sse-reset") {
         this.state.clear();
@@ -294,7 +299,7 @@ class Client {
       }
     }
     this.#seen = events.length;
-    if (lastEventId !== "") this.lastEventId = lastEventId;
+    this.lastEventId = lastEventId;
   }
 }
 
@@ -326,13 +331,18 @@ async function play(
       if (setting.holdsHead && client.sink?.isHeadSent === false) client.sink.sendHead();
     } else if (what === "add") client.add();
     else if (what === "leave") client.leave();
-    else if (what === "fork") server.fork();
-    else if (what === "stopReading") client.sink?.stopReading();
+    else if (what === "fork") {
+      if (amount % 4 === 0) server.fork();
+    } else if (what === "stopReading") client.sink?.stopReading();
     else if (what === "take") {
       client.sink?.take(Math.min(amount, client.sink.bufferedBytes));
     } else if (what === "readOn") client.sink?.readOn();
     else if (what === "cut") client.cut();
-    else if (what === "resolve") server.pending.shift()?.();
+    else if (what === "bounce") {
+      client.cut();
+      for (let i = 0; i < amount % 4; i++) publish(amount + i);
+      client.connect();
+    } else if (what === "resolve") server.pending.shift()?.();
     else if (what === "beat") client.session?.beat(performance.now());
     else for (let i = 0; i < 31; i++) client.session?.beat(performance.now());
     // Sometimes several things happen before a promise gets its turn.
