@@ -21,6 +21,10 @@ const EXAMPLES = [
     },
     expected: "event: token\ndata: ",
   },
+  { file: "chat.js", url: "/rooms/harbour/messages", expected: "event: sse-cursor\nid: " },
+  { file: "ticker.js", url: "/prices", expected: "event: change\nid: " },
+  // A stream needs a job, which the page starts.
+  { file: "job-progress.js", url: "/", expected: "<!doctype html>" },
   // The showcase shows itself: its page is all that is looked at here.
   { file: "showcase/main.js", url: "/", expected: "<!doctype html>" },
 ];

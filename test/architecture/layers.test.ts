@@ -6,7 +6,7 @@ import type { Source } from "./sources.js";
 /** Imports in core go strictly down this list. A new file needs a place in it. */
 const LAYERS: readonly (readonly string[])[] = [
   ["errors"],
-  ["message", "log", "encode", "frame", "accept", "head", "last-event-id", "cors"],
+  ["message", "log", "encode", "frame-slab", "frame", "accept", "head", "last-event-id", "cors"],
   ["options", "subscribe-options"],
   ["sink", "node-sink", "heartbeat"],
   ["reception", "source", "pump", "session"],

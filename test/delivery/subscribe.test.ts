@@ -86,3 +86,44 @@ it.each([
   expect(faults).toHaveLength(1);
   expect(isSseError(faults[0]) && faults[0].code).toBe("ERR_SSE_INVALID_DATA");
 });
+
+it("what was published before complete() is delivered before the end", async () => {
+  const { hub, port } = await serve((session) => {
+    void session.subscribe("job").then(async () => {
+      for (let i = 0; i < 500; i++) await hub.publish("job", `${i} ${"x".repeat(2_000)}`);
+      session.complete();
+    });
+  });
+  const client = new EventClient(port, "/");
+  const numbers: number[] = [];
+  let isComplete = false;
+  client.onEvent = ({ event, data }) => {
+    if (event === "sse-complete") isComplete = true;
+    else numbers.push(Number.parseInt(data, 10));
+  };
+  client.connect();
+  await eventually("the end", () => isComplete);
+  expect(numbers).toEqual(Array.from({ length: 500 }, (_, i) => i));
+  expect(client.lastEventId).toBe("~end");
+});
+
+it("a client that resumes gets what it missed on the channels of two calls of one turn", async () => {
+  const { hub, port } = await serve((session) => {
+    void session.subscribe("clock");
+    void session.subscribe("news", { latest: 5 });
+  });
+  const client = new EventClient(port, "/");
+  client.connect();
+  await eventually("its position", () => client.lastEventId !== "");
+  await hub.publish("news", "1");
+  await eventually("the first event", () => client.events.length === 1);
+  client.cut("fin");
+  for (let i = 2; i <= 8; i++) {
+    await hub.publish("news", String(i));
+    await hub.publish("clock", `tick ${i}`);
+  }
+  client.connect();
+  await eventually("what it has missed", () => client.events.length === 15);
+  const news = client.events.filter(({ data }) => !data.startsWith("tick"));
+  expect(news.map(({ data }) => data)).toEqual(["1", "2", "3", "4", "5", "6", "7", "8"]);
+});

@@ -79,9 +79,14 @@ function watch() {
   for (const { bufferedBytes } of sessions) peak.buffered = Math.max(peak.buffered, bufferedBytes);
 }
 
-function publishOne(channel, bytes) {
+async function publishOne(channel, bytes) {
   const now = performance.timeOrigin + performance.now();
-  void running.hub.publish(channel, `${published++} ${now} `.padEnd(bytes, "x"));
+  try {
+    await running.hub.publish(channel, `${published++} ${now} `.padEnd(bytes, "x"));
+  } catch (error) {
+    // Publishing may go on for longer than the hub is open.
+    if (error.code !== "ERR_SSE_CLOSED") throw error;
+  }
 }
 
 const commands = {
@@ -117,7 +122,7 @@ const commands = {
       const due =
         perSecond === undefined ? sent + 1_000 : ((performance.now() - begin) / 1_000) * perSecond;
       for (; sent < Math.min(count, due); sent++) {
-        publishOne(channels[published % channels.length], bytes);
+        void publishOne(channels[published % channels.length], bytes);
       }
       await pause(perSecond === undefined ? 0 : TICK_MS);
     }

@@ -72,12 +72,15 @@ export class Broker {
     const verdict = this.#authorize(session, names);
     const before = this.#undecided.get(session);
     if (verdict === true && before === undefined && this.#delivery !== undefined) {
-      return Promise.resolve(this.#follow(session, names, options, this.#delivery));
+      return Promise.resolve(this.#follow(session, names, options, this.#delivery, false));
     }
-    const decided = this.#subscribeLater(session, names, options, verdict, before);
+    const isLast = (): boolean => this.#undecided.get(session) === decided;
+    const decided = this.#subscribeLater(session, names, options, verdict, before, isLast);
     this.#undecided.set(session, decided);
     return decided.finally(() => {
-      if (this.#undecided.get(session) === decided) this.#undecided.delete(session);
+      if (!isLast()) return;
+      this.#undecided.delete(session);
+      if (session.follower instanceof Subscription) session.follower.release();
     });
   }
 
@@ -98,7 +101,7 @@ export class Broker {
       counted: (events, bytes) => this.#observer.counted(events, bytes),
       replayed: (subscription) => this.#observer.replayed(subscription),
       wasReset: (subscription, reason) => this.#observer.wasReset(subscription, reason),
-      report: (error) => this.#observer.report(error, "snapshot"),
+      report: (error, stage) => this.#observer.report(error, stage),
     };
     const begin = (tailId: string): Delivery => {
       const window = new Window(this.#options.retention, tailId, (a, b) => this.#log.compare(a, b));
@@ -148,6 +151,7 @@ export class Broker {
     options: SubscribeOptions,
     verdict: boolean | Promise<boolean>,
     before: Promise<boolean> | undefined,
+    isLast: () => boolean,
   ): Promise<boolean> {
     try {
       const isAllowed = await verdict;
@@ -165,7 +169,10 @@ export class Broker {
       await this.#starting?.catch(() => {});
       if (this.#delivery === undefined)
         session.refuse(new Error("The log has not started"), "error");
-      return this.#delivery !== undefined && this.#follow(session, names, options, this.#delivery);
+      return (
+        this.#delivery !== undefined &&
+        this.#follow(session, names, options, this.#delivery, !isLast())
+      );
     } catch (error) {
       this.#observer.report(error, "authorize");
       session.refuse(error, "error");
@@ -178,6 +185,7 @@ export class Broker {
     names: readonly string[],
     options: SubscribeOptions,
     delivery: Delivery,
+    isAwaiting: boolean,
   ): boolean {
     if (session.closeReason !== undefined) return false;
     if (session.follower instanceof Subscription) {
@@ -187,7 +195,7 @@ export class Broker {
     if (!session.open()) return false;
     const subscription = new Subscription(session, delivery);
     session.follower = subscription;
-    subscription.begin(names, options, session.lastEventId);
+    subscription.begin(names, options, session.lastEventId, isAwaiting);
     return session.closeReason === undefined;
   }
 }

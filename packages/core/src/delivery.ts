@@ -1,4 +1,5 @@
 import { encodeMessage } from "./encode.js";
+import { FrameSlab } from "./frame-slab.js";
 import type { ResetReason } from "./frame.js";
 import type { LogEntry, LogFollower, LogResetReason } from "./log.js";
 import type { DeliveredFrames, Subscription, SubscriptionHost } from "./subscription.js";
@@ -10,7 +11,7 @@ export interface DeliveryObserver {
   counted(events: number, bytes: number): void;
   replayed(subscription: Subscription): void;
   wasReset(subscription: Subscription, reason: ResetReason): void;
-  report(error: unknown): void;
+  report(error: unknown, stage: "snapshot" | "log"): void;
 }
 
 /** After so many milliseconds delivery lets other work have its turn. */
@@ -81,6 +82,7 @@ class Batch {
 export class Delivery implements LogFollower, SubscriptionHost {
   readonly window: Window;
   readonly #observer: DeliveryObserver;
+  readonly #slab = new FrameSlab();
   readonly #channels: Map<string, Set<Subscription>> = new Map();
   /** Entries of this turn. */
   #fresh: WindowEntry[] = [];
@@ -117,8 +119,15 @@ export class Delivery implements LogFollower, SubscriptionHost {
   entries(entries: readonly LogEntry[]): void {
     const now = performance.now();
     for (const { id, channel, event, data, retry } of entries) {
-      const frame = Buffer.from(encodeMessage({ event, id, retry, data }));
-      this.#fresh.push(this.window.append(id, channel, frame, now));
+      let block: string;
+      try {
+        block = encodeMessage({ event, id, retry, data });
+      } catch (error) {
+        // Another program has written to the log what no client could be sent. The others go on.
+        this.#observer.report(error, "log");
+        continue;
+      }
+      this.#fresh.push(this.window.append(id, channel, this.#slab.write(block), now));
     }
     this.#wake();
   }
@@ -166,7 +175,7 @@ export class Delivery implements LogFollower, SubscriptionHost {
   }
 
   report(error: unknown): void {
-    this.#observer.report(error);
+    this.#observer.report(error, "snapshot");
   }
 
   #wake(): void {
@@ -222,10 +231,10 @@ export class Delivery implements LogFollower, SubscriptionHost {
     const picked: Subscription[] = [];
     for (const channel of batch.byChannel.keys()) {
       for (const subscription of this.#channels.get(channel) ?? []) {
-        if (subscription.batch === batch) {
+        if (subscription.batch === batch.last) {
           subscription.channel = undefined;
         } else {
-          subscription.batch = batch;
+          subscription.batch = batch.last;
           subscription.channel = channel;
           picked.push(subscription);
         }

@@ -97,13 +97,13 @@ export function encodeCursorFrame(id: string): Buffer {
  *
  * @param reason - Why.
  * @param channels - Channels of the stream.
- * @param id - Position from which the client goes on; `undefined` if a cursor event follows.
+ * @param id - Position from which the client goes on; `""` if a cursor event follows: until then it has none.
  * @returns The frame.
  */
 export function encodeResetFrame(
   reason: ResetReason,
   channels: readonly string[],
-  id: string | undefined,
+  id: string,
 ): Buffer {
   const data = JSON.stringify({ reason, channels });
   return Buffer.from(encodeMessage({ event: "sse-reset", id, data }));
@@ -138,7 +138,7 @@ export function encodeLogMessage(message: SseMessage | string, framing: Framing)
     throw new SseError("ERR_SSE_ID_RESERVED", "The ids of published events are given by the log");
   }
   const data = typeof message === "string" ? message : checkedData(message, framing);
-  limited(encodeMessage({ event, id: LONGEST_ID, retry, data }), framing);
+  checkSize(encodeMessage({ event, id: LONGEST_ID, retry, data }), framing);
   return { event, data, retry };
 }
 
@@ -196,14 +196,17 @@ function dataOf(message: SseMessage, { serialize }: Framing): string | undefined
   return text;
 }
 
-function limited(block: string, { maxEventBytes }: Framing): Buffer {
-  const frame = Buffer.from(block);
-  if (frame.byteLength > maxEventBytes) {
-    throw invalidData(
-      `Expected an event of at most ${maxEventBytes} bytes (\`maxEventBytes\`), got ${frame.byteLength}`,
-    );
-  }
-  return frame;
+function limited(block: string, framing: Framing): Buffer {
+  checkSize(block, framing);
+  return Buffer.from(block);
+}
+
+function checkSize(block: string, { maxEventBytes }: Framing): void {
+  const size = Buffer.byteLength(block);
+  if (size <= maxEventBytes) return;
+  throw invalidData(
+    `Expected an event of at most ${maxEventBytes} bytes (\`maxEventBytes\`), got ${size}`,
+  );
 }
 
 function invalidData(message: string): SseError {

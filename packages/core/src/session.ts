@@ -54,6 +54,8 @@ export type CloseReason =
 export interface Follower {
   /** The head is out, or the client has taken what was written: there may be something to write. */
   advance(): void;
+  /** Calls a function once everything that was published until now is written; never if the session closes before. */
+  finish(fn: () => void): void;
   /** The session takes no more. */
   closed(): void;
   /** @returns A frame that moves the client's position, if one is due. */
@@ -296,7 +298,8 @@ export class Session<Owner = unknown> {
    * Joins channels: from here on the client gets what is published on them, in order.
    *
    * The first call of a stream decides what is replayed: everything after the client's last event ID, or, if
-   * that is impossible, one `sse-reset` event that says so. Channels joined later start live. The stream is
+   * that is impossible, one `sse-reset` event that says so. Calls in the same turn take part in it, unless they
+   * have a `snapshot`, which brings their state up to date. Channels joined later start live. The stream is
    * opened; a client that `authorize` turns away gets 403.
    *
    * @param channels - One name or several, each a string of 1 to 256 characters.
@@ -344,10 +347,13 @@ export class Session<Owner = unknown> {
 
   /**
    * Ends the stream and tells the client not to come back: `EventSource` reconnects once more, with the
-   * id of the last event, and is answered 204, which stops it for good.
+   * id of the last event, and is answered 204, which stops it for good. A session that has subscribed is sent
+   * everything that was published until now before.
    */
   complete(): void {
-    this.#endWith("completed", COMPLETE);
+    // The client will not come back for what it has missed: it gets all that was published until now first.
+    if (this.#follower === undefined) this.#endWith("completed", COMPLETE);
+    else this.#follower.finish(() => this.#endWith("completed", COMPLETE));
   }
 
   /**

@@ -69,9 +69,9 @@ export const SLICE_BYTES = 65_536;
 export class Subscription {
   /** Channels, and for each the position after which it counts. */
   readonly channels: Map<string, number> = new Map();
-  /** Delivery's own: the batch that this subscription was last picked for. */
-  batch: object | undefined;
-  /** Delivery's own: the only channel of `batch` that concerns it; `undefined` if there are several. */
+  /** Delivery's own: the last position of the batch that it was last picked for. A reference would keep all of its frames. */
+  batch = 0;
+  /** Delivery's own: the only channel of that batch that concerns it; `undefined` if there are several. */
   channel: string | undefined;
   readonly session: SubscribedSession;
   readonly #host: SubscriptionHost;
@@ -84,6 +84,12 @@ export class Subscription {
   #isClosed = false;
   /** `true` while a snapshot is being made: nothing may be written before it. */
   #isHeld = false;
+  /** `true` from a `subscribe` that resumes until the turn after it: what joins until then is replayed as well. */
+  #isBeginning = false;
+  /** `true` while further calls of `subscribe`, made before the first one was decided, have yet to be. */
+  #isAwaiting = false;
+  /** What to do when everything up to a position was written. */
+  #end: { readonly position: number; readonly fn: () => void } | undefined;
   /** `true` while its turn is scheduled. */
   #isScheduled = false;
   /** What the client has yet to be told, oldest first. */
@@ -109,10 +115,19 @@ export class Subscription {
    * Joins the first channels of a stream, at the position that the client reports.
    *
    * All in one turn: between reading the tail and joining nothing can be published, so that there is neither
-   * a gap nor a double.
+   * a gap nor a double. A client that resumes gets what it missed in a later turn, so that the channels of a
+   * second call are replayed as well.
+   *
+   * @param isAwaiting - Whether further calls have yet to be decided; `release` tells of that.
    */
-  begin(channels: readonly string[], options: SubscribeOptions, lastEventId: string): void {
+  begin(
+    channels: readonly string[],
+    options: SubscribeOptions,
+    lastEventId: string,
+    isAwaiting: boolean,
+  ): void {
     const { window } = this.#host;
+
     // What is too old is not replayed, also where nothing was published since.
     window.trim(performance.now());
     const found = lastEventId === "" ? undefined : window.locate(lastEventId);
@@ -123,6 +138,9 @@ export class Subscription {
       this.#cursor = found;
       this.#told = found;
       this.#isResuming = true;
+      this.#isBeginning = true;
+      this.#isAwaiting = isAwaiting;
+      this.#schedule();
     } else {
       this.#cursor = window.tail;
       this.#greetings.push({
@@ -137,16 +155,39 @@ export class Subscription {
     this.advance();
   }
 
+  /** No further call has yet to be decided. */
+  release(): void {
+    if (!this.#isAwaiting) return;
+    this.#isAwaiting = false;
+    this.#schedule();
+  }
+
+  /** Calls a function once everything that was published until now is written; never if the session closes before. */
+  finish(fn: () => void): void {
+    this.#end = { position: this.#host.window.tail, fn };
+    if (this.#isLive) this.#fallBehind(this.#position());
+    this.advance();
+  }
+
   /** Joins further channels, from now on. */
   add(channels: readonly string[], options: SubscribeOptions): void {
     if (this.#isClosed) return;
     const added = channels.filter((channel) => !this.channels.has(channel));
     if (added.length === 0) return;
+    const { latest = 0, snapshot } = options;
+    if (snapshot !== undefined) {
+      // One function may give the state of the channels of several calls.
+      this.#snapshots.set(snapshot, [...(this.#snapshots.get(snapshot) ?? []), ...added]);
+    }
+    // The client has been here before and gets what it missed, on these channels too. Not where they have a
+    // state: it may have been cut before it had that.
+    if (this.#isBeginning && snapshot === undefined) {
+      for (const channel of added) this.#join(channel, 0);
+      return;
+    }
     const { tail } = this.#host.window;
     this.#joinedAt = tail;
     for (const channel of added) this.#join(channel, tail);
-    const { latest = 0, snapshot } = options;
-    if (snapshot !== undefined) this.#snapshots.set(snapshot, added);
     if (latest === 0 && snapshot === undefined) return;
     this.#fallBehind(this.#position());
     this.#greetings.push({
@@ -228,18 +269,21 @@ export class Subscription {
   /** Writes what can be written now. Called when the stream opens and when the client has taken all. */
   advance(): void {
     // Its turn comes: taking another one now would be at the cost of the others.
-    if (!this.#isScheduled) this.#advance();
+    if (!this.#isScheduled && !this.#isBeginning) this.#advance();
   }
 
   /** Called by delivery when it is the turn of this subscription. */
   takeTurn(): void {
     this.#isScheduled = false;
+    if (this.#isAwaiting) return;
+    this.#isBeginning = false;
     this.#advance();
   }
 
   #advance(): void {
     while (!this.#isClosed && !this.#isHeld && !this.#isLive && this.session.isOpen) {
       if (this.session.isBlocked) return;
+      if (this.#endReached()) return;
       const greeting = this.#greetings.shift();
       if (greeting !== undefined) {
         this.#greet(greeting);
@@ -251,11 +295,20 @@ export class Subscription {
         continue;
       }
       this.#writeSlice();
+      if (this.#endReached()) return;
       if (!this.#isLive) {
         if (!this.session.isBlocked) this.#schedule();
         return;
       }
     }
+  }
+
+  #endReached(): boolean {
+    const end = this.#end;
+    if (end === undefined || this.#greetings.length > 0 || this.#cursor < end.position) return false;
+    this.#end = undefined;
+    end.fn();
+    return true;
   }
 
   #writeSlice(): void {
@@ -318,10 +371,11 @@ export class Subscription {
     } catch (error) {
       return this.#failed(error);
     }
-    // The position comes last: a client that is cut in the middle of the state begins anew.
+    // The position comes last: a client that is cut in the middle of the state begins anew. After a reset an
+    // empty id takes the old position from it, which may look good in the new history.
     const needsCursor = isFirst && (reset === undefined || frames.length > 0);
     if (reset !== undefined) {
-      frames.unshift(encodeResetFrame(reset, channels, needsCursor ? undefined : id));
+      frames.unshift(encodeResetFrame(reset, channels, needsCursor ? "" : id));
       this.#host.wasReset(this, reset);
     }
     frames.push(...latest);

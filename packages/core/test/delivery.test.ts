@@ -102,6 +102,22 @@ describe("delivery", () => {
     expect([first.data, second.data]).toEqual([["1"], []]);
   });
 
+  it("carries on what is published because a client left in the middle of a batch", async () => {
+    const harbor = new Harbor();
+    const [first, second, third] = [new MemorySession(), new MemorySession(), new MemorySession()];
+    for (const session of [first, second, third]) harbor.subscribe("a", {}, session);
+    second.onWrite = () => {
+      second.close();
+      harbor.publish("a left");
+    };
+    harbor.publish("a 1");
+    await turns();
+    expect([first.data, third.data]).toEqual([
+      ["1", "left"],
+      ["1", "left"],
+    ]);
+  });
+
   it("writes nothing to one that leaves all its channels while a batch is handed over", async () => {
     const harbor = new Harbor();
     const [first, second] = [new MemorySession(), new MemorySession()];
@@ -155,8 +171,10 @@ describe("delivery", () => {
     const large = "x".repeat(60_000);
     for (let n = 1; n <= 30; n++) harbor.publish(`a ${n}${large}`);
     await turns();
+    const session = new MemorySession();
+    harbor.begin("a", { lastEventId: "e.0" }, session);
     const schedule = vi.spyOn(harbor.delivery, "schedule");
-    const session = harbor.subscribe("a", { lastEventId: "e.0" });
+    await turns(1);
     for (let n = 0; n < 5; n++) session.drain();
     expect(schedule).toHaveBeenCalledTimes(1);
   });

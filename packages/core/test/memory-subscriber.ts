@@ -158,15 +158,28 @@ export class Harbor {
     );
   }
 
+  /** Subscribes, and lets the turn come in which what there is gets written. */
   subscribe(
     channels: string | readonly string[],
     { lastEventId = "", ...options }: SubscribeOptions & { readonly lastEventId?: string } = {},
     session: MemorySession = new MemorySession(),
   ): MemorySession {
+    const subscription = this.begin(channels, { lastEventId, ...options }, session);
+    subscription.takeTurn();
+    return session;
+  }
+
+  /** Subscribes, and leaves the rest to later turns. */
+  begin(
+    channels: string | readonly string[],
+    { lastEventId = "", ...options }: SubscribeOptions & { readonly lastEventId?: string },
+    session: MemorySession,
+  ): Subscription {
     const subscription = new Subscription(session, this.delivery);
     session.subscription = subscription;
-    subscription.begin(typeof channels === "string" ? [channels] : channels, options, lastEventId);
-    return session;
+    const names = typeof channels === "string" ? [channels] : channels;
+    subscription.begin(names, options, lastEventId, false);
+    return subscription;
   }
 }
 

@@ -70,6 +70,8 @@ interface Scenario {
   readonly maxEvents: number;
   readonly highWaterMark: number;
   readonly isAsync: boolean;
+  /** `true`: each stream joins all channels at once, by two calls; `false`: one of them some time later. */
+  readonly addsAtOnce: boolean;
   readonly holdsHead: boolean;
   readonly latest: number;
   /** How fast the clock goes on with every look at it: slow turns are cut into slices. */
@@ -81,6 +83,7 @@ const scenario: fc.Arbitrary<Scenario> = fc.record({
   maxEvents: fc.constantFrom(1, 2, 3, 5, 10, 1_000),
   highWaterMark: fc.constantFrom(1, 60, 200, 1_000),
   isAsync: fc.boolean(),
+  addsAtOnce: fc.boolean(),
   holdsHead: fc.boolean(),
   latest: fc.nat(4),
   tick: fc.constantFrom(0, 1, 5),
@@ -105,6 +108,14 @@ afterEach(() => {
 /** One turn of the event loop. */
 function turn(): void {
   for (const run of immediates.splice(0)) run();
+}
+
+/** Turns until nobody waits for one. */
+function turnAll(): void {
+  for (let count = 0; immediates.length > 0; count++) {
+    if (count > 1_000) throw new Error("There is no end to it");
+    turn();
+  }
 }
 
 async function microtasks(): Promise<void> {
@@ -258,16 +269,19 @@ class Client {
       this.#channels,
       this.#hasState ? { snapshot: this.#server.snapshotOf(this.#channels) } : { latest },
     );
+    if (this.#scenario.addsAtOnce) this.add();
   }
 
   add(): void {
     if (this.session === undefined || this.hasAdded || !this.#hasState) return;
+    // What is joined in the first turn is replayed, as if it were the same call.
+    if (!this.#scenario.addsAtOnce) turnAll();
     this.hasAdded = true;
     void this.session.subscribe(ADDED, { snapshot: this.#server.snapshotOf([ADDED]) });
   }
 
   leave(): void {
-    if (!this.hasAdded) return;
+    if (!this.hasAdded || this.#scenario.addsAtOnce) return;
     this.hasAdded = false;
     this.session?.unsubscribe(ADDED);
   }

@@ -247,7 +247,8 @@ describe("a client that comes back", () => {
     const sessions = ["first", "second"].map((name) => {
       const session = new MemorySession();
       session.onWrite = () => void order.push(name);
-      return harbor.subscribe("a", { lastEventId: "e.0" }, session);
+      harbor.begin("a", { lastEventId: "e.0" }, session);
+      return session;
     });
     await turns(20);
     for (const session of sessions) {
@@ -336,6 +337,20 @@ describe("`latest` and `snapshot` of the first channels", () => {
     expect(session.data).toEqual(["state", "2", "3"]);
     expect(session.signals).toEqual(["cursor e.1"]);
     expect(session.subscription?.isLive).toBe(true);
+  });
+
+  it("send what the snapshot itself publishes after it, once", async () => {
+    const harbor = new Harbor();
+    const other = harbor.subscribe("a");
+    const snapshot = (): string[] => {
+      harbor.publish("a joined");
+      return ["state"];
+    };
+    const session = harbor.subscribe("a", { snapshot });
+    await turns();
+    expect([session.data, other.data]).toEqual([["state", "joined"], ["joined"]]);
+    // The client knows of the position before: cut now, it gets what came after the state.
+    expect(session.signals).toEqual(["cursor e.0"]);
   });
 
   it("write nothing of a snapshot that is there after the client has left", async () => {
@@ -583,6 +598,67 @@ describe("channels added later", () => {
   });
 });
 
+describe("channels joined by a second call in the same turn", () => {
+  it("are replayed to a client that comes back, as if it were one call", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "b 2", "a 3", "b 4");
+    const session = new MemorySession();
+    harbor.begin("a", { lastEventId: "e.1" }, session).add(["b"], {});
+    harbor.publish("b 5");
+    await turns();
+    expect(session.data).toEqual(["2", "3", "4", "5"]);
+    expect(session.signals).toEqual([]);
+  });
+
+  it("start live for a client that comes for the first time", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "b 2");
+    const session = new MemorySession();
+    harbor.begin("a", {}, session).add(["b"], {});
+    harbor.publish("b 3", "a 4");
+    await turns();
+    expect(session.data).toEqual(["3", "4"]);
+    expect(session.signals).toEqual(["cursor e.2"]);
+  });
+
+  it("bring their snapshots, once each, to a client that is reset, and what was not in them after", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "b 2");
+    const session = new MemorySession();
+    const calledAt: number[] = [];
+    const snapshot = (name: string) => (): string[] => {
+      calledAt.push(harbor.window.tail);
+      return [`state of ${name}`];
+    };
+    harbor
+      .begin("a", { lastEventId: "x", snapshot: snapshot("a") }, session)
+      .add(["b"], { snapshot: snapshot("b") });
+    harbor.publish("b 3", "a 4");
+    await turns();
+    expect(session.data.slice(0, 2).toSorted()).toEqual(["state of a", "state of b"]);
+    expect(session.data.slice(2)).toEqual(calledAt[0] === 4 ? [] : ["3", "4"]);
+  });
+
+  it("bring their snapshots before the client is given a position", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "b 2");
+    const connect = (lastEventId: string, session: MemorySession): MemorySession => {
+      harbor
+        .begin("a", { lastEventId, snapshot: () => ["state of a"] }, session)
+        .add(["b"], { snapshot: () => ["state of b"] });
+      return session;
+    };
+    const first = new MemorySession();
+    first.fillsUp = true;
+    connect("", first);
+    await turns();
+    // Cut after the first write: what it has then, and what it gets when it comes back, is all of the state.
+    const second = connect(first.lastEventId, new MemorySession());
+    await turns();
+    expect([...first.data, ...second.data]).toContain("state of b");
+  });
+});
+
 describe("channels that were left", () => {
   it("get nothing more, and nothing is kept for them", async () => {
     const harbor = new Harbor();
@@ -676,6 +752,60 @@ describe("the cursor event of the heartbeat", () => {
     for (let n = 2; n <= 9; n++) harbor.publish(`a ${n}`);
     const frame = session.subscription?.beat(0, true);
     expect(frame?.toString() ?? "").not.toContain("id: e.9");
+  });
+});
+
+describe("finish", () => {
+  it("calls back once everything that was published until then is written", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.block();
+    const large = "x".repeat(40_000);
+    harbor.publish(`a 1${large}`, `a 2${large}`);
+    await turns();
+    harbor.publish(`a 3${large}`);
+    const written: number[] = [];
+    session.subscription?.finish(() => void written.push(session.data.length));
+    expect(written).toEqual([]);
+    session.drain();
+    await turns(10);
+    expect(written).toEqual([3]);
+  });
+
+  it("calls back at once where everything is written", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    harbor.publish("b 1");
+    await turns();
+    let calls = 0;
+    session.subscription?.finish(() => void (calls += 1));
+    await turns();
+    expect(calls).toBe(1);
+  });
+
+  it("waits for a snapshot that is late", async () => {
+    const harbor = new Harbor();
+    const { snapshot, resolve } = slowSnapshot();
+    const session = harbor.subscribe("a", { snapshot });
+    const written: string[][] = [];
+    session.subscription?.finish(() => void written.push(session.data));
+    await turns();
+    expect(written).toEqual([]);
+    resolve(["state"]);
+    await turns();
+    expect(written).toEqual([["state"]]);
+  });
+
+  it("never calls back if the session closes before", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.block();
+    harbor.publish("a 1");
+    let calls = 0;
+    session.subscription?.finish(() => void (calls += 1));
+    session.close();
+    await turns();
+    expect(calls).toBe(0);
   });
 });
 

@@ -1,0 +1,35 @@
+/** Size of a slab in bytes. */
+const SLAB_BYTES = 65_536;
+/** A frame larger than this has memory of its own: at the end of a slab it would waste too much. */
+const MAX_SHARED_BYTES = 16_384;
+
+/**
+ * Memory for frames that are kept for a while and dropped in the order in which they came.
+ *
+ * Node's own pool cuts small buffers from pieces that short-lived ones share: each frame would keep a piece
+ * alive, of which the rest is garbage. Here frames lie side by side, and a slab is free once its last one is.
+ */
+export class FrameSlab {
+  #slab: Buffer = Buffer.alloc(0);
+  #used = 0;
+
+  /**
+   * @param block - Text of a frame.
+   * @returns Its bytes as UTF-8.
+   */
+  write(block: string): Buffer {
+    const size = Buffer.byteLength(block);
+    if (size > MAX_SHARED_BYTES) {
+      const frame = Buffer.allocUnsafeSlow(size);
+      frame.write(block);
+      return frame;
+    }
+    if (this.#used + size > this.#slab.byteLength) {
+      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      this.#used = 0;
+    }
+    const start = this.#used;
+    this.#used += this.#slab.write(block, start);
+    return this.#slab.subarray(start, this.#used);
+  }
+}
