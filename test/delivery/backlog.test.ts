@@ -13,8 +13,8 @@ const BYTES_PER_SECOND = IS_LONG ? 100_000 : 800_000;
 const EVENT_BYTES = 100;
 const LIVE_PER_SECOND = IS_LONG ? 50 : 200;
 const WARM_UP_EVENTS = 2_000;
-/** Clients that come back together: what one of them costs shows fourfold. */
-const RETURNING = 4;
+/** Clients that come back together: what one of them costs shows twice. */
+const RETURNING = 2;
 
 let server: ChannelServer;
 

@@ -21,7 +21,11 @@ export interface RetentionOptions {
   readonly maxAgeMs?: number | undefined;
   /** Number of events. @defaultValue `100_000` */
   readonly maxEvents?: number | undefined;
-  /** Bytes of encoded events. @defaultValue `67_108_864` (64 MiB) */
+  /**
+   * Bytes of encoded events. About 240 bytes of bookkeeping for each event come on top.
+   *
+   * @defaultValue `67_108_864` (64 MiB)
+   */
   readonly maxBytes?: number | undefined;
 }
 

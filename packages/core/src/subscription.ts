@@ -305,7 +305,8 @@ export class Subscription {
 
   #endReached(): boolean {
     const end = this.#end;
-    if (end === undefined || this.#greetings.length > 0 || this.#cursor < end.position) return false;
+    if (end === undefined || this.#greetings.length > 0 || this.#cursor < end.position)
+      return false;
     this.#end = undefined;
     end.fn();
     return true;

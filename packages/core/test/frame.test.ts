@@ -296,12 +296,12 @@ describe("encodeResetFrame", () => {
     );
   });
 
-  it("leaves the client's last event ID alone without an id", () => {
-    const frame = encodeResetFrame("overflow", [], undefined);
+  it("takes the client's last event ID away with an empty id, so that a client that is cut begins anew", () => {
+    const frame = encodeResetFrame("overflow", [], "");
     expect(frame.toString()).toBe(
-      'event: sse-reset\ndata: {"reason":"overflow","channels":[]}\n\n',
+      'event: sse-reset\nid: \ndata: {"reason":"overflow","channels":[]}\n\n',
     );
-    expect(interpret([encodeCursorFrame("e.1"), frame]).lastEventId).toBe("e.1");
+    expect(interpret([encodeCursorFrame("e.1"), frame]).lastEventId).toBe("");
   });
 
   it("writes one event whatever the channels are called", () => {

@@ -112,8 +112,8 @@ function turn(): void {
 
 /** Turns until nobody waits for one. */
 function turnAll(): void {
-  for (let count = 0; immediates.length > 0; count++) {
-    if (count > 1_000) throw new Error("There is no end to it");
+  for (let round = 0; immediates.length > 0; round++) {
+    if (round > 1_000) throw new Error("There is no end to it");
     turn();
   }
 }
