@@ -127,3 +127,15 @@ it("a client that resumes gets what it missed on the channels of two calls of on
   const news = client.events.filter(({ data }) => !data.startsWith("tick"));
   expect(news.map(({ data }) => data)).toEqual(["1", "2", "3", "4", "5", "6", "7", "8"]);
 });
+
+it("what was published before a send comes before it", async () => {
+  const { hub, port } = await serve(async (session) => {
+    await session.subscribe("job");
+    await hub.publish("job", "published");
+    await session.send("sent");
+  });
+  const client = new EventClient(port, "/");
+  client.connect();
+  await eventually("both", () => client.events.length === 2);
+  expect(client.events.map(({ data }) => data)).toEqual(["published", "sent"]);
+});

@@ -6,7 +6,7 @@ export interface Price {
   readonly cents: number;
 }
 
-// A type, not an interface: only a type is known to have no other members.
+// A type; an interface does as well.
 export type Channels = {
   news: { headline: { title: string; urgent?: boolean }; correction: string };
   prices: { message: Price };

@@ -8,6 +8,9 @@ import type { SseMessage } from "./message.js";
  */
 export type ChannelMap = Record<string, Record<string, unknown>>;
 
+/** What a map of channels has to be: each channel has its events. A type or an interface. */
+export type ChannelsOf<Channels> = { readonly [Name in keyof Channels]: object };
+
 /** Events of a channel, as they are published. */
 export type ChannelMessage<Events> = string extends keyof Events
   ? SseMessage | string

@@ -1,6 +1,6 @@
 import { channel as diagnosticsChannel } from "node:diagnostics_channel";
 import { Broker } from "./broker.js";
-import type { Channel, ChannelMap, ChannelMessage, Published } from "./channel.js";
+import type { Channel, ChannelMap, ChannelMessage, ChannelsOf, Published } from "./channel.js";
 import { createCors, isPreflight } from "./cors.js";
 import type { Cors } from "./cors.js";
 import { SseError, describeValue } from "./errors.js";
@@ -57,7 +57,7 @@ const DIAGNOSTICS = {
  *
  * @typeParam Channels - Channels, their event types and data, so that the compiler checks what is published.
  */
-export class Hub<Channels extends ChannelMap = ChannelMap> {
+export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
   /** @internal */
   readonly [HUB]: true = true;
   readonly #options: ResolvedOptions;
@@ -310,7 +310,7 @@ export interface AnyHub extends Pick<Hub, "close" | "handlePreflight" | "session
  * @returns The hub.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is not what it may be, or stands beside `hub`.
  */
-export function resolveHub<Channels extends ChannelMap = ChannelMap>(
+export function resolveHub<Channels extends ChannelsOf<Channels> = ChannelMap>(
   options: (HubOptions & { readonly hub?: undefined }) | { readonly hub: AnyHub },
 ): Hub<Channels> {
   if (isHub(options)) throw invalidOption("Expected options, got a hub: pass it as { hub }");
@@ -344,7 +344,7 @@ function invalidOption(message: string): SseError {
  * @returns A hub without sessions. It keeps no timer until a stream is open and never keeps the process alive.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
  */
-export function createHub<Channels extends ChannelMap = ChannelMap>(
+export function createHub<Channels extends ChannelsOf<Channels> = ChannelMap>(
   options?: HubOptions,
 ): Hub<Channels> {
   return new Hub<Channels>(options);

@@ -23,7 +23,7 @@ export type {
 export type { Decoded, StreamSource, WebReadable } from "./source.js";
 export type { MapItem } from "./pump.js";
 export type { CloseReason, Session, SessionState } from "./session.js";
-export type { Channel, ChannelMap, ChannelMessage, Published } from "./channel.js";
+export type { Channel, ChannelMap, ChannelMessage, ChannelsOf, Published } from "./channel.js";
 export type { Log, LogEntry, LogFollower, LogMessage, LogResetReason } from "./log.js";
 export { memoryLog } from "./memory-log.js";
 export type { SnapshotMessages, SubscribeOptions } from "./subscribe-options.js";

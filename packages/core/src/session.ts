@@ -54,6 +54,8 @@ export type CloseReason =
 export interface Follower {
   /** The head is out, or the client has taken what was written: there may be something to write. */
   advance(): void;
+  /** Writes what was published in this turn, unless the client is behind. */
+  catchUp(): void;
   /** Calls a function once everything that was published until now is written; never if the session closes before. */
   finish(fn: () => void): void;
   /** The session takes no more. */
@@ -248,7 +250,8 @@ export class Session<Owner = unknown> {
   }
 
   /**
-   * Sends one event to this client. Once the session is closed the message is not looked at any more.
+   * Sends one event to this client. Once the session is closed the message is not looked at any more. What was
+   * published before on channels of this session comes before it, unless the client is behind.
    *
    * @param message - The event, or a string that stands for `{ data: string }`.
    * @returns Settles when the next may follow: at once while the client keeps up, so that `await` is
@@ -591,6 +594,7 @@ export class Session<Owner = unknown> {
 
   #send(frame: Uint8Array): Promise<boolean> {
     if (!this.open()) return GONE;
+    this.#follower?.catchUp();
     return this.#write(frame) ? SENT : this.#drained();
   }
 

@@ -162,6 +162,16 @@ export class Subscription {
     this.#schedule();
   }
 
+  /**
+   * Writes what was published in this turn, before its turn comes: something else is about to be written, and the
+   * client would see the two in the wrong order. One that is behind stays so.
+   */
+  catchUp(): void {
+    if (!this.#isLive || this.#position() >= this.#host.window.tail) return;
+    this.#fallBehind(this.#position());
+    this.advance();
+  }
+
   /** Calls a function once everything that was published until now is written; never if the session closes before. */
   finish(fn: () => void): void {
     this.#end = { position: this.#host.window.tail, fn };

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { SseError, resolveHub } from "@tidewire/core";
-import type { AnyHub, ChannelMap, Hub, HubOptions, Session } from "@tidewire/core";
+import type { AnyHub, ChannelMap, ChannelsOf, Hub, HubOptions, Session } from "@tidewire/core";
 
 /** Named here: inside the namespace of Express another package may have added a `Session`. */
 type ResponseSession = Session<Hub>;
@@ -18,7 +18,7 @@ declare global {
 }
 
 /** Options of `sse()`: those of a hub, or the hub itself to share it with another server. */
-export type SseOptions<Channels extends ChannelMap = ChannelMap> =
+export type SseOptions<Channels extends ChannelsOf<Channels> = ChannelMap> =
   | (HubOptions & { readonly hub?: undefined })
   | { readonly hub: Hub<Channels> };
 
@@ -35,7 +35,7 @@ export type ExpressResponse = ServerResponse;
 export type NextFunction = (error?: unknown) => void;
 
 /** What `sse()` returns: a middleware of Express that knows its hub. */
-export interface SseMiddleware<Channels extends ChannelMap = ChannelMap> {
+export interface SseMiddleware<Channels extends ChannelsOf<Channels> = ChannelMap> {
   (request: ExpressRequest, response: ExpressResponse, next: NextFunction): void;
   /** Owner of all sessions behind this middleware: publish through it. Close it before the server. */
   readonly hub: Hub<Channels>;
@@ -60,7 +60,7 @@ type BoundResponse = ServerResponse & { [BINDING]?: Binding; [SESSION]?: Session
  * @returns A middleware for `app.use`, `router.use` or a single route; its `hub` property is the hub.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
  */
-export function sse<Channels extends ChannelMap = ChannelMap>(
+export function sse<Channels extends ChannelsOf<Channels> = ChannelMap>(
   options: SseOptions<Channels> = {},
 ): SseMiddleware<Channels> {
   const hub = resolveHub<Channels>(options);
