@@ -165,7 +165,10 @@ describeInChromium("the showcase", (browser) => {
     await waitForText(page, "#sessions", "2");
     await page.waitForFunction(() => Number(document.querySelector("#events")?.textContent) > 0);
     for (const chart of ["#sessions-chart", "#events-chart"]) {
-      expect(await page.locator(`${chart} .line`).getAttribute("d")).toMatch(/^M[\d.]+ [\d.]+[HL]/);
+      // A line needs a second sample.
+      await expect
+        .poll(() => page.locator(`${chart} .line`).getAttribute("d"), { timeout: 5_000 })
+        .toMatch(/^M[\d.]+ [\d.]+[HL]/);
     }
     await other.close();
     await waitForText(page, "#sessions", "1");
