@@ -1,5 +1,4 @@
 import { Delivery } from "./delivery.js";
-import type { DeliveryObserver } from "./delivery.js";
 import { SseError } from "./errors.js";
 import { encodeLogMessage } from "./frame.js";
 import type { Log } from "./log.js";
@@ -9,10 +8,11 @@ import type { Session } from "./session.js";
 import { checkChannels, checkSubscribeOptions } from "./subscribe-options.js";
 import type { SubscribeOptions } from "./subscribe-options.js";
 import { Subscription } from "./subscription.js";
+import type { DeliveryObserver } from "./subscription.js";
 import { Window } from "./window.js";
 
 /** What a broker tells the hub. */
-export interface BrokerObserver extends Omit<DeliveryObserver, "report"> {
+export interface BrokerObserver extends DeliveryObserver {
   published(channel: string, id: string): void;
   report(error: unknown, stage: ErrorStage): void;
 }
@@ -65,8 +65,9 @@ export class Broker {
   ): Promise<boolean> {
     const names = checkChannels(channels);
     checkSubscribeOptions(options);
-    // A client that gets no stream in any case is not worth asking about: it may not even be logged in any more.
-    if (session.state === "closed" || (session.isUnwelcome && !session.open())) {
+    if (session.state === "closed") return Promise.resolve(false);
+    // A client that gets no stream in any case is not asked about: it may not even be logged in any more.
+    if (this.#options.authorize !== undefined && session.isUnwelcome && !session.open()) {
       return Promise.resolve(false);
     }
     const verdict = this.#authorize(session, names);
@@ -97,15 +98,9 @@ export class Broker {
   }
 
   #start(): void {
-    const observer: DeliveryObserver = {
-      counted: (events, bytes) => this.#observer.counted(events, bytes),
-      replayed: (subscription) => this.#observer.replayed(subscription),
-      wasReset: (subscription, reason) => this.#observer.wasReset(subscription, reason),
-      report: (error, stage) => this.#observer.report(error, stage),
-    };
     const begin = (tailId: string): Delivery => {
       const window = new Window(this.#options.retention, tailId, (a, b) => this.#log.compare(a, b));
-      this.#delivery = new Delivery(window, observer);
+      this.#delivery = new Delivery(window, this.#observer);
       return this.#delivery;
     };
     // What comes before the log has told where it stands is after that place.

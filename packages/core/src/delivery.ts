@@ -1,18 +1,14 @@
 import { encodeMessage } from "./encode.js";
 import { FrameSlab } from "./frame-slab.js";
-import type { ResetReason } from "./frame.js";
 import type { LogEntry, LogFollower, LogResetReason } from "./log.js";
-import type { DeliveredFrames, Subscription, SubscriptionHost } from "./subscription.js";
+import type {
+  DeliveredFrames,
+  DeliveryObserver,
+  Subscription,
+  SubscriptionHost,
+} from "./subscription.js";
 import { SLICE_BYTES } from "./subscription.js";
 import type { Window, WindowEntry } from "./window.js";
-
-/** What delivery tells the hub; none of it is needed to deliver. */
-export interface DeliveryObserver {
-  counted(events: number, bytes: number): void;
-  replayed(subscription: Subscription): void;
-  wasReset(subscription: Subscription, reason: ResetReason): void;
-  report(error: unknown, stage: "snapshot" | "log"): void;
-}
 
 /** After so many milliseconds delivery lets other work have its turn. */
 const TURN_MS = 4;
@@ -25,8 +21,10 @@ class Batch {
   readonly last: number;
   readonly #entries: readonly WindowEntry[];
   readonly byChannel: Map<string, WindowEntry[]> = new Map();
-  /** Joined frames by the channels that they are of. */
-  readonly #frames: Map<string, DeliveredFrames | undefined> = new Map();
+  /** Joined frames of a channel alone. */
+  readonly #ofChannel: Map<string, DeliveredFrames | undefined> = new Map();
+  /** Joined frames of several channels, by their names as JSON: a name may hold anything. */
+  readonly #ofChannels: Map<string, DeliveredFrames | undefined> = new Map();
 
   constructor(entries: readonly WindowEntry[]) {
     this.#entries = entries;
@@ -41,36 +39,35 @@ class Batch {
 
   /** @returns What concerns a subscription, joined once for all with the same channels; `undefined` if it is too much for one write. */
   framesFor({ channel, channels }: Subscription): DeliveredFrames | undefined {
-    const present =
-      channel === undefined
-        ? [...this.byChannel.keys()].filter((name) => channels.has(name))
-        : [channel];
-    // As JSON, because a name may hold anything, also what would separate it from the next.
-    const key = JSON.stringify(present);
-    const [only] = present;
-    return this.#join(key, () =>
-      only !== undefined && present.length === 1
-        ? (this.byChannel.get(only) ?? [])
-        : this.#entries.filter((entry) => channels.has(entry.channel)),
+    // Nearly all have one channel in a batch: for them nothing is computed but a look into a map.
+    if (channel !== undefined) {
+      return joinOnce(this.#ofChannel, channel, () => this.byChannel.get(channel) ?? []);
+    }
+    const present = [...this.byChannel.keys()].filter((name) => channels.has(name));
+    return joinOnce(this.#ofChannels, JSON.stringify(present), () =>
+      this.#entries.filter((entry) => channels.has(entry.channel)),
     );
   }
+}
 
-  #join(key: string, entriesOf: () => readonly WindowEntry[]): DeliveredFrames | undefined {
-    if (this.#frames.has(key)) return this.#frames.get(key);
-    const entries = entriesOf();
-    const frames = entries.map(({ frame }) => frame);
-    const size = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    const joined =
-      size > SLICE_BYTES && frames.length > 1
-        ? undefined
-        : {
-            bytes: frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames),
-            count: frames.length,
-            last: entries.at(-1)?.position ?? 0,
-          };
-    this.#frames.set(key, joined);
-    return joined;
-  }
+function joinOnce(
+  joined: Map<string, DeliveredFrames | undefined>,
+  key: string,
+  entriesOf: () => readonly WindowEntry[],
+): DeliveredFrames | undefined {
+  if (!joined.has(key)) joined.set(key, join(entriesOf()));
+  return joined.get(key);
+}
+
+function join(entries: readonly WindowEntry[]): DeliveredFrames | undefined {
+  const frames = entries.map(({ frame }) => frame);
+  const size = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  if (size > SLICE_BYTES && frames.length > 1) return undefined;
+  return {
+    bytes: frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames, size),
+    count: frames.length,
+    last: entries.at(-1)?.position ?? 0,
+  };
 }
 
 /**
@@ -81,7 +78,7 @@ class Batch {
  */
 export class Delivery implements LogFollower, SubscriptionHost {
   readonly window: Window;
-  readonly #observer: DeliveryObserver;
+  readonly observer: DeliveryObserver;
   readonly #slab = new FrameSlab();
   readonly #channels: Map<string, Set<Subscription>> = new Map();
   /** Entries of this turn. */
@@ -97,7 +94,7 @@ export class Delivery implements LogFollower, SubscriptionHost {
 
   constructor(window: Window, observer: DeliveryObserver) {
     this.window = window;
-    this.#observer = observer;
+    this.observer = observer;
     this.#position = window.tail;
   }
 
@@ -124,7 +121,7 @@ export class Delivery implements LogFollower, SubscriptionHost {
         block = encodeMessage({ event, id, retry, data });
       } catch (error) {
         // Another program has written to the log what no client could be sent. The others go on.
-        this.#observer.report(error, "log");
+        this.observer.report(error, "log");
         continue;
       }
       this.#fresh.push(this.window.append(id, channel, this.#slab.write(block), now));
@@ -160,22 +157,6 @@ export class Delivery implements LogFollower, SubscriptionHost {
   schedule(subscription: Subscription): void {
     this.#behind.push(subscription);
     this.#wake();
-  }
-
-  counted(events: number, bytes: number): void {
-    this.#observer.counted(events, bytes);
-  }
-
-  replayed(subscription: Subscription): void {
-    this.#observer.replayed(subscription);
-  }
-
-  wasReset(subscription: Subscription, reason: ResetReason): void {
-    this.#observer.wasReset(subscription, reason);
-  }
-
-  report(error: unknown): void {
-    this.#observer.report(error, "snapshot");
   }
 
   #wake(): void {

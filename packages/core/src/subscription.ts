@@ -19,6 +19,14 @@ export interface SubscribedSession {
   fail(): void;
 }
 
+/** What is told of delivery; none of it is needed to deliver. */
+export interface DeliveryObserver {
+  counted(events: number, bytes: number): void;
+  replayed(subscription: Subscription): void;
+  wasReset(subscription: Subscription, reason: ResetReason): void;
+  report(error: unknown, stage: "snapshot" | "log"): void;
+}
+
 /** What a subscription needs of the hub's delivery. */
 export interface SubscriptionHost {
   readonly window: Window;
@@ -28,10 +36,7 @@ export interface SubscriptionHost {
   leave(channel: string, subscription: Subscription): void;
   /** Calls `takeTurn` when others have had theirs. */
   schedule(subscription: Subscription): void;
-  counted(events: number, bytes: number): void;
-  replayed(subscription: Subscription): void;
-  wasReset(subscription: Subscription, reason: ResetReason): void;
-  report(error: unknown): void;
+  readonly observer: DeliveryObserver;
 }
 
 /** What a client is told before it gets anything from the log. */
@@ -127,7 +132,6 @@ export class Subscription {
     isAwaiting: boolean,
   ): void {
     const { window } = this.#host;
-
     // What is too old is not replayed, also where nothing was published since.
     window.trim(performance.now());
     const found = lastEventId === "" ? undefined : window.locate(lastEventId);
@@ -254,7 +258,7 @@ export class Subscription {
     }
     this.#cursor = last;
     this.#told = frames.last;
-    this.#host.counted(frames.count, frames.bytes.byteLength);
+    this.#host.observer.counted(frames.count, frames.bytes.byteLength);
     this.session.writeFrames(frames.bytes);
   }
 
@@ -330,11 +334,11 @@ export class Subscription {
     this.#isLive = cursor >= window.tail;
     const isReplay = this.#isResuming && frames.length > 0;
     this.#isResuming = false;
-    if (isReplay) this.#host.replayed(this);
+    if (isReplay) this.#host.observer.replayed(this);
     if (frames.length === 0) return;
     this.#told = last;
     const bytes = frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames);
-    this.#host.counted(frames.length, bytes.byteLength);
+    this.#host.observer.counted(frames.length, bytes.byteLength);
     this.session.writeFrames(bytes);
   }
 
@@ -387,7 +391,7 @@ export class Subscription {
     const needsCursor = isFirst && (reset === undefined || frames.length > 0);
     if (reset !== undefined) {
       frames.unshift(encodeResetFrame(reset, channels, needsCursor ? "" : id));
-      this.#host.wasReset(this, reset);
+      this.#host.observer.wasReset(this, reset);
     }
     frames.push(...latest);
     if (needsCursor) frames.push(encodeCursorFrame(id));
@@ -399,7 +403,7 @@ export class Subscription {
     if (latest === 0) return [];
     const entries = this.#host.window.latest(channels, latest, upTo);
     const frames = entries.map(({ frame }) => (isFirst ? frame : withoutId(frame)));
-    this.#host.counted(
+    this.#host.observer.counted(
       frames.length,
       frames.reduce((sum, { byteLength }) => sum + byteLength, 0),
     );
@@ -428,7 +432,7 @@ export class Subscription {
   #failed(error: unknown): void {
     this.#isHeld = false;
     if (this.#isClosed) return;
-    this.#host.report(error);
+    this.#host.observer.report(error, "snapshot");
     this.session.fail();
   }
 

@@ -2,7 +2,7 @@ import { encodeFrame } from "../src/frame.js";
 import type { SseMessage } from "../src/message.js";
 import { resolveOptions } from "../src/options.js";
 import { Delivery } from "../src/delivery.js";
-import type { DeliveryObserver } from "../src/delivery.js";
+import type { DeliveryObserver } from "../src/subscription.js";
 import type { ResetReason } from "../src/frame.js";
 import type { LogEntry } from "../src/log.js";
 import type { SubscribeOptions } from "../src/subscribe-options.js";
