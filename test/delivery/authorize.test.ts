@@ -1,4 +1,4 @@
-import http from "node:http";
+import type http from "node:http";
 import type { AddressInfo } from "node:net";
 import { createHub } from "@tidewire/core";
 import type { Hub, HubOptions } from "@tidewire/core";
@@ -10,6 +10,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { eventually } from "../client.js";
 import { Tally, connectAll, faultIn, pause, whenBodyEnds } from "../faults/channels-tally.js";
 import { EventClient } from "./event-client.js";
+import { listen } from "./listen.js";
 
 const FRAMEWORKS = ["http", "express", "fastify"] as const;
 type Framework = (typeof FRAMEWORKS)[number];
@@ -51,18 +52,9 @@ async function serve(
     app.get("/", (request, response) => void response.sse.subscribe(channelsOf(request.url)));
     listener = app;
   }
-  const server = http.createServer(listener);
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  closers.push(async () => {
-    await hub.close();
-    server.closeAllConnections();
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
-  });
-  return { hub, port: (server.address() as AddressInfo).port };
+  const server = await listen(hub, listener);
+  closers.push(() => server.close());
+  return { hub, port: server.port };
 }
 
 describe.each(FRAMEWORKS)("%s", (framework) => {

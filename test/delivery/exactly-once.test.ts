@@ -1,10 +1,9 @@
-import http from "node:http";
-import type { AddressInfo } from "node:net";
 import { createHub } from "@tidewire/core";
 import type { Hub } from "@tidewire/core";
 import { afterEach, expect, it } from "vitest";
 import { eventually } from "../client.js";
 import { EventClient, seeded } from "./event-client.js";
+import { listen } from "./listen.js";
 
 const EVENTS = 20_000;
 const PER_SECOND = 2_000;
@@ -20,21 +19,12 @@ afterEach(async () => {
 
 async function serve(channelsOf: (index: number) => string[]): Promise<{ hub: Hub; port: number }> {
   const hub = createHub();
-  const server = http.createServer((request, response) => {
+  const server = await listen(hub, (request, response) => {
     const index = Number(new URL(request.url ?? "/", "http://localhost").searchParams.get("c"));
     void hub.createSession({ request, response }).subscribe(channelsOf(index));
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  closers.push(async () => {
-    await hub.close();
-    server.closeAllConnections();
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
-  });
-  return { hub, port: (server.address() as AddressInfo).port };
+  closers.push(() => server.close());
+  return { hub, port: server.port };
 }
 
 /** Publishes numbered events at a steady rate. */

@@ -1,10 +1,9 @@
-import http from "node:http";
-import type { AddressInfo } from "node:net";
 import { createHub, memoryLog } from "@tidewire/core";
 import type { Hub, HubOptions, Log } from "@tidewire/core";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually, request } from "../client.js";
 import type { StreamClient, Target } from "../client.js";
+import { listen } from "./listen.js";
 
 interface Server extends Target {
   readonly hub: Hub;
@@ -21,24 +20,15 @@ afterEach(async () => {
 async function serve(options: HubOptions = {}): Promise<Server> {
   const hub = createHub({ reconnectionTimeMs: false, ...options });
   const timing = { subscribeMs: NaN };
-  const server = http.createServer((incoming, response) => {
+  const server = await listen(hub, (incoming, response) => {
     const session = hub.createSession({ request: incoming, response });
     const start = performance.now();
     const subscribed = session.subscribe("news");
     timing.subscribeMs = performance.now() - start;
     void subscribed;
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  closers.push(async () => {
-    await hub.close();
-    server.closeAllConnections();
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
-  });
-  return { hub, timing, port: (server.address() as AddressInfo).port, protocol: "http1" };
+  closers.push(() => server.close());
+  return { hub, timing, port: server.port, protocol: "http1" };
 }
 
 /** Publishes numbered events, every other one on a channel that nobody here listens to. */

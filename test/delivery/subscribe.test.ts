@@ -1,11 +1,10 @@
-import http from "node:http";
-import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { createHub, isSseError } from "@tidewire/core";
 import type { Hub, HubOptions, Session } from "@tidewire/core";
 import { afterEach, expect, it } from "vitest";
 import { eventually, request } from "../client.js";
 import { EventClient } from "./event-client.js";
+import { listen } from "./listen.js";
 
 const closers: (() => Promise<void>)[] = [];
 
@@ -18,17 +17,11 @@ async function serve(
   options?: HubOptions,
 ): Promise<{ hub: Hub; port: number }> {
   const hub = createHub(options);
-  const server = http.createServer((incoming, response) => {
+  const server = await listen(hub, (incoming, response) => {
     void handler(hub.createSession({ request: incoming, response }));
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  closers.push(async () => {
-    await hub.close();
-    server.closeAllConnections();
-  });
-  return { hub, port: (server.address() as AddressInfo).port };
+  closers.push(() => server.close());
+  return { hub, port: server.port };
 }
 
 it("the first of two calls decides what is replayed, however long its channels are looked at", async () => {
