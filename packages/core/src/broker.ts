@@ -1,3 +1,4 @@
+import type { Published } from "./channel.js";
 import { Delivery } from "./delivery.js";
 import { SseError } from "./errors.js";
 import { encodeLogMessage } from "./frame.js";
@@ -5,7 +6,7 @@ import type { Log } from "./log.js";
 import type { SseMessage } from "./message.js";
 import type { ErrorStage, ResolvedOptions } from "./options.js";
 import type { Session } from "./session.js";
-import { checkChannels, checkSubscribeOptions } from "./subscribe-options.js";
+import { checkChannel, checkChannels, checkSubscribeOptions } from "./subscribe-options.js";
 import type { SubscribeOptions } from "./subscribe-options.js";
 import { Subscription } from "./subscription.js";
 import type { DeliveryObserver } from "./subscription.js";
@@ -50,11 +51,14 @@ export class Broker {
    * @returns The event's id; rejects if the log does not take it.
    * @throws {SseError} What is wrong with the channel or the message, or `ERR_SSE_CLOSED`.
    */
-  publish(channel: string, message: SseMessage | string): Promise<string> {
+  publish(channel: string, message: SseMessage | string): Promise<Published> {
     if (this.#isClosed) throw new SseError("ERR_SSE_CLOSED", "The hub is closed");
-    const [name] = checkChannels(channel);
+    checkChannel(channel);
     const entry = encodeLogMessage(message, this.#options);
-    return this.#append(name as string, entry);
+    return this.#log.append(channel, entry).then((id) => {
+      this.#observer.published(channel, id);
+      return { id };
+    });
   }
 
   /** @throws {SseError} What is wrong with the channels or the options. */
@@ -122,12 +126,6 @@ export class Broker {
       for (const give of early.splice(0)) give(delivery);
     });
     this.#starting.catch((error: unknown) => this.#observer.report(error, "log"));
-  }
-
-  async #append(channel: string, message: ReturnType<typeof encodeLogMessage>): Promise<string> {
-    const id = await this.#log.append(channel, message);
-    this.#observer.published(channel, id);
-    return id;
   }
 
   /** @returns Whether all channels are allowed; at once where nobody has to be asked. Rejects if `authorize` throws. */

@@ -1,4 +1,7 @@
+import { shareFrames } from "./chunk.js";
+import type { SharedFrames } from "./chunk.js";
 import { encodeMessage } from "./encode.js";
+import { encodeCursorFrame } from "./frame.js";
 import { FrameSlab } from "./frame-slab.js";
 import type { LogEntry, LogFollower, LogResetReason } from "./log.js";
 import type {
@@ -19,8 +22,10 @@ const LOOK_EVERY = 32;
 class Batch {
   readonly first: number;
   readonly last: number;
-  readonly #entries: readonly WindowEntry[];
+  /** The only channel that has any; `undefined` if there are several. */
+  readonly channel: string | undefined;
   readonly byChannel: Map<string, WindowEntry[]> = new Map();
+  readonly #entries: readonly WindowEntry[];
   /** Joined frames of a channel alone. */
   readonly #ofChannel: Map<string, DeliveredFrames | undefined> = new Map();
   /** Joined frames of several channels, by their names as JSON: a name may hold anything. */
@@ -35,18 +40,22 @@ class Batch {
       if (list === undefined) this.byChannel.set(entry.channel, [entry]);
       else list.push(entry);
     }
+    this.channel = this.byChannel.size === 1 ? entries[0]?.channel : undefined;
   }
 
   /** @returns What concerns a subscription, joined once for all with the same channels; `undefined` if it is too much for one write. */
   framesFor({ channel, channels }: Subscription): DeliveredFrames | undefined {
     // Nearly all have one channel in a batch: for them nothing is computed but a look into a map.
-    if (channel !== undefined) {
-      return joinOnce(this.#ofChannel, channel, () => this.byChannel.get(channel) ?? []);
-    }
+    if (channel !== undefined) return this.framesOf(channel);
     const present = [...this.byChannel.keys()].filter((name) => channels.has(name));
     return joinOnce(this.#ofChannels, JSON.stringify(present), () =>
       this.#entries.filter((entry) => channels.has(entry.channel)),
     );
+  }
+
+  /** @returns As {@link framesFor}, for one channel. */
+  framesOf(channel: string): DeliveredFrames | undefined {
+    return joinOnce(this.#ofChannel, channel, () => this.byChannel.get(channel) ?? []);
   }
 }
 
@@ -63,11 +72,8 @@ function join(entries: readonly WindowEntry[]): DeliveredFrames | undefined {
   const frames = entries.map(({ frame }) => frame);
   const size = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
   if (size > SLICE_BYTES && frames.length > 1) return undefined;
-  return {
-    bytes: frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames, size),
-    count: frames.length,
-    last: entries.at(-1)?.position ?? 0,
-  };
+  const { bytes, chunk } = shareFrames(frames);
+  return { bytes, chunk, count: frames.length, last: entries.at(-1)?.position ?? 0 };
 }
 
 /**
@@ -91,6 +97,8 @@ export class Delivery implements LogFollower, SubscriptionHost {
   #behind: Subscription[] = [];
   #isScheduled = false;
   #position = 0;
+  /** The last cursor event: in a quiet time it is the same for all. */
+  #cursor: { readonly id: string; readonly frames: SharedFrames } | undefined;
 
   constructor(window: Window, observer: DeliveryObserver) {
     this.window = window;
@@ -159,6 +167,13 @@ export class Delivery implements LogFollower, SubscriptionHost {
     this.#wake();
   }
 
+  cursorFrames(id: string): SharedFrames {
+    if (this.#cursor?.id !== id) {
+      this.#cursor = { id, frames: shareFrames([encodeCursorFrame(id)]) };
+    }
+    return this.#cursor.frames;
+  }
+
   #wake(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -181,9 +196,11 @@ export class Delivery implements LogFollower, SubscriptionHost {
   #deliver(end: number): void {
     let untilLook = LOOK_EVERY;
     for (let batch = this.#batches[0]; batch !== undefined; batch = this.#batches[0]) {
-      this.#targets ??= this.#pick(batch).values();
+      this.#targets ??= this.#pick(batch);
+      const common = batch.channel === undefined ? undefined : batch.framesOf(batch.channel);
       for (let next = this.#targets.next(); !next.done; next = this.#targets.next()) {
-        next.value.deliver(batch.first, batch.last, batch.framesFor(next.value));
+        const frames = batch.channel === undefined ? batch.framesFor(next.value) : common;
+        next.value.deliver(batch.first, batch.last, frames);
         // Whatever a batch leads to, a reset among it, this one may be gone.
         if (this.#batches[0] !== batch) break;
         if (--untilLook > 0) continue;
@@ -207,11 +224,13 @@ export class Delivery implements LogFollower, SubscriptionHost {
     for (; done < waiting.length; done++) this.#behind.push(waiting[done] as Subscription);
   }
 
-  /** @returns The subscriptions that a batch concerns, each marked with the one channel that does, if it is one. */
-  #pick(batch: Batch): Subscription[] {
+  /** @returns The subscriptions that a batch concerns; if it has several channels, each is marked with the one that does, if it is one. */
+  #pick(batch: Batch): Iterator<Subscription> {
+    // As they are. Who joins meanwhile takes nothing from the batch: its cursor is past it.
+    if (batch.channel !== undefined) return subscriptionsOf(this.#channels, batch.channel).values();
     const picked: Subscription[] = [];
     for (const channel of batch.byChannel.keys()) {
-      for (const subscription of this.#channels.get(channel) ?? []) {
+      for (const subscription of subscriptionsOf(this.#channels, channel)) {
         if (subscription.batch === batch.last) {
           subscription.channel = undefined;
         } else {
@@ -221,6 +240,15 @@ export class Delivery implements LogFollower, SubscriptionHost {
         }
       }
     }
-    return picked;
+    return picked.values();
   }
+}
+
+const NONE: ReadonlySet<Subscription> = new Set();
+
+function subscriptionsOf(
+  channels: ReadonlyMap<string, ReadonlySet<Subscription>>,
+  channel: string,
+): ReadonlySet<Subscription> {
+  return channels.get(channel) ?? NONE;
 }

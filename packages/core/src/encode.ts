@@ -28,6 +28,18 @@ export function encodeMessage(message: EventMessage): string {
 }
 
 /**
+ * Checks the fields of a message but its data.
+ *
+ * @param message - As for {@link encodeMessage}.
+ * @throws {SseError} As {@link encodeMessage}.
+ */
+export function checkFields(message: EventMessage): void {
+  if (message.event !== undefined) eventType(message.event);
+  if (message.id !== undefined) eventId(message.id);
+  if (message.retry !== undefined) reconnectionTime(message.retry);
+}
+
+/**
  * Encodes a comment, which clients ignore and proxies count as traffic.
  *
  * @param text - Comment; each of its lines becomes a comment line. `""` is the shortest: a lone colon.

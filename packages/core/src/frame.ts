@@ -1,4 +1,6 @@
-import { encodeComment, encodeMessage } from "./encode.js";
+import { shareFrames } from "./chunk.js";
+import type { SharedFrames } from "./chunk.js";
+import { checkFields, encodeComment, encodeMessage } from "./encode.js";
 import { SseError, describeValue } from "./errors.js";
 import type { LogMessage } from "./log.js";
 import { COMPLETE_ID, RESERVED_EVENT_PREFIX } from "./message.js";
@@ -14,8 +16,11 @@ export interface Framing {
   readonly maxEventBytes: number;
 }
 
+/** A lone comment line. */
+const COMMENT: Buffer = Buffer.from(encodeComment(""));
+
 /** The heartbeat: a lone comment line. */
-export const HEARTBEAT: Buffer = Buffer.from(encodeComment(""));
+export const HEARTBEAT: SharedFrames = shareFrames([COMMENT]);
 
 /** The block that tells a client not to come back. */
 export const COMPLETE: Buffer = Buffer.from(
@@ -64,7 +69,7 @@ export function encodeCommentFrame(text: string, framing: Framing): Buffer {
  */
 export function encodeOpening(milliseconds: number | undefined): Buffer {
   return milliseconds === undefined
-    ? HEARTBEAT
+    ? COMMENT
     : Buffer.from(`:\n${encodeMessage({ retry: milliseconds })}`);
 }
 
@@ -138,9 +143,19 @@ export function encodeLogMessage(message: SseMessage | string, framing: Framing)
     throw new SseError("ERR_SSE_ID_RESERVED", "The ids of published events are given by the log");
   }
   const data = typeof message === "string" ? message : checkedData(message, framing);
-  checkSize(encodeMessage({ event, id: LONGEST_ID, retry, data }), framing);
+  checkFields({ event, retry });
+  // Measured only where it may matter: to encode the block takes as long as all the rest of publishing.
+  const most = MOST_PER_UNIT * (data.length + (event?.length ?? 0)) + OTHER_FIELDS_BYTES;
+  if (most > framing.maxEventBytes) {
+    checkSize(encodeMessage({ event, id: LONGEST_ID, retry, data }), framing);
+  }
   return { event, data, retry };
 }
+
+/** The most that a UTF-16 unit becomes: `data: ` and the line's end, where each is a line break. */
+const MOST_PER_UNIT = 7;
+/** More than names, line ends, the longest id and the longest `retry` take. */
+const OTHER_FIELDS_BYTES = 256;
 
 /** An id takes up to 128 bytes; which one it will be is not known before the log has the event. */
 const LONGEST_ID = "0".repeat(128);

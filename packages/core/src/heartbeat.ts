@@ -22,21 +22,26 @@ const LOOK_EVERY = 64;
  * A timer for each session would cost memory and a wake-up each; this one sweeps over them all twice a
  * second, in slices, and never keeps the process alive. It runs only while there is somebody to drive.
  */
-export class Heartbeat {
-  readonly #members: Set<Beating> = new Set();
+export class Heartbeat<Member extends Beating = Beating> {
+  readonly #members: Set<Member> = new Set();
   /** Set exactly while `#members` is not empty. */
   #timer: NodeJS.Timeout | undefined;
   /** `true` while a sweep waits for its next slice: the sweeps do not overtake each other. */
   #isSweeping = false;
 
+  /** Those that are driven. */
+  get members(): ReadonlySet<Member> {
+    return this.#members;
+  }
+
   /** @param member - Driven from the next sweep on. */
-  add(member: Beating): void {
+  add(member: Member): void {
     this.#members.add(member);
     this.#timer ??= setInterval(() => this.#startSweep(), SWEEP_MS).unref();
   }
 
   /** @param member - Not driven any more; one that was not added is ignored. */
-  delete(member: Beating): void {
+  delete(member: Member): void {
     this.#members.delete(member);
     if (this.#members.size > 0 || this.#timer === undefined) return;
     clearInterval(this.#timer);
@@ -49,7 +54,7 @@ export class Heartbeat {
     this.#sweep(this.#members.values(), this.#members.size);
   }
 
-  #sweep(rest: IterableIterator<Beating>, count: number): void {
+  #sweep(rest: Iterator<Member>, count: number): void {
     this.#isSweeping = false;
     const now = performance.now();
     let untilLook = LOOK_EVERY;
@@ -60,7 +65,8 @@ export class Heartbeat {
       if (--untilLook > 0) continue;
       if (performance.now() - now > SLICE_MS) {
         this.#isSweeping = true;
-        setImmediate(() => this.#sweep(rest, left)).unref();
+        // Not unref'd: the loop would sleep until the next timer and leave the rest of the sweep to wait for it.
+        setImmediate(() => this.#sweep(rest, left));
         return;
       }
       untilLook = LOOK_EVERY;

@@ -7,8 +7,8 @@ import { SseError, describeValue } from "./errors.js";
 import { Heartbeat } from "./heartbeat.js";
 import { memoryLog } from "./memory-log.js";
 import type { SseMessage } from "./message.js";
+import type { Exchange } from "./exchange.js";
 import { NodeSink } from "./node-sink.js";
-import type { Exchange } from "./node-sink.js";
 import { checkMilliseconds, resolveOptions } from "./options.js";
 import type { ErrorStage, HubOptions, ResolvedOptions } from "./options.js";
 import type { Obstacle } from "./reception.js";
@@ -16,7 +16,7 @@ import { Session } from "./session.js";
 import type { SessionHost } from "./session.js";
 import { Counters } from "./stats.js";
 import type { HubStats } from "./stats.js";
-import { checkChannels } from "./subscribe-options.js";
+import { checkChannel } from "./subscribe-options.js";
 import { Subscription } from "./subscription.js";
 
 /** Options of `hub.close`. */
@@ -62,12 +62,12 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
   readonly [HUB]: true = true;
   readonly #options: ResolvedOptions;
   readonly #cors: Cors | undefined;
-  /** Sessions whose response is not over yet, those that are closed already included. */
-  readonly #sessions: Set<Session> = new Set();
+  /** Drives the sessions whose response is not over yet, those that are closed already included. */
+  readonly #heartbeat: Heartbeat<Session> = new Heartbeat();
   readonly #host: SessionHost;
   readonly #broker: Broker;
   readonly #counters = new Counters();
-  /** Sessions of `#sessions` that take messages. */
+  /** Those of `#sessions` that take messages. */
   #openCount = 0;
   /** Set from the first `close` on; no stream is opened any more. */
   #closing: Promise<void> | undefined;
@@ -81,10 +81,9 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
     this.#host = {
       options: this.#options,
       cors: this.#cors,
-      heartbeat: new Heartbeat(),
       turnAway: () => this.#obstacle(),
       opened: (session) => {
-        this.#sessions.add(session);
+        this.#heartbeat.add(session);
         this.#openCount += 1;
         if (DIAGNOSTICS.open.hasSubscribers) DIAGNOSTICS.open.publish({ session });
       },
@@ -94,7 +93,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
         if (DIAGNOSTICS.close.hasSubscribers) DIAGNOSTICS.close.publish({ session, reason });
       },
       released: (session) => {
-        this.#sessions.delete(session);
+        this.#heartbeat.delete(session);
         if (this.#sessions.size === 0) this.#onEmpty?.();
       },
       subscribe: (session, channels, how) => this.#broker.subscribe(session, channels, how),
@@ -154,7 +153,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
     channel: Name,
     message: ChannelMessage<Channels[Name]>,
   ): Promise<Published> {
-    return this.#broker.publish(channel, message as SseMessage | string).then((id) => ({ id }));
+    return this.#broker.publish(channel, message as SseMessage | string);
   }
 
   /**
@@ -165,7 +164,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the name is not what it may be.
    */
   channel<Name extends keyof Channels & string>(name: Name): Channel<Channels[Name]> {
-    checkChannels(name);
+    checkChannel(name);
     const subscriptionCount = (): number => this.#broker.delivery?.subscriptionCount(name) ?? 0;
     return {
       name,
@@ -275,6 +274,10 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
         resolve();
       }
     });
+  }
+
+  get #sessions(): ReadonlySet<Session> {
+    return this.#heartbeat.members;
   }
 
   #obstacle(): Obstacle | undefined {

@@ -19,7 +19,7 @@ export type {
   NodeRequest,
   NodeResponse,
   StreamBody,
-} from "./node-sink.js";
+} from "./exchange.js";
 export type { Decoded, StreamSource, WebReadable } from "./source.js";
 export type { MapItem } from "./pump.js";
 export type { CloseReason, Session, SessionState } from "./session.js";

@@ -1,66 +1,18 @@
 import { STATUS_CODES } from "node:http";
-import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
+import { DirectWriter, takesChunks } from "./direct-write.js";
 import { SseError } from "./errors.js";
+import { checkExchange, isHttp1 } from "./exchange.js";
+import type {
+  Exchange,
+  ExchangeStream,
+  NodeRequest,
+  NodeResponse,
+  StreamBody,
+} from "./exchange.js";
 import { removeBodyHeaders } from "./head.js";
 import type { HeaderTarget } from "./head.js";
 import type { Sink, SinkListener } from "./sink.js";
-
-/** A request of `node:http` or of the compatibility API of `node:http2`. */
-export type NodeRequest = IncomingMessage | Http2ServerRequest;
-/** A response of `node:http` or of the compatibility API of `node:http2`. */
-export type NodeResponse = ServerResponse | Http2ServerResponse;
-
-/**
- * One request and its response: what an adapter hands to `hub.createSession`.
- *
- * `request` and `response` are enough for plain `node:http`. The rest is for frameworks that have their
- * own idea of headers, of sending and of errors.
- */
-export interface Exchange {
-  /** The raw request. */
-  readonly request: NodeRequest;
-  /** The raw response. */
-  readonly response: NodeResponse;
-  /** The request as the framework has it. Absent: `request`. */
-  readonly context?: unknown;
-  /** Headers set before and to be set. Absent: those of `response`. */
-  readonly headers?: HeaderTarget | undefined;
-  /**
-   * Sends the head through the framework, hooks included, and then calls `stream.opened`. If that fails
-   * it calls `stream.failed`, and the framework answers. Absent: the head is written to `response`.
-   */
-  start?(status: number, stream: ExchangeStream): void;
-  /** Answers with this status, the headers set so far and no body. Absent: written to `response`. */
-  answer?(status: number): void;
-  /** Hands an error to the framework's error handler. Absent: a plain answer with the error's `statusCode`. */
-  refuse?(error: unknown): void;
-}
-
-/** What the body of a stream is written to: the response, or a compressor that a hook has put before it. */
-export interface StreamBody {
-  readonly writableEnded: boolean;
-  readonly writableLength: number;
-  write(bytes: Uint8Array): boolean;
-  end(): unknown;
-  on(event: "drain" | "error", listener: () => void): unknown;
-  off(event: "drain", listener: () => void): unknown;
-}
-
-/** What a framework tells of the stream it was asked to start. */
-export interface ExchangeStream {
-  /** `true` once the response has closed or somebody has ended it. */
-  readonly isClosed: boolean;
-  /**
-   * The body may begin.
-   *
-   * @param body - Where to write it: the raw response, or a compressor that a hook has put before it.
-   */
-  opened(body: StreamBody): void;
-  /** The handler or a hook failed after the start: the session closes with `error`. */
-  failed(): void;
-}
 
 /** Largest single write over HTTP/2. */
 const SLICE_BYTES = 65_536;
@@ -73,8 +25,6 @@ type Marked = NodeResponse & { [SINK]?: NodeSink };
  * A response of `node:http` (HTTP/1.0, HTTP/1.1) or `node:http2` as a sink.
  */
 export class NodeSink implements Sink, ExchangeStream {
-  readonly request: NodeRequest;
-  readonly headers: HeaderTarget;
   readonly #exchange: Exchange;
   readonly #response: NodeResponse;
   /** `undefined` until the body may begin; then the response or what stands before it. */
@@ -89,6 +39,11 @@ export class NodeSink implements Sink, ExchangeStream {
    * slow but steady reader of a large event is told from one that has stalled.
    */
   readonly #isSliced: boolean;
+  /** Set by the first write to an HTTP/1.1 response that nothing stands before, until the end. */
+  #direct: DirectWriter | undefined;
+  /** `true` once a write has had to wait: from then on "drain" is listened to. */
+  #hasWaited = false;
+  #isLettingGo = false;
   /** Counted only where `#isSliced`. */
   #writtenBytes = 0;
   /** What a compressor was given since it asked to wait: it does not say how much it holds. */
@@ -103,10 +58,11 @@ export class NodeSink implements Sink, ExchangeStream {
   constructor(exchange: Exchange) {
     checkExchange(exchange);
     const response: Marked = exchange.response;
+    if (SINK in response) {
+      throw new SseError("ERR_SSE_INVALID_OPTION", "The response has a session already");
+    }
     this.#exchange = exchange;
-    this.request = exchange.request;
     this.#response = response;
-    this.headers = exchange.headers ?? response;
     this.#isSliced = !isHttp1(response);
     response[SINK] = this;
     response.on("close", onClose);
@@ -114,6 +70,14 @@ export class NodeSink implements Sink, ExchangeStream {
     if (isHttp1(response) && response.socket === null) waitOn(this.request.socket, this);
     // Whoever asks for a session after the response has closed is not told of it again.
     this.#isOver = isHttp1(response) ? response.closed : response.stream.closed;
+  }
+
+  get request(): NodeRequest {
+    return this.#exchange.request;
+  }
+
+  get headers(): HeaderTarget {
+    return this.#exchange.headers ?? this.#response;
   }
 
   get context(): unknown {
@@ -137,6 +101,7 @@ export class NodeSink implements Sink, ExchangeStream {
   }
 
   get bufferedBytes(): number {
+    if (this.#direct !== undefined) return this.#direct.bufferedBytes;
     const held =
       this.#body === undefined || this.#body === this.#response ? 0 : this.#body.writableLength;
     return held + this.#heldBytes + this.#response.writableLength;
@@ -179,8 +144,6 @@ export class NodeSink implements Sink, ExchangeStream {
       mark(body, this);
     }
     this.#flush = findFlush(body, response);
-    // A compressor that wraps the response moves listeners to a stream of its own, which has no mark.
-    body.on("drain", this.#flush === undefined ? onDrain : () => this.drained());
     this.#listener?.sinkOpened();
   }
 
@@ -188,7 +151,13 @@ export class NodeSink implements Sink, ExchangeStream {
     this.#listener?.fail();
   }
 
-  write(bytes: Uint8Array): boolean {
+  write(bytes: Uint8Array, chunk?: Uint8Array): boolean {
+    const isTaken =
+      (chunk === undefined ? undefined : this.#direct?.write(chunk)) ?? this.#writeBytes(bytes);
+    return isTaken || this.#letGo();
+  }
+
+  #writeBytes(bytes: Uint8Array): boolean {
     const body = this.#body;
     if (body === undefined || this.isClosed) {
       // Somebody else has ended or destroyed the response; "close" would come too late for this write.
@@ -199,9 +168,32 @@ export class NodeSink implements Sink, ExchangeStream {
     if (this.#flush !== undefined) {
       this.#flush();
       this.#heldBytes = isTaken ? 0 : this.#heldBytes + bytes.byteLength;
+    } else if (this.#direct === undefined) {
+      this.#direct = this.#makeDirect();
     }
-    if (!isTaken && body === this.#response) uncork(this.#response);
     return isTaken;
+  }
+
+  /** Called after a write: the head has gone out with it at the latest. */
+  #makeDirect(): DirectWriter | undefined {
+    const response = this.#response;
+    if (this.#body !== response || !isHttp1(response) || response.socket === null) return undefined;
+    return takesChunks(response) ? new DirectWriter(response, response.socket) : undefined;
+  }
+
+  /** @returns As `write`, after one that has asked to wait. */
+  #letGo(): boolean {
+    const body = this.#body;
+    if (body === undefined || this.#isOver) return false;
+    this.#isLettingGo = true;
+    const isTaken = body === this.#response && uncork(this.#response);
+    this.#isLettingGo = false;
+    // Most clients never make a stream wait: a listener for each of them would be memory for nothing.
+    if (isTaken || this.#hasWaited) return isTaken;
+    this.#hasWaited = true;
+    // A compressor that wraps the response moves listeners to a stream of its own, which has no mark.
+    body.on("drain", this.#flush === undefined ? onDrain : () => this.drained());
+    return false;
   }
 
   #writeSlices(body: StreamBody, bytes: Uint8Array): boolean {
@@ -254,6 +246,8 @@ export class NodeSink implements Sink, ExchangeStream {
 
   /** Called by the shared listener of the body. */
   drained(): void {
+    // The write that it is about has yet to return.
+    if (this.#isLettingGo) return;
     this.#heldBytes = 0;
     this.#listener?.sinkDrained();
   }
@@ -264,6 +258,7 @@ export class NodeSink implements Sink, ExchangeStream {
     this.#isOver = true;
     const response: Marked = this.#response;
     delete response[SINK];
+    this.#direct = undefined;
     response.off("close", onClose);
     this.#body?.off("drain", onDrain);
     if (isHttp1(response)) (this.request.socket as WaitedSocket | null)?.[WAITING]?.delete(this);
@@ -309,19 +304,24 @@ function mark(body: StreamBody & { [SINK]?: NodeSink }, sink: NodeSink): void {
   body[SINK] = sink;
 }
 
-function isHttp1(response: NodeResponse): response is ServerResponse {
-  return !("stream" in response);
-}
-
 /**
- * Node corks the socket until the next tick, so that head and body leave in one packet. Past the high
- * water mark that only hides how much the client has taken: a burst within one tick would look like a
- * slow client and hold all its bytes in memory.
+ * Sends what is held back until the next tick: Node corks the socket (from Node 26 on the response), so that head
+ * and body leave in one packet. Past the high water mark that only hides how much the client has taken: a burst
+ * within one tick would look like a slow client and hold all its bytes in memory.
+ *
+ * @returns Whether the next bytes may follow after all.
  */
-function uncork(response: NodeResponse): void {
-  if (isHttp1(response) && response.socket !== null && response.socket.writableCorked > 0) {
-    response.socket.uncork();
+function uncork(response: NodeResponse): boolean {
+  if (!isHttp1(response) || response.socket === null) return false;
+  const { socket } = response;
+  if (response.writableLength > socket.writableLength) {
+    response.uncork();
+    // Whoever has corked it will uncork it.
+    response.cork();
+  } else if (socket.writableCorked > 0) {
+    socket.uncork();
   }
+  return !response.writableNeedDrain;
 }
 
 function findFlush(body: StreamBody, response: NodeResponse): (() => void) | undefined {
@@ -336,17 +336,4 @@ function statusOf(error: unknown): number {
   const status =
     typeof error === "object" && error !== null && "statusCode" in error ? error.statusCode : 500;
   return typeof status === "number" && status >= 400 && status <= 599 ? status : 500;
-}
-
-function checkExchange(exchange: Exchange): void {
-  const { request, response } = (exchange ?? {}) as Partial<Exchange>;
-  if (typeof request?.headers !== "object" || typeof response?.writeHead !== "function") {
-    throw new SseError(
-      "ERR_SSE_INVALID_OPTION",
-      "Expected { request, response } of node:http or node:http2",
-    );
-  }
-  if (SINK in response) {
-    throw new SseError("ERR_SSE_INVALID_OPTION", "The response has a session already");
-  }
 }

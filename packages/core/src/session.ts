@@ -1,4 +1,5 @@
 import { namesEventStream } from "./accept.js";
+import type { SharedFrames } from "./chunk.js";
 import type { Cors } from "./cors.js";
 import { SseError, describeValue } from "./errors.js";
 import {
@@ -10,7 +11,6 @@ import {
   encodeRetryFrame,
 } from "./frame.js";
 import { setStreamHeaders } from "./head.js";
-import type { Heartbeat } from "./heartbeat.js";
 import { SWEEP_MS } from "./heartbeat.js";
 import { readLastEventId } from "./last-event-id.js";
 import type { SseMessage } from "./message.js";
@@ -60,18 +60,17 @@ export interface Follower {
   finish(fn: () => void): void;
   /** The session takes no more. */
   closed(): void;
-  /** @returns A frame that moves the client's position, if one is due. */
-  beat(now: number, isSilent: boolean): Buffer | undefined;
+  /** @returns What moves the client's position, if that is due. */
+  beat(now: number, isSilent: boolean): SharedFrames | undefined;
 }
 
 /** What a session needs of the hub that owns it. */
 export interface SessionHost {
   readonly options: ResolvedOptions;
   readonly cors: Cors | undefined;
-  readonly heartbeat: Heartbeat;
   /** @returns Why no further stream may be opened; `undefined` if one may. */
   turnAway(): Obstacle | undefined;
-  /** The session is about to start its stream. */
+  /** The session is about to start its stream: from now on it is driven by the heartbeat. */
   opened(session: Session): void;
   /** The session takes no more messages. Only after `opened`. */
   closed(session: Session, reason: CloseReason): void;
@@ -137,10 +136,12 @@ export class Session<Owner = unknown> {
   #reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"] = false;
   /** Sweeps since something was written. */
   #idleSweeps = 0;
-  /** Sweeps of silence after which a heartbeat is due. */
-  #heartbeatSweeps = Infinity;
-  /** Time at which the stream has lived long enough. */
-  #expiresAt = Infinity;
+  /** Sweeps of silence after which a heartbeat is due; 0 for never. */
+  #heartbeatSweeps = 0;
+  /** Time at which the stream has lived long enough; 0 for never. */
+  #expiresAt = 0;
+  /** `true` from a write until the socket was seen to have taken all: only then does a sweep look at the socket. */
+  #isUnsettled = false;
   /** What the sink's `progress` was at `#stalledSince`. */
   #progress = 0;
   /** When a backed-up socket was last seen to take something; `undefined` while it is not backed up. */
@@ -394,16 +395,14 @@ export class Session<Owner = unknown> {
 
   /** @internal Called by the heartbeat. */
   beat(now: number): void {
-    if (this.#state === "open" && now >= this.#expiresAt) this.#endWith("expired");
-    if (this.#sink.bufferedBytes > 0) {
-      this.#checkStall(now);
-      return;
-    }
-    this.#stalledSince = undefined;
+    const isExpired = this.#expiresAt > 0 && now >= this.#expiresAt;
+    if (isExpired && this.#state === "open") this.#endWith("expired");
+    if (this.#isUnsettled && !this.#settle(now)) return;
     if (this.#state !== "open") return;
-    const isSilent = ++this.#idleSweeps >= this.#heartbeatSweeps;
-    const frame = this.#follower?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
-    if (frame !== undefined) this.#write(frame);
+    this.#idleSweeps += 1;
+    const isSilent = this.#heartbeatSweeps > 0 && this.#idleSweeps >= this.#heartbeatSweeps;
+    const frames = this.#follower?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
+    if (frames !== undefined) this.#write(frames.bytes, frames.chunk);
   }
 
   /** @internal */
@@ -422,6 +421,7 @@ export class Session<Owner = unknown> {
     const isTaken = this.#sink.write(
       frames.length === 0 ? opening : Buffer.concat([opening, ...frames]),
     );
+    this.#isUnsettled = true;
     if (!isOpen) {
       this.#sink.end();
       return;
@@ -445,7 +445,6 @@ export class Session<Owner = unknown> {
     this.#held = undefined;
     if (!this.#isHosted) return;
     this.#isHosted = false;
-    this.#host.heartbeat.delete(this);
     this.#host.released(this);
   }
 
@@ -484,8 +483,8 @@ export class Session<Owner = unknown> {
   }
 
   /** @internal Writes frames that are shared with other sessions. */
-  writeFrames(frames: Uint8Array): boolean {
-    return this.#write(frames);
+  writeFrames({ bytes, chunk }: SharedFrames): boolean {
+    return this.#write(bytes, chunk);
   }
 
   /** @internal Encodes a message whose place is given by the log, so that it has no id. */
@@ -564,7 +563,6 @@ export class Session<Owner = unknown> {
     }
     this.#isHosted = true;
     this.#host.opened(this);
-    this.#host.heartbeat.add(this);
     // Closed while the origin was looked up, or turned away: it takes no messages, but still owes the client
     // an answer, and the heartbeat has to watch that the client takes it.
     if (this.#reason !== undefined) this.#host.closed(this, this.#reason);
@@ -599,7 +597,7 @@ export class Session<Owner = unknown> {
   }
 
   /** @returns `false` if the next bytes should wait, or the session has closed. */
-  #write(frame: Uint8Array): boolean {
+  #write(frame: Uint8Array, chunk?: Uint8Array): boolean {
     const { maxBufferedBytes } = this.#host.options;
     if (this.#state === "connecting") {
       this.#held ??= [];
@@ -609,8 +607,9 @@ export class Session<Owner = unknown> {
       return false;
     }
     this.#idleSweeps = 0;
+    this.#isUnsettled = true;
     const wasBlocked = this.#isBlocked;
-    if (this.#sink.write(frame)) return true;
+    if (this.#sink.write(frame, chunk)) return true;
     this.#isBlocked = true;
     // What goes to a client that had taken everything before is not held against it, however large it is.
     if (wasBlocked && this.#sink.bufferedBytes > maxBufferedBytes) this.#cut();
@@ -629,14 +628,24 @@ export class Session<Owner = unknown> {
     return this.#drain.promise;
   }
 
-  #checkStall(now: number): void {
-    const { progress } = this.#sink;
+  /** @returns Whether the socket has taken all. One that has taken nothing for too long is cut. */
+  #settle(now: number): boolean {
+    const sink = this.#sink;
+    if (sink.bufferedBytes === 0) {
+      this.#isUnsettled = false;
+      this.#stalledSince = undefined;
+      // Node 22 does not tell of it where the application had corked the response.
+      if (this.#isBlocked) this.sinkDrained();
+      return true;
+    }
+    const { progress } = sink;
     if (this.#stalledSince === undefined || progress !== this.#progress) {
       this.#progress = progress;
       this.#stalledSince = now;
     } else if (now - this.#stalledSince >= this.#host.options.stallTimeoutMs) {
       this.#cut();
     }
+    return false;
   }
 
   /** The client does not take what it is sent: nothing more can reach it, so what is buffered is dropped. */

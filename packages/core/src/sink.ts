@@ -61,8 +61,13 @@ export interface Sink {
   attach(listener: SinkListener): void;
   /** Commits the head with this status and the headers set so far. */
   start(status: number): void;
-  /** Writes bytes of the body. Only between `sinkOpened` and `end`. */
-  write(bytes: Uint8Array): boolean;
+  /**
+   * Writes bytes of the body. Only between `sinkOpened` and `end`.
+   *
+   * @param chunk - The same bytes as a chunk of HTTP/1.1, where many sinks are given them: one whose body goes out
+   *   in chunks may write it as it is.
+   */
+  write(bytes: Uint8Array, chunk?: Uint8Array): boolean;
   /** Ends the body, after what is buffered. */
   end(): void;
   /** Cuts the connection (the stream in HTTP/2) and drops what is buffered. */

@@ -67,14 +67,21 @@ export function checkSnapshot(messages: unknown): void {
 export function checkChannels(channels: string | readonly string[]): string[] {
   const names = Array.isArray(channels) ? (channels as readonly unknown[]) : [channels];
   if (names.length === 0) throw invalid("Expected a channel, got an empty array");
-  for (const name of names) {
-    if (typeof name !== "string" || name === "" || name.length > 256) {
-      throw invalid(
-        `Expected a channel to be a string of 1 to 256 characters, got ${describeValue(name)}`,
-      );
-    }
-  }
-  return [...new Set(names as readonly string[])];
+  for (const name of names) checkChannel(name);
+  return names.length === 1 ? [names[0] as string] : [...new Set(names as readonly string[])];
+}
+
+/**
+ * Checks the name of a channel.
+ *
+ * @param name - What the caller gave: anything.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it is no string of 1 to 256 characters.
+ */
+export function checkChannel(name: unknown): void {
+  if (typeof name === "string" && name !== "" && name.length <= 256) return;
+  throw invalid(
+    `Expected a channel to be a string of 1 to 256 characters, got ${describeValue(name)}`,
+  );
 }
 
 function invalid(message: string): SseError {

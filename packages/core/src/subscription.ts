@@ -1,4 +1,7 @@
-import { encodeCursorFrame, encodeResetFrame, withoutId } from "./frame.js";
+import { ChannelSet } from "./channel-set.js";
+import { shareFrames } from "./chunk.js";
+import type { SharedFrames } from "./chunk.js";
+import { encodeResetFrame, withoutId } from "./frame.js";
 import type { ResetReason } from "./frame.js";
 import type { SseMessage } from "./message.js";
 import { checkSnapshot } from "./subscribe-options.js";
@@ -11,8 +14,8 @@ export interface SubscribedSession {
   readonly isOpen: boolean;
   /** `true` while the client has yet to take what was written. */
   readonly isBlocked: boolean;
-  /** Writes bytes whole; `false` if the next ones should wait. */
-  writeFrames(bytes: Uint8Array): boolean;
+  /** Writes frames whole; `false` if the next ones should wait. */
+  writeFrames(frames: SharedFrames): boolean;
   /** Encodes a message that has no id. */
   encode(message: SseMessage | string): Buffer;
   /** Closes the session because something that feeds it has failed. */
@@ -36,6 +39,8 @@ export interface SubscriptionHost {
   leave(channel: string, subscription: Subscription): void;
   /** Calls `takeTurn` when others have had theirs. */
   schedule(subscription: Subscription): void;
+  /** @returns The cursor event with an id. */
+  cursorFrames(id: string): SharedFrames;
   readonly observer: DeliveryObserver;
 }
 
@@ -73,7 +78,7 @@ export const SLICE_BYTES = 65_536;
  */
 export class Subscription {
   /** Channels, and for each the position after which it counts. */
-  readonly channels: Map<string, number> = new Map();
+  readonly channels: ChannelSet = new ChannelSet();
   /** Delivery's own: the last position of the batch that it was last picked for. A reference would keep all of its frames. */
   batch = 0;
   /** Delivery's own: the only channel of that batch that concerns it; `undefined` if there are several. */
@@ -97,10 +102,10 @@ export class Subscription {
   #end: { readonly position: number; readonly fn: () => void } | undefined;
   /** `true` while its turn is scheduled. */
   #isScheduled = false;
-  /** What the client has yet to be told, oldest first. */
-  #greetings: Greeting[] = [];
-  /** Snapshots, and the channels whose state they give. */
-  readonly #snapshots: Map<Snapshot, readonly string[]> = new Map();
+  /** What the client has yet to be told, oldest first; `undefined` while there is nothing. */
+  #greetings: Greeting[] | undefined;
+  /** Snapshots, and the channels whose state they give; `undefined` while there were none. */
+  #snapshots: Map<Snapshot, readonly string[]> | undefined;
   /** `true` until a client that came back has been sent something that it had missed. */
   #isResuming = false;
   /** Batches that begin at or before it may hold entries from before a channel was joined. */
@@ -137,7 +142,7 @@ export class Subscription {
     const found = lastEventId === "" ? undefined : window.locate(lastEventId);
     for (const channel of channels) this.#join(channel, 0);
     const { snapshot } = options;
-    if (snapshot !== undefined) this.#snapshots.set(snapshot, channels);
+    if (snapshot !== undefined) this.#addSnapshot(snapshot, channels);
     if (typeof found === "number") {
       this.#cursor = found;
       this.#told = found;
@@ -147,7 +152,7 @@ export class Subscription {
       this.#schedule();
     } else {
       this.#cursor = window.tail;
-      this.#greetings.push({
+      this.#willGreet({
         ...(found === undefined ? {} : { reset: found }),
         snapshots: snapshot === undefined ? [] : [snapshot],
         latest: found === undefined ? (options.latest ?? 0) : 0,
@@ -189,10 +194,7 @@ export class Subscription {
     const added = channels.filter((channel) => !this.channels.has(channel));
     if (added.length === 0) return;
     const { latest = 0, snapshot } = options;
-    if (snapshot !== undefined) {
-      // One function may give the state of the channels of several calls.
-      this.#snapshots.set(snapshot, [...(this.#snapshots.get(snapshot) ?? []), ...added]);
-    }
+    if (snapshot !== undefined) this.#addSnapshot(snapshot, added);
     // The client has been here before and gets what it missed, on these channels too. Not where they have a
     // state: it may have been cut before it had that.
     if (this.#isBeginning && snapshot === undefined) {
@@ -204,7 +206,7 @@ export class Subscription {
     for (const channel of added) this.#join(channel, tail);
     if (latest === 0 && snapshot === undefined) return;
     this.#fallBehind(this.#position());
-    this.#greetings.push({
+    this.#willGreet({
       snapshots: snapshot === undefined ? [] : [snapshot],
       latest,
       channels: added,
@@ -219,8 +221,8 @@ export class Subscription {
     for (const channel of channels) {
       if (this.channels.delete(channel)) this.#host.leave(channel, this);
     }
-    for (const [snapshot, stated] of this.#snapshots) {
-      if (!stated.some((channel) => this.channels.has(channel))) this.#snapshots.delete(snapshot);
+    for (const [snapshot, stated] of this.#snapshots ?? []) {
+      if (!stated.some((channel) => this.channels.has(channel))) this.#snapshots?.delete(snapshot);
     }
   }
 
@@ -228,9 +230,11 @@ export class Subscription {
   closed(): void {
     this.#isClosed = true;
     this.#isLive = false;
-    this.#greetings = [];
-    for (const channel of this.channels.keys()) this.#host.leave(channel, this);
-    this.channels.clear();
+    this.#greetings = undefined;
+    for (const channel of this.channels.keys()) {
+      this.channels.delete(channel);
+      this.#host.leave(channel, this);
+    }
   }
 
   /** All positions are void: the client is told, and goes on from the tail. */
@@ -259,7 +263,7 @@ export class Subscription {
     this.#cursor = last;
     this.#told = frames.last;
     this.#host.observer.counted(frames.count, frames.bytes.byteLength);
-    this.session.writeFrames(frames.bytes);
+    this.session.writeFrames(frames);
   }
 
   /**
@@ -269,15 +273,15 @@ export class Subscription {
    * @returns A cursor event if the client's position should be moved: so that a quiet channel never makes it
    *   look as if the client had missed what others published.
    */
-  beat(now: number, isSilent: boolean): Buffer | undefined {
+  beat(now: number, isSilent: boolean): SharedFrames | undefined {
     if (!this.#isLive) return undefined;
     const position = this.#position();
-    const { window } = this.#host;
-    if (position <= this.#told || !(isSilent || window.isAging(this.#told, now))) return undefined;
-    const id = window.idAt(position);
+    if (position <= this.#told) return undefined;
+    if (!isSilent && !this.#host.window.isAging(this.#told, now)) return undefined;
+    const id = this.#host.window.idAt(position);
     if (id === undefined) return undefined;
     this.#told = position;
-    return encodeCursorFrame(id);
+    return this.#host.cursorFrames(id);
   }
 
   /** Writes what can be written now. Called when the stream opens and when the client has taken all. */
@@ -298,14 +302,15 @@ export class Subscription {
     while (!this.#isClosed && !this.#isHeld && !this.#isLive && this.session.isOpen) {
       if (this.session.isBlocked) return;
       if (this.#endReached()) return;
-      const greeting = this.#greetings.shift();
-      if (greeting !== undefined) {
-        this.#greet(greeting);
+      if (this.#greetings !== undefined) {
+        const greeting = this.#greetings.shift();
+        if (this.#greetings.length === 0) this.#greetings = undefined;
+        if (greeting !== undefined) this.#greet(greeting);
         continue;
       }
       if (!this.#host.window.holdsAfter(this.#cursor)) {
         // Passed by the window: the client was too slow for what is retained.
-        this.#greetings.push(this.#resetGreeting("overflow"));
+        this.#willGreet(this.#resetGreeting("overflow"));
         continue;
       }
       this.#writeSlice();
@@ -319,8 +324,8 @@ export class Subscription {
 
   #endReached(): boolean {
     const end = this.#end;
-    if (end === undefined || this.#greetings.length > 0 || this.#cursor < end.position)
-      return false;
+    if (end === undefined || this.#greetings !== undefined) return false;
+    if (this.#cursor < end.position) return false;
     this.#end = undefined;
     end.fn();
     return true;
@@ -337,9 +342,9 @@ export class Subscription {
     if (isReplay) this.#host.observer.replayed(this);
     if (frames.length === 0) return;
     this.#told = last;
-    const bytes = frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames);
-    this.#host.observer.counted(frames.length, bytes.byteLength);
-    this.session.writeFrames(bytes);
+    const shared = shareFrames(frames);
+    this.#host.observer.counted(frames.length, shared.bytes.byteLength);
+    this.session.writeFrames(shared);
   }
 
   #greet(greeting: Greeting): void {
@@ -394,9 +399,12 @@ export class Subscription {
       this.#host.observer.wasReset(this, reset);
     }
     frames.push(...latest);
-    if (needsCursor) frames.push(encodeCursorFrame(id));
     if (isFirst) this.#told = position;
-    if (frames.length > 0) this.session.writeFrames(Buffer.concat(frames));
+    const cursor = needsCursor ? this.#host.cursorFrames(id) : undefined;
+    // All that most clients are greeted with.
+    if (cursor !== undefined && frames.length === 0) return void this.session.writeFrames(cursor);
+    if (cursor !== undefined) frames.push(cursor.bytes);
+    if (frames.length > 0) this.session.writeFrames(shareFrames(frames));
   }
 
   #latest({ channels, latest, isFirst }: Greeting, upTo: number): Buffer[] {
@@ -421,9 +429,9 @@ export class Subscription {
   #resetGreeting(reset: ResetReason): Greeting {
     return {
       reset,
-      snapshots: [...this.#snapshots.keys()],
+      snapshots: [...(this.#snapshots?.keys() ?? [])],
       latest: 0,
-      channels: [...this.channels.keys()],
+      channels: this.channels.keys(),
       isFirst: true,
       place: undefined,
     };
@@ -434,6 +442,17 @@ export class Subscription {
     if (this.#isClosed) return;
     this.#host.observer.report(error, "snapshot");
     this.session.fail();
+  }
+
+  #willGreet(greeting: Greeting): void {
+    this.#greetings ??= [];
+    this.#greetings.push(greeting);
+  }
+
+  /** One function may give the state of the channels of several calls. */
+  #addSnapshot(snapshot: Snapshot, channels: readonly string[]): void {
+    this.#snapshots ??= new Map();
+    this.#snapshots.set(snapshot, [...(this.#snapshots.get(snapshot) ?? []), ...channels]);
   }
 
   /** A live subscription's cursor stays where it last wrote something; what it has is more. */
@@ -459,8 +478,7 @@ export class Subscription {
 }
 
 /** Frames that several subscriptions share. */
-export interface DeliveredFrames {
-  readonly bytes: Buffer;
+export interface DeliveredFrames extends SharedFrames {
   /** Number of events. */
   readonly count: number;
   /** Position of the last one. */

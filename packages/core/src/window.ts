@@ -33,6 +33,12 @@ export interface Slice {
   readonly last: number;
 }
 
+/** Channels, and for each the position after which it counts. A `Map` is one. */
+export interface ChannelPositions extends Iterable<[string, number]> {
+  readonly size: number;
+  get(channel: string): number | undefined;
+}
+
 /** Dropped entries that an array may drag along before it is copied. */
 const SLACK = 1_024;
 /** Channels up to which their indexes are merged; past it the window itself is scanned. */
@@ -217,12 +223,12 @@ export class Window {
   /**
    * Takes the frames after a position.
    *
-   * @param channels - Channels, and for each the position after which it counts.
+   * @param channels - Those whose entries count.
    * @param after - Only entries after this position.
    * @param maxBytes - At most so many bytes, but at least one frame if there is any.
    * @returns The frames in order; none if there is nothing more.
    */
-  slice(channels: ReadonlyMap<string, number>, after: number, maxBytes: number): Slice {
+  slice(channels: ChannelPositions, after: number, maxBytes: number): Slice {
     const frames: Buffer[] = [];
     let bytes = 0;
     let cursor = after;
@@ -253,12 +259,12 @@ export class Window {
     return found.slice(Math.max(0, found.length - count));
   }
 
-  #after(channels: ReadonlyMap<string, number>, after: number): Iterable<WindowEntry> {
+  #after(channels: ChannelPositions, after: number): Iterable<WindowEntry> {
     return channels.size > MAX_MERGED ? this.#scan(channels, after) : this.#merge(channels, after);
   }
 
   /** Walks all entries: what it costs does not depend on the number of channels. */
-  *#scan(channels: ReadonlyMap<string, number>, after: number): Iterable<WindowEntry> {
+  *#scan(channels: ChannelPositions, after: number): Iterable<WindowEntry> {
     for (let position = Math.max(after + 1, this.#first); position <= this.#tail; position++) {
       const entry = this.#at(position);
       if (entry === undefined) return;
@@ -268,7 +274,7 @@ export class Window {
   }
 
   /** Walks the entries of these channels alone, however many others lie between them. */
-  *#merge(channels: ReadonlyMap<string, number>, after: number): Iterable<WindowEntry> {
+  *#merge(channels: ChannelPositions, after: number): Iterable<WindowEntry> {
     const heads: { positions: Deque<number>; next: number }[] = [];
     for (const [channel, since] of channels) {
       const positions = this.#index.get(channel);

@@ -215,7 +215,7 @@ describe("encodeCommentFrame", () => {
 
 describe("the frames of a stream", () => {
   it("are these, byte for byte", () => {
-    expect(HEARTBEAT.toString()).toBe(":\n\n");
+    expect(HEARTBEAT.bytes.toString()).toBe(":\n\n");
     expect(COMPLETE.toString()).toBe("event: sse-complete\nid: ~end\ndata: \n\n");
     expect(encodeOpening(undefined).toString()).toBe(":\n\n");
     expect(encodeOpening(0).toString()).toBe(":\nretry: 0\n\n");

@@ -165,6 +165,12 @@ export class MemorySink implements Sink {
     }
   }
 
+  /** The client takes all, and the response does not tell of it. */
+  takeUnnoticed(): void {
+    this.#needsDrain = false;
+    this.take();
+  }
+
   /** The client takes what is buffered and reads on. */
   readOn(): void {
     this.#isReading = true;

@@ -1,6 +1,7 @@
 import { encodeFrame } from "../src/frame.js";
 import type { SseMessage } from "../src/message.js";
 import { resolveOptions } from "../src/options.js";
+import type { SharedFrames } from "../src/chunk.js";
 import { Delivery } from "../src/delivery.js";
 import type { DeliveryObserver } from "../src/subscription.js";
 import type { ResetReason } from "../src/frame.js";
@@ -28,7 +29,7 @@ export class MemorySession implements SubscribedSession {
   onWrite: () => void = () => {};
   subscription: Subscription | undefined;
 
-  writeFrames(bytes: Uint8Array): boolean {
+  writeFrames({ bytes }: SharedFrames): boolean {
     if (!this.isOpen) throw new Error("A write before the head or after the end");
     this.writes.push(Buffer.from(bytes));
     if (this.fillsUp) this.isBlocked = true;

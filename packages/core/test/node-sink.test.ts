@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import { describe, expect, it } from "vitest";
 import { NodeSink } from "../src/node-sink.js";
-import type { Exchange } from "../src/node-sink.js";
+import type { Exchange } from "../src/exchange.js";
 import { untyped } from "./thrown.js";
 
 /** As much of a response of `node:http2` as a sink touches. Its client takes whole writes, when told. */

@@ -44,8 +44,9 @@ export class RecordingHost implements SessionHost {
     return this.obstacle;
   }
 
-  opened(): void {
+  opened(session: Session): void {
     this.calls.push("opened");
+    this.heartbeat.add(session as TestSession);
   }
 
   subscribe(): Promise<boolean> {
@@ -60,8 +61,9 @@ export class RecordingHost implements SessionHost {
     this.calls.push("closed");
   }
 
-  released(): void {
+  released(session: Session): void {
     this.calls.push("released");
+    this.heartbeat.delete(session as TestSession);
   }
 
   report(error: unknown, stage: ErrorStage): void {

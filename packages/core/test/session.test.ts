@@ -840,6 +840,17 @@ describe("maxAgeMs", () => {
 });
 
 describe("stallTimeoutMs", () => {
+  it("does not come to it when the client has taken all and the response has not told", async () => {
+    const { session, sink } = makeSession({ heartbeatMs: false });
+    session.open();
+    sink.stopReading();
+    const sent = session.send("x".repeat(20_000));
+    sink.takeUnnoticed();
+    vi.advanceTimersByTime(500);
+    expect(await sent).toBe(true);
+    expect(session.state).toBe("open");
+  });
+
   it("closes with slow when a backed-up socket took nothing for so long", () => {
     const test = makeSession({ stallTimeoutMs: 5_000 });
     test.session.open();

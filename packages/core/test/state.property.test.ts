@@ -1,7 +1,6 @@
 import * as fc from "fast-check";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Broker } from "../src/broker.js";
-import type { Heartbeat } from "../src/heartbeat.js";
 import type { Log, LogFollower } from "../src/log.js";
 import { memoryLog } from "../src/memory-log.js";
 import { resolveOptions } from "../src/options.js";
@@ -172,7 +171,6 @@ class Server {
     this.host = {
       options,
       cors: undefined,
-      heartbeat: { add: () => {}, delete: () => {} } as unknown as Heartbeat,
       turnAway: () => undefined,
       opened: () => {},
       closed: () => {},

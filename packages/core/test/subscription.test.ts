@@ -708,7 +708,7 @@ describe("the cursor event of the heartbeat", () => {
     harbor.publish("b 1");
     await turns();
     expect(session.subscription?.beat(0, false)).toBeUndefined();
-    expect(session.subscription?.beat(0, true)?.toString()).toBe(
+    expect(session.subscription?.beat(0, true)?.bytes.toString()).toBe(
       "event: sse-cursor\nid: e.1\ndata: \n\n",
     );
     expect(session.subscription?.beat(0, true)).toBeUndefined();
@@ -719,7 +719,7 @@ describe("the cursor event of the heartbeat", () => {
     const session = harbor.subscribe("a");
     for (let n = 1; n <= 6; n++) harbor.publish(`b ${n}`);
     await turns();
-    expect(session.subscription?.beat(0, false)?.toString()).toContain("id: e.6");
+    expect(session.subscription?.beat(0, false)?.bytes.toString()).toContain("id: e.6");
   });
 
   it("is not due while the client is behind", async () => {

@@ -1,6 +1,14 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { SseError, resolveHub } from "@tidewire/core";
-import type { AnyHub, ChannelMap, ChannelsOf, Hub, HubOptions, Session } from "@tidewire/core";
+import type {
+  AnyHub,
+  ChannelMap,
+  ChannelsOf,
+  Exchange,
+  Hub,
+  HubOptions,
+  Session,
+} from "@tidewire/core";
 
 /** Named here: inside the namespace of Express another package may have added a `Session`. */
 type ResponseSession = Session<Hub>;
@@ -41,16 +49,33 @@ export interface SseMiddleware<Channels extends ChannelsOf<Channels> = ChannelMa
   readonly hub: Hub<Channels>;
 }
 
-const BINDING: unique symbol = Symbol("tidewire.binding");
+const EXCHANGE: unique symbol = Symbol("tidewire.exchange");
 const SESSION: unique symbol = Symbol("tidewire.session");
 
-/** What the middleware leaves on a response for the getter of `res.sse`. */
-interface Binding {
+/** What the middleware leaves on a response: all that the getter of `res.sse` needs. */
+class ExpressExchange implements Exchange {
+  readonly response: ExpressResponse;
   readonly hub: Hub;
-  readonly next: NextFunction;
+  readonly #next: NextFunction;
+
+  constructor(response: ExpressResponse, hub: Hub, next: NextFunction) {
+    this.response = response;
+    this.hub = hub;
+    this.#next = next;
+  }
+
+  get request(): IncomingMessage {
+    return this.response.req;
+  }
+
+  refuse(error: unknown): void {
+    // The router that handles the request now: its own error handlers come first.
+    const { next } = this.request as IncomingMessage & { next?: NextFunction };
+    (next ?? this.#next)(error);
+  }
 }
 
-type BoundResponse = ServerResponse & { [BINDING]?: Binding; [SESSION]?: Session<Hub> };
+type BoundResponse = ServerResponse & { [EXCHANGE]?: ExpressExchange; [SESSION]?: Session<Hub> };
 
 /**
  * Makes the middleware that gives every response behind it an event stream: `res.sse`.
@@ -73,7 +98,7 @@ export function sse<Channels extends ChannelsOf<Channels> = ChannelMap>(
     next: NextFunction,
   ): void => {
     defineGetter(request, response);
-    (response as BoundResponse)[BINDING] = { hub: untyped, next };
+    (response as BoundResponse)[EXCHANGE] = new ExpressExchange(response, untyped, next);
     if (request.method === "OPTIONS") hub.handlePreflight({ request, response }, next);
     else next();
   };
@@ -94,15 +119,9 @@ function defineGetter(request: ExpressRequest, response: ExpressResponse): void 
 }
 
 function openSession(this: BoundResponse): Session<Hub> | undefined {
-  const binding = this[BINDING];
+  const exchange = this[EXCHANGE];
   // The prototype itself, or a response that took another way round the middleware.
-  if (binding === undefined) return undefined;
-  const request: IncomingMessage & { next?: NextFunction } = this.req;
-  this[SESSION] ??= binding.hub.createSession({
-    request,
-    response: this,
-    // The router that handles the request now: its own error handlers come first.
-    refuse: (error) => (request.next ?? binding.next)(error),
-  });
+  if (exchange === undefined) return undefined;
+  this[SESSION] ??= exchange.hub.createSession(exchange);
   return this[SESSION];
 }
