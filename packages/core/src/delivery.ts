@@ -87,12 +87,15 @@ export class Delivery implements LogFollower, SubscriptionHost {
   readonly observer: DeliveryObserver;
   readonly #slab = new FrameSlab();
   readonly #channels: Map<string, Set<Subscription>> = new Map();
-  /** Entries of this turn. */
+  /**
+   * Entries for the next batch: of this turn and, while a batch is under way, of those it takes. A server that is
+   * asked for more than it can do so joins ever more events into each write, and falls behind no further.
+   */
   #fresh: WindowEntry[] = [];
-  /** Batches to hand over, oldest first. */
-  readonly #batches: Batch[] = [];
-  /** What is left to serve of the first batch; `undefined` before it is begun. */
-  #targets: Iterator<Subscription> | undefined;
+  /** What is being handed over. */
+  #batch: Batch | undefined;
+  /** Those that have yet to get it. Set exactly while `#batch` is. */
+  #targets: Iterator<Subscription> = NONE.values();
   /** Subscriptions that read on from their cursor when it is their turn. */
   #behind: Subscription[] = [];
   #isScheduled = false;
@@ -141,8 +144,7 @@ export class Delivery implements LogFollower, SubscriptionHost {
   reset(reason: LogResetReason, tail: string): void {
     this.window.reset(tail);
     this.#fresh = [];
-    this.#batches.length = 0;
-    this.#targets = undefined;
+    this.#batch = undefined;
     this.#position = this.window.tail;
     for (const subscription of new Set([...this.#channels.values()].flatMap((set) => [...set]))) {
       subscription.reset(reason);
@@ -180,38 +182,38 @@ export class Delivery implements LogFollower, SubscriptionHost {
     setImmediate(() => this.#turn());
   }
 
-  /** One turn: hands over batches, then lets those that are behind read on, until the time is up. */
+  /** One turn: hands over what was published, then lets those that are behind read on, until the time is up. */
   #turn(): void {
     this.#isScheduled = false;
-    if (this.#fresh.length > 0) {
-      this.#batches.push(new Batch(this.#fresh));
-      this.#fresh = [];
-    }
     const end = performance.now() + TURN_MS;
     this.#deliver(end);
     this.#catchUp(end);
-    if (this.#batches.length > 0 || this.#behind.length > 0) this.#wake();
+    if (this.#batch !== undefined || this.#fresh.length > 0 || this.#behind.length > 0)
+      this.#wake();
   }
 
   #deliver(end: number): void {
-    let untilLook = LOOK_EVERY;
-    for (let batch = this.#batches[0]; batch !== undefined; batch = this.#batches[0]) {
-      this.#targets ??= this.#pick(batch);
-      const common = batch.channel === undefined ? undefined : batch.framesOf(batch.channel);
-      for (let next = this.#targets.next(); !next.done; next = this.#targets.next()) {
-        const frames = batch.channel === undefined ? batch.framesFor(next.value) : common;
-        next.value.deliver(batch.first, batch.last, frames);
-        // Whatever a batch leads to, a reset among it, this one may be gone.
-        if (this.#batches[0] !== batch) break;
-        if (--untilLook > 0) continue;
-        if (performance.now() > end) return;
-        untilLook = LOOK_EVERY;
-      }
-      if (this.#batches[0] !== batch) continue;
-      this.#targets = undefined;
-      this.#batches.shift();
-      this.#position = batch.last;
+    if (this.#batch === undefined) {
+      if (this.#fresh.length === 0) return;
+      this.#batch = new Batch(this.#fresh);
+      this.#targets = this.#pick(this.#batch);
+      this.#fresh = [];
     }
+    const batch = this.#batch;
+    const targets = this.#targets;
+    const common = batch.channel === undefined ? undefined : batch.framesOf(batch.channel);
+    let untilLook = LOOK_EVERY;
+    for (let next = targets.next(); !next.done; next = targets.next()) {
+      const frames = batch.channel === undefined ? batch.framesFor(next.value) : common;
+      next.value.deliver(batch.first, batch.last, frames);
+      // Whatever a batch leads to, a reset among it, this one may be gone.
+      if (this.#batch !== batch) return;
+      if (--untilLook > 0) continue;
+      if (performance.now() > end) return;
+      untilLook = LOOK_EVERY;
+    }
+    this.#batch = undefined;
+    this.#position = batch.last;
   }
 
   #catchUp(end: number): void {

@@ -314,12 +314,11 @@ function mark(body: StreamBody & { [SINK]?: NodeSink }, sink: NodeSink): void {
 function uncork(response: NodeResponse): boolean {
   if (!isHttp1(response) || response.socket === null) return false;
   const { socket } = response;
-  if (response.writableLength > socket.writableLength) {
-    response.uncork();
+  const corked = response.writableLength > socket.writableLength ? response : socket;
+  if (corked.writableCorked > 0) {
+    corked.uncork();
     // Whoever has corked it will uncork it.
-    response.cork();
-  } else if (socket.writableCorked > 0) {
-    socket.uncork();
+    corked.cork();
   }
   return !response.writableNeedDrain;
 }
