@@ -6,7 +6,18 @@ import type { Source } from "./sources.js";
 /** Imports in core go strictly down this list. A new file needs a place in it. */
 const LAYERS: readonly (readonly string[])[] = [
   ["errors"],
-  ["message", "log", "encode", "chunk", "frame-slab", "frame", "accept", "head", "last-event-id", "cors"],
+  [
+    "message",
+    "log",
+    "encode",
+    "chunk",
+    "frame-slab",
+    "frame",
+    "accept",
+    "head",
+    "last-event-id",
+    "cors",
+  ],
   ["options", "subscribe-options"],
   ["sink", "exchange", "direct-write", "node-sink", "heartbeat"],
   ["reception", "source", "pump", "session"],

@@ -185,10 +185,10 @@ export class Broker {
       session.follower.add(names, options);
       return session.closeReason === undefined;
     }
-    if (!session.open()) return false;
     const subscription = new Subscription(session, delivery);
     session.follower = subscription;
     subscription.begin(names, options, session.lastEventId, isAwaiting);
-    return session.closeReason === undefined;
+    // After that: what a client is greeted with goes out with the first bytes of the stream.
+    return session.open();
   }
 }

@@ -49,7 +49,8 @@ export class ChannelSet {
 
   /** @returns The names, in the order in which they were added. */
   keys(): string[] {
-    return Array.from(this, ([channel]) => channel);
+    if (this.#several !== undefined) return [...this.#several.keys()];
+    return this.#only === undefined ? [] : [this.#only];
   }
 
   /** Goes over the channels and their positions, in the order in which they were added. */

@@ -1,4 +1,4 @@
-import { shareFrames } from "./chunk.js";
+import { shareFrames, shareStored, sizeOf } from "./chunk.js";
 import type { SharedFrames } from "./chunk.js";
 import { encodeMessage } from "./encode.js";
 import { encodeCursorFrame } from "./frame.js";
@@ -18,62 +18,72 @@ const TURN_MS = 4;
 /** Subscriptions between two looks at the clock. */
 const LOOK_EVERY = 32;
 
-/** All entries of one turn. */
+/** The entries of one turn, or of several while a batch was under way. */
 class Batch {
   readonly first: number;
   readonly last: number;
   /** The only channel that has any; `undefined` if there are several. */
   readonly channel: string | undefined;
-  readonly byChannel: Map<string, WindowEntry[]> = new Map();
   readonly #entries: readonly WindowEntry[];
-  /** Joined frames of a channel alone. */
-  readonly #ofChannel: Map<string, DeliveredFrames | undefined> = new Map();
+  /** Of the only channel. */
+  readonly #only: DeliveredFrames | undefined;
+  /** Entries and joined frames by channel; `undefined` if there is but one. */
+  readonly #byChannel: Map<string, { entries: WindowEntry[]; frames?: Joined }> | undefined;
   /** Joined frames of several channels, by their names as JSON: a name may hold anything. */
-  readonly #ofChannels: Map<string, DeliveredFrames | undefined> = new Map();
+  #ofChannels: Map<string, Joined> | undefined;
 
   constructor(entries: readonly WindowEntry[]) {
     this.#entries = entries;
     this.first = entries[0]?.position ?? 0;
     this.last = entries.at(-1)?.position ?? 0;
-    for (const entry of entries) {
-      const list = this.byChannel.get(entry.channel);
-      if (list === undefined) this.byChannel.set(entry.channel, [entry]);
-      else list.push(entry);
+    const channel = entries[0]?.channel;
+    if (entries.every((entry) => entry.channel === channel)) {
+      this.channel = channel;
+      this.#only = join(entries);
+      return;
     }
-    this.channel = this.byChannel.size === 1 ? entries[0]?.channel : undefined;
+    this.#byChannel = new Map();
+    for (const entry of entries) {
+      const list = this.#byChannel.get(entry.channel);
+      if (list === undefined) this.#byChannel.set(entry.channel, { entries: [entry] });
+      else list.entries.push(entry);
+    }
+  }
+
+  get channels(): Iterable<string> {
+    return this.#byChannel?.keys() ?? [];
   }
 
   /** @returns What concerns a subscription, joined once for all with the same channels; `undefined` if it is too much for one write. */
   framesFor({ channel, channels }: Subscription): DeliveredFrames | undefined {
+    if (this.#byChannel === undefined) return this.#only;
     // Nearly all have one channel in a batch: for them nothing is computed but a look into a map.
-    if (channel !== undefined) return this.framesOf(channel);
-    const present = [...this.byChannel.keys()].filter((name) => channels.has(name));
-    return joinOnce(this.#ofChannels, JSON.stringify(present), () =>
-      this.#entries.filter((entry) => channels.has(entry.channel)),
-    );
-  }
-
-  /** @returns As {@link framesFor}, for one channel. */
-  framesOf(channel: string): DeliveredFrames | undefined {
-    return joinOnce(this.#ofChannel, channel, () => this.byChannel.get(channel) ?? []);
+    const own = channel === undefined ? undefined : this.#byChannel.get(channel);
+    if (own !== undefined) {
+      own.frames ??= { joined: join(own.entries) };
+      return own.frames.joined;
+    }
+    const present = [...this.#byChannel.keys()].filter((name) => channels.has(name));
+    const key = JSON.stringify(present);
+    this.#ofChannels ??= new Map();
+    let frames = this.#ofChannels.get(key);
+    if (frames === undefined) {
+      frames = { joined: join(this.#entries.filter((entry) => channels.has(entry.channel))) };
+      this.#ofChannels.set(key, frames);
+    }
+    return frames.joined;
   }
 }
 
-function joinOnce(
-  joined: Map<string, DeliveredFrames | undefined>,
-  key: string,
-  entriesOf: () => readonly WindowEntry[],
-): DeliveredFrames | undefined {
-  if (!joined.has(key)) joined.set(key, join(entriesOf()));
-  return joined.get(key);
+/** What came of joining, which may be nothing. */
+interface Joined {
+  readonly joined: DeliveredFrames | undefined;
 }
 
 function join(entries: readonly WindowEntry[]): DeliveredFrames | undefined {
-  const frames = entries.map(({ frame }) => frame);
-  const size = frames.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  if (size > SLICE_BYTES && frames.length > 1) return undefined;
-  const { bytes, chunk } = shareFrames(frames);
-  return { bytes, chunk, count: frames.length, last: entries.at(-1)?.position ?? 0 };
+  if (entries.length > 1 && sizeOf(entries) > SLICE_BYTES) return undefined;
+  const { bytes, chunk } = shareStored(entries);
+  return { bytes, chunk, count: entries.length, last: entries.at(-1)?.position ?? 0 };
 }
 
 /**
@@ -201,11 +211,9 @@ export class Delivery implements LogFollower, SubscriptionHost {
     }
     const batch = this.#batch;
     const targets = this.#targets;
-    const common = batch.channel === undefined ? undefined : batch.framesOf(batch.channel);
     let untilLook = LOOK_EVERY;
     for (let next = targets.next(); !next.done; next = targets.next()) {
-      const frames = batch.channel === undefined ? batch.framesFor(next.value) : common;
-      next.value.deliver(batch.first, batch.last, frames);
+      next.value.deliver(batch.first, batch.last, batch.framesFor(next.value));
       // Whatever a batch leads to, a reset among it, this one may be gone.
       if (this.#batch !== batch) return;
       if (--untilLook > 0) continue;
@@ -231,7 +239,7 @@ export class Delivery implements LogFollower, SubscriptionHost {
     // As they are. Who joins meanwhile takes nothing from the batch: its cursor is past it.
     if (batch.channel !== undefined) return subscriptionsOf(this.#channels, batch.channel).values();
     const picked: Subscription[] = [];
-    for (const channel of batch.byChannel.keys()) {
+    for (const channel of batch.channels) {
       for (const subscription of subscriptionsOf(this.#channels, channel)) {
         if (subscription.batch === batch.last) {
           subscription.channel = undefined;

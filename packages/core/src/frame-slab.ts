@@ -1,3 +1,5 @@
+import type { StoredFrame } from "./chunk.js";
+
 /** Size of a slab in bytes. */
 const SLAB_BYTES = 65_536;
 /** A frame larger than this has memory of its own: at the end of a slab it would waste too much. */
@@ -15,14 +17,13 @@ export class FrameSlab {
 
   /**
    * @param block - Text of a frame.
-   * @returns Its bytes as UTF-8.
+   * @returns Where its bytes are, as UTF-8.
    */
-  write(block: string): Buffer {
+  write(block: string): StoredFrame {
     const size = Buffer.byteLength(block);
     if (size > MAX_SHARED_BYTES) {
-      const frame = Buffer.allocUnsafeSlow(size);
-      frame.write(block);
-      return frame;
+      const slab = Buffer.allocUnsafeSlow(size);
+      return { slab, start: 0, end: slab.write(block) };
     }
     if (this.#used + size > this.#slab.byteLength) {
       this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
@@ -30,6 +31,6 @@ export class FrameSlab {
     }
     const start = this.#used;
     this.#used += this.#slab.write(block, start);
-    return this.#slab.subarray(start, this.#used);
+    return { slab: this.#slab, start, end: this.#used };
   }
 }

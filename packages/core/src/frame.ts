@@ -68,9 +68,7 @@ export function encodeCommentFrame(text: string, framing: Framing): Buffer {
  * @returns The frame.
  */
 export function encodeOpening(milliseconds: number | undefined): Buffer {
-  return milliseconds === undefined
-    ? COMMENT
-    : Buffer.from(`:\n${encodeMessage({ retry: milliseconds })}`);
+  return milliseconds === undefined ? COMMENT : Buffer.from(`:\nretry: ${milliseconds}\n\n`);
 }
 
 /**

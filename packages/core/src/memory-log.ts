@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { SseError } from "./errors.js";
-import type { Log, LogEntry, LogFollower, LogMessage } from "./log.js";
+import type { Log, LogFollower, LogMessage } from "./log.js";
 
 /**
  * Makes the log of a single process, with nothing to install.
@@ -36,8 +36,8 @@ class MemoryLog implements Log {
   async append(channel: string, message: LogMessage): Promise<string> {
     if (this.#follower === undefined) throw new SseError("ERR_SSE_CLOSED", "The log is closed");
     const id = this.#id(++this.#count);
-    const entry: LogEntry = { ...message, channel, id };
-    this.#follower.entries([entry]);
+    const { event, data, retry } = message;
+    this.#follower.entries([{ id, channel, event, data, retry }]);
     return id;
   }
 

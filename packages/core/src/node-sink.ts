@@ -1,6 +1,7 @@
 import { STATUS_CODES } from "node:http";
+import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { DirectWriter, takesChunks } from "./direct-write.js";
+import { takesChunks, writeDirectly } from "./direct-write.js";
 import { SseError } from "./errors.js";
 import { checkExchange, isHttp1 } from "./exchange.js";
 import type {
@@ -19,7 +20,7 @@ const SLICE_BYTES = 65_536;
 
 /** Marks a response that has a sink; the sink's shared listeners find it here, so that they need no closures. */
 const SINK: unique symbol = Symbol("tidewire.sink");
-type Marked = NodeResponse & { [SINK]?: NodeSink };
+type Marked = NodeResponse & { [SINK]?: NodeSink | undefined };
 
 /**
  * A response of `node:http` (HTTP/1.0, HTTP/1.1) or `node:http2` as a sink.
@@ -39,11 +40,13 @@ export class NodeSink implements Sink, ExchangeStream {
    * slow but steady reader of a large event is told from one that has stalled.
    */
   readonly #isSliced: boolean;
-  /** Set by the first write to an HTTP/1.1 response that nothing stands before, until the end. */
-  #direct: DirectWriter | undefined;
+  /** Set from the first write to an HTTP/1.1 response that nothing stands before, until somebody ends it. */
+  #socket: Socket | undefined;
   /** `true` once a write has had to wait: from then on "drain" is listened to. */
   #hasWaited = false;
   #isLettingGo = false;
+  /** `true` once a response of HTTP/1 has ended or closed. */
+  #isEnded = false;
   /** Counted only where `#isSliced`. */
   #writtenBytes = 0;
   /** What a compressor was given since it asked to wait: it does not say how much it holds. */
@@ -58,7 +61,7 @@ export class NodeSink implements Sink, ExchangeStream {
   constructor(exchange: Exchange) {
     checkExchange(exchange);
     const response: Marked = exchange.response;
-    if (SINK in response) {
+    if (response[SINK] !== undefined) {
       throw new SseError("ERR_SSE_INVALID_OPTION", "The response has a session already");
     }
     this.#exchange = exchange;
@@ -101,7 +104,8 @@ export class NodeSink implements Sink, ExchangeStream {
   }
 
   get bufferedBytes(): number {
-    if (this.#direct !== undefined) return this.#direct.bufferedBytes;
+    // Unless the response is corked and may hold something itself.
+    if (this.#socket?.writableCorked === 0) return this.#socket.writableLength;
     const held =
       this.#body === undefined || this.#body === this.#response ? 0 : this.#body.writableLength;
     return held + this.#heldBytes + this.#response.writableLength;
@@ -134,9 +138,8 @@ export class NodeSink implements Sink, ExchangeStream {
   opened(body: StreamBody): void {
     if (this.isClosed) return;
     const response = this.#response;
-    // A late error of the socket belongs to the client's leaving, which "close" tells. Without a listener
-    // it would take the process down.
-    response.on("error", ignore);
+    if (isHttp1(response)) response.on("prefinish", onEnd);
+    else response.on("error", ignore);
     if (!response.headersSent && body === response) removeBodyHeaders(response);
     this.#body = body;
     if (body !== response) {
@@ -153,8 +156,10 @@ export class NodeSink implements Sink, ExchangeStream {
 
   write(bytes: Uint8Array, chunk?: Uint8Array): boolean {
     const isTaken =
-      (chunk === undefined ? undefined : this.#direct?.write(chunk)) ?? this.#writeBytes(bytes);
-    return isTaken || this.#letGo();
+      chunk === undefined || this.#socket === undefined
+        ? undefined
+        : writeDirectly(this.#response as ServerResponse, this.#socket, chunk);
+    return (isTaken ?? this.#writeBytes(bytes)) || this.#letGo();
   }
 
   #writeBytes(bytes: Uint8Array): boolean {
@@ -168,17 +173,17 @@ export class NodeSink implements Sink, ExchangeStream {
     if (this.#flush !== undefined) {
       this.#flush();
       this.#heldBytes = isTaken ? 0 : this.#heldBytes + bytes.byteLength;
-    } else if (this.#direct === undefined) {
-      this.#direct = this.#makeDirect();
+    } else if (this.#socket === undefined) {
+      this.#socket = this.#findSocket();
     }
     return isTaken;
   }
 
   /** Called after a write: the head has gone out with it at the latest. */
-  #makeDirect(): DirectWriter | undefined {
+  #findSocket(): Socket | undefined {
     const response = this.#response;
     if (this.#body !== response || !isHttp1(response) || response.socket === null) return undefined;
-    return takesChunks(response) ? new DirectWriter(response, response.socket) : undefined;
+    return takesChunks(response) ? response.socket : undefined;
   }
 
   /** @returns As `write`, after one that has asked to wait. */
@@ -252,15 +257,24 @@ export class NodeSink implements Sink, ExchangeStream {
     this.#listener?.sinkDrained();
   }
 
+  /** Called by the shared listener of the response: somebody has ended it, and its last bytes are on their way. */
+  ended(): void {
+    if (this.#isEnded || !isHttp1(this.#response)) return;
+    this.#isEnded = true;
+    this.#socket = undefined;
+    this.#response.on("error", ignore);
+  }
+
   /** Called by the shared listener of the response, and wherever its end is found out first. */
   closed(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     const response: Marked = this.#response;
-    delete response[SINK];
-    this.#direct = undefined;
+    // Not deleted: that would cost a slow object for each response.
+    response[SINK] = undefined;
     response.off("close", onClose);
     this.#body?.off("drain", onDrain);
+    this.ended();
     if (isHttp1(response)) (this.request.socket as WaitedSocket | null)?.[WAITING]?.delete(this);
     const isByServer = this.#isEndedHere || response.writableEnded;
     this.#listener?.sinkClosed(isByServer ? "server" : "client");
@@ -294,10 +308,19 @@ function onClose(this: Marked): void {
   this[SINK]?.closed();
 }
 
-function onDrain(this: { [SINK]?: NodeSink }): void {
+/** "prefinish" comes from inside `response.end`, "finish" only when the client has taken all. */
+function onEnd(this: Marked): void {
+  this[SINK]?.ended();
+}
+
+function onDrain(this: { [SINK]?: NodeSink | undefined }): void {
   this[SINK]?.drained();
 }
 
+/**
+ * A late error belongs to the client's leaving or to a write after the end. Without a listener it would take the
+ * process down.
+ */
 function ignore(): void {}
 
 function mark(body: StreamBody & { [SINK]?: NodeSink }, sink: NodeSink): void {

@@ -22,7 +22,7 @@ export interface RetentionOptions {
   /** Number of events. @defaultValue `100_000` */
   readonly maxEvents?: number | undefined;
   /**
-   * Bytes of encoded events. About 240 bytes of bookkeeping for each event come on top.
+   * Bytes of encoded events. About 150 bytes of bookkeeping for each event come on top.
    *
    * @defaultValue `67_108_864` (64 MiB)
    */

@@ -91,6 +91,8 @@ export interface SessionHost {
 /** What it is called for the session that the hub has no room for it. */
 const REASONS = { shutdown: "shutdown", busy: "refused" } as const;
 
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+
 // Two promises for all messages that need not wait: a promise each would be most of what a send costs.
 const SENT: Promise<boolean> = Promise.resolve(true);
 const GONE: Promise<boolean> = Promise.resolve(false);
@@ -113,6 +115,8 @@ export class Session<Owner = unknown> {
   #opening: ResolvedOpenOptions | undefined;
   /** Frames accepted before the head was out; `undefined` when there are none. */
   #held: Uint8Array[] | undefined;
+  /** Set while the stream opens: what goes out before everything else, in one write with what comes next. */
+  #first: Buffer | undefined;
   /** Sum of the lengths in `#held`. */
   #heldBytes = 0;
   /** Set while a caller waits for the client to take what was sent. */
@@ -245,8 +249,8 @@ export class Session<Owner = unknown> {
     this.#reconnectionTimeMs = opening.reconnectionTimeMs;
     this.#state = "connecting";
     const { cors } = this.#host;
-    if (cors === undefined) this.#connect();
-    else cors.apply(this.#sink.request, this.#sink.headers, (error) => this.#connect(error));
+    if (cors === undefined) this.#connect(opening);
+    else cors.apply(this.#sink.request, this.#sink.headers, (error) => this.#allowed(error));
     return this.#isSending();
   }
 
@@ -418,16 +422,17 @@ export class Session<Owner = unknown> {
     // One write: head and first bytes leave in one packet, and the client sees the stream open at once.
     const range = this.#reconnectionTimeMs;
     const opening = encodeOpening(range === false ? undefined : draw(range));
-    const isTaken = this.#sink.write(
-      frames.length === 0 ? opening : Buffer.concat([opening, ...frames]),
-    );
-    this.#isUnsettled = true;
+    const first = frames.length === 0 ? opening : Buffer.concat([opening, ...frames]);
     if (!isOpen) {
+      this.#isUnsettled = true;
+      this.#sink.write(first);
       this.#sink.end();
       return;
     }
-    this.#isBlocked = !isTaken;
-    if (isTaken) this.sinkDrained();
+    this.#first = first;
+    this.#follower?.advance();
+    if (this.#first !== undefined) this.#write(NO_BYTES);
+    if (!this.#isBlocked) this.sinkDrained();
   }
 
   /** @internal */
@@ -522,13 +527,18 @@ export class Session<Owner = unknown> {
     return this.#state === "connecting" || this.#state === "open";
   }
 
-  /** The second half of `open()`: after CORS, which may have had to ask somebody. */
-  #connect(error?: unknown): void {
+  /** The origin was looked at, which may have taken a while. */
+  #allowed(error: unknown): void {
     const opening = this.#opening;
+    // The client has left or the route has answered meanwhile.
+    if (opening === undefined || this.#sink.isClosed || this.#sink.isHeadSent) return;
+    if (error !== undefined && error !== null) this.#refuse(error);
+    else this.#connect(opening);
+  }
+
+  /** The second half of `open()`. */
+  #connect(opening: ResolvedOpenOptions): void {
     const sink = this.#sink;
-    // The client has left or the route has answered while the origin was looked up.
-    if (opening === undefined || sink.isClosed || sink.isHeadSent) return;
-    if (error !== undefined && error !== null) return this.#refuse(error);
     const reception = receive(sink.request, this.#host.turnAway());
     switch (reception.kind) {
       case "refused":
@@ -609,11 +619,20 @@ export class Session<Owner = unknown> {
     this.#idleSweeps = 0;
     this.#isUnsettled = true;
     const wasBlocked = this.#isBlocked;
-    if (this.#sink.write(frame, chunk)) return true;
+    const isTaken =
+      this.#first === undefined
+        ? this.#sink.write(frame, chunk)
+        : this.#sink.write(this.#withFirst(this.#first, frame));
+    if (isTaken) return true;
     this.#isBlocked = true;
     // What goes to a client that had taken everything before is not held against it, however large it is.
     if (wasBlocked && this.#sink.bufferedBytes > maxBufferedBytes) this.#cut();
     return false;
+  }
+
+  #withFirst(first: Buffer, frame: Uint8Array): Uint8Array {
+    this.#first = undefined;
+    return frame.byteLength === 0 ? first : Buffer.concat([first, frame]);
   }
 
   #drained(): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { ChannelSet } from "./channel-set.js";
-import { shareFrames } from "./chunk.js";
+import { shareFrames, shareStored, sizeOf } from "./chunk.js";
 import type { SharedFrames } from "./chunk.js";
 import { encodeResetFrame, withoutId } from "./frame.js";
 import type { ResetReason } from "./frame.js";
@@ -342,7 +342,7 @@ export class Subscription {
     if (isReplay) this.#host.observer.replayed(this);
     if (frames.length === 0) return;
     this.#told = last;
-    const shared = shareFrames(frames);
+    const shared = shareStored(frames);
     this.#host.observer.counted(frames.length, shared.bytes.byteLength);
     this.session.writeFrames(shared);
   }
@@ -410,12 +410,9 @@ export class Subscription {
   #latest({ channels, latest, isFirst }: Greeting, upTo: number): Buffer[] {
     if (latest === 0) return [];
     const entries = this.#host.window.latest(channels, latest, upTo);
-    const frames = entries.map(({ frame }) => (isFirst ? frame : withoutId(frame)));
-    this.#host.observer.counted(
-      frames.length,
-      frames.reduce((sum, { byteLength }) => sum + byteLength, 0),
-    );
-    return frames;
+    this.#host.observer.counted(entries.length, sizeOf(entries));
+    const frames = entries.map(({ slab, start, end }) => slab.subarray(start, end));
+    return isFirst ? frames : frames.map(withoutId);
   }
 
   /** Moves the place after which channels count to where their state is taken. */

@@ -1,3 +1,5 @@
+import type { StoredFrame } from "./chunk.js";
+
 /** How much of the log a hub keeps in memory for replay: whichever limit is reached first. */
 export interface Retention {
   /** Age in milliseconds after which an event that a client missed is no longer replayed. */
@@ -8,17 +10,15 @@ export interface Retention {
   readonly maxBytes: number;
 }
 
-/** One event in the window, encoded once for all sessions. */
-export interface WindowEntry {
+/** One event in the window: its block, encoded once for all sessions. */
+export interface WindowEntry extends StoredFrame {
   /** Place in the log, counted from 1 by this process. */
   readonly position: number;
   /** Id in the log. */
   readonly id: string;
   /** Channel it was published on. */
   readonly channel: string;
-  /** Its block, shared by all sessions: never change it. */
-  readonly frame: Buffer;
-  /** When it came, in milliseconds of a clock that never goes back. */
+  /** When it came, in whole milliseconds of a clock that never goes back. */
   readonly at: number;
   /** Bytes of all entries up to and with this one. */
   readonly endByte: number;
@@ -26,7 +26,7 @@ export interface WindowEntry {
 
 /** Frames to write next, and the position behind the last of them. */
 export interface Slice {
-  readonly frames: readonly Buffer[];
+  readonly frames: readonly StoredFrame[];
   /** Everything up to here that concerns these channels is in `frames` or was written before. */
   readonly cursor: number;
   /** Position of the last frame; 0 if there is none. */
@@ -46,9 +46,14 @@ const MAX_MERGED = 16;
 
 /** A list that grows at the end and shrinks at the front. */
 class Deque<Item> {
-  #items: Item[] = [];
+  #items: Item[];
   /** Items before it are dropped. */
   #head = 0;
+
+  /** @param items - Those that it begins with. Given one, it takes room for one: an empty list grows by a dozen. */
+  constructor(items: Item[]) {
+    this.#items = items;
+  }
 
   get length(): number {
     return this.#items.length - this.#head;
@@ -81,7 +86,7 @@ class Deque<Item> {
 export class Window {
   readonly #retention: Retention;
   readonly #compare: (a: string, b: string) => number;
-  readonly #entries = new Deque<WindowEntry>();
+  readonly #entries = new Deque<WindowEntry>([]);
   /** Positions of the entries of each channel that has any. */
   readonly #index = new Map<string, Deque<number>>();
   /** Id of the tail: of the last entry, or of where the log stood when the window began. */
@@ -123,7 +128,7 @@ export class Window {
   /** Bytes of all frames. */
   get bytes(): number {
     const first = this.#entries.at(0);
-    return first === undefined ? 0 : this.#endByte - first.endByte + first.frame.byteLength;
+    return first === undefined ? 0 : this.#endByte - first.endByte + first.end - first.start;
   }
 
   /** When the oldest entry came; `undefined` if there is none. */
@@ -132,25 +137,26 @@ export class Window {
   }
 
   /** Adds the next entry of the log and trims what is past the limits. */
-  append(id: string, channel: string, frame: Buffer, now: number): WindowEntry {
+  append(id: string, channel: string, frame: StoredFrame, now: number): WindowEntry {
+    const { slab, start, end } = frame;
     this.#tail += 1;
-    this.#endByte += frame.byteLength;
+    this.#endByte += end - start;
     this.#tailId = id;
     const entry: WindowEntry = {
       position: this.#tail,
       id,
       channel,
-      frame,
-      at: now,
+      slab,
+      start,
+      end,
+      // A fraction would take an object of its own.
+      at: Math.floor(now),
       endByte: this.#endByte,
     };
     this.#entries.push(entry);
-    let positions = this.#index.get(channel);
-    if (positions === undefined) {
-      positions = new Deque();
-      this.#index.set(channel, positions);
-    }
-    positions.push(entry.position);
+    const positions = this.#index.get(channel);
+    if (positions === undefined) this.#index.set(channel, new Deque([entry.position]));
+    else positions.push(entry.position);
     this.trim(now);
     return entry;
   }
@@ -229,15 +235,14 @@ export class Window {
    * @returns The frames in order; none if there is nothing more.
    */
   slice(channels: ChannelPositions, after: number, maxBytes: number): Slice {
-    const frames: Buffer[] = [];
+    const frames: StoredFrame[] = [];
     let bytes = 0;
     let cursor = after;
     for (const entry of this.#after(channels, after)) {
-      if (bytes > 0 && bytes + entry.frame.byteLength > maxBytes) {
-        return { frames, cursor, last: cursor };
-      }
-      frames.push(entry.frame);
-      bytes += entry.frame.byteLength;
+      const size = entry.end - entry.start;
+      if (bytes > 0 && bytes + size > maxBytes) return { frames, cursor, last: cursor };
+      frames.push(entry);
+      bytes += size;
       cursor = entry.position;
     }
     return { frames, cursor: Math.max(after, this.#tail), last: frames.length > 0 ? cursor : 0 };

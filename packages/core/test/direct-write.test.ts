@@ -9,7 +9,7 @@ import { listen } from "../../../test/contracts/raw-server.js";
 import type { RawServer } from "../../../test/contracts/raw-server.js";
 import { wrapWrites } from "../../../test/contracts/recorded-writes.js";
 import { shareFrames } from "../src/chunk.js";
-import { DirectWriter, takesChunks } from "../src/direct-write.js";
+import { takesChunks, writeDirectly } from "../src/direct-write.js";
 
 const IS_ON = process.env["TIDEWIRE_DIRECT_WRITE"] !== "off";
 const FIRST = ":\n\n";
@@ -82,13 +82,8 @@ async function turn(): Promise<void> {
   });
 }
 
-const writers = new WeakMap<ServerResponse, DirectWriter>();
-
-/** Writes a chunk with the one writer that a response has from its first chunk on. */
 function writeChunk(response: ServerResponse, chunk: Uint8Array): boolean | undefined {
-  const writer = writers.get(response) ?? new DirectWriter(response, response.req.socket);
-  writers.set(response, writer);
-  return writer.write(chunk);
+  return writeDirectly(response, response.req.socket, chunk);
 }
 
 /** Writes it one way or the other, as a sink does. */
@@ -137,7 +132,7 @@ describe("takesChunks", () => {
   });
 });
 
-describe("DirectWriter", () => {
+describe("writeDirectly", () => {
   it("sends the chunk and nothing else, before it returns", async () => {
     const { client, response, socket } = await open();
     const before = socket.bytesWritten;
@@ -214,15 +209,6 @@ describe("DirectWriter", () => {
     await client.untilBody(": before\n\ndata: x\n\n");
   });
 
-  it("sees an end that comes right after a chunk", async () => {
-    const { client, response } = await open();
-    expect(writeChunk(response, CHUNK)).toBe(true);
-    response.end();
-    expect(writeChunk(response, CHUNK)).toBeUndefined();
-    await client.until("the end", () => client.responses[0]?.isEnded === true);
-    expect(client.response().body.toString()).toBe(`${FIRST}data: x\n\n`);
-  });
-
   it("goes on after what others have written in the same turn and in another", async () => {
     const { client, response } = await open();
     for (const text of ["1", "2"]) {
@@ -232,20 +218,6 @@ describe("DirectWriter", () => {
     }
     expect(writeChunk(response, CHUNK)).toBe(true);
     await client.untilBody(": 1\n\ndata: x\n\n: 2\n\ndata: x\n\n");
-  });
-
-  it("knows how much waits for the client", async () => {
-    const { client, response, socket } = await open();
-    const writer = new DirectWriter(response, socket);
-    expect(writer.bufferedBytes).toBe(0);
-    response.cork();
-    response.write(": held\n\n");
-    expect(writer.bufferedBytes).toBe(response.writableLength);
-    response.uncork();
-    client.socket.pause();
-    fill(response);
-    expect(writer.bufferedBytes).toBe(response.writableLength);
-    expect(writer.bufferedBytes).toBeGreaterThan(0);
   });
 
   it("keeps the order in a corked turn", async () => {

@@ -260,7 +260,7 @@ describe("session.subscribe", () => {
       }
     });
     const subscribed = await get();
-    expect(await subscribed.until("data: without\n\n")).not.toContain("id: 1");
+    expect(await subscribed.until("data: without\n\n")).not.toContain("id: 1\n");
     await (await get({ headers: { "last-event-id": "own" } })).until("id: 1\n");
     expect(codes).toEqual(["ERR_SSE_ID_RESERVED", "ERR_SSE_ID_RESERVED", "ERR_SSE_ID_RESERVED"]);
   });

@@ -50,18 +50,23 @@ export interface SseMiddleware<Channels extends ChannelsOf<Channels> = ChannelMa
 }
 
 const EXCHANGE: unique symbol = Symbol("tidewire.exchange");
-const SESSION: unique symbol = Symbol("tidewire.session");
 
 /** What the middleware leaves on a response: all that the getter of `res.sse` needs. */
 class ExpressExchange implements Exchange {
   readonly response: ExpressResponse;
-  readonly hub: Hub;
+  readonly #hub: Hub;
   readonly #next: NextFunction;
+  #session: Session<Hub> | undefined;
 
   constructor(response: ExpressResponse, hub: Hub, next: NextFunction) {
     this.response = response;
-    this.hub = hub;
+    this.#hub = hub;
     this.#next = next;
+  }
+
+  get session(): Session<Hub> {
+    this.#session ??= this.#hub.createSession(this);
+    return this.#session;
   }
 
   get request(): IncomingMessage {
@@ -75,7 +80,7 @@ class ExpressExchange implements Exchange {
   }
 }
 
-type BoundResponse = ServerResponse & { [EXCHANGE]?: ExpressExchange; [SESSION]?: Session<Hub> };
+type BoundResponse = ServerResponse & { [EXCHANGE]?: ExpressExchange };
 
 /**
  * Makes the middleware that gives every response behind it an event stream: `res.sse`.
@@ -107,21 +112,18 @@ export function sse<Channels extends ChannelsOf<Channels> = ChannelMap>(
 
 /** Defined once on the application's responses, so that a request costs no property definition. */
 function defineGetter(request: ExpressRequest, response: ExpressResponse): void {
-  if (SESSION in response) return;
+  if (EXCHANGE in response) return;
   if ("sse" in response) {
     throw new SseError("ERR_SSE_INVALID_OPTION", "Another middleware has defined `res.sse`");
   }
   const { response: prototype } = (request.app ?? {}) as { readonly response?: object };
   Object.defineProperties(prototype ?? response, {
     sse: { configurable: true, get: openSession },
-    [SESSION]: { configurable: true, writable: true, value: undefined },
+    [EXCHANGE]: { configurable: true, writable: true, value: undefined },
   });
 }
 
 function openSession(this: BoundResponse): Session<Hub> | undefined {
-  const exchange = this[EXCHANGE];
-  // The prototype itself, or a response that took another way round the middleware.
-  if (exchange === undefined) return undefined;
-  this[SESSION] ??= exchange.hub.createSession(exchange);
-  return this[SESSION];
+  // `undefined` for the prototype itself, and for a response that took another way round the middleware.
+  return this[EXCHANGE]?.session;
 }

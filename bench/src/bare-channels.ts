@@ -1,0 +1,41 @@
+import { randomBytes } from "node:crypto";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { channelOf } from "./listen.js";
+
+/** The head of a stream as Tidewire sends it, so that bare handlers write as much. */
+export const STREAM_HEAD: OutgoingHttpHeaders = {
+  "Content-Type": "text/event-stream",
+  "Cache-Control": "no-cache, no-store, no-transform",
+  "X-Accel-Buffering": "no",
+};
+/** First bytes of a bare stream: what makes proxies and Firefox see it open. */
+export const OPENING = ":\n\n";
+
+/** The least that fan-out needs: responses by channel. */
+export class BareChannels {
+  readonly #channels: Map<string, Set<ServerResponse>> = new Map();
+  readonly #epoch = randomBytes(6).toString("base64url");
+  #count = 0;
+
+  /** Opens a stream and keeps it until its client leaves. */
+  open(request: IncomingMessage, response: ServerResponse): void {
+    const channel = channelOf(request.url);
+    response.writeHead(200, STREAM_HEAD);
+    response.write(OPENING);
+    let responses = this.#channels.get(channel);
+    if (responses === undefined) this.#channels.set(channel, (responses = new Set()));
+    responses.add(response);
+    response.on("close", () => responses.delete(response));
+  }
+
+  of(channel: string): ReadonlySet<ServerResponse> {
+    return this.#channels.get(channel) ?? NONE;
+  }
+
+  /** @returns An id as long as that which Tidewire gives to its event of the same number. */
+  nextId(): string {
+    return `${this.#epoch}.${++this.#count}`;
+  }
+}
+
+const NONE: ReadonlySet<ServerResponse> = new Set();

@@ -1,0 +1,104 @@
+import type { Subject } from "./subject.js";
+
+/** What a subject is there for. */
+export type SubjectKind = "tidewire" | "control" | "peer";
+
+/** A subject as the suites know it: without loading it. */
+export interface CatalogueEntry {
+  readonly kind: SubjectKind;
+  /** Packages whose versions say what was measured. */
+  readonly packages: readonly string[];
+  /** Loads it. Only the subject's own process does: a framework that is not used would weigh on the memory measured. */
+  load(): Promise<{ readonly subject: Subject }>;
+}
+
+/** All subjects that run in Node, by name. */
+export const CATALOGUE = {
+  "tidewire-http": {
+    kind: "tidewire",
+    packages: ["@tidewire/core"],
+    load: () => import("./subjects/tidewire-http.js"),
+  },
+  "tidewire-express": {
+    kind: "tidewire",
+    packages: ["@tidewire/express", "express"],
+    load: () => import("./subjects/tidewire-express.js"),
+  },
+  "tidewire-fastify": {
+    kind: "tidewire",
+    packages: ["@tidewire/fastify", "fastify"],
+    load: () => import("./subjects/tidewire-fastify.js"),
+  },
+  "socket-write": {
+    kind: "control",
+    packages: [],
+    load: () => import("./subjects/socket-write.js"),
+  },
+  "response-write": {
+    kind: "control",
+    packages: [],
+    load: () => import("./subjects/response-write.js"),
+  },
+  "bare-http": { kind: "control", packages: [], load: () => import("./subjects/bare-http.js") },
+  "bare-express": {
+    kind: "control",
+    packages: ["express"],
+    load: () => import("./subjects/bare-express.js"),
+  },
+  "bare-fastify": {
+    kind: "control",
+    packages: ["fastify"],
+    load: () => import("./subjects/bare-fastify.js"),
+  },
+  "better-sse": {
+    kind: "peer",
+    packages: ["better-sse"],
+    load: () => import("./subjects/better-sse.js"),
+  },
+  "sse-channel": {
+    kind: "peer",
+    packages: ["sse-channel"],
+    load: () => import("./subjects/sse-channel.js"),
+  },
+  "express-sse": {
+    kind: "peer",
+    packages: ["express-sse", "express"],
+    load: () => import("./subjects/express-sse.js"),
+  },
+  "@fastify/sse": {
+    kind: "peer",
+    packages: ["@fastify/sse", "fastify"],
+    load: () => import("./subjects/fastify-sse.js"),
+  },
+  "fastify-sse-v2": {
+    kind: "peer",
+    packages: ["fastify-sse-v2", "fastify"],
+    load: () => import("./subjects/fastify-sse-v2.js"),
+  },
+  hono: {
+    kind: "peer",
+    packages: ["hono", "@hono/node-server"],
+    load: () => import("./subjects/hono.js"),
+  },
+} as const satisfies Record<string, CatalogueEntry>;
+
+/** Name of a subject that runs in Node. */
+export type NodeSubjectName = keyof typeof CATALOGUE;
+/** Name of any subject. */
+export type SubjectName = NodeSubjectName | "nchan";
+
+/** All names, in the order of tables. */
+export const SUBJECT_NAMES: readonly SubjectName[] = [
+  ...(Object.keys(CATALOGUE) as NodeSubjectName[]),
+  "nchan",
+];
+
+/** @returns What a subject is there for. */
+export function kindOf(name: SubjectName): SubjectKind {
+  return name === "nchan" ? "peer" : CATALOGUE[name].kind;
+}
+
+/** @returns `true` if text is the name of a subject. */
+export function isSubjectName(text: string): text is SubjectName {
+  return (SUBJECT_NAMES as readonly string[]).includes(text);
+}

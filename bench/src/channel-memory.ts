@@ -1,0 +1,63 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { NodeSubjectName } from "./catalogue.js";
+import { Pair } from "./pair.js";
+import { NodeServer } from "./server.js";
+
+/** Heap in bytes that a channel with one client needs. */
+export interface ChannelMemory {
+  /** Before anything is published on it. */
+  readonly quiet: number;
+  /** After one event on each: the event that is kept for replay is part of it. */
+  readonly used: number;
+}
+
+const WARM_STREAMS = 400;
+const SETTLE_MS = 300;
+const BYTES = 100;
+
+/**
+ * Compares a server with a channel for each client with one that has one channel for all.
+ *
+ * @param subject - The server, started for it.
+ * @param clients - Number of clients, and of channels.
+ */
+export async function measureChannelMemory(
+  subject: NodeSubjectName,
+  clients: number,
+): Promise<ChannelMemory> {
+  const many = await measure(subject, clients, "c{index}");
+  const one = await measure(subject, clients, "all");
+  return { quiet: many.quiet - one.quiet, used: many.used - one.used };
+}
+
+/** @returns Heap per client. */
+async function measure(
+  subject: NodeSubjectName,
+  clients: number,
+  channel: string,
+): Promise<ChannelMemory> {
+  const server = await NodeServer.start(subject, { exposesGc: true });
+  const pair = new Pair(subject, server);
+  const { load } = pair;
+  const heap = async (): Promise<number> => {
+    await wait(SETTLE_MS);
+    return (await server.remote.call("memory", null)).heapBytes;
+  };
+  try {
+    await load.connect(server.port, WARM_STREAMS, "/events?channel=warm");
+    await load.cut();
+    const before = await heap();
+    await load.connect(server.port, clients, `/events?channel=${channel}`);
+    const quiet = await heap();
+    const spread = channel === "all" ? undefined : "turns";
+    await load.begin({ step: clients });
+    // One event on each channel: with one channel for all that is one event, which goes to everybody.
+    const count = spread === undefined ? 1 : clients;
+    server.publish({ channel, first: 0, count, bytes: BYTES, spread });
+    await load.reached();
+    const used = await heap();
+    return { quiet: (quiet - before) / clients, used: (used - before) / clients };
+  } finally {
+    await pair.stop();
+  }
+}

@@ -1,0 +1,41 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { SubjectName } from "./catalogue.js";
+import { startPair } from "./pair.js";
+import type { Pair } from "./pair.js";
+import type { SuiteContext } from "./suite.js";
+
+/** A subject with its clients connected. */
+export interface ConnectedPair {
+  readonly subject: SubjectName;
+  readonly clients: number;
+  readonly pair: Pair;
+}
+
+/** Streams open a little later than their heads are there. */
+const SETTLE_MS = 300;
+
+/** Starts a subject and connects all of its clients to one channel, or each to its own. */
+export async function connectPair(
+  subject: SubjectName,
+  clients: number,
+  { cpuProfileDir, progress }: SuiteContext,
+  path = "/events?channel=all",
+): Promise<ConnectedPair> {
+  progress.tell(`connecting ${clients} clients to ${subject}`);
+  const pair = await startPair(subject, { cpuProfileDir });
+  try {
+    await pair.load.connect(pair.server.port, clients, path);
+  } catch (error) {
+    await pair.stop();
+    throw error;
+  }
+  await wait(SETTLE_MS);
+  return { subject, clients, pair };
+}
+
+/** Ends the processes of all, also after a failure. */
+export async function stopAll(pairs: Iterable<{ readonly pair: Pair }>): Promise<void> {
+  // One that is measured in two ways is here twice.
+  const all = new Set(Array.from(pairs, ({ pair }) => pair));
+  await Promise.all(Array.from(all, (pair) => pair.stop()));
+}

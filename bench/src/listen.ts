@@ -1,0 +1,28 @@
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** Room for all clients of a round to knock at once. */
+export const BACKLOG = 8_192;
+
+/**
+ * Makes a server listen on a free port of 127.0.0.1.
+ *
+ * @returns The port.
+ */
+export function listen(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ port: 0, host: "127.0.0.1", backlog: BACKLOG }, () => {
+      resolve((server.address() as AddressInfo).port);
+    });
+  });
+}
+
+/**
+ * @param url - Path and query of a request.
+ * @returns The channel that the query names; the same for all if it names none.
+ */
+export function channelOf(url: string | undefined): string {
+  const query = url?.indexOf("?channel=") ?? -1;
+  return url === undefined || query === -1 ? "all" : url.slice(query + "?channel=".length);
+}

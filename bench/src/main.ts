@@ -1,0 +1,80 @@
+import { USAGE, UsageError, readArguments } from "./arguments.js";
+import type { Arguments } from "./arguments.js";
+import { SUBJECT_NAMES, kindOf } from "./catalogue.js";
+import type { SubjectName } from "./catalogue.js";
+import { describeMachine, readVersions } from "./machine.js";
+import { whyNoNchan } from "./nchan-installation.js";
+import { Progress } from "./progress.js";
+import { writeResults } from "./results.js";
+import type { Suite, SuiteOutcome } from "./suite.js";
+import { SUITES } from "./suites/index.js";
+import { formatTable } from "./table.js";
+import { formatTargets } from "./target.js";
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+async function runSuite(suite: Suite, options: Arguments): Promise<void> {
+  const progress = new Progress();
+  const skipped = new Set<string>();
+  const whyNot = whyNoNchan();
+  const start = performance.now();
+  print(`\n${suite.title} (${suite.name})\n`);
+  const outcome = await suite.run({
+    ...options,
+    progress,
+    pick: (names) =>
+      names.filter((name: SubjectName) => {
+        if (options.subjects !== undefined && !options.subjects.has(name)) return false;
+        if (name !== "nchan" || whyNot === undefined) return true;
+        skipped.add(`nchan is not measured: ${whyNot}.`);
+        return false;
+      }),
+  });
+  progress.clear();
+  show(outcome, skipped, (performance.now() - start) / 1_000);
+  // A look at a part of it, or a short one, must not take the place of a whole run.
+  if (options.isQuick || options.subjects !== undefined) return;
+  await writeResults({
+    suite: suite.name,
+    date: new Date().toISOString(),
+    machine: describeMachine(),
+    versions: await readVersions(),
+    rounds: options.rounds,
+    isQuick: options.isQuick,
+    skipped: [...skipped],
+    ...outcome,
+  });
+}
+
+function show({ tables, targets }: SuiteOutcome, skipped: Iterable<string>, seconds: number): void {
+  for (const table of tables) print(`${formatTable(table)}\n`);
+  if (targets.length > 0) print(`  Targets\n${formatTargets(targets)}\n`);
+  for (const sentence of skipped) print(`  ${sentence}`);
+  print(`  ${Math.round(seconds)} s`);
+}
+
+function list(): void {
+  print("Suites");
+  for (const { name, title } of SUITES) print(`  ${name.padEnd(18)}${title}`);
+  print("Subjects");
+  for (const name of SUBJECT_NAMES) print(`  ${name.padEnd(18)}${kindOf(name)}`);
+}
+
+// Processes of ours end when this one does; nginx does not, and `exit` is where it is ended.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
+
+try {
+  const options = readArguments(process.argv.slice(2));
+  if (options.isList) list();
+  else for (const suite of options.suites) await runSuite(suite, options);
+} catch (error) {
+  const isUsage = error instanceof UsageError;
+  const text = isUsage
+    ? `${error.message}\n\n${USAGE}`
+    : `\nThe benchmark has stopped: ${error instanceof Error ? error.message : String(error)}`;
+  process.stderr.write(`${text}\n`);
+  // Not every process that was started may have been ended.
+  process.exit(isUsage ? 2 : 1);
+}

@@ -1,0 +1,31 @@
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+
+/** Where Debian's libnginx-mod-nchan puts it. */
+export const NCHAN_MODULE = "/usr/lib/nginx/modules/ngx_nchan_module.so";
+const PROGRAMS = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"];
+
+/** @returns The nginx that is installed. */
+export function nginxProgram(): string | undefined {
+  return PROGRAMS.find((path) => existsSync(path));
+}
+
+/** @returns Why Nchan cannot be measured here; `undefined` if it can. */
+export function whyNoNchan(): string | undefined {
+  if (nginxProgram() === undefined) return "nginx is not installed";
+  if (existsSync(NCHAN_MODULE)) return undefined;
+  return "the nginx module Nchan (libnginx-mod-nchan) is not installed";
+}
+
+/** @returns The versions of nginx and Nchan, as far as they can be told. */
+export function readNchanVersions(): Record<string, string> {
+  const program = nginxProgram();
+  if (whyNoNchan() !== undefined || program === undefined) return {};
+  const nginx = /nginx\/(\S+)/.exec(spawnSync(program, ["-v"], { encoding: "utf8" }).stderr);
+  // The module does not tell; the package does.
+  const query = ["-W", "-f", "${Version}", "libnginx-mod-nchan"];
+  const nchan = /[\d.]+(?=\+|-|$)/.exec(
+    spawnSync("dpkg-query", query, { encoding: "utf8" }).stdout ?? "",
+  );
+  return { nginx: nginx?.[1] ?? "unknown", nchan: nchan?.[0] ?? "unknown" };
+}

@@ -1,0 +1,32 @@
+import type { SubjectName } from "./catalogue.js";
+import { Load } from "./load.js";
+import { NchanServer } from "./nchan-server.js";
+import { NodeServer } from "./server.js";
+import type { Server, ServerOptions } from "./server.js";
+
+/** A subject's server and its clients: two processes that are measured together. */
+export class Pair<Kind extends Server = Server> {
+  readonly server: Kind;
+  readonly load: Load;
+  readonly subject: SubjectName;
+  /** Sequence number of the next event. */
+  sequence = 0;
+
+  constructor(subject: SubjectName, server: Kind) {
+    this.subject = subject;
+    this.server = server;
+    this.load = new Load(subject);
+    server.onCrash = (error) => this.load.fail(error);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.load.stop(), this.server.stop()]);
+  }
+}
+
+/** Starts a subject's server and, beside it, its load. */
+export async function startPair(subject: SubjectName, options: ServerOptions): Promise<Pair> {
+  const server =
+    subject === "nchan" ? await NchanServer.start() : await NodeServer.start(subject, options);
+  return new Pair(subject, server);
+}

@@ -1,0 +1,131 @@
+import type { SuiteResults } from "./results.js";
+import { SUITES } from "./suites/index.js";
+import type { Table } from "./table.js";
+import { formatFigure } from "./table.js";
+import type { Target } from "./target.js";
+
+const METHOD = `## How it is measured
+
+- **Three processes.** One directs, one is the server of a subject, one holds its clients. Each subject has a server and
+  a client process of its own. What is counted is the CPU time of the *server process*, user and system, over the
+  measured section; for nginx that of its worker.
+- **Side by side.** All subjects of a suite are alive at once and are measured in turn, round by round, each round in
+  another order: what disturbs the machine disturbs all. Rounds to get warm are not counted. A figure is the
+  median of the rounds; smallest and largest stand beside it.
+- **A closed loop.** An event is published when every client has the one before. So nobody gains by joining events that
+  another sends one by one. (\`loop\` is the exception, and says so.)
+- **Everything has to arrive.** The clients are bare sockets that count events and bytes. Each client has to get every
+  event; one of them looks at the order; all have to get the same number of bytes; and for Tidewire and the
+  controls it has to be exactly the number that was published, chunk framing included. Otherwise the run stops.
+- **The controls** are Node without a library. \`socket-write\` puts one buffer, framed beforehand, straight on each
+  socket, which is the least that Node can do; \`response-write\` calls \`response.write\` with one buffer. They keep a
+  set of responses and nothing else: no replay, no back-pressure, no limits.
+- **The other libraries** are used the fastest way that their documentation shows, without compression and without
+  heartbeats. The files in \`bench/src/subjects\` say which calls that is.
+- **Loopback.** Clients and server share one machine, so that the network costs little and the kernel's part of each
+  figure is that of loopback. Compare figures with each other, not with those of another machine.
+`;
+
+/** @returns The page of all results. */
+export function formatPage(results: readonly SuiteResults[], hasChart: boolean): string {
+  const parts = [
+    "# Benchmarks",
+    "What Tidewire costs, beside bare Node and beside other libraries. Made by `npx -y pnpm@10 bench` and\n`npx -y pnpm@10 bench:report`; every figure of every round is in the files that the first of them writes.",
+    ...(hasChart ? ["![CPU of the server per delivery, by library](benchmarks.svg)"] : []),
+    formatMissed(results),
+    METHOD.trimEnd(),
+    formatMachine(results),
+    ...results.map(formatSuite),
+  ];
+  return `${parts.join("\n\n")}\n`;
+}
+
+/** What falls short comes first: whoever reads no further has read it. */
+function formatMissed(results: readonly SuiteResults[]): string {
+  const targets = results.flatMap((one) => one.targets);
+  const missed = results.flatMap(({ suite, targets: own }) =>
+    own.filter(({ isMet }) => !isMet).map((target) => ({ suite, ...target })),
+  );
+  const met = targets.length - missed.length;
+  if (missed.length === 0) return `All ${targets.length} targets are met.`;
+  const lines = missed.map(
+    ({ suite, text, measured }) =>
+      `- [${suite}](#${anchorOf(suite)}): ${text}. Measured: ${measured}.`,
+  );
+  return [`${met} of ${targets.length} targets are met. These are not:`, lines.join("\n")].join(
+    "\n\n",
+  );
+}
+
+function formatMachine(results: readonly SuiteResults[]): string {
+  const machines = new Set(
+    results.map(
+      ({ machine: { cpu, cores, memoryGb, kernel, node } }) =>
+        `${cpu}, ${cores} cores, ${memoryGb} GB; ${kernel}; Node ${node}`,
+    ),
+  );
+  const versions = new Map(results.flatMap((one) => Object.entries(one.versions)));
+  const list = [...versions].map(([name, version]) => `${name} ${version}`).join(", ");
+  return ["## Where", ...[...machines].map((text) => `${text}.`), `${list}.`].join("\n\n");
+}
+
+function titleOf(suite: string): string {
+  return SUITES.find(({ name }) => name === suite)?.title ?? suite;
+}
+
+function anchorOf(suite: string): string {
+  return titleOf(suite)
+    .toLowerCase()
+    .replaceAll(/[^\w -]/g, "")
+    .replaceAll(" ", "-");
+}
+
+function formatSuite({
+  suite,
+  date,
+  rounds,
+  parameters,
+  tables,
+  targets,
+  skipped,
+}: SuiteResults): string {
+  const settings = [
+    `${rounds} rounds`,
+    ...Object.entries(parameters).map(
+      ([name, value]) => `${name}: ${typeof value === "number" ? formatCount(value) : value}`,
+    ),
+  ].join("; ");
+  return [
+    `## ${titleOf(suite)}`,
+    SUITES.find(({ name }) => name === suite)?.method ?? "",
+    `\`npx -y pnpm@10 bench ${suite}\`, ${date.slice(0, 10)}. ${settings}.`,
+    ...tables.map(formatTable),
+    ...(targets.length > 0 ? [formatTargets(targets)] : []),
+    ...skipped,
+  ].join("\n\n");
+}
+
+function formatCount(value: number): string {
+  return Number.isInteger(value) && value < 1_000 ? String(value) : formatFigure(value);
+}
+
+function formatTable({ title, columns, rows }: Table): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  const rule = columns.map((_, column) => (column === 0 ? "---" : "---:"));
+  const body = rows.map((row) =>
+    // Ours stand out.
+    line(
+      row.map((cell) =>
+        row[0]?.startsWith("tidewire") === true && cell !== "" ? `**${cell}**` : cell,
+      ),
+    ),
+  );
+  return [`### ${title}`, "", line(columns), line(rule), ...body].join("\n");
+}
+
+function formatTargets(targets: readonly Target[]): string {
+  const rows = targets.map(
+    ({ text, measured, isMet }) => `| ${text} | ${measured} | ${isMet ? "met" : "**missed**"} |`,
+  );
+  return ["| target | measured | |", "|---|---:|---|", ...rows].join("\n");
+}

@@ -1,0 +1,37 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import type { Machine } from "./machine.js";
+import type { SuiteOutcome } from "./suite.js";
+
+/** What is kept of one run of a suite. */
+export interface SuiteResults extends SuiteOutcome {
+  readonly suite: string;
+  readonly date: string;
+  readonly machine: Machine;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly rounds: number;
+  /** `true`: too short a run to say anything. */
+  readonly isQuick: boolean;
+  /** Subjects that were not measured, and why. */
+  readonly skipped: readonly string[];
+}
+
+const DIRECTORY = new URL("../results/", import.meta.url);
+
+function fileOf(suite: string): URL {
+  return new URL(`${suite}.json`, DIRECTORY);
+}
+
+export async function writeResults(results: SuiteResults): Promise<void> {
+  await mkdir(DIRECTORY, { recursive: true });
+  await writeFile(fileOf(results.suite), `${JSON.stringify(results, undefined, 2)}\n`);
+}
+
+/** @returns What the last run of a suite has found; `undefined` if there was none. */
+export async function readResults(suite: string): Promise<SuiteResults | undefined> {
+  try {
+    return JSON.parse(await readFile(fileOf(suite), "utf8")) as SuiteResults;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}

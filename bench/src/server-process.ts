@@ -1,0 +1,112 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
+import { setImmediate as nextTurn, setTimeout as wait } from "node:timers/promises";
+import { CATALOGUE } from "./catalogue.js";
+import { eventText } from "./event-text.js";
+import { serve, sharedNow } from "./remote.js";
+import type { PublishOrder, ServerProtocol } from "./server-protocol.js";
+import type { RunningSubject, Sent } from "./subject.js";
+
+// The server of one subject, in a process of its own: what it uses is what is measured.
+
+let running: RunningSubject | undefined;
+let cpuAtBegin = process.cpuUsage();
+let wireBytes: number | undefined = 0;
+let publishedAt: number[] = [];
+/** How many publishes have not settled. A set of their promises would cost as much as publishing. */
+let unsettled = 0;
+
+function publishOne({ channel, bytes }: PublishOrder, sequence: number, index: number): void {
+  if (running === undefined) throw new Error("The subject has not been started");
+  const name = channel.replace("{index}", String(index));
+  const sent = running.publish(name, eventText(sequence, bytes));
+  if (!(sent instanceof Promise)) return count(sent);
+  unsettled += 1;
+  // One that rejects ends the process, and with it the run.
+  void sent.then(countSettled);
+}
+
+function countSettled(sent: Sent | undefined): void {
+  unsettled -= 1;
+  count(sent);
+}
+
+function count(sent: Sent | undefined): void {
+  wireBytes =
+    sent === undefined || wireBytes === undefined ? undefined : wireBytes + sent.wireBytes;
+}
+
+async function publishSpread(order: PublishOrder): Promise<void> {
+  for (let done = 0; done < order.count; done++) {
+    publishOne(order, order.first + done, order.first + done);
+    if (order.spread === "turns") await nextTurn();
+  }
+}
+
+/** Garbage of one measurement must not be found in the next one's memory. */
+async function collectGarbage(): Promise<void> {
+  if (globalThis.gc === undefined) throw new Error("The server process needs --expose-gc");
+  for (let times = 0; times < 2; times++) {
+    await wait(50);
+    globalThis.gc();
+  }
+}
+
+serve<ServerProtocol>({
+  async start({ subject: name, heartbeatMs }) {
+    const { subject } = await CATALOGUE[name].load();
+    running = await subject.start({ heartbeatMs });
+    return { port: running.port };
+  },
+
+  publish(order) {
+    publishedAt.push(sharedNow());
+    if (order.spread !== undefined) return void publishSpread(order);
+    for (let done = 0; done < order.count; done++) publishOne(order, order.first + done, 0);
+  },
+
+  async publishEvery(order) {
+    const histogram = monitorEventLoopDelay({ resolution: 1 });
+    histogram.enable();
+    const start = sharedNow();
+    for (let done = 0; done < order.count; done++) {
+      // When it was due, not when a loop that was busy came to it: or the busy one would look the faster.
+      publishedAt.push(start + done * order.everyMs);
+      publishOne(order, order.first + done, 0);
+      await wait(Math.max(0, start + (done + 1) * order.everyMs - sharedNow()));
+    }
+    histogram.disable();
+    const ms = (nanoseconds: number): number => nanoseconds / 1e6;
+    return {
+      p50: ms(histogram.percentile(50)),
+      p99: ms(histogram.percentile(99)),
+      max: ms(histogram.max),
+    };
+  },
+
+  async publishIds({ channel, first, count: events, bytes }) {
+    const ids: string[] = [];
+    for (let done = 0; done < events; done++) {
+      const sent = await running?.publish(channel, eventText(first + done, bytes));
+      ids.push(sent?.id ?? "");
+    }
+    return ids;
+  },
+
+  begin() {
+    wireBytes = 0;
+    publishedAt = [];
+    cpuAtBegin = process.cpuUsage();
+  },
+
+  async end() {
+    while (unsettled > 0) await nextTurn();
+    const { user, system } = process.cpuUsage(cpuAtBegin);
+    return { cpuUs: user + system, wireBytes, publishedAt };
+  },
+
+  async memory() {
+    await collectGarbage();
+    const { heapUsed, rss } = process.memoryUsage();
+    return { heapBytes: heapUsed, rssBytes: rss };
+  },
+});

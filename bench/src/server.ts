@@ -1,0 +1,78 @@
+import type { NodeSubjectName } from "./catalogue.js";
+import { Remote } from "./remote.js";
+import type { PublishOrder, ServerProtocol, ServerReport } from "./server-protocol.js";
+
+/** A server in a process of its own, as the suites drive it. */
+export interface Server {
+  readonly port: number;
+  /** Publishes; the load tells when it has arrived. */
+  publish(order: PublishOrder): void;
+  /** Begins the measured section. */
+  begin(): Promise<void>;
+  /** Ends it. */
+  end(): Promise<ServerReport>;
+  stop(): Promise<void>;
+  /** Called if the process ends by itself. */
+  onCrash: (error: Error) => void;
+}
+
+/** How server processes are started. */
+export interface ServerOptions {
+  /** Heartbeats so rare that none comes into a measurement, unless a suite is about them. */
+  readonly heartbeatMs?: number | false;
+  /** Where to write a CPU profile. */
+  readonly cpuProfileDir?: string | undefined;
+  /** `true`: memory will be asked for. */
+  readonly exposesGc?: boolean;
+}
+
+const PROGRAM = new URL("server-process.js", import.meta.url);
+/** Longer than any suite keeps a stream silent. */
+const RARE_HEARTBEAT_MS = 1_800_000;
+
+/** The server of a subject that runs in Node. */
+export class NodeServer implements Server {
+  readonly remote: Remote<ServerProtocol>;
+  readonly port: number;
+
+  private constructor(remote: Remote<ServerProtocol>, port: number) {
+    this.remote = remote;
+    this.port = port;
+  }
+
+  /** Starts it. */
+  static async start(subject: NodeSubjectName, options: ServerOptions = {}): Promise<NodeServer> {
+    const { heartbeatMs = RARE_HEARTBEAT_MS, cpuProfileDir, exposesGc = false } = options;
+    const flags: string[] = [];
+    if (exposesGc) flags.push("--expose-gc");
+    if (cpuProfileDir !== undefined) {
+      flags.push("--cpu-prof", `--cpu-prof-dir=${cpuProfileDir}`);
+      flags.push(`--cpu-prof-name=${subject}-${++profiles}-${Date.now()}.cpuprofile`);
+    }
+    const remote = new Remote<ServerProtocol>(`The server of ${subject}`, PROGRAM, flags);
+    const { port } = await remote.call("start", { subject, heartbeatMs });
+    return new NodeServer(remote, port);
+  }
+
+  set onCrash(fn: (error: Error) => void) {
+    this.remote.onCrash = fn;
+  }
+
+  publish(order: PublishOrder): void {
+    this.remote.tell("publish", order);
+  }
+
+  begin(): Promise<void> {
+    return this.remote.call("begin", null);
+  }
+
+  end(): Promise<ServerReport> {
+    return this.remote.call("end", null);
+  }
+
+  stop(): Promise<void> {
+    return this.remote.stop();
+  }
+}
+
+let profiles = 0;

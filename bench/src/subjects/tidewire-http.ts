@@ -1,0 +1,23 @@
+import { createServer } from "node:http";
+import { createHub } from "@tidewire/core";
+import { channelOf, listen } from "../listen.js";
+import type { Subject } from "../subject.js";
+import { wireSize } from "../wire-size.js";
+
+export const subject: Subject = {
+  async start({ heartbeatMs }) {
+    const hub = createHub({ heartbeatMs });
+    const server = createServer((request, response) => {
+      const session = hub.createSession({ request, response });
+      if (request.url === "/open") session.open();
+      else void session.subscribe(channelOf(request.url));
+    });
+
+    return {
+      port: await listen(server),
+      publish(channel, text) {
+        return hub.publish(channel, text).then(({ id }) => ({ id, wireBytes: wireSize(id, text) }));
+      },
+    };
+  },
+};

@@ -1,0 +1,45 @@
+import type { SubjectName } from "./catalogue.js";
+import type { Progress } from "./progress.js";
+import type { Statistics } from "./statistics.js";
+import type { Table } from "./table.js";
+import type { Target } from "./target.js";
+
+/** What the person who runs the benchmark has asked for. */
+export interface SuiteContext {
+  readonly rounds: number;
+  /** `true`: only see whether everything works. */
+  readonly isQuick: boolean;
+  readonly cpuProfileDir: string | undefined;
+  readonly progress: Progress;
+  /** @returns Those of the names that are to be measured and can be. */
+  pick<Name extends SubjectName>(names: readonly Name[]): Name[];
+}
+
+/** One measured figure. */
+export interface Figure extends Statistics {
+  readonly subject: string;
+  /** Which of the suite's cases. */
+  readonly in: string;
+  /** What was measured, with its unit. */
+  readonly what: string;
+}
+
+/** What a suite has found. */
+export interface SuiteOutcome {
+  /** How it was measured, in numbers. */
+  readonly parameters: Readonly<Record<string, number | string | boolean>>;
+  readonly figures: readonly Figure[];
+  readonly tables: readonly Table[];
+  readonly targets: readonly Target[];
+}
+
+/** One question that the benchmark answers. */
+export interface Suite {
+  readonly name: string;
+  readonly title: string;
+  /** What is measured and how, for the page. */
+  readonly method: string;
+  run(context: SuiteContext): Promise<SuiteOutcome>;
+}
+
+export const TIDEWIRE = ["tidewire-http", "tidewire-express", "tidewire-fastify"] as const;

@@ -1,0 +1,91 @@
+import { runClosedLoop } from "../closed-loop.js";
+import { connectPair, stopAll } from "../connected-pair.js";
+import type { ConnectedPair } from "../connected-pair.js";
+import { measureInRounds } from "../rounds.js";
+import { summarize } from "../statistics.js";
+import { TIDEWIRE } from "../suite.js";
+import type { Figure, Suite, SuiteContext, SuiteOutcome } from "../suite.js";
+import { formatFigure, formatRatio, groupThousands } from "../table.js";
+import { atMost, decided } from "../target.js";
+
+const SUBJECTS = [
+  ...TIDEWIRE,
+  "socket-write",
+  "response-write",
+  "better-sse",
+  "sse-channel",
+] as const;
+const CLIENTS = 1_000;
+const BYTES = 100;
+const EVENTS = 10;
+const STEPS = 15;
+const CASE = `${EVENTS} events × ${groupThousands(CLIENTS)} clients`;
+const WHAT = "CPU of the server per event delivered, µs";
+
+export const burst: Suite = {
+  name: "burst",
+  title: "Burst: ten events in one turn of the event loop",
+  method:
+    "Ten events of 100 bytes are published in one turn to 1 000 clients; when every client has all, the next ten. `socket-write` writes each by itself.",
+  run,
+};
+
+async function run(context: SuiteContext): Promise<SuiteOutcome> {
+  const entries: ConnectedPair[] = [];
+  const steps = context.isQuick ? 3 : STEPS;
+  try {
+    for (const subject of context.pick(SUBJECTS)) {
+      entries.push(await connectPair(subject, CLIENTS, context));
+    }
+    const results = await measureInRounds(
+      entries,
+      context,
+      ({ subject }) => subject,
+      ({ pair, clients }) =>
+        runClosedLoop(pair, { clients, steps, eventsAStep: EVENTS, bytes: BYTES }),
+    );
+    const figures = [...results].map(([{ subject }, rounds]): Figure => ({
+      subject,
+      in: CASE,
+      what: WHAT,
+      ...summarize(rounds.map(({ cpuUs }) => cpuUs)),
+    }));
+    return outcome(figures, steps);
+  } finally {
+    await stopAll(entries);
+  }
+}
+
+function outcome(figures: readonly Figure[], steps: number): SuiteOutcome {
+  const control = figures.find(({ subject }) => subject === "socket-write")?.median ?? NaN;
+  return {
+    parameters: {
+      clients: CLIENTS,
+      "bytes of data": BYTES,
+      "events in a burst": EVENTS,
+      "bursts in a round": steps,
+    },
+    figures,
+    tables: [
+      {
+        title: CASE,
+        columns: ["", "CPU µs per event delivered", "min", "max", "of socket-write"],
+        rows: figures.map(({ subject, median, min, max }) => [
+          subject,
+          ...[median, min, max].map(formatFigure),
+          formatRatio(median / control),
+        ]),
+      },
+    ],
+    targets: decided(
+      TIDEWIRE.map((name) =>
+        atMost(
+          `${name}: at most 0.2 × socket-write`,
+          (figures.find(({ subject }) => subject === name)?.median ?? NaN) / control,
+          0.2,
+          " ×",
+        ),
+      ),
+    ),
+  };
+}

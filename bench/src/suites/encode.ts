@@ -1,0 +1,70 @@
+import { Remote } from "../remote.js";
+import { ENCODE_CASES } from "../encode-protocol.js";
+import type { EncodeProtocol } from "../encode-protocol.js";
+import { measureInRounds } from "../rounds.js";
+import { summarize } from "../statistics.js";
+import type { Figure, Suite, SuiteContext, SuiteOutcome } from "../suite.js";
+import { formatFigure, formatRatio } from "../table.js";
+
+const PROGRAM = new URL("../encode-process.js", import.meta.url);
+const EVENTS = 50_000;
+const CASES = Object.keys(ENCODE_CASES) as (keyof typeof ENCODE_CASES)[];
+const WAYS = ["publish", "stringify"] as const;
+const NAMES = {
+  publish: "hub.publish without clients",
+  stringify: "Buffer.from(JSON.stringify())",
+} as const;
+const WHAT = "µs per event";
+
+export const encode: Suite = {
+  name: "encode",
+  title: "Encode: what an event costs before anybody gets it",
+  method:
+    "`hub.publish` of a string on a channel without clients: check, encode, give an id, keep for replay. Beside it `Buffer.from(JSON.stringify(text))` of the same text.",
+  run,
+};
+
+async function run(context: SuiteContext): Promise<SuiteOutcome> {
+  const events = context.isQuick ? EVENTS / 10 : EVENTS;
+  const remote = new Remote<EncodeProtocol>("The encoder", PROGRAM);
+  try {
+    const entries = CASES.flatMap((name) => WAYS.map((way) => ({ name, way })));
+    const results = await measureInRounds(
+      entries,
+      context,
+      ({ name, way }) => `${NAMES[way]}, ${name}`,
+      ({ name, way }) => remote.call("measure", { name, way, events }),
+    );
+    const figures = [...results].map(([{ name, way }, rounds]): Figure => ({
+      subject: NAMES[way],
+      in: name,
+      what: WHAT,
+      ...summarize(rounds),
+    }));
+    return outcome(figures, events);
+  } finally {
+    await remote.stop();
+  }
+}
+
+function outcome(figures: readonly Figure[], events: number): SuiteOutcome {
+  const medianOf = (name: string, way: keyof typeof NAMES): number =>
+    figures.find((one) => one.in === name && one.subject === NAMES[way])?.median ?? NaN;
+  return {
+    parameters: { "events in a round": events },
+    figures,
+    tables: [
+      {
+        title: "µs per event",
+        columns: ["", NAMES.publish, NAMES.stringify, "ratio"],
+        rows: CASES.map((name) => [
+          name,
+          formatFigure(medianOf(name, "publish")),
+          formatFigure(medianOf(name, "stringify")),
+          formatRatio(medianOf(name, "publish") / medianOf(name, "stringify")),
+        ]),
+      },
+    ],
+    targets: [],
+  };
+}

@@ -1,0 +1,221 @@
+import { kindOf } from "../catalogue.js";
+import type { SubjectName } from "../catalogue.js";
+import { runClosedLoop } from "../closed-loop.js";
+import type { LoopResult } from "../closed-loop.js";
+import { connectPair, stopAll } from "../connected-pair.js";
+import type { ConnectedPair } from "../connected-pair.js";
+import { measureInRounds } from "../rounds.js";
+import { median, summarize } from "../statistics.js";
+import { TIDEWIRE } from "../suite.js";
+import type { Figure, Suite, SuiteContext, SuiteOutcome } from "../suite.js";
+import { formatFigure, formatRatio } from "../table.js";
+import type { Table } from "../table.js";
+import { atMost, decided } from "../target.js";
+import type { Target } from "../target.js";
+
+interface Case {
+  readonly name: string;
+  readonly clients: number;
+  readonly bytes: number;
+  /** Events in a round. */
+  readonly steps: number;
+  readonly subjects: readonly SubjectName[];
+}
+
+const SMALL: Case = {
+  name: "1 000 × 100 B",
+  clients: 1_000,
+  bytes: 100,
+  steps: 100,
+  subjects: [
+    ...TIDEWIRE,
+    "socket-write",
+    "response-write",
+    "nchan",
+    "sse-channel",
+    "@fastify/sse",
+    "better-sse",
+    "fastify-sse-v2",
+    "express-sse",
+    "hono",
+  ],
+};
+const LARGE: Case = {
+  name: "1 000 × 4 KB",
+  clients: 1_000,
+  bytes: 4_096,
+  steps: 40,
+  subjects: [
+    ...TIDEWIRE,
+    "socket-write",
+    "response-write",
+    "nchan",
+    "sse-channel",
+    "@fastify/sse",
+    "better-sse",
+  ],
+};
+const MANY: Case = {
+  name: "10 000 × 100 B",
+  clients: 10_000,
+  bytes: 100,
+  steps: 8,
+  subjects: [...TIDEWIRE, "socket-write", "response-write", "nchan", "sse-channel"],
+};
+const CASES: readonly Case[] = [SMALL, LARGE, MANY];
+
+/** The figure that the chart shows. */
+export const CHARTED_CASE: string = SMALL.name;
+export const CPU_PER_DELIVERY = "CPU of the server per delivery, µs";
+const WALL = "from publishing to the last client, ms";
+
+type Entry = ConnectedPair & { readonly in: Case };
+
+export const fanOut: Suite = {
+  name: "fan-out",
+  title: "Fan-out: one event to many clients",
+  method:
+    "One event is published to a channel; when every client has it, the next one. What is counted is the CPU time of the server process, " +
+    "user and system, divided by events and clients.",
+  run,
+};
+
+async function run(context: SuiteContext): Promise<SuiteOutcome> {
+  const entries: Entry[] = [];
+  const stepsOf = ({ steps }: Case): number => (context.isQuick ? Math.ceil(steps / 8) : steps);
+  try {
+    for (const one of CASES) {
+      for (const subject of context.pick(one.subjects)) {
+        entries.push({ ...(await connectPair(subject, one.clients, context)), in: one });
+      }
+    }
+    const results = await measureInRounds(
+      entries,
+      context,
+      (entry) => `${entry.in.name}, ${entry.subject}`,
+      ({ pair, in: { clients, bytes, ...one } }) =>
+        runClosedLoop(pair, {
+          clients,
+          bytes,
+          steps: stepsOf({ clients, bytes, ...one }),
+          eventsAStep: 1,
+        }),
+    );
+    return outcome(results, stepsOf);
+  } finally {
+    await stopAll(entries);
+  }
+}
+
+function outcome(
+  results: ReadonlyMap<Entry, readonly LoopResult[]>,
+  stepsOf: (one: Case) => number,
+): SuiteOutcome {
+  const figures: Figure[] = [];
+  const bytes = new Map<Entry, number>();
+  for (const [entry, rounds] of results) {
+    const { subject } = entry;
+    const place = { subject, in: entry.in.name };
+    const cpu = summarize(rounds.map(({ cpuUs }) => cpuUs));
+    const wall = summarize(rounds.map(({ wallMs }) => wallMs));
+    figures.push({ ...place, what: CPU_PER_DELIVERY, ...cpu });
+    figures.push({ ...place, what: WALL, ...wall });
+    bytes.set(entry, median(rounds.map(({ bytesAnEvent }) => bytesAnEvent)));
+  }
+  return {
+    parameters: Object.fromEntries(
+      CASES.map((one) => [`events in a round, ${one.name}`, stepsOf(one)]),
+    ),
+    figures,
+    tables: CASES.map((one) =>
+      tableOf(
+        one,
+        [...results.keys()].filter((entry) => entry.in === one),
+        figures,
+        bytes,
+      ),
+    ).filter(({ rows }) => rows.length > 0),
+    targets: targetsOf(figures),
+  };
+}
+
+function tableOf(
+  { name }: Case,
+  entries: readonly Entry[],
+  figures: readonly Figure[],
+  bytes: ReadonlyMap<Entry, number>,
+): Table {
+  const control = medianOf(figures, "socket-write", name);
+  const rows = entries.map((entry): string[] => {
+    const { subject } = entry;
+    const cpu = find(figures, subject, name, CPU_PER_DELIVERY);
+    return [
+      subject,
+      formatFigure(cpu?.median),
+      formatFigure(cpu?.min),
+      formatFigure(cpu?.max),
+      formatRatio(cpu === undefined || control === undefined ? undefined : cpu.median / control),
+      formatFigure(find(figures, subject, name, WALL)?.median),
+      formatFigure(bytes.get(entry)),
+    ];
+  });
+  return {
+    title: name,
+    columns: ["", "CPU µs per delivery", "min", "max", "of socket-write", "wall ms", "bytes"],
+    rows,
+  };
+}
+
+function find(
+  figures: readonly Figure[],
+  subject: SubjectName,
+  place: string,
+  what: string,
+): Figure | undefined {
+  return figures.find(
+    (figure) => figure.subject === subject && figure.in === place && figure.what === what,
+  );
+}
+
+function medianOf(
+  figures: readonly Figure[],
+  subject: SubjectName,
+  place: string,
+): number | undefined {
+  return find(figures, subject, place, CPU_PER_DELIVERY)?.median;
+}
+
+function targetsOf(figures: readonly Figure[]): Target[] {
+  const small = (subject: SubjectName): number => medianOf(figures, subject, SMALL.name) ?? NaN;
+  const peers = figures.filter(
+    ({ subject, in: place, what }) =>
+      place === SMALL.name &&
+      what === CPU_PER_DELIVERY &&
+      subject !== "nchan" &&
+      kindOf(subject as SubjectName) === "peer",
+  );
+  const best = peers.toSorted((a, b) => a.median - b.median)[0];
+  return decided(
+    TIDEWIRE.flatMap((subject) => {
+      const cpu = small(subject);
+      const many = medianOf(figures, subject, MANY.name) ?? NaN;
+      return [
+        atMost(`${subject}: at most 1.10 × socket-write`, cpu / small("socket-write"), 1.1, " ×"),
+        atMost(
+          `${subject}: at most 0.75 × the best of Node, ${best?.subject}`,
+          cpu / (best?.median ?? NaN),
+          0.75,
+          " ×",
+        ),
+        atMost(`${subject}: at most 0.55 × better-sse`, cpu / small("better-sse"), 0.55, " ×"),
+        atMost(`${subject}: less than Nchan`, cpu / small("nchan"), 0.9999, " ×"),
+        atMost(
+          `${subject}: per delivery at 10 000 at most 1.15 × that at 1 000`,
+          many / cpu,
+          1.15,
+          " ×",
+        ),
+      ];
+    }),
+  );
+}

@@ -1,0 +1,23 @@
+import type { Suite } from "../suite.js";
+import { burst } from "./burst.js";
+import { catchUp } from "./catch-up.js";
+import { channels } from "./channels.js";
+import { connect } from "./connect.js";
+import { encode } from "./encode.js";
+import { fanOut } from "./fan-out.js";
+import { heartbeat } from "./heartbeat.js";
+import { idle } from "./idle.js";
+import { loop } from "./loop.js";
+
+/** All suites, in the order in which they run and are shown. */
+export const SUITES: readonly Suite[] = [
+  fanOut,
+  burst,
+  idle,
+  connect,
+  channels,
+  loop,
+  catchUp,
+  heartbeat,
+  encode,
+];
