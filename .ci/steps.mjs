@@ -20,6 +20,21 @@ testStep("tests", [
   "--reporter=json",
   `--outputFile.json=${report}`,
 ]);
+// The same bytes by the other way: see packages/core/src/direct-write.ts.
+step(
+  "tests without direct writes",
+  [
+    ["node", "node_modules/vitest/vitest.mjs", "run", "--reporter=dot"],
+    ["packages/core/test/direct-write", "test/contracts/"],
+    ["test/delivery/exactly-once", "test/delivery/resume", "test/delivery/stalled"],
+  ].flat(),
+  { TIDEWIRE_DIRECT_WRITE: "off" },
+);
+// No figures, only whether it runs and every byte arrives: the machine is shared.
+step("benchmark", [
+  ...["node", "bench/dist/main.js", "burst", "catch-up", "--quick", "--rounds", "1"],
+  ...["--subjects", "tidewire-http,tidewire-express,tidewire-fastify,socket-write"],
+]);
 // By hand, not by their scripts, which build first: a type error in a test is to fail one step, not all.
 step("examples", ["node", "scripts/check-examples.mjs"]);
 step("packed packages", ["node", "scripts/check-packages.mjs"]);
@@ -35,8 +50,8 @@ function pnpm(script) {
 }
 
 /** Counts as one. */
-function step(name, command) {
-  if (run(name, command)) passed += 1;
+function step(name, command, env = {}) {
+  if (run(name, command, env)) passed += 1;
   else failed += 1;
 }
 
@@ -51,10 +66,13 @@ function testStep(name, command) {
   failed += isPassed ? numFailedTests : Math.max(1, numFailedTests);
 }
 
-function run(name, [command, ...args]) {
+function run(name, [command, ...args], env = {}) {
   console.log(`--- ${name}`);
   const start = performance.now();
-  const { status } = spawnSync(command, args, { stdio: ["ignore", "inherit", "inherit"] });
+  const { status } = spawnSync(command, args, {
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, ...env },
+  });
   const seconds = ((performance.now() - start) / 1_000).toFixed(1);
   console.log(`${status === 0 ? "ok  " : "FAIL"} ${name} (${seconds} s)`);
   return status === 0;

@@ -9,9 +9,14 @@ const METHOD = `## How it is measured
 - **Three processes.** One directs, one is the server of a subject, one holds its clients. Each subject has a server and
   a client process of its own. What is counted is the CPU time of the *server process*, user and system, over the
   measured section; for nginx that of its worker.
-- **Side by side.** All subjects of a suite are alive at once and are measured in turn, round by round, each round in
-  another order: what disturbs the machine disturbs all. Rounds to get warm are not counted. A figure is the
-  median of the rounds; smallest and largest stand beside it.
+- **Side by side.** All subjects of a suite are alive at once and are measured in turn, round by round: within a round
+  all subjects of one case one after another, then those of the next, each round in another order. What disturbs the
+  machine disturbs all. Rounds to get warm are not counted. A figure is the median of the rounds; smallest and largest
+  stand beside it.
+- **Ratios are paired.** The speed of a machine drifts over minutes, often by more than subjects differ. So a ratio is
+  not one median divided by another: in each round a subject's figure is divided by the other's figure of the same
+  round, and the ratio is the median of these. A difference is taken in the same way. Whether a target is met is
+  decided by that ratio, which may differ a little from what the medians in a table give.
 - **A closed loop.** An event is published when every client has the one before. So nobody gains by joining events that
   another sends one by one. (\`loop\` is the exception, and says so.)
 - **Everything has to arrive.** The clients are bare sockets that count events and bytes. Each client has to get every

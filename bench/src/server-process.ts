@@ -13,20 +13,20 @@ let cpuAtBegin = process.cpuUsage();
 let wireBytes: number | undefined = 0;
 let publishedAt: number[] = [];
 /** How many publishes have not settled. A set of their promises would cost as much as publishing. */
-let unsettled = 0;
+const unsettled = { count: 0 };
 
 function publishOne({ channel, bytes }: PublishOrder, sequence: number, index: number): void {
   if (running === undefined) throw new Error("The subject has not been started");
   const name = channel.replace("{index}", String(index));
   const sent = running.publish(name, eventText(sequence, bytes));
   if (!(sent instanceof Promise)) return count(sent);
-  unsettled += 1;
+  unsettled.count += 1;
   // One that rejects ends the process, and with it the run.
   void sent.then(countSettled);
 }
 
 function countSettled(sent: Sent | undefined): void {
-  unsettled -= 1;
+  unsettled.count -= 1;
   count(sent);
 }
 
@@ -99,7 +99,7 @@ serve<ServerProtocol>({
   },
 
   async end() {
-    while (unsettled > 0) await nextTurn();
+    while (unsettled.count > 0) await nextTurn();
     const { user, system } = process.cpuUsage(cpuAtBegin);
     return { cpuUs: user + system, wireBytes, publishedAt };
   },

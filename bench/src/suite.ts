@@ -1,6 +1,6 @@
 import type { SubjectName } from "./catalogue.js";
+import type { Figure } from "./figure.js";
 import type { Progress } from "./progress.js";
-import type { Statistics } from "./statistics.js";
 import type { Table } from "./table.js";
 import type { Target } from "./target.js";
 
@@ -13,15 +13,6 @@ export interface SuiteContext {
   readonly progress: Progress;
   /** @returns Those of the names that are to be measured and can be. */
   pick<Name extends SubjectName>(names: readonly Name[]): Name[];
-}
-
-/** One measured figure. */
-export interface Figure extends Statistics {
-  readonly subject: string;
-  /** Which of the suite's cases. */
-  readonly in: string;
-  /** What was measured, with its unit. */
-  readonly what: string;
 }
 
 /** What a suite has found. */

@@ -18,6 +18,17 @@ export function atMost(
   return { text, measured: `${formatFigure(value)}${unit}`, isMet: value <= limit };
 }
 
+/** Makes a target that is met by a value below a limit. */
+export function lessThan(
+  text: string,
+  value: number | undefined,
+  limit: number,
+  unit = "",
+): Target | undefined {
+  const target = atMost(text, value, limit, unit);
+  return target === undefined ? undefined : { ...target, isMet: target.isMet && value !== limit };
+}
+
 /** Makes a target that is met by a value of at least a limit. */
 export function atLeast(
   text: string,

@@ -1,10 +1,12 @@
 import { runClosedLoop } from "../closed-loop.js";
 import { connectPair, stopAll } from "../connected-pair.js";
 import type { ConnectedPair } from "../connected-pair.js";
+import { ratioTo } from "../figure.js";
+import type { Figure } from "../figure.js";
 import { measureInRounds } from "../rounds.js";
 import { summarize } from "../statistics.js";
 import { TIDEWIRE } from "../suite.js";
-import type { Figure, Suite, SuiteContext, SuiteOutcome } from "../suite.js";
+import type { Suite, SuiteContext, SuiteOutcome } from "../suite.js";
 import { formatFigure, formatRatio, groupThousands } from "../table.js";
 import { atMost, decided } from "../target.js";
 
@@ -26,7 +28,7 @@ export const burst: Suite = {
   name: "burst",
   title: "Burst: ten events in one turn of the event loop",
   method:
-    "Ten events of 100 bytes are published in one turn to 1 000 clients; when every client has all, the next ten. `socket-write` writes each by itself.",
+    "Ten events of 100 bytes are published in one turn to 1 000 clients; when every client has all, the next ten. `socket-write` writes each by itself. A ratio is the median of the rounds' ratios to `socket-write` in the same round.",
   run,
 };
 
@@ -40,7 +42,7 @@ async function run(context: SuiteContext): Promise<SuiteOutcome> {
     const results = await measureInRounds(
       entries,
       context,
-      ({ subject }) => subject,
+      ({ subject }) => ({ subject, in: CASE }),
       ({ pair, clients }) =>
         runClosedLoop(pair, { clients, steps, eventsAStep: EVENTS, bytes: BYTES }),
     );
@@ -57,7 +59,6 @@ async function run(context: SuiteContext): Promise<SuiteOutcome> {
 }
 
 function outcome(figures: readonly Figure[], steps: number): SuiteOutcome {
-  const control = figures.find(({ subject }) => subject === "socket-write")?.median ?? NaN;
   return {
     parameters: {
       clients: CLIENTS,
@@ -70,18 +71,18 @@ function outcome(figures: readonly Figure[], steps: number): SuiteOutcome {
       {
         title: CASE,
         columns: ["", "CPU µs per event delivered", "min", "max", "of socket-write"],
-        rows: figures.map(({ subject, median, min, max }) => [
-          subject,
-          ...[median, min, max].map(formatFigure),
-          formatRatio(median / control),
+        rows: figures.map((figure) => [
+          figure.subject,
+          ...[figure.median, figure.min, figure.max].map(formatFigure),
+          formatRatio(ratioTo(figures, figure, { subject: "socket-write" })),
         ]),
       },
     ],
     targets: decided(
-      TIDEWIRE.map((name) =>
+      TIDEWIRE.map((subject) =>
         atMost(
-          `${name}: at most 0.2 × socket-write`,
-          (figures.find(({ subject }) => subject === name)?.median ?? NaN) / control,
+          `${subject}: at most 0.2 × socket-write`,
+          ratioTo(figures, { subject, in: CASE, what: WHAT }, { subject: "socket-write" }),
           0.2,
           " ×",
         ),

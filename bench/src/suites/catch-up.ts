@@ -1,11 +1,12 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Pair } from "../pair.js";
 import { stopAll } from "../connected-pair.js";
+import type { Figure } from "../figure.js";
 import { measureInRounds } from "../rounds.js";
 import { NodeServer } from "../server.js";
 import { summarize } from "../statistics.js";
 import { TIDEWIRE } from "../suite.js";
-import type { Figure, Suite, SuiteContext, SuiteOutcome } from "../suite.js";
+import type { Suite, SuiteContext, SuiteOutcome } from "../suite.js";
 import { formatFigure, groupThousands } from "../table.js";
 import { atLeast, decided } from "../target.js";
 
@@ -13,6 +14,7 @@ const CLIENTS = 1_000;
 const EVENTS = 1_000;
 const BYTES = 100;
 const LIMIT = 500_000;
+const CASE = "catch-up";
 const RATE = "events a second and core";
 const WALL = "from the first connection to the last event, ms";
 
@@ -38,11 +40,11 @@ async function run(context: SuiteContext): Promise<SuiteOutcome> {
     const results = await measureInRounds(
       entries,
       context,
-      ({ subject }) => subject,
+      ({ subject }) => ({ subject, in: CASE }),
       ({ pair }) => measure(pair, events),
     );
     const figures = [...results].flatMap(([{ subject }, rounds]): Figure[] => {
-      const place = { subject, in: "catch-up" };
+      const place = { subject, in: CASE };
       return [
         { ...place, what: RATE, ...summarize(rounds.map(({ rate }) => rate)) },
         { ...place, what: WALL, ...summarize(rounds.map(({ wallMs }) => wallMs)) },

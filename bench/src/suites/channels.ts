@@ -1,15 +1,16 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { SubjectName } from "../catalogue.js";
 import { runClosedLoop } from "../closed-loop.js";
 import type { LoopPlan } from "../closed-loop.js";
 import { connectPair, stopAll } from "../connected-pair.js";
 import type { ConnectedPair } from "../connected-pair.js";
 import { measureChannelMemory } from "../channel-memory.js";
 import type { ChannelMemory } from "../channel-memory.js";
+import { ratioTo } from "../figure.js";
+import type { Figure } from "../figure.js";
 import { measureInRounds } from "../rounds.js";
 import { summarize } from "../statistics.js";
 import { TIDEWIRE } from "../suite.js";
-import type { Figure, Suite, SuiteContext, SuiteOutcome } from "../suite.js";
+import type { Suite, SuiteContext, SuiteOutcome } from "../suite.js";
 import { formatFigure, formatRatio } from "../table.js";
 import type { Table } from "../table.js";
 import { atMost, decided } from "../target.js";
@@ -36,7 +37,8 @@ export const channels: Suite = {
   title: "Channels: one client on each of 10 000",
   method:
     "10 000 clients are on a channel of their own each. One event is published on each channel, 500 on their way at a time: all 500 in a loop, as one tells many users of something, or each in a turn of the event loop of its own, as requests come in. " +
-    "Beside them 1 000 clients on one channel, as in fan-out. For memory, 10 000 clients on 10 000 channels are compared with 10 000 on one.",
+    "Beside them 1 000 clients on one channel, as in fan-out. For memory, 10 000 clients on 10 000 channels are compared with 10 000 on one. " +
+    "A ratio is the median of the rounds' ratios, each to `socket-write` or to the subject's own one channel in the same round.",
   run,
 };
 
@@ -61,7 +63,7 @@ async function run(context: SuiteContext): Promise<SuiteOutcome> {
     const results = await measureInRounds(
       entries,
       context,
-      (entry) => `${entry.in}, ${entry.subject}`,
+      (entry) => entry,
       ({ pair, plan }) => runClosedLoop(pair, plan),
     );
     const figures = [...results].map(([{ subject, in: place }, rounds]): Figure => ({
@@ -98,7 +100,7 @@ async function measureMemory(context: SuiteContext): Promise<Figure[]> {
   const results = await measureInRounds(
     subjects,
     context,
-    (subject) => `memory, ${subject}`,
+    (subject) => ({ subject, in: "memory" }),
     async (subject) => {
       await wait(100);
       return measureChannelMemory(subject, context.isQuick ? CHANNELS / 10 : CHANNELS);
@@ -115,21 +117,15 @@ async function measureMemory(context: SuiteContext): Promise<Figure[]> {
   );
 }
 
-function medianOf(figures: readonly Figure[], subject: SubjectName, place: string): number {
-  return figures.find((one) => one.subject === subject && one.in === place)?.median ?? NaN;
-}
-
 function cpuTable(figures: readonly Figure[]): Table {
   return {
     title: "CPU of the server",
     columns: ["", "CPU µs per delivery", "min", "max", "of socket-write", "of one channel for all"],
-    rows: figures.map(({ subject, in: place, median, min, max }) => [
-      `${subject}, ${place}`,
-      ...[median, min, max].map(formatFigure),
-      formatRatio(median / medianOf(figures, "socket-write", place)),
-      place === SHARED
-        ? ""
-        : formatRatio(median / medianOf(figures, subject as SubjectName, SHARED)),
+    rows: figures.map((figure) => [
+      `${figure.subject}, ${figure.in}`,
+      ...[figure.median, figure.min, figure.max].map(formatFigure),
+      formatRatio(ratioTo(figures, figure, { subject: "socket-write" })),
+      figure.in === SHARED ? "" : formatRatio(ratioTo(figures, figure, { in: SHARED })),
     ]),
   };
 }
@@ -147,10 +143,10 @@ function memoryTable(memory: readonly Figure[]): Table {
 
 function targetsOf(figures: readonly Figure[], memory: readonly Figure[]): Target[] {
   return decided([
-    ...TIDEWIRE.map((name) =>
+    ...TIDEWIRE.map((subject) =>
       atMost(
-        `${name}: at most ${LIMIT} × its own with one channel for all`,
-        medianOf(figures, name, TURN) / medianOf(figures, name, SHARED),
+        `${subject}: at most ${LIMIT} × its own with one channel for all`,
+        ratioTo(figures, { subject, in: TURN, what: CPU }, { in: SHARED }),
         LIMIT,
         " ×",
       ),

@@ -1,9 +1,11 @@
 import { Remote } from "../remote.js";
 import { ENCODE_CASES } from "../encode-protocol.js";
 import type { EncodeProtocol } from "../encode-protocol.js";
+import { findFigure, ratioTo } from "../figure.js";
+import type { Figure, FigureName } from "../figure.js";
 import { measureInRounds } from "../rounds.js";
 import { summarize } from "../statistics.js";
-import type { Figure, Suite, SuiteContext, SuiteOutcome } from "../suite.js";
+import type { Suite, SuiteContext, SuiteOutcome } from "../suite.js";
 import { formatFigure, formatRatio } from "../table.js";
 
 const PROGRAM = new URL("../encode-process.js", import.meta.url);
@@ -20,7 +22,7 @@ export const encode: Suite = {
   name: "encode",
   title: "Encode: what an event costs before anybody gets it",
   method:
-    "`hub.publish` of a string on a channel without clients: check, encode, give an id, keep for replay. Beside it `Buffer.from(JSON.stringify(text))` of the same text.",
+    "`hub.publish` of a string on a channel without clients: check, encode, give an id, keep for replay. Beside it `Buffer.from(JSON.stringify(text))` of the same text. The ratio is the median of the rounds' ratios, each of two neighbours in time.",
   run,
 };
 
@@ -32,7 +34,7 @@ async function run(context: SuiteContext): Promise<SuiteOutcome> {
     const results = await measureInRounds(
       entries,
       context,
-      ({ name, way }) => `${NAMES[way]}, ${name}`,
+      ({ name, way }) => ({ subject: NAMES[way], in: name }),
       ({ name, way }) => remote.call("measure", { name, way, events }),
     );
     const figures = [...results].map(([{ name, way }, rounds]): Figure => ({
@@ -48,8 +50,11 @@ async function run(context: SuiteContext): Promise<SuiteOutcome> {
 }
 
 function outcome(figures: readonly Figure[], events: number): SuiteOutcome {
-  const medianOf = (name: string, way: keyof typeof NAMES): number =>
-    figures.find((one) => one.in === name && one.subject === NAMES[way])?.median ?? NaN;
+  const nameOf = (name: string, way: keyof typeof NAMES): FigureName => ({
+    subject: NAMES[way],
+    in: name,
+    what: WHAT,
+  });
   return {
     parameters: { "events in a round": events },
     figures,
@@ -59,9 +64,9 @@ function outcome(figures: readonly Figure[], events: number): SuiteOutcome {
         columns: ["", NAMES.publish, NAMES.stringify, "ratio"],
         rows: CASES.map((name) => [
           name,
-          formatFigure(medianOf(name, "publish")),
-          formatFigure(medianOf(name, "stringify")),
-          formatRatio(medianOf(name, "publish") / medianOf(name, "stringify")),
+          formatFigure(findFigure(figures, nameOf(name, "publish"))?.median),
+          formatFigure(findFigure(figures, nameOf(name, "stringify"))?.median),
+          formatRatio(ratioTo(figures, nameOf(name, "publish"), { subject: NAMES.stringify })),
         ]),
       },
     ],

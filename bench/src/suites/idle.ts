@@ -1,9 +1,11 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Pair } from "../pair.js";
+import { findFigure } from "../figure.js";
+import type { Figure } from "../figure.js";
 import { measureInRounds } from "../rounds.js";
 import { NodeServer } from "../server.js";
-import { summarize } from "../statistics.js";
-import type { Figure, Suite, SuiteContext, SuiteOutcome } from "../suite.js";
+import { differenceOf, summarize } from "../statistics.js";
+import type { Suite, SuiteContext, SuiteOutcome } from "../suite.js";
 import { formatFigure, groupThousands } from "../table.js";
 import { atMost, decided } from "../target.js";
 
@@ -11,6 +13,7 @@ import { atMost, decided } from "../target.js";
 const STREAMS = 5_000;
 /** Streams opened and closed before, so that what is made once is there. */
 const WARM_STREAMS = 400;
+const CASE = "idle";
 const HEAP = "heap per open stream, bytes";
 const RSS = "resident memory per open stream, bytes";
 /** What an idle session may add to the bare stream, in bytes. */
@@ -60,7 +63,7 @@ export const idle: Suite = {
   name: "idle",
   title: "Idle: memory of an open stream",
   method:
-    "A fresh server process opens and closes 400 streams; then its memory is taken after two garbage collections, 5 000 streams are opened, and it is taken again.",
+    "A fresh server process opens and closes 400 streams; then its memory is taken after two garbage collections, 5 000 streams are opened, and it is taken again. What a stream needs more than a bare one is the median of the rounds' differences, each to the bare handler in the same round.",
   run,
 };
 
@@ -71,7 +74,7 @@ async function run(context: SuiteContext): Promise<SuiteOutcome> {
   const results = await measureInRounds(
     variants,
     context,
-    ({ name }) => name,
+    ({ name }) => ({ subject: name, in: CASE }),
     (variant) => measure(variant, streams),
     0,
   );
@@ -79,8 +82,8 @@ async function run(context: SuiteContext): Promise<SuiteOutcome> {
   for (const [{ name: subject }, rounds] of results) {
     const heap = summarize(rounds.map(({ heapBytes }) => heapBytes));
     const rss = summarize(rounds.map(({ rssBytes }) => rssBytes));
-    figures.push({ subject, in: "idle", what: HEAP, ...heap });
-    figures.push({ subject, in: "idle", what: RSS, ...rss });
+    figures.push({ subject, in: CASE, what: HEAP, ...heap });
+    figures.push({ subject, in: CASE, what: RSS, ...rss });
   }
   return outcome(variants, figures, streams);
 }
@@ -113,8 +116,8 @@ function outcome(
   figures: readonly Figure[],
   streams: number,
 ): SuiteOutcome {
-  const medianOf = (name: string | undefined, kind: string): number =>
-    figures.find(({ subject, what }) => subject === name && what === kind)?.median ?? NaN;
+  const find = (subject: string, what: string): Figure | undefined =>
+    findFigure(figures, { subject, in: CASE, what });
   return {
     parameters: { streams, "streams opened before": WARM_STREAMS },
     figures,
@@ -125,9 +128,9 @@ function outcome(
         rows: variants.map(({ name, bare }) =>
           [HEAP, RSS].reduce<string[]>(
             (row, kind) => {
-              const value = medianOf(name, kind);
-              const more = bare === undefined ? undefined : value - medianOf(bare, kind);
-              return [...row, formatFigure(value), formatFigure(more)];
+              const figure = find(name, kind);
+              const more = bare === undefined ? NaN : differenceOf(figure, find(bare, kind));
+              return [...row, formatFigure(figure?.median), formatFigure(more)];
             },
             [name],
           ),
@@ -137,7 +140,7 @@ function outcome(
     targets: decided(
       variants.flatMap(({ name, bare }) => {
         if (bare === undefined) return [];
-        const more = (kind: string): number => medianOf(name, kind) - medianOf(bare, kind);
+        const more = (kind: string): number => differenceOf(find(name, kind), find(bare, kind));
         return [
           atMost(`${name}: heap at most ${bare} + 1 KB`, more(HEAP), HEAP_LIMIT, " B more"),
           atMost(`${name}: resident at most ${bare} + 2 KB`, more(RSS), RSS_LIMIT, " B more"),

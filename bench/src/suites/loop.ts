@@ -1,12 +1,14 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Pair } from "../pair.js";
 import { stopAll } from "../connected-pair.js";
+import { findFigure, ratioTo } from "../figure.js";
+import type { Figure } from "../figure.js";
 import { measureInRounds } from "../rounds.js";
 import { NodeServer } from "../server.js";
 import type { LoopDelay } from "../server-protocol.js";
 import { median, quantile, summarize } from "../statistics.js";
 import { TIDEWIRE } from "../suite.js";
-import type { Figure, Suite, SuiteContext, SuiteOutcome } from "../suite.js";
+import type { Suite, SuiteContext, SuiteOutcome } from "../suite.js";
 import { formatFigure, formatRatio, groupThousands } from "../table.js";
 import type { Table } from "../table.js";
 import { atMost, decided } from "../target.js";
@@ -49,7 +51,7 @@ export const loop: Suite = {
   title: "Event loop: ten events a second to 10 000 clients",
   method:
     "An event is published every 100 ms for ten seconds, or every 250 ms for five, whether the one before has arrived or not; how late the last client is counts from when it was due. The delay of the server's event loop comes from " +
-    "`monitorEventLoopDelay` with a resolution of 1 ms, which is part of the figures. The bare loops write to all clients in one go.",
+    "`monitorEventLoopDelay` with a resolution of 1 ms, which is part of the figures. The bare loops write to all clients in one go. A ratio is the median of the rounds' ratios to `socket-write` in the same round.",
   run,
 };
 
@@ -68,7 +70,7 @@ async function run(context: SuiteContext): Promise<SuiteOutcome> {
     const results = await measureInRounds(
       entries,
       context,
-      (entry) => `${entry.in.name}, ${entry.subject}`,
+      ({ subject, in: one }) => ({ subject, in: one.name }),
       (entry) => measure(entry, countOf(entry.in)),
       1,
     );
@@ -132,16 +134,13 @@ function medianOf(
   place: string,
   name: string,
   key: keyof Measured,
-): number {
-  const found = figures.find(
-    (one) => one.in === place && one.subject === name && one.what === WHAT[key],
-  );
-  return found?.median ?? NaN;
+): number | undefined {
+  return findFigure(figures, { subject: name, in: place, what: WHAT[key] })?.median;
 }
 
 function wallRatio(figures: readonly Figure[], place: string, name: string): number {
-  const control = medianOf(figures, place, "socket-write", "wallMs");
-  return medianOf(figures, place, name, "wallMs") / control;
+  const wall = { subject: name, in: place, what: WHAT.wallMs };
+  return ratioTo(figures, wall, { subject: "socket-write" });
 }
 
 function tableOf(figures: readonly Figure[], place: string): Table {

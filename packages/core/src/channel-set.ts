@@ -34,7 +34,7 @@ export class ChannelSet {
       this.#since = since;
       return;
     }
-    this.#several ??= new Map([...this]);
+    this.#several ??= new Map(this);
     this.#only = undefined;
     this.#several.set(channel, since);
   }

@@ -1,16 +1,23 @@
 /** What a {@link Heartbeat} drives. */
 export interface Beating {
+  /** The heartbeat's own: where it stands in the ring; `undefined` while it is not driven. */
+  place: number | undefined;
   /**
-   * Called twice a second.
+   * Called when it is its turn.
    *
    * @param now - Milliseconds of a clock that never goes back.
+   * @returns After how many sweeps to call again, from 1 to {@link MAX_SWEEPS}.
    */
-  beat(now: number): void;
+  beat(now: number): number;
 }
 
 /** Time between two sweeps in milliseconds: the resolution of heartbeats, ages and stalls. */
 export const SWEEP_MS = 500;
+/** The longest that a member may sleep, in sweeps. */
+export const MAX_SWEEPS = 8;
 
+/** One more than the longest sleep: so no member is put back where the sweep has just come from. */
+const PLACES = MAX_SWEEPS + 1;
 /** A sweep yields to other work after this many milliseconds. */
 const SLICE_MS = 4;
 /** Members between two looks at the clock, which costs more than a member with nothing to do. */
@@ -19,54 +26,85 @@ const LOOK_EVERY = 64;
 /**
  * One timer for all sessions of a hub.
  *
- * A timer for each session would cost memory and a wake-up each; this one sweeps over them all twice a
- * second, in slices, and never keeps the process alive. It runs only while there is somebody to drive.
+ * A timer for each session would cost memory and a wake-up each. Here a hand goes round a ring, a place twice a
+ * second, and drives those who stand there; each then moves to where it next has something to do. Ten thousand
+ * silent sessions are looked at when their heartbeats are due, and hardly in between. The timer never keeps the
+ * process alive, and runs only while there is somebody to drive.
  */
 export class Heartbeat<Member extends Beating = Beating> {
-  readonly #members: Set<Member> = new Set();
-  /** Set exactly while `#members` is not empty. */
+  readonly #ring: readonly Set<Member>[] = Array.from({ length: PLACES }, () => new Set());
+  /** Where the next sweep looks. */
+  #next = 0;
+  #size = 0;
+  /** Set exactly while there are members. */
   #timer: NodeJS.Timeout | undefined;
   /** `true` while a sweep waits for its next slice: the sweeps do not overtake each other. */
   #isSweeping = false;
 
-  /** Those that are driven. */
-  get members(): ReadonlySet<Member> {
-    return this.#members;
+  /** Number of those that are driven. */
+  get size(): number {
+    return this.#size;
   }
 
-  /** @param member - Driven from the next sweep on. */
+  /** Goes over those that are driven. */
+  *[Symbol.iterator](): Iterator<Member> {
+    for (const members of this.#ring) yield* members;
+  }
+
+  /** @param member - Driven from the next sweep on; one that is driven already stays where it is. */
   add(member: Member): void {
-    this.#members.add(member);
+    if (member.place !== undefined) return;
+    this.#put(member, this.#next);
+    this.#size += 1;
     this.#timer ??= setInterval(() => this.#startSweep(), SWEEP_MS).unref();
+  }
+
+  /** @param member - To be driven in the next sweep, however long it wanted to sleep. */
+  hasten(member: Member): void {
+    if (member.place === undefined || member.place === this.#next) return;
+    this.#ring[member.place]?.delete(member);
+    this.#put(member, this.#next);
   }
 
   /** @param member - Not driven any more; one that was not added is ignored. */
   delete(member: Member): void {
-    this.#members.delete(member);
-    if (this.#members.size > 0 || this.#timer === undefined) return;
+    if (member.place === undefined || this.#ring[member.place]?.delete(member) !== true) return;
+    member.place = undefined;
+    this.#size -= 1;
+    if (this.#size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
 
-  #startSweep(): void {
-    if (this.#isSweeping) return;
-    // Only so many: who joins during a sweep stands at the end and waits for the next one.
-    this.#sweep(this.#members.values(), this.#members.size);
+  #put(member: Member, place: number): void {
+    member.place = place;
+    this.#ring[place]?.add(member);
   }
 
-  #sweep(rest: Iterator<Member>, count: number): void {
+  #startSweep(): void {
+    if (this.#isSweeping) return;
+    const place = this.#next;
+    this.#next = (place + 1) % PLACES;
+    this.#sweep(place, (this.#ring[place] as Set<Member>).values());
+  }
+
+  #sweep(place: number, rest: Iterator<Member>): void {
     this.#isSweeping = false;
     const now = performance.now();
     let untilLook = LOOK_EVERY;
-    let left = count;
-    for (let next = rest.next(); !next.done && left > 0; next = rest.next()) {
-      left -= 1;
-      next.value.beat(now);
+    for (let next = rest.next(); !next.done; next = rest.next()) {
+      const member = next.value;
+      const sweeps = member.beat(now);
+      // Unless it was deleted or hastened meanwhile.
+      if (member.place === place) {
+        this.#ring[place]?.delete(member);
+        this.#put(member, (place + sweeps) % PLACES);
+      }
       if (--untilLook > 0) continue;
       if (performance.now() - now > SLICE_MS) {
         this.#isSweeping = true;
         // Not unref'd: the loop would sleep until the next timer and leave the rest of the sweep to wait for it.
-        setImmediate(() => this.#sweep(rest, left));
+        setImmediate(() => this.#sweep(place, rest));
         return;
       }
       untilLook = LOOK_EVERY;

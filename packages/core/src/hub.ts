@@ -67,7 +67,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
   readonly #host: SessionHost;
   readonly #broker: Broker;
   readonly #counters = new Counters();
-  /** Those of `#sessions` that take messages. */
+  /** Those of the sessions that take messages. */
   #openCount = 0;
   /** Set from the first `close` on; no stream is opened any more. */
   #closing: Promise<void> | undefined;
@@ -87,6 +87,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
         this.#openCount += 1;
         if (DIAGNOSTICS.open.hasSubscribers) DIAGNOSTICS.open.publish({ session });
       },
+      hasten: (session) => this.#heartbeat.hasten(session),
       closed: (session, reason) => {
         this.#openCount -= 1;
         this.#counters.closes[reason] += 1;
@@ -94,7 +95,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
       },
       released: (session) => {
         this.#heartbeat.delete(session);
-        if (this.#sessions.size === 0) this.#onEmpty?.();
+        if (this.#heartbeat.size === 0) this.#onEmpty?.();
       },
       subscribe: (session, channels, how) => this.#broker.subscribe(session, channels, how),
       unsubscribe: (session, channels) => this.#broker.unsubscribe(session, channels),
@@ -182,7 +183,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
    */
   stats(): HubStats {
     const sessions = { connecting: 0, open: 0, live: 0, behind: 0 };
-    for (const { state, follower } of this.#sessions) {
+    for (const { state, follower } of this.#heartbeat) {
       if (state !== "connecting" && state !== "open") continue;
       sessions[state] += 1;
       if (follower instanceof Subscription) sessions[follower.isLive ? "live" : "behind"] += 1;
@@ -248,19 +249,19 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
     const start = performance.now();
     // The last client needs time to take its end before the deadline.
     const spreadMs = Math.max(0, drainMs - GRACE_MS);
-    const sessions = [...this.#sessions];
+    const sessions = [...this.#heartbeat];
     for (let ended = 0; ended < sessions.length;) {
       const share = spreadMs === 0 ? 1 : (performance.now() - start) / spreadMs;
       const due = Math.min(Math.ceil(share * sessions.length), ended + BATCH_SIZE, sessions.length);
       for (; ended < due; ended++) sessions[ended]?.shutDown();
       if (ended < sessions.length) await wait(spreadMs === 0 ? 0 : BATCH_MS);
     }
-    if (this.#sessions.size > 0) {
+    if (this.#heartbeat.size > 0) {
       const left = Math.max(GRACE_MS, drainMs - (performance.now() - start));
       await this.#empty(left);
     }
-    for (const session of this.#sessions) session.destroy();
-    if (this.#sessions.size > 0) await this.#empty(GRACE_MS);
+    for (const session of this.#heartbeat) session.destroy();
+    if (this.#heartbeat.size > 0) await this.#empty(GRACE_MS);
     await this.#broker.close();
   }
 
@@ -274,10 +275,6 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
         resolve();
       }
     });
-  }
-
-  get #sessions(): ReadonlySet<Session> {
-    return this.#heartbeat.members;
   }
 
   #obstacle(): Obstacle | undefined {

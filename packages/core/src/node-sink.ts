@@ -18,6 +18,9 @@ import type { Sink, SinkListener } from "./sink.js";
 /** Largest single write over HTTP/2. */
 const SLICE_BYTES = 65_536;
 
+/** `true` while a response is uncorked, in the middle of a write. */
+let isLettingGo = false;
+
 /** Marks a response that has a sink; the sink's shared listeners find it here, so that they need no closures. */
 const SINK: unique symbol = Symbol("tidewire.sink");
 type Marked = NodeResponse & { [SINK]?: NodeSink | undefined };
@@ -35,19 +38,13 @@ export class NodeSink implements Sink, ExchangeStream {
   #isEndedHere = false;
   /** `true` once `sinkClosed` was called: it is called once. */
   #isOver = false;
-  /**
-   * `true` over HTTP/2, where Node tells of a write only when the client has taken all of it: in slices a
-   * slow but steady reader of a large event is told from one that has stalled.
-   */
-  readonly #isSliced: boolean;
   /** Set from the first write to an HTTP/1.1 response that nothing stands before, until somebody ends it. */
   #socket: Socket | undefined;
   /** `true` once a write has had to wait: from then on "drain" is listened to. */
   #hasWaited = false;
-  #isLettingGo = false;
   /** `true` once a response of HTTP/1 has ended or closed. */
   #isEnded = false;
-  /** Counted only where `#isSliced`. */
+  /** Counted only over HTTP/2. */
   #writtenBytes = 0;
   /** What a compressor was given since it asked to wait: it does not say how much it holds. */
   #heldBytes = 0;
@@ -66,7 +63,6 @@ export class NodeSink implements Sink, ExchangeStream {
     }
     this.#exchange = exchange;
     this.#response = response;
-    this.#isSliced = !isHttp1(response);
     response[SINK] = this;
     response.on("close", onClose);
     // A pipelined response waits without a socket and would not hear of its end.
@@ -164,12 +160,13 @@ export class NodeSink implements Sink, ExchangeStream {
 
   #writeBytes(bytes: Uint8Array): boolean {
     const body = this.#body;
+    const response = this.#response;
     if (body === undefined || this.isClosed) {
       // Somebody else has ended or destroyed the response; "close" would come too late for this write.
       this.closed();
       return false;
     }
-    const isTaken = this.#isSliced ? this.#writeSlices(body, bytes) : body.write(bytes);
+    const isTaken = isHttp1(response) ? body.write(bytes) : this.#writeSlices(body, bytes);
     if (this.#flush !== undefined) {
       this.#flush();
       this.#heldBytes = isTaken ? 0 : this.#heldBytes + bytes.byteLength;
@@ -190,9 +187,9 @@ export class NodeSink implements Sink, ExchangeStream {
   #letGo(): boolean {
     const body = this.#body;
     if (body === undefined || this.#isOver) return false;
-    this.#isLettingGo = true;
+    isLettingGo = true;
     const isTaken = body === this.#response && uncork(this.#response);
-    this.#isLettingGo = false;
+    isLettingGo = false;
     // Most clients never make a stream wait: a listener for each of them would be memory for nothing.
     if (isTaken || this.#hasWaited) return isTaken;
     this.#hasWaited = true;
@@ -201,6 +198,10 @@ export class NodeSink implements Sink, ExchangeStream {
     return false;
   }
 
+  /**
+   * Over HTTP/2 Node tells of a write only when the client has taken all of it: in slices a slow but steady reader
+   * of a large event is told from one that has stalled.
+   */
   #writeSlices(body: StreamBody, bytes: Uint8Array): boolean {
     this.#writtenBytes += bytes.byteLength;
     let isTaken = true;
@@ -252,7 +253,7 @@ export class NodeSink implements Sink, ExchangeStream {
   /** Called by the shared listener of the body. */
   drained(): void {
     // The write that it is about has yet to return.
-    if (this.#isLettingGo) return;
+    if (isLettingGo) return;
     this.#heldBytes = 0;
     this.#listener?.sinkDrained();
   }

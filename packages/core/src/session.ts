@@ -11,7 +11,7 @@ import {
   encodeRetryFrame,
 } from "./frame.js";
 import { setStreamHeaders } from "./head.js";
-import { SWEEP_MS } from "./heartbeat.js";
+import { MAX_SWEEPS, SWEEP_MS } from "./heartbeat.js";
 import { readLastEventId } from "./last-event-id.js";
 import type { SseMessage } from "./message.js";
 import { draw, resolveOpenOptions } from "./options.js";
@@ -72,6 +72,8 @@ export interface SessionHost {
   turnAway(): Obstacle | undefined;
   /** The session is about to start its stream: from now on it is driven by the heartbeat. */
   opened(session: Session): void;
+  /** The session has written something: the heartbeat is to see soon whether the client takes it. */
+  hasten(session: Session): void;
   /** The session takes no more messages. Only after `opened`. */
   closed(session: Session, reason: CloseReason): void;
   /** The response is over and its resources are free. Only after `opened`. */
@@ -130,21 +132,21 @@ export class Session<Owner = unknown> {
   #follower: Follower | undefined;
   /** `true` while the client has yet to take what was written. */
   #isBlocked = false;
-  /** `true` once `subscribe` was called, also while `authorize` is asked. */
-  #isSubscribed = false;
-  /** `true` once `send` has written an id of the application's own. */
-  #hasOwnIds = false;
+  /** Whose the ids are: the log's once `subscribe` was called, the application's own once `send` has written one. */
+  #ids: "log" | "own" | undefined;
   /** `true` from the host's `opened` to its `released`. */
   #isHosted = false;
   /** The stream's own, or the hub's. Meaningful once opened. */
   #reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"] = false;
-  /** Sweeps since something was written. */
+  /** Sweeps since something was written, as of the last `beat`. */
   #idleSweeps = 0;
+  /** Sweeps between the last `beat` and the next. */
+  #slept = 1;
   /** Sweeps of silence after which a heartbeat is due; 0 for never. */
   #heartbeatSweeps = 0;
   /** Time at which the stream has lived long enough; 0 for never. */
   #expiresAt = 0;
-  /** `true` from a write until the socket was seen to have taken all: only then does a sweep look at the socket. */
+  /** `true` from a write until the socket was seen to have taken all: so long each sweep looks at the socket. */
   #isUnsettled = false;
   /** What the sink's `progress` was at `#stalledSince`. */
   #progress = 0;
@@ -321,7 +323,7 @@ export class Session<Owner = unknown> {
     channels: string | readonly string[],
     options: SubscribeOptions = {},
   ): Promise<boolean> {
-    if (this.#hasOwnIds) {
+    if (this.#ids === "own") {
       throw new SseError(
         "ERR_SSE_ID_RESERVED",
         "The ids of a stream that subscribes are those of the log: send none before",
@@ -331,7 +333,7 @@ export class Session<Owner = unknown> {
       throw headersSent("The response has been sent already: subscribe before, or not at all");
     }
     const subscribed = this.#host.subscribe(this, channels, options);
-    this.#isSubscribed = true;
+    this.#ids = "log";
     return subscribed;
   }
 
@@ -397,16 +399,36 @@ export class Session<Owner = unknown> {
     this.#sink.destroy();
   }
 
+  /** @internal The heartbeat's own. */
+  place: number | undefined;
+
   /** @internal Called by the heartbeat. */
-  beat(now: number): void {
+  beat(now: number): number {
+    this.#idleSweeps += this.#slept;
+    this.#slept = 1;
     const isExpired = this.#expiresAt > 0 && now >= this.#expiresAt;
     if (isExpired && this.#state === "open") this.#endWith("expired");
-    if (this.#isUnsettled && !this.#settle(now)) return;
-    if (this.#state !== "open") return;
-    this.#idleSweeps += 1;
+    if (this.#isUnsettled && !this.#settle(now)) return 1;
+    if (this.#state !== "open") return 1;
     const isSilent = this.#heartbeatSweeps > 0 && this.#idleSweeps >= this.#heartbeatSweeps;
     const frames = this.#follower?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
     if (frames !== undefined) this.#write(frames.bytes, frames.chunk);
+    this.#slept = this.#sweepsToSleep(now);
+    return this.#slept;
+  }
+
+  /** @returns Sweeps until there is something to do, if nothing is written until then. */
+  #sweepsToSleep(now: number): number {
+    // Whether the client takes what was just written has to be seen.
+    if (this.#isUnsettled) return 1;
+    let sweeps = MAX_SWEEPS;
+    if (this.#heartbeatSweeps > 0) {
+      sweeps = Math.min(sweeps, this.#heartbeatSweeps - this.#idleSweeps);
+    }
+    if (this.#expiresAt > 0) {
+      sweeps = Math.min(sweeps, Math.ceil((this.#expiresAt - now) / SWEEP_MS));
+    }
+    return Math.max(1, sweeps);
   }
 
   /** @internal */
@@ -424,7 +446,7 @@ export class Session<Owner = unknown> {
     const opening = encodeOpening(range === false ? undefined : draw(range));
     const first = frames.length === 0 ? opening : Buffer.concat([opening, ...frames]);
     if (!isOpen) {
-      this.#isUnsettled = true;
+      this.#unsettle();
       this.#sink.write(first);
       this.#sink.end();
       return;
@@ -596,8 +618,8 @@ export class Session<Owner = unknown> {
 
   /** The application sends ids of its own: then it has to do without those of the log. */
   #claimIds(): void {
-    if (this.#isSubscribed) throw idReserved();
-    this.#hasOwnIds = true;
+    if (this.#ids === "log") throw idReserved();
+    this.#ids = "own";
   }
 
   #send(frame: Uint8Array): Promise<boolean> {
@@ -617,7 +639,7 @@ export class Session<Owner = unknown> {
       return false;
     }
     this.#idleSweeps = 0;
-    this.#isUnsettled = true;
+    if (!this.#isUnsettled) this.#unsettle();
     const wasBlocked = this.#isBlocked;
     const isTaken =
       this.#first === undefined
@@ -628,6 +650,12 @@ export class Session<Owner = unknown> {
     // What goes to a client that had taken everything before is not held against it, however large it is.
     if (wasBlocked && this.#sink.bufferedBytes > maxBufferedBytes) this.#cut();
     return false;
+  }
+
+  #unsettle(): void {
+    this.#isUnsettled = true;
+    this.#slept = 1;
+    this.#host.hasten(this);
   }
 
   #withFirst(first: Buffer, frame: Uint8Array): Uint8Array {

@@ -1,9 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Heartbeat, SWEEP_MS } from "../src/heartbeat.js";
+import { Heartbeat, MAX_SWEEPS, SWEEP_MS } from "../src/heartbeat.js";
 import type { Beating } from "../src/heartbeat.js";
 
 /** A member that writes down when it was driven and may spend time on it. */
 class Member implements Beating {
+  place: number | undefined;
+  /** What it asks for. */
+  sweeps = 1;
   readonly beats: number[] = [];
   readonly #onBeat: (() => void) | undefined;
 
@@ -11,9 +14,10 @@ class Member implements Beating {
     this.#onBeat = onBeat;
   }
 
-  beat(now: number): void {
+  beat(now: number): number {
     this.beats.push(now);
     this.#onBeat?.();
+    return this.sweeps;
   }
 }
 
@@ -60,6 +64,53 @@ describe("Heartbeat", () => {
     expect(member.beats).toEqual([start + 500]);
     vi.advanceTimersByTime(1_500);
     expect(member.beats).toEqual([500, 1_000, 1_500, 2_000].map((ms) => start + ms));
+  });
+
+  it("lets each sleep for as many sweeps as it asks for", () => {
+    const heartbeat = new Heartbeat();
+    const members = Array.from({ length: MAX_SWEEPS }, (_, index) => {
+      const member = new Member();
+      member.sweeps = index + 1;
+      heartbeat.add(member);
+      return member;
+    });
+    const start = performance.now();
+    vi.advanceTimersByTime(40 * SWEEP_MS);
+    for (const { sweeps, beats } of members) {
+      const expected = Array.from(
+        { length: Math.floor(39 / sweeps) + 1 },
+        (_, beat) => start + (1 + beat * sweeps) * SWEEP_MS,
+      );
+      expect(beats).toEqual(expected);
+    }
+  });
+
+  it("wakes one that is hastened in the next sweep, and no other", () => {
+    const heartbeat = new Heartbeat();
+    const members = [new Member(), new Member(), new Member()];
+    for (const member of members) {
+      member.sweeps = MAX_SWEEPS;
+      heartbeat.add(member);
+    }
+    vi.advanceTimersByTime(2 * SWEEP_MS);
+    for (let times = 0; times < 2; times++) heartbeat.hasten(members[1] as Member);
+    vi.advanceTimersByTime(SWEEP_MS);
+    expect(members.map(({ beats }) => beats.length)).toEqual([1, 2, 1]);
+    expect([...heartbeat]).toHaveLength(3);
+    // It then sleeps on from there.
+    vi.advanceTimersByTime(MAX_SWEEPS * SWEEP_MS);
+    expect(members.map(({ beats }) => beats.length)).toEqual([2, 3, 2]);
+  });
+
+  it("does not drive a member that is hastened but was never added, or deleted", () => {
+    const heartbeat = new Heartbeat();
+    const member = new Member();
+    heartbeat.hasten(member);
+    heartbeat.add(member);
+    heartbeat.delete(member);
+    heartbeat.hasten(member);
+    vi.advanceTimersByTime(2 * SWEEP_MS);
+    expect([member.beats.length, heartbeat.size, vi.getTimerCount()]).toEqual([0, 0, 0]);
   });
 
   it("keeps one timer for all members, and only while there are any", () => {
@@ -213,7 +264,7 @@ describe("a sweep over many slow members", () => {
       setTimeout(resolve, SWEEP_MS - 100);
     });
     expect(members.filter(({ beats }) => beats.length === 0)).toEqual([]);
-    for (const member of heartbeat.members) heartbeat.delete(member);
+    for (const member of heartbeat) heartbeat.delete(member);
   });
 
   it("does not beat members that are deleted between its slices", () => {

@@ -61,6 +61,10 @@ export class RecordingHost implements SessionHost {
     this.calls.push("closed");
   }
 
+  hasten(session: Session): void {
+    this.heartbeat.hasten(session as TestSession);
+  }
+
   released(session: Session): void {
     this.calls.push("released");
     this.heartbeat.delete(session as TestSession);

@@ -173,6 +173,7 @@ class Server {
       cors: undefined,
       turnAway: () => undefined,
       opened: () => {},
+      hasten: () => {},
       closed: () => {},
       released: () => {},
       subscribe: (session, channels, given) => this.broker.subscribe(session, channels, given),

@@ -747,7 +747,7 @@ describe("the cursor event of the heartbeat", () => {
     await turns();
     for (let n = 2; n <= 9; n++) harbor.publish(`a ${n}`);
     const frame = session.subscription?.beat(0, true);
-    expect(frame?.toString() ?? "").not.toContain("id: e.9");
+    expect(frame?.bytes.toString() ?? "").not.toContain("id: e.9");
   });
 });
 
