@@ -31,10 +31,13 @@ step(
   { TIDEWIRE_DIRECT_WRITE: "off" },
 );
 // No figures, only whether it runs and every byte arrives: the machine is shared.
-step("benchmark", [
-  ...["node", "bench/dist/main.js", "burst", "catch-up", "--quick", "--rounds", "1"],
-  ...["--subjects", "tidewire-http,tidewire-express,tidewire-fastify,socket-write"],
-]);
+step(
+  "benchmark",
+  [
+    ["node", "bench/dist/main.js", "burst", "catch-up", "--quick", "--rounds", "1"],
+    ["--subjects", "tidewire-http,tidewire-express,tidewire-fastify,socket-write"],
+  ].flat(),
+);
 // By hand, not by their scripts, which build first: a type error in a test is to fail one step, not all.
 step("examples", ["node", "scripts/check-examples.mjs"]);
 step("packed packages", ["node", "scripts/check-packages.mjs"]);

@@ -1,4 +1,6 @@
-/** A frame as a part of a larger buffer: for one that is kept a view of its own would be most of what it weighs. */
+/**
+ * A frame as a part of a larger buffer: for one that is kept a view of its own would be most of what it weighs.
+ */
 export interface StoredFrame {
   readonly slab: Buffer;
   /** Where it begins in `slab`. */
@@ -8,11 +10,61 @@ export interface StoredFrame {
 }
 
 /** Frames that many responses are sent, joined once for all of them. Never change a byte. */
-export interface SharedFrames {
-  /** The frames, one after the other. */
-  readonly bytes: Buffer;
-  /** The same bytes as one chunk of HTTP/1.1's chunked coding: what goes over the wire. */
+export class SharedFrames {
+  /** The frames as one chunk of HTTP/1.1's chunked coding: what goes over the wire. */
   readonly chunk: Buffer;
+  /** Number of bytes of the frames themselves. */
+  readonly size: number;
+  /** `undefined` until somebody needs it: most are sent as a chunk only. */
+  #bytes: Buffer | undefined;
+
+  constructor(chunk: Buffer, size: number) {
+    this.chunk = chunk;
+    this.size = size;
+  }
+
+  /** The frames, one after the other: the same memory without the framing. */
+  get bytes(): Buffer {
+    const start = this.size === 0 ? 0 : this.chunk.byteLength - END.length - this.size;
+    this.#bytes ??= this.chunk.subarray(start, start + this.size);
+    return this.#bytes;
+  }
+}
+
+/** Behind the bytes of a chunk. */
+const END = "\r\n";
+
+/**
+ * Says what stands before the bytes of a chunk.
+ *
+ * @param size - Number of bytes, more than 0.
+ * @see https://www.rfc-editor.org/rfc/rfc9112#section-7.1
+ */
+function headOf(size: number): string {
+  return `${size.toString(16)}\r\n`;
+}
+
+/**
+ * Puts around a block what Node's `response.write` would send around it.
+ *
+ * @param block - Text of a frame.
+ * @param size - Its bytes as UTF-8.
+ * @returns The text of a chunk, and where the block begins in it.
+ */
+export function frameChunk(block: string, size: number): { text: string; start: number } {
+  const head = headOf(size);
+  return { text: head + block + END, start: head.length };
+}
+
+/**
+ * Shares a frame that is stored as a chunk, without a copy.
+ *
+ * @param frame - A frame around which its slab holds what {@link frameChunk} says.
+ * @returns The frame alone.
+ */
+export function shareChunk({ slab, start, end }: StoredFrame): SharedFrames {
+  const size = end - start;
+  return new SharedFrames(slab.subarray(start - headOf(size).length, end + END.length), size);
 }
 
 /**
@@ -21,7 +73,6 @@ export interface SharedFrames {
  * @param frames - Encoded frames.
  * @returns Both forms, in the same memory. For no bytes at all the chunk is empty too: one of length zero would
  *   end the body.
- * @see https://www.rfc-editor.org/rfc/rfc9112#section-7.1
  */
 export function shareFrames(frames: readonly Buffer[]): SharedFrames {
   return shareStored(frames.map((slab) => ({ slab, start: 0, end: slab.byteLength })));
@@ -36,12 +87,12 @@ export function shareFrames(frames: readonly Buffer[]): SharedFrames {
 export function shareStored(frames: readonly StoredFrame[]): SharedFrames {
   const size = sizeOf(frames);
   if (size === 0) return NOTHING;
-  const head = `${size.toString(16)}\r\n`;
-  const chunk = Buffer.allocUnsafe(head.length + size + 2);
+  const head = headOf(size);
+  const chunk = Buffer.allocUnsafe(head.length + size + END.length);
   let at = chunk.write(head, "latin1");
   for (const { slab, start, end } of frames) at += slab.copy(chunk, at, start, end);
-  chunk.write("\r\n", at, "latin1");
-  return { bytes: chunk.subarray(head.length, at), chunk };
+  chunk.write(END, at, "latin1");
+  return new SharedFrames(chunk, size);
 }
 
 /** @returns Bytes of all frames. */
@@ -51,4 +102,4 @@ export function sizeOf(frames: readonly StoredFrame[]): number {
   return size;
 }
 
-const NOTHING: SharedFrames = { bytes: Buffer.alloc(0), chunk: Buffer.alloc(0) };
+const NOTHING: SharedFrames = new SharedFrames(Buffer.alloc(0), 0);

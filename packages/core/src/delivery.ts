@@ -1,4 +1,4 @@
-import { shareFrames, shareStored, sizeOf } from "./chunk.js";
+import { shareChunk, shareFrames, shareStored, sizeOf } from "./chunk.js";
 import type { SharedFrames } from "./chunk.js";
 import { encodeMessage } from "./encode.js";
 import { encodeCursorFrame } from "./frame.js";
@@ -82,8 +82,10 @@ interface Joined {
 
 function join(entries: readonly WindowEntry[]): DeliveredFrames | undefined {
   if (entries.length > 1 && sizeOf(entries) > SLICE_BYTES) return undefined;
-  const { bytes, chunk } = shareStored(entries);
-  return { bytes, chunk, count: entries.length, last: entries.at(-1)?.position ?? 0 };
+  const [first] = entries;
+  const shared =
+    first !== undefined && entries.length === 1 ? shareChunk(first) : shareStored(entries);
+  return { shared, count: entries.length, last: entries.at(-1)?.position ?? 0 };
 }
 
 /**

@@ -1,3 +1,4 @@
+import { frameChunk } from "./chunk.js";
 import type { StoredFrame } from "./chunk.js";
 
 /** Size of a slab in bytes. */
@@ -17,20 +18,24 @@ export class FrameSlab {
 
   /**
    * @param block - Text of a frame.
-   * @returns Where its bytes are, as UTF-8.
+   * @returns Where its bytes are, as UTF-8. Around them lies the rest of a chunk of HTTP/1.1, so that the frame can be
+   *   sent from where it is.
    */
   write(block: string): StoredFrame {
     const size = Buffer.byteLength(block);
-    if (size > MAX_SHARED_BYTES) {
-      const slab = Buffer.allocUnsafeSlow(size);
-      return { slab, start: 0, end: slab.write(block) };
+    const { text, start } = frameChunk(block, size);
+    const total = text.length - block.length + size;
+    if (total > MAX_SHARED_BYTES) {
+      const slab = Buffer.allocUnsafeSlow(total);
+      slab.write(text);
+      return { slab, start, end: start + size };
     }
-    if (this.#used + size > this.#slab.byteLength) {
+    if (this.#used + total > this.#slab.byteLength) {
       this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
       this.#used = 0;
     }
-    const start = this.#used;
-    this.#used += this.#slab.write(block, start);
-    return { slab: this.#slab, start, end: this.#used };
+    const begin = this.#used + start;
+    this.#used += this.#slab.write(text, this.#used);
+    return { slab: this.#slab, start: begin, end: begin + size };
   }
 }

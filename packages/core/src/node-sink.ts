@@ -1,6 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { SharedFrames } from "./chunk.js";
 import { takesChunks, writeDirectly } from "./direct-write.js";
 import { SseError } from "./errors.js";
 import { checkExchange, isHttp1 } from "./exchange.js";
@@ -150,12 +151,15 @@ export class NodeSink implements Sink, ExchangeStream {
     this.#listener?.fail();
   }
 
-  write(bytes: Uint8Array, chunk?: Uint8Array): boolean {
-    const isTaken =
-      chunk === undefined || this.#socket === undefined
-        ? undefined
-        : writeDirectly(this.#response as ServerResponse, this.#socket, chunk);
-    return (isTaken ?? this.#writeBytes(bytes)) || this.#letGo();
+  write(bytes: Uint8Array): boolean {
+    return this.#writeBytes(bytes) || this.#letGo();
+  }
+
+  writeShared(frames: SharedFrames): boolean {
+    const socket = this.#socket;
+    if (socket === undefined) return this.write(frames.bytes);
+    const isTaken = writeDirectly(this.#response as ServerResponse, socket, frames.chunk);
+    return isTaken === undefined ? this.write(frames.bytes) : isTaken || this.#letGo();
   }
 
   #writeBytes(bytes: Uint8Array): boolean {

@@ -412,7 +412,7 @@ export class Session<Owner = unknown> {
     if (this.#state !== "open") return 1;
     const isSilent = this.#heartbeatSweeps > 0 && this.#idleSweeps >= this.#heartbeatSweeps;
     const frames = this.#follower?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
-    if (frames !== undefined) this.#write(frames.bytes, frames.chunk);
+    if (frames !== undefined) this.writeFrames(frames);
     this.#slept = this.#sweepsToSleep(now);
     return this.#slept;
   }
@@ -510,8 +510,10 @@ export class Session<Owner = unknown> {
   }
 
   /** @internal Writes frames that are shared with other sessions. */
-  writeFrames({ bytes, chunk }: SharedFrames): boolean {
-    return this.#write(bytes, chunk);
+  writeFrames(frames: SharedFrames): boolean {
+    if (this.#state !== "open" || this.#first !== undefined) return this.#write(frames.bytes);
+    const wasBlocked = this.#beginWrite();
+    return this.#sink.writeShared(frames) || this.#blocked(wasBlocked);
   }
 
   /** @internal Encodes a message whose place is given by the log, so that it has no id. */
@@ -629,26 +631,31 @@ export class Session<Owner = unknown> {
   }
 
   /** @returns `false` if the next bytes should wait, or the session has closed. */
-  #write(frame: Uint8Array, chunk?: Uint8Array): boolean {
-    const { maxBufferedBytes } = this.#host.options;
+  #write(frame: Uint8Array): boolean {
     if (this.#state === "connecting") {
       this.#held ??= [];
       this.#held.push(frame);
       this.#heldBytes += frame.byteLength;
-      if (this.#heldBytes > maxBufferedBytes) this.#cut();
+      if (this.#heldBytes > this.#host.options.maxBufferedBytes) this.#cut();
       return false;
     }
+    const bytes = this.#first === undefined ? frame : this.#withFirst(this.#first, frame);
+    const wasBlocked = this.#beginWrite();
+    return this.#sink.write(bytes) || this.#blocked(wasBlocked);
+  }
+
+  /** @returns Whether the client has yet to take what was written before. */
+  #beginWrite(): boolean {
     this.#idleSweeps = 0;
     if (!this.#isUnsettled) this.#unsettle();
-    const wasBlocked = this.#isBlocked;
-    const isTaken =
-      this.#first === undefined
-        ? this.#sink.write(frame, chunk)
-        : this.#sink.write(this.#withFirst(this.#first, frame));
-    if (isTaken) return true;
+    return this.#isBlocked;
+  }
+
+  /** @returns `false`, as a write that has to wait. */
+  #blocked(wasBlocked: boolean): false {
     this.#isBlocked = true;
     // What goes to a client that had taken everything before is not held against it, however large it is.
-    if (wasBlocked && this.#sink.bufferedBytes > maxBufferedBytes) this.#cut();
+    if (wasBlocked && this.#sink.bufferedBytes > this.#host.options.maxBufferedBytes) this.#cut();
     return false;
   }
 

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
+import type { SharedFrames } from "./chunk.js";
 import type { HeaderTarget } from "./head.js";
 
 /** What a session needs to know of the request that it answers. */
@@ -61,13 +62,10 @@ export interface Sink {
   attach(listener: SinkListener): void;
   /** Commits the head with this status and the headers set so far. */
   start(status: number): void;
-  /**
-   * Writes bytes of the body. Only between `sinkOpened` and `end`.
-   *
-   * @param chunk - The same bytes as a chunk of HTTP/1.1, where many sinks are given them: one whose body goes out
-   *   in chunks may write it as it is.
-   */
-  write(bytes: Uint8Array, chunk?: Uint8Array): boolean;
+  /** Writes bytes of the body. Only between `sinkOpened` and `end`. */
+  write(bytes: Uint8Array): boolean;
+  /** As `write`, for frames that many sinks are given: one whose body goes out in chunks may write the chunk as it is. */
+  writeShared(frames: SharedFrames): boolean;
   /** Ends the body, after what is buffered. */
   end(): void;
   /** Cuts the connection (the stream in HTTP/2) and drops what is buffered. */

@@ -262,8 +262,8 @@ export class Subscription {
     }
     this.#cursor = last;
     this.#told = frames.last;
-    this.#host.observer.counted(frames.count, frames.bytes.byteLength);
-    this.session.writeFrames(frames);
+    this.#host.observer.counted(frames.count, frames.shared.size);
+    this.session.writeFrames(frames.shared);
   }
 
   /**
@@ -343,7 +343,7 @@ export class Subscription {
     if (frames.length === 0) return;
     this.#told = last;
     const shared = shareStored(frames);
-    this.#host.observer.counted(frames.length, shared.bytes.byteLength);
+    this.#host.observer.counted(frames.length, shared.size);
     this.session.writeFrames(shared);
   }
 
@@ -475,7 +475,8 @@ export class Subscription {
 }
 
 /** Frames that several subscriptions share. */
-export interface DeliveredFrames extends SharedFrames {
+export interface DeliveredFrames {
+  readonly shared: SharedFrames;
   /** Number of events. */
   readonly count: number;
   /** Position of the last one. */

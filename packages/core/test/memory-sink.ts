@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
+import type { SharedFrames } from "../src/chunk.js";
 import type { Sink, SinkListener, SinkRequest } from "../src/sink.js";
 import { MemoryHeaders } from "./memory-headers.js";
 
@@ -95,6 +96,10 @@ export class MemorySink implements Sink {
     if (this.#buffered < (this.#options.highWaterMark ?? 16_384)) return true;
     this.#needsDrain = true;
     return false;
+  }
+
+  writeShared({ bytes }: SharedFrames): boolean {
+    return this.write(bytes);
   }
 
   end(): void {
