@@ -1,27 +1,16 @@
 import http from "node:http";
-import type { AddressInfo } from "node:net";
 import type { AnyHub } from "@tidewire/core";
+import { listen as listenRaw } from "../contracts/raw-server.js";
+import type { RawServer } from "../contracts/raw-server.js";
 
-/** A server of `node:http` on a free port, and how it is shut down together with its hub. */
-export interface Listening {
-  readonly port: number;
-  close(): Promise<void>;
-}
-
-/** Listens on a free port of this machine. */
-export async function listen(hub: AnyHub, listener: http.RequestListener): Promise<Listening> {
-  const server = http.createServer(listener);
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
+/** Listens on a free port of this machine with a server of `node:http`, which is shut down together with its hub. */
+export async function listen(hub: AnyHub, listener: http.RequestListener): Promise<RawServer> {
+  const server = await listenRaw(http.createServer(listener));
   return {
-    port: (server.address() as AddressInfo).port,
+    port: server.port,
     async close() {
       await hub.close();
-      server.closeAllConnections();
-      await new Promise((resolve) => {
-        server.close(resolve);
-      });
+      await server.close();
     },
   };
 }

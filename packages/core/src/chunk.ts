@@ -25,8 +25,10 @@ export class SharedFrames {
 
   /** The frames, one after the other: the same memory without the framing. */
   get bytes(): Buffer {
-    const start = this.size === 0 ? 0 : this.chunk.byteLength - END.length - this.size;
-    this.#bytes ??= this.chunk.subarray(start, start + this.size);
+    if (this.#bytes === undefined) {
+      const end = this.size === 0 ? 0 : this.chunk.byteLength - END.length;
+      this.#bytes = this.chunk.subarray(end - this.size, end);
+    }
     return this.#bytes;
   }
 }
