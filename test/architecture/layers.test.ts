@@ -20,9 +20,9 @@ const LAYERS: readonly (readonly string[])[] = [
   ],
   ["options", "subscribe-options"],
   ["sink", "exchange", "direct-write", "node-sink", "heartbeat"],
-  ["reception", "source", "pump", "session"],
+  ["reception", "source", "pump", "opening", "session"],
   ["memory-log", "window"],
-  ["channel", "channel-set", "subscription", "delivery", "broker", "stats"],
+  ["channel", "channel-set", "subscription", "batch", "delivery", "broker", "stats"],
   ["hub"],
   ["index"],
 ];

@@ -1,92 +1,18 @@
-import { shareChunk, shareFrames, shareStored, sizeOf } from "./chunk.js";
+import { createBatch } from "./batch.js";
+import type { Batch } from "./batch.js";
+import { shareFrames } from "./chunk.js";
 import type { SharedFrames } from "./chunk.js";
 import { encodeMessage } from "./encode.js";
 import { encodeCursorFrame } from "./frame.js";
 import { FrameSlab } from "./frame-slab.js";
 import type { LogEntry, LogFollower, LogResetReason } from "./log.js";
-import type {
-  DeliveredFrames,
-  DeliveryObserver,
-  Subscription,
-  SubscriptionHost,
-} from "./subscription.js";
-import { SLICE_BYTES } from "./subscription.js";
+import type { DeliveryObserver, Subscription, SubscriptionHost } from "./subscription.js";
 import type { Window, WindowEntry } from "./window.js";
 
 /** After so many milliseconds delivery lets other work have its turn. */
-const TURN_MS = 4;
+const TURN_MS = 3;
 /** Subscriptions between two looks at the clock. */
 const LOOK_EVERY = 32;
-
-/** The entries of one turn, or of several while a batch was under way. */
-class Batch {
-  readonly first: number;
-  readonly last: number;
-  /** The only channel that has any; `undefined` if there are several. */
-  readonly channel: string | undefined;
-  readonly #entries: readonly WindowEntry[];
-  /** Of the only channel. */
-  readonly #only: DeliveredFrames | undefined;
-  /** Entries and joined frames by channel; `undefined` if there is but one. */
-  readonly #byChannel: Map<string, { entries: WindowEntry[]; frames?: Joined }> | undefined;
-  /** Joined frames of several channels, by their names as JSON: a name may hold anything. */
-  #ofChannels: Map<string, Joined> | undefined;
-
-  constructor(entries: readonly WindowEntry[]) {
-    this.#entries = entries;
-    this.first = entries[0]?.position ?? 0;
-    this.last = entries.at(-1)?.position ?? 0;
-    const channel = entries[0]?.channel;
-    if (entries.every((entry) => entry.channel === channel)) {
-      this.channel = channel;
-      this.#only = join(entries);
-      return;
-    }
-    this.#byChannel = new Map();
-    for (const entry of entries) {
-      const list = this.#byChannel.get(entry.channel);
-      if (list === undefined) this.#byChannel.set(entry.channel, { entries: [entry] });
-      else list.entries.push(entry);
-    }
-  }
-
-  get channels(): Iterable<string> {
-    return this.#byChannel?.keys() ?? [];
-  }
-
-  /** @returns What concerns a subscription, joined once for all with the same channels; `undefined` if it is too much for one write. */
-  framesFor({ channel, channels }: Subscription): DeliveredFrames | undefined {
-    if (this.#byChannel === undefined) return this.#only;
-    // Nearly all have one channel in a batch: for them nothing is computed but a look into a map.
-    const own = channel === undefined ? undefined : this.#byChannel.get(channel);
-    if (own !== undefined) {
-      own.frames ??= { joined: join(own.entries) };
-      return own.frames.joined;
-    }
-    const present = [...this.#byChannel.keys()].filter((name) => channels.has(name));
-    const key = JSON.stringify(present);
-    this.#ofChannels ??= new Map();
-    let frames = this.#ofChannels.get(key);
-    if (frames === undefined) {
-      frames = { joined: join(this.#entries.filter((entry) => channels.has(entry.channel))) };
-      this.#ofChannels.set(key, frames);
-    }
-    return frames.joined;
-  }
-}
-
-/** What came of joining, which may be nothing. */
-interface Joined {
-  readonly joined: DeliveredFrames | undefined;
-}
-
-function join(entries: readonly WindowEntry[]): DeliveredFrames | undefined {
-  if (entries.length > 1 && sizeOf(entries) > SLICE_BYTES) return undefined;
-  const [first] = entries;
-  const shared =
-    first !== undefined && entries.length === 1 ? shareChunk(first) : shareStored(entries);
-  return { shared, count: entries.length, last: entries.at(-1)?.position ?? 0 };
-}
 
 /**
  * Carries what the log gives to the subscriptions of its channels.
@@ -107,7 +33,7 @@ export class Delivery implements LogFollower, SubscriptionHost {
   /** What is being handed over. */
   #batch: Batch | undefined;
   /** Those that have yet to get it. Set exactly while `#batch` is. */
-  #targets: Iterator<Subscription> = NONE.values();
+  #targets: Iterator<Subscription> | undefined;
   /** Subscriptions that read on from their cursor when it is their turn. */
   #behind: Subscription[] = [];
   #isScheduled = false;
@@ -157,6 +83,7 @@ export class Delivery implements LogFollower, SubscriptionHost {
     this.window.reset(tail);
     this.#fresh = [];
     this.#batch = undefined;
+    this.#targets = undefined;
     this.#position = this.window.tail;
     for (const subscription of new Set([...this.#channels.values()].flatMap((set) => [...set]))) {
       subscription.reset(reason);
@@ -205,14 +132,14 @@ export class Delivery implements LogFollower, SubscriptionHost {
   }
 
   #deliver(end: number): void {
-    if (this.#batch === undefined) {
-      if (this.#fresh.length === 0) return;
-      this.#batch = new Batch(this.#fresh);
-      this.#targets = this.#pick(this.#batch);
+    if (this.#batch === undefined && this.#fresh.length > 0) {
+      this.#batch = createBatch(this.#fresh);
+      this.#targets = this.#batch.targets(this.#channels);
       this.#fresh = [];
     }
     const batch = this.#batch;
     const targets = this.#targets;
+    if (batch === undefined || targets === undefined) return;
     let untilLook = LOOK_EVERY;
     for (let next = targets.next(); !next.done; next = targets.next()) {
       next.value.deliver(batch.first, batch.last, batch.framesFor(next.value));
@@ -223,6 +150,7 @@ export class Delivery implements LogFollower, SubscriptionHost {
       untilLook = LOOK_EVERY;
     }
     this.#batch = undefined;
+    this.#targets = undefined;
     this.#position = batch.last;
   }
 
@@ -235,32 +163,4 @@ export class Delivery implements LogFollower, SubscriptionHost {
     while (done < waiting.length && performance.now() < end);
     for (; done < waiting.length; done++) this.#behind.push(waiting[done] as Subscription);
   }
-
-  /** @returns The subscriptions that a batch concerns; if it has several channels, each is marked with the one that does, if it is one. */
-  #pick(batch: Batch): Iterator<Subscription> {
-    // As they are. Who joins meanwhile takes nothing from the batch: its cursor is past it.
-    if (batch.channel !== undefined) return subscriptionsOf(this.#channels, batch.channel).values();
-    const picked: Subscription[] = [];
-    for (const channel of batch.channels) {
-      for (const subscription of subscriptionsOf(this.#channels, channel)) {
-        if (subscription.batch === batch.last) {
-          subscription.channel = undefined;
-        } else {
-          subscription.batch = batch.last;
-          subscription.channel = channel;
-          picked.push(subscription);
-        }
-      }
-    }
-    return picked.values();
-  }
-}
-
-const NONE: ReadonlySet<Subscription> = new Set();
-
-function subscriptionsOf(
-  channels: ReadonlyMap<string, ReadonlySet<Subscription>>,
-  channel: string,
-): ReadonlySet<Subscription> {
-  return channels.get(channel) ?? NONE;
 }

@@ -9,6 +9,13 @@ export interface Beating {
    * @returns After how many sweeps to call again, from 1 to {@link MAX_SWEEPS}.
    */
   beat(now: number): number;
+  /**
+   * Called in each sweep while it is watched.
+   *
+   * @param now - As for `beat`.
+   * @returns Whether it need not be watched any more.
+   */
+  settle(now: number): boolean;
 }
 
 /** Time between two sweeps in milliseconds: the resolution of heartbeats, ages and stalls. */
@@ -28,13 +35,15 @@ const LOOK_EVERY = 64;
  *
  * A timer for each session would cost memory and a wake-up each. Here a hand goes round a ring, a place twice a
  * second, and drives those who stand there; each then moves to where it next has something to do. Ten thousand
- * silent sessions are looked at when their heartbeats are due, and hardly in between. The timer never keeps the
- * process alive, and runs only while there is somebody to drive.
+ * silent sessions are looked at when their heartbeats are due, and hardly in between. Those that have written
+ * something are watched beside it, in a plain list: to move each of them in the ring for each event would be a good
+ * part of what the event costs. The timer never keeps the process alive, and runs only while there is somebody to
+ * drive.
  */
 export class Heartbeat<Member extends Beating = Beating> {
   readonly #ring: readonly Set<Member>[] = Array.from({ length: PLACES }, () => new Set());
-  /** Where the next sweep looks. */
-  #next = 0;
+  #watched: Member[] = [];
+  #sweeps = 0;
   #size = 0;
   /** Set exactly while there are members. */
   #timer: NodeJS.Timeout | undefined;
@@ -46,6 +55,11 @@ export class Heartbeat<Member extends Beating = Beating> {
     return this.#size;
   }
 
+  /** Number of sweeps that were begun: a clock whose unit is {@link SWEEP_MS}, for those who cannot afford a better one. */
+  get sweeps(): number {
+    return this.#sweeps;
+  }
+
   /** Goes over those that are driven. */
   *[Symbol.iterator](): Iterator<Member> {
     for (const members of this.#ring) yield* members;
@@ -54,16 +68,18 @@ export class Heartbeat<Member extends Beating = Beating> {
   /** @param member - Driven from the next sweep on; one that is driven already stays where it is. */
   add(member: Member): void {
     if (member.place !== undefined) return;
-    this.#put(member, this.#next);
+    this.#put(member, this.#sweeps % PLACES);
     this.#size += 1;
     this.#timer ??= setInterval(() => this.#startSweep(), SWEEP_MS).unref();
   }
 
-  /** @param member - To be driven in the next sweep, however long it wanted to sleep. */
-  hasten(member: Member): void {
-    if (member.place === undefined || member.place === this.#next) return;
-    this.#ring[member.place]?.delete(member);
-    this.#put(member, this.#next);
+  /**
+   * Has `settle` called in each sweep until it says that this need not be.
+   *
+   * @param member - One that is driven and is not watched already.
+   */
+  watch(member: Member): void {
+    this.#watched.push(member);
   }
 
   /** @param member - Not driven any more; one that was not added is ignored. */
@@ -72,6 +88,7 @@ export class Heartbeat<Member extends Beating = Beating> {
     member.place = undefined;
     this.#size -= 1;
     if (this.#size > 0) return;
+    this.#watched = [];
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
@@ -83,31 +100,44 @@ export class Heartbeat<Member extends Beating = Beating> {
 
   #startSweep(): void {
     if (this.#isSweeping) return;
-    const place = this.#next;
-    this.#next = (place + 1) % PLACES;
-    this.#sweep(place, (this.#ring[place] as Set<Member>).values());
+    const place = this.#sweeps % PLACES;
+    this.#sweeps += 1;
+    this.#sweep(this.#drive(place, performance.now()));
   }
 
-  #sweep(place: number, rest: Iterator<Member>): void {
+  #sweep(work: Iterator<void>): void {
     this.#isSweeping = false;
-    const now = performance.now();
+    const start = performance.now();
     let untilLook = LOOK_EVERY;
-    for (let next = rest.next(); !next.done; next = rest.next()) {
-      const member = next.value;
+    while (!work.next().done) {
+      if (--untilLook > 0) continue;
+      if (performance.now() - start > SLICE_MS) {
+        this.#isSweeping = true;
+        // Not unref'd: the loop would sleep until the next timer and leave the rest of the sweep to wait for it.
+        setImmediate(() => this.#sweep(work));
+        return;
+      }
+      untilLook = LOOK_EVERY;
+    }
+  }
+
+  /** Yields after each member. */
+  *#drive(place: number, now: number): Iterator<void> {
+    const watched = this.#watched;
+    this.#watched = [];
+    for (const member of watched) {
+      // Unless it was deleted.
+      if (member.place !== undefined && !member.settle(now)) this.#watched.push(member);
+      yield;
+    }
+    for (const member of this.#ring[place] ?? []) {
       const sweeps = member.beat(now);
-      // Unless it was deleted or hastened meanwhile.
+      // Unless it was deleted meanwhile.
       if (member.place === place) {
         this.#ring[place]?.delete(member);
         this.#put(member, (place + sweeps) % PLACES);
       }
-      if (--untilLook > 0) continue;
-      if (performance.now() - now > SLICE_MS) {
-        this.#isSweeping = true;
-        // Not unref'd: the loop would sleep until the next timer and leave the rest of the sweep to wait for it.
-        setImmediate(() => this.#sweep(place, rest));
-        return;
-      }
-      untilLook = LOOK_EVERY;
+      yield;
     }
   }
 }

@@ -81,13 +81,13 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
     this.#host = {
       options: this.#options,
       cors: this.#cors,
+      heartbeat: this.#heartbeat,
       turnAway: () => this.#obstacle(),
       opened: (session) => {
         this.#heartbeat.add(session);
         this.#openCount += 1;
         if (DIAGNOSTICS.open.hasSubscribers) DIAGNOSTICS.open.publish({ session });
       },
-      hasten: (session) => this.#heartbeat.hasten(session),
       closed: (session, reason) => {
         this.#openCount -= 1;
         this.#counters.closes[reason] += 1;

@@ -47,10 +47,8 @@ export class NodeSink implements Sink, ExchangeStream {
   #isEnded = false;
   /** Counted only over HTTP/2. */
   #writtenBytes = 0;
-  /** What a compressor was given since it asked to wait: it does not say how much it holds. */
-  #heldBytes = 0;
   /** Set only where a compressor has to be told to let go of each event. */
-  #flush: (() => void) | undefined;
+  #compressor: Compressor | undefined;
 
   /**
    * @param exchange - Request and response. The client may be gone already.
@@ -105,7 +103,7 @@ export class NodeSink implements Sink, ExchangeStream {
     if (this.#socket?.writableCorked === 0) return this.#socket.writableLength;
     const held =
       this.#body === undefined || this.#body === this.#response ? 0 : this.#body.writableLength;
-    return held + this.#heldBytes + this.#response.writableLength;
+    return held + (this.#compressor?.heldBytes ?? 0) + this.#response.writableLength;
   }
 
   get progress(): number {
@@ -143,7 +141,7 @@ export class NodeSink implements Sink, ExchangeStream {
       body.on("error", ignore);
       mark(body, this);
     }
-    this.#flush = findFlush(body, response);
+    this.#compressor = findCompressor(body, response);
     this.#listener?.sinkOpened();
   }
 
@@ -171,9 +169,10 @@ export class NodeSink implements Sink, ExchangeStream {
       return false;
     }
     const isTaken = isHttp1(response) ? body.write(bytes) : this.#writeSlices(body, bytes);
-    if (this.#flush !== undefined) {
-      this.#flush();
-      this.#heldBytes = isTaken ? 0 : this.#heldBytes + bytes.byteLength;
+    const compressor = this.#compressor;
+    if (compressor !== undefined) {
+      compressor.flush();
+      compressor.heldBytes = isTaken ? 0 : compressor.heldBytes + bytes.byteLength;
     } else if (this.#socket === undefined) {
       this.#socket = this.#findSocket();
     }
@@ -198,7 +197,7 @@ export class NodeSink implements Sink, ExchangeStream {
     if (isTaken || this.#hasWaited) return isTaken;
     this.#hasWaited = true;
     // A compressor that wraps the response moves listeners to a stream of its own, which has no mark.
-    body.on("drain", this.#flush === undefined ? onDrain : () => this.drained());
+    body.on("drain", this.#compressor === undefined ? onDrain : () => this.drained());
     return false;
   }
 
@@ -258,7 +257,7 @@ export class NodeSink implements Sink, ExchangeStream {
   drained(): void {
     // The write that it is about has yet to return.
     if (isLettingGo) return;
-    this.#heldBytes = 0;
+    if (this.#compressor !== undefined) this.#compressor.heldBytes = 0;
     this.#listener?.sinkDrained();
   }
 
@@ -351,12 +350,20 @@ function uncork(response: NodeResponse): boolean {
   return !response.writableNeedDrain;
 }
 
-function findFlush(body: StreamBody, response: NodeResponse): (() => void) | undefined {
+/** A compressor between us and the client. */
+interface Compressor {
+  flush(): void;
+  /** What it was given since it asked to wait: it does not say how much it holds. */
+  heldBytes: number;
+}
+
+function findCompressor(body: StreamBody, response: NodeResponse): Compressor | undefined {
   // Compressors add `flush` to the response itself. The inherited one is Node's, deprecated, and flushes the head.
   const canFlush = body === response ? Object.hasOwn(body, "flush") : "flush" in body;
   if (!canFlush) return undefined;
   const { flush } = body as { flush?: unknown };
-  return typeof flush === "function" ? () => (flush as () => void).call(body) : undefined;
+  if (typeof flush !== "function") return undefined;
+  return { flush: () => (flush as () => void).call(body), heldBytes: 0 };
 }
 
 function statusOf(error: unknown): number {

@@ -2,18 +2,12 @@ import { namesEventStream } from "./accept.js";
 import type { SharedFrames } from "./chunk.js";
 import type { Cors } from "./cors.js";
 import { SseError, describeValue } from "./errors.js";
-import {
-  COMPLETE,
-  HEARTBEAT,
-  encodeCommentFrame,
-  encodeFrame,
-  encodeOpening,
-  encodeRetryFrame,
-} from "./frame.js";
+import { COMPLETE, HEARTBEAT, encodeCommentFrame, encodeFrame, encodeRetryFrame } from "./frame.js";
 import { setStreamHeaders } from "./head.js";
 import { MAX_SWEEPS, SWEEP_MS } from "./heartbeat.js";
 import { readLastEventId } from "./last-event-id.js";
 import type { SseMessage } from "./message.js";
+import { Opening } from "./opening.js";
 import { draw, resolveOpenOptions } from "./options.js";
 import type { ErrorStage, OpenOptions, ResolvedOpenOptions, ResolvedOptions } from "./options.js";
 import { pump } from "./pump.js";
@@ -64,16 +58,24 @@ export interface Follower {
   beat(now: number, isSilent: boolean): SharedFrames | undefined;
 }
 
+/** What a session needs of the heartbeat that drives it. */
+export interface SessionClock {
+  /** Number of sweeps that were begun. */
+  readonly sweeps: number;
+  /** Has `settle` called in each sweep until it says that this need not be. */
+  watch(session: Session): void;
+}
+
 /** What a session needs of the hub that owns it. */
 export interface SessionHost {
   readonly options: ResolvedOptions;
   readonly cors: Cors | undefined;
+  /** Drives the sessions that were opened. */
+  readonly heartbeat: SessionClock;
   /** @returns Why no further stream may be opened; `undefined` if one may. */
   turnAway(): Obstacle | undefined;
   /** The session is about to start its stream: from now on it is driven by the heartbeat. */
   opened(session: Session): void;
-  /** The session has written something: the heartbeat is to see soon whether the client takes it. */
-  hasten(session: Session): void;
   /** The session takes no more messages. Only after `opened`. */
   closed(session: Session, reason: CloseReason): void;
   /** The response is over and its resources are free. Only after `opened`. */
@@ -113,14 +115,8 @@ export class Session<Owner = unknown> {
   #state: SessionState = "idle";
   /** Set exactly when `#state` is `closed`. */
   #reason: CloseReason | undefined;
-  /** Set from `open()` until the head is out. */
-  #opening: ResolvedOpenOptions | undefined;
-  /** Frames accepted before the head was out; `undefined` when there are none. */
-  #held: Uint8Array[] | undefined;
-  /** Set while the stream opens: what goes out before everything else, in one write with what comes next. */
-  #first: Buffer | undefined;
-  /** Sum of the lengths in `#held`. */
-  #heldBytes = 0;
+  /** Set from `open()` until the first bytes are out. */
+  #opening: Opening | undefined;
   /** Set while a caller waits for the client to take what was sent. */
   #drain:
     | { readonly promise: Promise<boolean>; readonly resolve: (open: boolean) => void }
@@ -134,24 +130,18 @@ export class Session<Owner = unknown> {
   #isBlocked = false;
   /** Whose the ids are: the log's once `subscribe` was called, the application's own once `send` has written one. */
   #ids: "log" | "own" | undefined;
-  /** `true` from the host's `opened` to its `released`. */
-  #isHosted = false;
   /** The stream's own, or the hub's. Meaningful once opened. */
   #reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"] = false;
-  /** Sweeps since something was written, as of the last `beat`. */
-  #idleSweeps = 0;
-  /** Sweeps between the last `beat` and the next. */
-  #slept = 1;
+  /** What the heartbeat's `sweeps` was when something was written. */
+  #wroteAt = 0;
   /** Sweeps of silence after which a heartbeat is due; 0 for never. */
   #heartbeatSweeps = 0;
   /** Time at which the stream has lived long enough; 0 for never. */
   #expiresAt = 0;
-  /** `true` from a write until the socket was seen to have taken all: so long each sweep looks at the socket. */
-  #isUnsettled = false;
-  /** What the sink's `progress` was at `#stalledSince`. */
-  #progress = 0;
+  /** `true` from a write until the socket was seen to have taken all: so long the heartbeat watches it. */
+  #isWatched = false;
   /** When a backed-up socket was last seen to take something; `undefined` while it is not backed up. */
-  #stalledSince: number | undefined;
+  #stall: { readonly since: number; readonly progress: number } | undefined;
 
   /** @internal Sessions are made by `hub.createSession`. */
   constructor(sink: Sink, host: SessionHost, hub: Owner) {
@@ -212,7 +202,7 @@ export class Session<Owner = unknown> {
   /** Bytes that were sent and that the client's socket has not taken yet. `0` once the session is closed. */
   get bufferedBytes(): number {
     if (this.#state === "closed") return 0;
-    return this.#heldBytes + this.#sink.bufferedBytes;
+    return (this.#opening?.heldBytes ?? 0) + this.#sink.bufferedBytes;
   }
 
   /**
@@ -237,7 +227,7 @@ export class Session<Owner = unknown> {
         "The stream is open: pass options to the first open(), before anything is sent",
       );
     }
-    const opening = resolveOpenOptions(options, this.#host.options);
+    const resolved = resolveOpenOptions(options, this.#host.options);
     if (this.#sink.isHeadSent) {
       throw headersSent(
         "The response has been sent already: open the stream before, or not at all",
@@ -247,11 +237,11 @@ export class Session<Owner = unknown> {
       this.#finish("client");
       return false;
     }
-    this.#opening = opening;
-    this.#reconnectionTimeMs = opening.reconnectionTimeMs;
+    this.#opening = new Opening(resolved);
+    this.#reconnectionTimeMs = resolved.reconnectionTimeMs;
     this.#state = "connecting";
     const { cors } = this.#host;
-    if (cors === undefined) this.#connect(opening);
+    if (cors === undefined) this.#connect(resolved);
     else cors.apply(this.#sink.request, this.#sink.headers, (error) => this.#allowed(error));
     return this.#isSending();
   }
@@ -399,61 +389,76 @@ export class Session<Owner = unknown> {
     this.#sink.destroy();
   }
 
-  /** @internal The heartbeat's own. */
+  /** @internal The heartbeat's own: set from the host's `opened` to its `released`. */
   place: number | undefined;
 
   /** @internal Called by the heartbeat. */
   beat(now: number): number {
-    this.#idleSweeps += this.#slept;
-    this.#slept = 1;
     const isExpired = this.#expiresAt > 0 && now >= this.#expiresAt;
     if (isExpired && this.#state === "open") this.#endWith("expired");
-    if (this.#isUnsettled && !this.#settle(now)) return 1;
     if (this.#state !== "open") return 1;
-    const isSilent = this.#heartbeatSweeps > 0 && this.#idleSweeps >= this.#heartbeatSweeps;
-    const frames = this.#follower?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
-    if (frames !== undefined) this.writeFrames(frames);
-    this.#slept = this.#sweepsToSleep(now);
-    return this.#slept;
+    // A client that has yet to take what was written is sent nothing that can wait.
+    if (!this.#isWatched) {
+      const isSilent = this.#heartbeatSweeps > 0 && this.#sweepsToHeartbeat() <= 0;
+      const frames = this.#follower?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
+      if (frames !== undefined) this.writeFrames(frames);
+    }
+    return this.#sweepsToSleep(now);
+  }
+
+  #sweepsToHeartbeat(): number {
+    return this.#heartbeatSweeps - (this.#host.heartbeat.sweeps - this.#wroteAt);
   }
 
   /** @returns Sweeps until there is something to do, if nothing is written until then. */
   #sweepsToSleep(now: number): number {
-    // Whether the client takes what was just written has to be seen.
-    if (this.#isUnsettled) return 1;
     let sweeps = MAX_SWEEPS;
-    if (this.#heartbeatSweeps > 0) {
-      sweeps = Math.min(sweeps, this.#heartbeatSweeps - this.#idleSweeps);
-    }
+    if (this.#heartbeatSweeps > 0) sweeps = Math.min(sweeps, this.#sweepsToHeartbeat());
     if (this.#expiresAt > 0) {
       sweeps = Math.min(sweeps, Math.ceil((this.#expiresAt - now) / SWEEP_MS));
     }
     return Math.max(1, sweeps);
   }
 
+  /** @internal Called by the heartbeat: whether the socket has taken all. One that has taken nothing for too long is cut. */
+  settle(now: number): boolean {
+    const sink = this.#sink;
+    if (sink.bufferedBytes === 0) {
+      this.#stall = undefined;
+      if (this.#isBlocked) {
+        // Node 22 does not tell of it where the application had corked the response.
+        this.sinkDrained();
+        return false;
+      }
+      this.#isWatched = false;
+      return true;
+    }
+    const { progress } = sink;
+    if (this.#stall === undefined || progress !== this.#stall.progress) {
+      this.#stall = { since: now, progress };
+    } else if (now - this.#stall.since >= this.#host.options.stallTimeoutMs) {
+      this.#cut();
+    }
+    return false;
+  }
+
   /** @internal */
   sinkOpened(): void {
-    if (this.#opening === undefined) return;
-    this.#opening = undefined;
+    const opening = this.#opening;
+    if (opening === undefined || opening.first !== undefined) return;
     // A session that was closed while the head was on its way still owes the client what it accepted.
     const isOpen = this.#state === "connecting";
     if (isOpen) this.#state = "open";
-    const frames = this.#held ?? [];
-    this.#held = undefined;
-    this.#heldBytes = 0;
-    // One write: head and first bytes leave in one packet, and the client sees the stream open at once.
     const range = this.#reconnectionTimeMs;
-    const opening = encodeOpening(range === false ? undefined : draw(range));
-    const first = frames.length === 0 ? opening : Buffer.concat([opening, ...frames]);
+    opening.begin(range === false ? undefined : draw(range));
     if (!isOpen) {
-      this.#unsettle();
-      this.#sink.write(first);
+      this.#watch();
+      this.#sink.write(this.#withOpening(opening, NO_BYTES));
       this.#sink.end();
       return;
     }
-    this.#first = first;
     this.#follower?.advance();
-    if (this.#first !== undefined) this.#write(NO_BYTES);
+    if (this.#opening !== undefined) this.#write(NO_BYTES);
     if (!this.#isBlocked) this.sinkDrained();
   }
 
@@ -469,10 +474,8 @@ export class Session<Owner = unknown> {
   /** @internal */
   sinkClosed(by: "client" | "server"): void {
     this.#finish(by === "client" ? "client" : "closed");
-    this.#held = undefined;
-    if (!this.#isHosted) return;
-    this.#isHosted = false;
-    this.#host.released(this);
+    this.#opening = undefined;
+    if (this.place !== undefined) this.#host.released(this);
   }
 
   /** @internal The framework or the source has failed. */
@@ -511,7 +514,7 @@ export class Session<Owner = unknown> {
 
   /** @internal Writes frames that are shared with other sessions. */
   writeFrames(frames: SharedFrames): boolean {
-    if (this.#state !== "open" || this.#first !== undefined) return this.#write(frames.bytes);
+    if (this.#opening !== undefined || this.#state !== "open") return this.#write(frames.bytes);
     const wasBlocked = this.#beginWrite();
     return this.#sink.writeShared(frames) || this.#blocked(wasBlocked);
   }
@@ -557,7 +560,7 @@ export class Session<Owner = unknown> {
     // The client has left or the route has answered meanwhile.
     if (opening === undefined || this.#sink.isClosed || this.#sink.isHeadSent) return;
     if (error !== undefined && error !== null) this.#refuse(error);
-    else this.#connect(opening);
+    else this.#connect(opening.options);
   }
 
   /** The second half of `open()`. */
@@ -574,7 +577,7 @@ export class Session<Owner = unknown> {
         return this.#answer(REASONS[reception.obstacle], 503);
       case "later":
         this.#finish(REASONS[reception.obstacle]);
-        this.#held = undefined;
+        this.#opening?.drop();
         this.#reconnectionTimeMs = reception.waitMs;
         setStreamHeaders(sink.headers, undefined);
         return this.#start({ ...opening, status: 200 });
@@ -595,7 +598,6 @@ export class Session<Owner = unknown> {
       const max = Math.max(min, maxAgeMs - SWEEP_MS);
       this.#expiresAt = performance.now() + draw({ min, max });
     }
-    this.#isHosted = true;
     this.#host.opened(this);
     // Closed while the origin was looked up, or turned away: it takes no messages, but still owes the client
     // an answer, and the heartbeat has to watch that the client takes it.
@@ -632,22 +634,21 @@ export class Session<Owner = unknown> {
 
   /** @returns `false` if the next bytes should wait, or the session has closed. */
   #write(frame: Uint8Array): boolean {
-    if (this.#state === "connecting") {
-      this.#held ??= [];
-      this.#held.push(frame);
-      this.#heldBytes += frame.byteLength;
-      if (this.#heldBytes > this.#host.options.maxBufferedBytes) this.#cut();
+    const opening = this.#opening;
+    if (this.#state === "connecting" && opening !== undefined) {
+      opening.hold(frame);
+      if (opening.heldBytes > this.#host.options.maxBufferedBytes) this.#cut();
       return false;
     }
-    const bytes = this.#first === undefined ? frame : this.#withFirst(this.#first, frame);
+    const bytes = opening === undefined ? frame : this.#withOpening(opening, frame);
     const wasBlocked = this.#beginWrite();
     return this.#sink.write(bytes) || this.#blocked(wasBlocked);
   }
 
   /** @returns Whether the client has yet to take what was written before. */
   #beginWrite(): boolean {
-    this.#idleSweeps = 0;
-    if (!this.#isUnsettled) this.#unsettle();
+    this.#wroteAt = this.#host.heartbeat.sweeps;
+    if (!this.#isWatched) this.#watch();
     return this.#isBlocked;
   }
 
@@ -659,14 +660,15 @@ export class Session<Owner = unknown> {
     return false;
   }
 
-  #unsettle(): void {
-    this.#isUnsettled = true;
-    this.#slept = 1;
-    this.#host.hasten(this);
+  #watch(): void {
+    this.#isWatched = true;
+    this.#host.heartbeat.watch(this);
   }
 
-  #withFirst(first: Buffer, frame: Uint8Array): Uint8Array {
-    this.#first = undefined;
+  /** @returns The first bytes of the stream, which go out before everything else, and a frame behind them. */
+  #withOpening({ first }: Opening, frame: Uint8Array): Uint8Array {
+    this.#opening = undefined;
+    if (first === undefined) return frame;
     return frame.byteLength === 0 ? first : Buffer.concat([first, frame]);
   }
 
@@ -680,26 +682,6 @@ export class Session<Owner = unknown> {
       this.#drain = { promise, resolve };
     }
     return this.#drain.promise;
-  }
-
-  /** @returns Whether the socket has taken all. One that has taken nothing for too long is cut. */
-  #settle(now: number): boolean {
-    const sink = this.#sink;
-    if (sink.bufferedBytes === 0) {
-      this.#isUnsettled = false;
-      this.#stalledSince = undefined;
-      // Node 22 does not tell of it where the application had corked the response.
-      if (this.#isBlocked) this.sinkDrained();
-      return true;
-    }
-    const { progress } = sink;
-    if (this.#stalledSince === undefined || progress !== this.#progress) {
-      this.#progress = progress;
-      this.#stalledSince = now;
-    } else if (now - this.#stalledSince >= this.#host.options.stallTimeoutMs) {
-      this.#cut();
-    }
-    return false;
   }
 
   /** The client does not take what it is sent: nothing more can reach it, so what is buffered is dropped. */
@@ -723,7 +705,7 @@ export class Session<Owner = unknown> {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
     this.#state = "closed";
-    if (this.#isHosted) this.#host.closed(this, reason);
+    if (this.place !== undefined) this.#host.closed(this, reason);
     this.#drain?.resolve(false);
     this.#drain = undefined;
     this.#controller?.abort(reason);

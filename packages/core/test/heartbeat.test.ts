@@ -7,7 +7,10 @@ class Member implements Beating {
   place: number | undefined;
   /** What it asks for. */
   sweeps = 1;
+  /** How often it says that it has to be watched on. */
+  looks = 0;
   readonly beats: number[] = [];
+  readonly settles: number[] = [];
   readonly #onBeat: (() => void) | undefined;
 
   constructor(onBeat?: () => void) {
@@ -18,6 +21,11 @@ class Member implements Beating {
     this.beats.push(now);
     this.#onBeat?.();
     return this.sweeps;
+  }
+
+  settle(now: number): boolean {
+    this.settles.push(now);
+    return this.looks-- === 0;
   }
 }
 
@@ -85,32 +93,48 @@ describe("Heartbeat", () => {
     }
   });
 
-  it("wakes one that is hastened in the next sweep, and no other", () => {
+  it("has one that is watched settle in each sweep until it need not be, and leaves its beats as they are", () => {
     const heartbeat = new Heartbeat();
-    const members = [new Member(), new Member(), new Member()];
+    const members = [new Member(), new Member()];
     for (const member of members) {
       member.sweeps = MAX_SWEEPS;
       heartbeat.add(member);
     }
     vi.advanceTimersByTime(2 * SWEEP_MS);
-    for (let times = 0; times < 2; times++) heartbeat.hasten(members[1] as Member);
-    vi.advanceTimersByTime(SWEEP_MS);
-    expect(members.map(({ beats }) => beats.length)).toEqual([1, 2, 1]);
-    expect([...heartbeat]).toHaveLength(3);
-    // It then sleeps on from there.
-    vi.advanceTimersByTime(MAX_SWEEPS * SWEEP_MS);
-    expect(members.map(({ beats }) => beats.length)).toEqual([2, 3, 2]);
+    const [watched] = members as [Member, Member];
+    watched.looks = 2;
+    const start = performance.now();
+    heartbeat.watch(watched);
+    vi.advanceTimersByTime((MAX_SWEEPS - 1) * SWEEP_MS);
+    expect(watched.settles).toEqual([1, 2, 3].map((sweep) => start + sweep * SWEEP_MS));
+    expect(members.map(({ beats }) => beats.length)).toEqual([2, 2]);
+    // Again, once it is settled.
+    watched.looks = 0;
+    heartbeat.watch(watched);
+    vi.advanceTimersByTime(2 * SWEEP_MS);
+    expect(watched.settles).toHaveLength(4);
   });
 
-  it("does not drive a member that is hastened but was never added, or deleted", () => {
+  it("counts its sweeps", () => {
     const heartbeat = new Heartbeat();
-    const member = new Member();
-    heartbeat.hasten(member);
-    heartbeat.add(member);
-    heartbeat.delete(member);
-    heartbeat.hasten(member);
+    heartbeat.add(new Member());
+    expect(heartbeat.sweeps).toBe(0);
+    vi.advanceTimersByTime(3 * SWEEP_MS);
+    expect(heartbeat.sweeps).toBe(3);
+  });
+
+  it("does not settle a member that was deleted meanwhile", () => {
+    const heartbeat = new Heartbeat();
+    const members = [new Member(), new Member()] as const;
+    for (const member of members) {
+      heartbeat.add(member);
+      heartbeat.watch(member);
+    }
+    heartbeat.delete(members[0]);
     vi.advanceTimersByTime(2 * SWEEP_MS);
-    expect([member.beats.length, heartbeat.size, vi.getTimerCount()]).toEqual([0, 0, 0]);
+    expect(members.map(({ settles }) => settles.length)).toEqual([0, 1]);
+    heartbeat.delete(members[1]);
+    expect([heartbeat.size, vi.getTimerCount()]).toEqual([0, 0]);
   });
 
   it("keeps one timer for all members, and only while there are any", () => {

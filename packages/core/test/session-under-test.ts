@@ -28,7 +28,7 @@ const InternalSession = Session as unknown as new (
 export class RecordingHost implements SessionHost {
   readonly options: SessionHost["options"];
   readonly cors: SessionHost["cors"];
-  readonly heartbeat: Heartbeat = new Heartbeat();
+  readonly heartbeat: Heartbeat<TestSession> = new Heartbeat();
   /** What `turnAway` answers. */
   obstacle: "shutdown" | "busy" | undefined;
   /** Each call that a session made, in order. */
@@ -59,10 +59,6 @@ export class RecordingHost implements SessionHost {
 
   closed(): void {
     this.calls.push("closed");
-  }
-
-  hasten(session: Session): void {
-    this.heartbeat.hasten(session as TestSession);
   }
 
   released(session: Session): void {

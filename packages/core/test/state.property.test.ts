@@ -171,9 +171,9 @@ class Server {
     this.host = {
       options,
       cors: undefined,
+      heartbeat: { sweeps: 0, watch: () => {} },
       turnAway: () => undefined,
       opened: () => {},
-      hasten: () => {},
       closed: () => {},
       released: () => {},
       subscribe: (session, channels, given) => this.broker.subscribe(session, channels, given),
