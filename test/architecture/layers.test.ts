@@ -22,7 +22,17 @@ const LAYERS: readonly (readonly string[])[] = [
   ["sink", "exchange", "direct-write", "node-sink", "heartbeat"],
   ["reception", "source", "pump", "opening", "session"],
   ["memory-log", "window"],
-  ["channel", "channel-set", "subscription", "batch", "delivery", "broker", "stats"],
+  [
+    "channel",
+    "channel-set",
+    "subscription",
+    "batch",
+    "backfill",
+    "publisher",
+    "delivery",
+    "broker",
+    "stats",
+  ],
   ["hub"],
   ["index"],
 ];

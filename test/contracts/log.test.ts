@@ -1,5 +1,5 @@
 import { SseError, memoryLog } from "@tidewire/core";
-import type { Log, LogEntry, LogFollower } from "@tidewire/core";
+import type { Log, LogEntry, LogFollower, LogHealth } from "@tidewire/core";
 import { logContract } from "./log.js";
 
 logContract({
@@ -11,40 +11,47 @@ logContract({
 class SharedHistory {
   readonly entries: LogEntry[] = [];
   readonly #followers: Set<LogFollower> = new Set();
-  failNext = false;
+  isBroken = false;
+  readonly #deduped: Map<string, string> = new Map();
 
   log(): Log {
     let follower: LogFollower | undefined;
-    let isClosed = false;
+    let state: LogHealth["state"] = "connecting";
     const numberOf = (id: string): number => (/^t[1-9]\d{8}$/.test(id) ? Number(id.slice(1)) : NaN);
     const idOf = (count: number): string => `t${100_000_000 + count}`;
     return {
       start: async (given) => {
         follower = given;
+        state = "live";
         this.#followers.add(given);
         return idOf(this.entries.length);
       },
-      append: async (channel, message) => {
-        if (isClosed) throw new SseError("ERR_SSE_CLOSED", "The log is closed");
-        if (this.failNext) {
-          this.failNext = false;
-          throw new Error("The network is down");
-        }
+      append: async (channel, message, { dedupeKey = "" } = {}) => {
+        if (state === "closed") throw new SseError("ERR_SSE_CLOSED", "The log is closed");
+        if (this.isBroken) throw new SseError("ERR_SSE_LOG_REJECTED", "The network is down");
+        const known = this.#deduped.get(dedupeKey);
+        if (known !== undefined) return known;
         const entry = { ...message, channel, id: idOf(this.entries.length + 1) };
         this.entries.push(entry);
+        if (dedupeKey !== "") this.#deduped.set(dedupeKey, entry.id);
         setImmediate(() => {
           for (const one of this.#followers) one.entries([entry]);
         });
         return entry.id;
       },
-      read: async (after, limit) => {
-        const index = numberOf(after) - 100_000_000;
-        if (!(index >= 0 && index <= this.entries.length)) return undefined;
-        return this.entries.slice(index, index + limit);
+      read: async (after, upTo) => {
+        const first = after === undefined ? 0 : numberOf(after) - 100_000_000;
+        const last = numberOf(upTo) - 100_000_000;
+        if (!(first >= 0 && first <= this.entries.length)) return "unknown";
+        // Pages of three, and the entry up to which is read.
+        const start = Math.max(first, last - 4);
+        const page = this.entries.slice(start, last).map((entry) => ({ ...entry, ageMs: 0 }));
+        return { entries: page, isLast: start === first };
       },
       compare: (a, b) => numberOf(a) - numberOf(b),
+      health: () => ({ state, lagMs: 0, reconnects: 0 }),
       close: async () => {
-        isClosed = true;
+        state = "closed";
         if (follower !== undefined) this.#followers.delete(follower);
       },
     };
@@ -59,8 +66,11 @@ logContract({
     return {
       log: history.log(),
       other: () => history.log(),
-      breakNextAppend: () => {
-        history.failNext = true;
+      breakAppends: async () => {
+        history.isBroken = true;
+        return async () => {
+          history.isBroken = false;
+        };
       },
     };
   },

@@ -11,8 +11,8 @@ export interface LogUnderTest {
     readonly log: Log;
     /** A further log on the same history, as another process has it; absent where that is impossible. */
     readonly other?: (() => Log) | undefined;
-    /** Makes the next `append` fail; absent where none can fail while the log is open. */
-    readonly breakNextAppend?: (() => void) | undefined;
+    /** Makes each `append` fail until what it gives is called; absent where none can fail while the log is open. */
+    readonly breakAppends?: (() => Promise<() => Promise<void>>) | undefined;
     release?(): Promise<void>;
   }>;
 }
@@ -21,6 +21,7 @@ export interface LogUnderTest {
 class Recorder implements LogFollower {
   readonly entriesSeen: LogEntry[] = [];
   readonly resets: { reason: LogResetReason; tail: string }[] = [];
+  readonly faults: unknown[] = [];
   /** Number of entries of each call. */
   readonly batches: number[] = [];
 
@@ -31,6 +32,10 @@ class Recorder implements LogFollower {
 
   reset(reason: LogResetReason, tail: string): void {
     this.resets.push({ reason, tail });
+  }
+
+  failed(error: unknown): void {
+    this.faults.push(error);
   }
 
   get ids(): string[] {
@@ -198,10 +203,13 @@ export function logContract({ name, open }: LogUnderTest): void {
     });
 
     it("MUST NOT deliver an append that it has rejected", async ({ skip }) => {
-      const { log, recorder, breakNextAppend } = await begin();
-      if (breakNextAppend === undefined) return skip(`${name} rejects nothing while it is open`);
-      breakNextAppend();
-      await expect(log.append("a", { data: "rejected" })).rejects.toBeInstanceOf(Error);
+      const { log, recorder, breakAppends } = await begin();
+      if (breakAppends === undefined) return skip(`${name} rejects nothing while it is open`);
+      const mend = await breakAppends();
+      await expect(log.append("a", { data: "rejected" })).rejects.toMatchObject({
+        code: "ERR_SSE_LOG_REJECTED",
+      });
+      await mend();
       await log.append("a", { data: "taken" });
       await recorder.until(1);
       expect(recorder.entriesSeen.map(({ data }) => data)).toEqual(["taken"]);
@@ -238,24 +246,80 @@ export function logContract({ name, open }: LogUnderTest): void {
       await expect(unused.log.close()).resolves.toBeUndefined();
     });
 
-    it("reads what came after an id, at most `limit`, or says that it is not certain", async () => {
+    it("adds one event of those that are published with the same dedupeKey, and gives the id of that one", async () => {
+      const { log, recorder } = await begin();
+      const append = (data: string, dedupeKey: string): Promise<string> =>
+        log.append("a", { data }, { dedupeKey });
+      const first = await append("1", "x");
+      const again = await Promise.all([append("2", "x"), append("3", "x")]);
+      const other = await append("4", "y\0\n{}\u{1F600}");
+      await recorder.until(2);
+      expect(again).toEqual([first, first]);
+      expect(recorder.ids).toEqual([first, other]);
+      expect(recorder.entriesSeen.map(({ data }) => data)).toEqual(["1", "4"]);
+    });
+
+    it("is live while it has all that is published, and closed after close", async () => {
+      const { log, recorder } = await begin();
+      await log.append("a", { data: "1" });
+      await recorder.until(1);
+      await eventually("the log to be live", () => log.health().state === "live");
+      expect(log.health()).toMatchObject({ lagMs: 0, reconnects: 0 });
+      await log.close();
+      expect(log.health().state).toBe("closed");
+      expect(recorder.faults).toEqual([]);
+    });
+
+    it("reads back from any of its entries to any older one, page by page", async ({ skip }) => {
       const { log, recorder, tail } = await begin();
+      const { read } = log;
+      if (read === undefined) return skip(`${name} keeps nothing but what it has delivered`);
       for (let n = 0; n < 10; n++) await log.append(`c${n % 2}`, { data: String(n) });
       await recorder.until(10);
-      for (const [index, id] of [tail, ...recorder.ids].entries()) {
-        for (const limit of [1, 3, 100]) {
-          const read = await log.read(id, limit);
-          // `undefined` is always right: the hub then resets. What is read has to be all there is.
-          if (read === undefined) continue;
-          expect(read).toEqual(recorder.entriesSeen.slice(index, index + limit));
+      const places = [tail, ...recorder.ids];
+      for (const [older, after] of places.entries()) {
+        for (let newer = older; newer < places.length; newer++) {
+          const wanted = recorder.entriesSeen.slice(older, newer);
+          const found: LogEntry[] = [];
+          let upTo = places[newer] as string;
+          for (let isLast = false; !isLast;) {
+            const page = await read.call(log, after, upTo);
+            if (typeof page === "string") throw new Error(`${page}: ${after} to ${upTo}`);
+            // The entry up to which is read comes again in the next page.
+            const entries = found.length === 0 ? page.entries : page.entries.slice(0, -1);
+            found.unshift(...entries.map(({ ageMs: _, ...entry }) => entry));
+            for (const { ageMs } of page.entries) expect(ageMs).toBeGreaterThanOrEqual(0);
+            isLast = page.isLast;
+            upTo = found[0]?.id ?? upTo;
+          }
+          expect(found).toEqual(wanted);
         }
       }
     });
 
-    it("never reads anything for what cannot be one of its ids, and never rejects for it", async () => {
-      const { log } = await begin();
+    it("reads back as far as it goes when no older place is named", async ({ skip }) => {
+      const { log, recorder } = await begin();
+      const { read } = log;
+      if (read === undefined) return skip(`${name} keeps nothing but what it has delivered`);
+      for (let n = 0; n < 3; n++) await log.append("a", { data: String(n) });
+      await recorder.until(3);
+      const page = await read.call(log, undefined, recorder.ids[2] as string);
+      expect(page).toMatchObject({
+        entries: recorder.entriesSeen.map(({ id, data }) => ({ id, data })),
+        isLast: true,
+      });
+    });
+
+    it("never reads anything for what cannot be one of its ids, and never rejects for it", async ({
+      skip,
+    }) => {
+      const { log, recorder } = await begin();
+      const { read } = log;
+      if (read === undefined) return skip(`${name} keeps nothing but what it has delivered`);
       await log.append("a", { data: "1" });
-      for (const id of GARBAGE) expect(await log.read(id, 10)).toBeUndefined();
+      await recorder.until(1);
+      const upTo = recorder.ids[0] as string;
+      for (const id of GARBAGE) expect(await read.call(log, id, upTo)).toBe("unknown");
     });
 
     it("compares with NaN what cannot be one of its ids, on either side", async () => {

@@ -21,7 +21,8 @@ export class EventClient {
   lastEventId = "";
   isOpen = false;
   connections = 0;
-  readonly #port: number;
+  /** Where it connects to next. */
+  port: number;
   readonly #path: string;
   #socket: net.Socket | undefined;
   /** Called with each chunk before it is parsed; what it gives is parsed, and the rest is lost. */
@@ -29,13 +30,13 @@ export class EventClient {
   onEvent: (event: EventSourceMessage) => void = () => {};
 
   constructor(port: number, path: string) {
-    this.#port = port;
+    this.port = port;
     this.#path = path;
   }
 
   connect(): void {
     this.connections += 1;
-    const socket = net.connect(this.#port, "127.0.0.1");
+    const socket = net.connect(this.port, "127.0.0.1");
     this.#socket = socket;
     const decoder = new TextDecoder();
     const parser = createParser({

@@ -187,7 +187,7 @@ describe("100 000 retained events", () => {
       log: {
         start: (follower) => log.start(follower),
         append: (channel, message) => log.append(channel, message),
-        read: (after, limit) => log.read(after, limit),
+        health: () => log.health(),
         close: () => log.close(),
         compare: (a, b) => {
           compared += 1;

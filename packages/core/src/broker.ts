@@ -1,12 +1,11 @@
-import type { Published } from "./channel.js";
+import { Backfill } from "./backfill.js";
+import type { PastLog } from "./backfill.js";
 import { Delivery } from "./delivery.js";
 import { SseError } from "./errors.js";
-import { encodeLogMessage } from "./frame.js";
-import type { Log } from "./log.js";
-import type { SseMessage } from "./message.js";
+import type { Log, LogEntry, LogFollower, LogHealth, LogResetReason } from "./log.js";
 import type { ErrorStage, ResolvedOptions } from "./options.js";
 import type { Session } from "./session.js";
-import { checkChannel, checkChannels, checkSubscribeOptions } from "./subscribe-options.js";
+import { checkChannels, checkSubscribeOptions } from "./subscribe-options.js";
 import type { SubscribeOptions } from "./subscribe-options.js";
 import { Subscription } from "./subscription.js";
 import type { DeliveryObserver } from "./subscription.js";
@@ -14,12 +13,11 @@ import { Window } from "./window.js";
 
 /** What a broker tells the hub. */
 export interface BrokerObserver extends DeliveryObserver {
-  published(channel: string, id: string): void;
   report(error: unknown, stage: ErrorStage): void;
 }
 
 /**
- * Brings publishers, the log and sessions together: who may subscribe, from where on, and what is published.
+ * Brings the log and sessions together: who may subscribe, and from where on.
  */
 export class Broker {
   readonly #options: ResolvedOptions;
@@ -29,9 +27,10 @@ export class Broker {
   #delivery: Delivery | undefined;
   /** Settles when `#delivery` is set; `undefined` while nobody has needed the log. */
   #starting: Promise<void> | undefined;
+  /** `true` once it is certain that `#delivery` will never be set. */
+  #hasFailed = false;
   /** The last `subscribe` of a session that has yet to be decided: those after it wait for their turn. */
   readonly #undecided: WeakMap<Session, Promise<boolean>> = new WeakMap();
-  #isClosed = false;
 
   constructor(options: ResolvedOptions, log: Log, observer: BrokerObserver) {
     this.#options = options;
@@ -45,20 +44,9 @@ export class Broker {
     return this.#delivery;
   }
 
-  /**
-   * Checks, serializes and appends one event.
-   *
-   * @returns The event's id; rejects if the log does not take it.
-   * @throws {SseError} What is wrong with the channel or the message, or `ERR_SSE_CLOSED`.
-   */
-  publish(channel: string, message: SseMessage | string): Promise<Published> {
-    if (this.#isClosed) throw new SseError("ERR_SSE_CLOSED", "The hub is closed");
-    checkChannel(channel);
-    const entry = encodeLogMessage(message, this.#options);
-    return this.#log.append(channel, entry).then((id) => {
-      this.#observer.published(channel, id);
-      return { id };
-    });
+  /** How the log is. */
+  get health(): LogHealth {
+    return this.#log.health();
   }
 
   /** @throws {SseError} What is wrong with the channels or the options. */
@@ -95,37 +83,33 @@ export class Broker {
     if (session.follower instanceof Subscription) session.follower.remove(names);
   }
 
-  /** Takes no more events. Never rejects. */
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.#log.close();
-  }
-
   #start(): void {
-    const begin = (tailId: string): Delivery => {
-      const window = new Window(this.#options.retention, tailId, (a, b) => this.#log.compare(a, b));
-      this.#delivery = new Delivery(window, this.#observer);
-      return this.#delivery;
-    };
-    // What comes before the log has told where it stands is after that place.
-    const early: ((delivery: Delivery) => void)[] = [];
-    const hand = (give: (delivery: Delivery) => void): void => {
-      if (this.#delivery === undefined) early.push(give);
-      else give(this.#delivery);
-    };
-    const tail = this.#log.start({
-      entries: (entries) => hand((delivery) => delivery.entries(entries)),
-      reset: (reason, tailId) => hand((delivery) => delivery.reset(reason, tailId)),
-    });
+    const follower = new EarlyFollower((error) => this.#observer.report(error, "log"));
+    const tail = this.#log.start(follower);
     if (typeof tail === "string") {
-      begin(tail);
+      this.#delivery = this.#deliver(tail).delivery;
+      follower.handTo(this.#delivery);
       return;
     }
-    this.#starting = tail.then((tailId) => {
-      const delivery = begin(tailId);
-      for (const give of early.splice(0)) give(delivery);
+    this.#starting = tail.then(async (tailId) => {
+      const { delivery, backfill } = this.#deliver(tailId);
+      // So that a client that comes for the first time finds its `latest`, and most that come back their position.
+      await backfill?.warm();
+      this.#delivery = delivery;
+      follower.handTo(delivery);
     });
-    this.#starting.catch((error: unknown) => this.#observer.report(error, "log"));
+    this.#starting.catch((error: unknown) => {
+      this.#hasFailed = true;
+      this.#observer.report(error, "log");
+    });
+  }
+
+  #deliver(tailId: string): { delivery: Delivery; backfill: Backfill | undefined } {
+    const log = this.#log;
+    const window = new Window(this.#options.retention, tailId, (a, b) => log.compare(a, b));
+    const report = (error: unknown): void => this.#observer.report(error, "log");
+    const backfill = keepsPast(log) ? new Backfill(log, window, report) : undefined;
+    return { delivery: new Delivery(window, this.#observer, backfill), backfill };
   }
 
   /** @returns Whether all channels are allowed; at once where nobody has to be asked. Rejects if `authorize` throws. */
@@ -158,6 +142,8 @@ export class Broker {
         );
         return false;
       }
+      // However long the log cannot be reached: a client that is left without an answer would give up for ever.
+      if (this.#delivery === undefined && !this.#hasFailed && !session.open()) return false;
       // What fails there has been reported: here it only means that there is nothing to subscribe to.
       await this.#starting?.catch(() => {});
       if (this.#delivery === undefined)
@@ -191,4 +177,39 @@ export class Broker {
     // After that: what a client is greeted with goes out with the first bytes of the stream.
     return session.open();
   }
+}
+
+/** Keeps what a log tells before it is known where the log stands: all that is after that place. */
+class EarlyFollower implements LogFollower {
+  readonly failed: (error: unknown) => void;
+  #calls: ((follower: LogFollower) => void)[] | undefined = [];
+  #follower: LogFollower | undefined;
+
+  constructor(failed: (error: unknown) => void) {
+    this.failed = failed;
+  }
+
+  entries(entries: readonly LogEntry[]): void {
+    this.#give((follower) => follower.entries(entries));
+  }
+
+  reset(reason: LogResetReason, tail: string): void {
+    this.#give((follower) => follower.reset(reason, tail));
+  }
+
+  /** From now on all goes to another follower. */
+  handTo(follower: LogFollower): void {
+    this.#follower = follower;
+    for (const call of this.#calls ?? []) call(follower);
+    this.#calls = undefined;
+  }
+
+  #give(call: (follower: LogFollower) => void): void {
+    if (this.#follower === undefined) this.#calls?.push(call);
+    else call(this.#follower);
+  }
+}
+
+function keepsPast(log: Log): log is Log & PastLog {
+  return log.read !== undefined;
 }

@@ -1,3 +1,4 @@
+import type { PublishOptions } from "./log.js";
 import type { SseMessage } from "./message.js";
 
 /**
@@ -46,5 +47,5 @@ export interface Channel<Events = Record<string, unknown>> {
   /** Sessions of this process that are subscribed now. */
   readonly subscriptionCount: number;
   /** As `hub.publish`, on this channel. */
-  publish(message: ChannelMessage<Events>): Promise<Published>;
+  publish(message: ChannelMessage<Events>, options?: PublishOptions): Promise<Published>;
 }

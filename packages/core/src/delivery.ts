@@ -1,3 +1,4 @@
+import type { Backfill, Place } from "./backfill.js";
 import { createBatch } from "./batch.js";
 import type { Batch } from "./batch.js";
 import { shareFrames } from "./chunk.js";
@@ -23,6 +24,8 @@ const LOOK_EVERY = 32;
 export class Delivery implements LogFollower, SubscriptionHost {
   readonly window: Window;
   readonly observer: DeliveryObserver;
+  /** Absent where the log keeps nothing that is older than the window. */
+  readonly #backfill: Backfill | undefined;
   readonly #slab = new FrameSlab();
   readonly #channels: Map<string, Set<Subscription>> = new Map();
   /**
@@ -41,9 +44,10 @@ export class Delivery implements LogFollower, SubscriptionHost {
   /** The last cursor event: in a quiet time it is the same for all. */
   #cursor: { readonly id: string; readonly frames: SharedFrames } | undefined;
 
-  constructor(window: Window, observer: DeliveryObserver) {
+  constructor(window: Window, observer: DeliveryObserver, backfill?: Backfill) {
     this.window = window;
     this.observer = observer;
+    this.#backfill = backfill;
     this.#position = window.tail;
   }
 
@@ -79,8 +83,14 @@ export class Delivery implements LogFollower, SubscriptionHost {
   }
 
   /** Called by the log. */
+  failed(error: unknown): void {
+    this.observer.report(error, "log");
+  }
+
+  /** Called by the log. */
   reset(reason: LogResetReason, tail: string): void {
     this.window.reset(tail);
+    this.#backfill?.reset();
     this.#fresh = [];
     this.#batch = undefined;
     this.#targets = undefined;
@@ -88,6 +98,11 @@ export class Delivery implements LogFollower, SubscriptionHost {
     for (const subscription of new Set([...this.#channels.values()].flatMap((set) => [...set]))) {
       subscription.reset(reason);
     }
+  }
+
+  locate(id: string): Place | Promise<Place> {
+    const place = this.window.locate(id);
+    return place === "trimmed" && this.#backfill !== undefined ? this.#backfill.locate(id) : place;
   }
 
   join(channel: string, subscription: Subscription): void {

@@ -9,7 +9,9 @@ export type SseErrorCode =
   | "ERR_SSE_HEADERS_SENT"
   | "ERR_SSE_NOT_ACCEPTABLE"
   | "ERR_SSE_FORBIDDEN"
-  | "ERR_SSE_CLOSED";
+  | "ERR_SSE_CLOSED"
+  | "ERR_SSE_LOG_REJECTED"
+  | "ERR_SSE_LOG_UNKNOWN";
 
 /**
  * What `SseError` may carry beside its code and message.

@@ -2,6 +2,8 @@
 export interface Beating {
   /** The heartbeat's own: where it stands in the ring; `undefined` while it is not driven. */
   place: number | undefined;
+  /** The heartbeat's own: where it stands among those that are watched; `undefined` while it is not. */
+  watched: number | undefined;
   /**
    * Called when it is its turn.
    *
@@ -42,7 +44,9 @@ const LOOK_EVERY = 64;
  */
 export class Heartbeat<Member extends Beating = Beating> {
   readonly #ring: readonly Set<Member>[] = Array.from({ length: PLACES }, () => new Set());
-  #watched: Member[] = [];
+  /** Each knows its place here, so that one that leaves can be let go at once: kept for half a second it would outlive
+   * two collections of garbage, and a third. */
+  readonly #watched: Member[] = [];
   #sweeps = 0;
   #size = 0;
   /** Set exactly while there are members. */
@@ -76,21 +80,32 @@ export class Heartbeat<Member extends Beating = Beating> {
   /**
    * Has `settle` called in each sweep until it says that this need not be.
    *
-   * @param member - One that is driven and is not watched already.
+   * @param member - One that is driven; one that is watched already stays where it is.
    */
   watch(member: Member): void {
-    this.#watched.push(member);
+    if (member.watched === undefined) member.watched = this.#watched.push(member) - 1;
   }
 
   /** @param member - Not driven any more; one that was not added is ignored. */
   delete(member: Member): void {
     if (member.place === undefined || this.#ring[member.place]?.delete(member) !== true) return;
     member.place = undefined;
+    this.#unwatch(member);
     this.#size -= 1;
     if (this.#size > 0) return;
-    this.#watched = [];
     clearInterval(this.#timer);
     this.#timer = undefined;
+  }
+
+  /** The last one takes its place. */
+  #unwatch(member: Member): void {
+    const index = member.watched;
+    if (index === undefined) return;
+    member.watched = undefined;
+    const last = this.#watched.pop();
+    if (last === undefined || last === member) return;
+    this.#watched[index] = last;
+    last.watched = index;
   }
 
   #put(member: Member, place: number): void {
@@ -123,11 +138,14 @@ export class Heartbeat<Member extends Beating = Beating> {
 
   /** Yields after each member. */
   *#drive(place: number, now: number): Iterator<void> {
-    const watched = this.#watched;
-    this.#watched = [];
-    for (const member of watched) {
-      // Unless it was deleted.
-      if (member.place !== undefined && !member.settle(now)) this.#watched.push(member);
+    let index = 0;
+    // No more than there are now: those that come meanwhile have their turn in the next sweep.
+    for (let left = this.#watched.length; left > 0; left--) {
+      const member = this.#watched[index];
+      if (member === undefined) break;
+      if (member.settle(now)) this.#unwatch(member);
+      // It may have been deleted, and another one stand there.
+      if (this.#watched[index] === member) index += 1;
       yield;
     }
     for (const member of this.#ring[place] ?? []) {

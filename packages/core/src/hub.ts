@@ -6,11 +6,12 @@ import type { Cors } from "./cors.js";
 import { SseError, describeValue } from "./errors.js";
 import { Heartbeat } from "./heartbeat.js";
 import { memoryLog } from "./memory-log.js";
-import type { SseMessage } from "./message.js";
 import type { Exchange } from "./exchange.js";
 import { NodeSink } from "./node-sink.js";
 import { checkMilliseconds, resolveOptions } from "./options.js";
 import type { ErrorStage, HubOptions, ResolvedOptions } from "./options.js";
+import type { PublishOptions } from "./log.js";
+import { Publisher } from "./publisher.js";
 import type { Obstacle } from "./reception.js";
 import { Session } from "./session.js";
 import type { SessionHost } from "./session.js";
@@ -66,6 +67,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
   readonly #heartbeat: Heartbeat<Session> = new Heartbeat();
   readonly #host: SessionHost;
   readonly #broker: Broker;
+  readonly #publisher: Publisher<Channels>;
   readonly #counters = new Counters();
   /** Those of the sessions that take messages. */
   #openCount = 0;
@@ -101,11 +103,12 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
       unsubscribe: (session, channels) => this.#broker.unsubscribe(session, channels),
       report: (error, stage) => this.#report(error, stage),
     };
-    this.#broker = new Broker(this.#options, this.#options.log ?? memoryLog(), {
-      published: (channel, id) => {
-        this.#counters.published += 1;
-        if (DIAGNOSTICS.publish.hasSubscribers) DIAGNOSTICS.publish.publish({ channel, id });
-      },
+    const log = this.#options.log ?? memoryLog();
+    this.#publisher = new Publisher<Channels>(log, this.#options, (name, id) => {
+      this.#counters.published += 1;
+      if (DIAGNOSTICS.publish.hasSubscribers) DIAGNOSTICS.publish.publish({ channel: name, id });
+    });
+    this.#broker = new Broker(this.#options, log, {
       counted: (events, bytes) => {
         this.#counters.delivered += events;
         this.#counters.deliveredBytes += bytes;
@@ -145,7 +148,9 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
    *
    * @param channel - A string of 1 to 256 characters.
    * @param message - The event, without an id, or a string that stands for `{ data: string }`.
-   * @returns The event's id, once the log has it. Rejects if the log does not take it; with `memoryLog()` never.
+   * @param options - A `dedupeKey` makes it safe to try again.
+   * @returns The event's id, once the log has it. Rejects with `ERR_SSE_LOG_REJECTED` if the log does not take it,
+   *   with `ERR_SSE_LOG_UNKNOWN` if that cannot be told; with `memoryLog()` never.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION`, `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or
    *   `ERR_SSE_ID_RESERVED` if the event cannot be published as it is.
    * @throws {SseError} `ERR_SSE_CLOSED` if the hub is closed.
@@ -153,8 +158,9 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
   publish<Name extends keyof Channels & string>(
     channel: Name,
     message: ChannelMessage<Channels[Name]>,
+    options?: PublishOptions,
   ): Promise<Published> {
-    return this.#broker.publish(channel, message as SseMessage | string);
+    return this.#publisher.publish(channel, message, options);
   }
 
   /**
@@ -172,7 +178,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
       get subscriptionCount() {
         return subscriptionCount();
       },
-      publish: (message) => this.publish(name, message),
+      publish: (message, options) => this.publish(name, message, options),
     };
   }
 
@@ -205,6 +211,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
         bytes: window?.bytes ?? 0,
         ageMs: now - (window?.oldestAt ?? now),
       },
+      log: this.#broker.health,
     };
   }
 
@@ -262,7 +269,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
     }
     for (const session of this.#heartbeat) session.destroy();
     if (this.#heartbeat.size > 0) await this.#empty(GRACE_MS);
-    await this.#broker.close();
+    await this.#publisher.close();
   }
 
   /** Resolves when the last response is over, or after `ms`. */

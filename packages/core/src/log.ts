@@ -18,6 +18,46 @@ export interface LogEntry extends LogMessage {
   readonly channel: string;
 }
 
+/** An event from the past. */
+export interface PastEntry extends LogEntry {
+  /** How long ago it was published, in milliseconds by the log's own clock. */
+  readonly ageMs: number;
+}
+
+/** A piece of the log's past. */
+export interface LogPage {
+  /** In the order of the log. The last one is that up to which was read, unless no event stands there. */
+  readonly entries: readonly PastEntry[];
+  /** Whether `entries` begin right after the place from which was to be read, so that there is no further page. */
+  readonly isLast: boolean;
+}
+
+/** What may be said of a publish beside its message. */
+export interface PublishOptions {
+  /**
+   * Names this publish, so that it can be tried again: of several with the same key, within a time that the log
+   * knows, one event is in the log, and all give its id. A string of 1 to 256 characters.
+   */
+  readonly dedupeKey?: string | undefined;
+}
+
+/** How a log is: `hub.stats().log`. */
+export interface LogHealth {
+  /**
+   * - `connecting`: not started yet
+   * - `live`: what is published anywhere arrives
+   * - `down`: it does not; the log keeps trying
+   * - `closed`: it was closed
+   */
+  readonly state: "connecting" | "live" | "down" | "closed";
+  /** For how many milliseconds this process may have been without what others have published; 0 while it has all. */
+  readonly lagMs: number;
+  /** How often the connection that reads was lost and is back. */
+  readonly reconnects: number;
+  /** What went wrong last; `undefined` if nothing did. */
+  readonly lastError?: unknown;
+}
+
 /** Why every position in the log is lost: its history was replaced, or what comes next was trimmed. */
 export type LogResetReason = "fork" | "trimmed";
 
@@ -27,6 +67,8 @@ export interface LogFollower {
   entries(entries: readonly LogEntry[]): void;
   /** Positions before this moment are void; delivery goes on after `tail`. */
   reset(reason: LogResetReason, tail: string): void;
+  /** Something failed in the background. The log goes on. */
+  failed(error: unknown): void;
 }
 
 /**
@@ -44,26 +86,37 @@ export interface LogFollower {
  */
 export interface Log {
   /**
-   * Begins to deliver. Called once, before anything else.
+   * Begins to deliver. Called at most once.
    *
-   * @returns The id of the tail: a position from which nothing is missed.
+   * @returns The id of the tail: a position from which nothing is missed. A log that cannot tell yet keeps trying.
    */
   start(follower: LogFollower): string | Promise<string>;
-  /** @returns The id of the new entry; rejects if the entry is not in the log, or may not be. */
-  append(channel: string, message: LogMessage): Promise<string>;
   /**
-   * Reads what came after an id, for positions older than what the hub holds in memory.
+   * Adds an event. To a log that other processes read also before `start`, and where that is never called.
    *
-   * @returns Entries in order, at most `limit`, none at the tail; `undefined` if it is not certain that the log
-   *   still holds all of them.
+   * @returns The id of the new entry. Rejects with `ERR_SSE_LOG_REJECTED` if the entry is not in the log and will
+   *   not be, with `ERR_SSE_LOG_UNKNOWN` if that cannot be told, with `ERR_SSE_CLOSED` after `close`.
    */
-  read(after: string, limit: number): Promise<readonly LogEntry[] | undefined>;
+  append(channel: string, message: LogMessage, options?: PublishOptions): Promise<string>;
+  /**
+   * Reads back from a place that the hub holds in memory to an older one. Absent where the log keeps nothing but
+   * what it has delivered.
+   *
+   * @param after - Id of the older place: anything that a client reports. `undefined`: as far back as the log goes.
+   * @param upTo - Id of an entry or of the tail, as the log has delivered it.
+   * @returns The newest page of what lies between, with the entry `upTo` itself and without `after`. Only one that is
+   *   the last may have nothing but `upTo`. `"trimmed"` if the log does not hold all of it any more, `"unknown"` if `after` is no id of this log. Waits while the log
+   *   cannot be reached; rejects only if it was closed or refuses to be read.
+   */
+  read?(after: string | undefined, upTo: string): Promise<LogPage | "trimmed" | "unknown">;
   /**
    * Compares two ids by their place in the log.
    *
    * @returns Negative, zero or positive; `NaN` if `a` or `b` cannot be an id of this log.
    */
   compare(a: string, b: string): number;
+  /** @returns How the log is now. */
+  health(): LogHealth;
   /** Stops delivering. Never rejects. */
   close(): Promise<void>;
 }

@@ -1,6 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { SseError } from "./errors.js";
-import type { Log, LogFollower, LogMessage } from "./log.js";
+import type { Log, LogFollower, LogHealth, LogMessage, PublishOptions } from "./log.js";
+
+/** How long a `dedupeKey` is remembered, in milliseconds. */
+const DEDUPE_WINDOW_MS = 120_000;
 
 /**
  * Makes the log of a single process, with nothing to install.
@@ -18,6 +21,8 @@ class MemoryLog implements Log {
   readonly #epoch = randomBytes(6).toString("base64url");
   #count = 0;
   #isStarted = false;
+  /** Those that have a `dedupeKey`, oldest first; `undefined` while there was none. */
+  #deduped: Map<string, { readonly id: string; readonly until: number }> | undefined;
   /** `undefined` before `start` and after `close`. */
   #follower: LogFollower | undefined;
 
@@ -33,24 +38,42 @@ class MemoryLog implements Log {
     return this.#id(this.#count);
   }
 
-  async append(channel: string, message: LogMessage): Promise<string> {
+  async append(channel: string, message: LogMessage, options?: PublishOptions): Promise<string> {
     if (this.#follower === undefined) throw new SseError("ERR_SSE_CLOSED", "The log is closed");
+    const dedupeKey = options?.dedupeKey;
+    const known = dedupeKey === undefined ? undefined : this.#idOf(dedupeKey);
+    if (known !== undefined) return known;
     const id = this.#id(++this.#count);
+    if (dedupeKey !== undefined) {
+      this.#deduped ??= new Map();
+      this.#deduped.set(dedupeKey, { id, until: performance.now() + DEDUPE_WINDOW_MS });
+    }
     const { event, data, retry } = message;
     this.#follower.entries([{ id, channel, event, data, retry }]);
     return id;
-  }
-
-  async read(): Promise<undefined> {
-    return undefined;
   }
 
   compare(a: string, b: string): number {
     return this.#counter(a) - this.#counter(b);
   }
 
+  health(): LogHealth {
+    const state = this.#follower !== undefined ? "live" : this.#isStarted ? "closed" : "connecting";
+    return { state, lagMs: 0, reconnects: 0 };
+  }
+
   async close(): Promise<void> {
     this.#follower = undefined;
+  }
+
+  /** @returns The id of the event that was published with a key; `undefined` if none was, or too long ago. */
+  #idOf(dedupeKey: string): string | undefined {
+    const now = performance.now();
+    for (const [key, { until }] of this.#deduped ?? []) {
+      if (until > now) break;
+      this.#deduped?.delete(key);
+    }
+    return this.#deduped?.get(dedupeKey)?.id;
   }
 
   #id(count: number): string {

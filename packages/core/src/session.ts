@@ -138,8 +138,6 @@ export class Session<Owner = unknown> {
   #heartbeatSweeps = 0;
   /** Time at which the stream has lived long enough; 0 for never. */
   #expiresAt = 0;
-  /** `true` from a write until the socket was seen to have taken all: so long the heartbeat watches it. */
-  #isWatched = false;
   /** When a backed-up socket was last seen to take something; `undefined` while it is not backed up. */
   #stall: { readonly since: number; readonly progress: number } | undefined;
 
@@ -392,13 +390,16 @@ export class Session<Owner = unknown> {
   /** @internal The heartbeat's own: set from the host's `opened` to its `released`. */
   place: number | undefined;
 
+  /** @internal The heartbeat's own: set from a write until the socket was seen to have taken all. */
+  watched: number | undefined;
+
   /** @internal Called by the heartbeat. */
   beat(now: number): number {
     const isExpired = this.#expiresAt > 0 && now >= this.#expiresAt;
     if (isExpired && this.#state === "open") this.#endWith("expired");
     if (this.#state !== "open") return 1;
     // A client that has yet to take what was written is sent nothing that can wait.
-    if (!this.#isWatched) {
+    if (this.watched === undefined) {
       const isSilent = this.#heartbeatSweeps > 0 && this.#sweepsToHeartbeat() <= 0;
       const frames = this.#follower?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
       if (frames !== undefined) this.writeFrames(frames);
@@ -430,7 +431,6 @@ export class Session<Owner = unknown> {
         this.sinkDrained();
         return false;
       }
-      this.#isWatched = false;
       return true;
     }
     const { progress } = sink;
@@ -452,7 +452,7 @@ export class Session<Owner = unknown> {
     const range = this.#reconnectionTimeMs;
     opening.begin(range === false ? undefined : draw(range));
     if (!isOpen) {
-      this.#watch();
+      this.#host.heartbeat.watch(this);
       this.#sink.write(this.#withOpening(opening, NO_BYTES));
       this.#sink.end();
       return;
@@ -648,7 +648,7 @@ export class Session<Owner = unknown> {
   /** @returns Whether the client has yet to take what was written before. */
   #beginWrite(): boolean {
     this.#wroteAt = this.#host.heartbeat.sweeps;
-    if (!this.#isWatched) this.#watch();
+    if (this.watched === undefined) this.#host.heartbeat.watch(this);
     return this.#isBlocked;
   }
 
@@ -658,11 +658,6 @@ export class Session<Owner = unknown> {
     // What goes to a client that had taken everything before is not held against it, however large it is.
     if (wasBlocked && this.#sink.bufferedBytes > this.#host.options.maxBufferedBytes) this.#cut();
     return false;
-  }
-
-  #watch(): void {
-    this.#isWatched = true;
-    this.#host.heartbeat.watch(this);
   }
 
   /** @returns The first bytes of the stream, which go out before everything else, and a frame behind them. */

@@ -1,4 +1,5 @@
 import type { ResetReason } from "./frame.js";
+import type { LogHealth } from "./log.js";
 import type { CloseReason } from "./session.js";
 
 /** What a hub has done and holds: `hub.stats()`. Counts are since the hub was made. */
@@ -33,6 +34,8 @@ export interface HubStats {
     /** Age of the oldest event in milliseconds; 0 if there is none. */
     readonly ageMs: number;
   };
+  /** How the log is: whether what other processes publish arrives. */
+  readonly log: LogHealth;
 }
 
 /** The counts of {@link HubStats} as they grow. */

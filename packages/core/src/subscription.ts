@@ -1,3 +1,4 @@
+import type { Place } from "./backfill.js";
 import { ChannelSet } from "./channel-set.js";
 import { shareFrames, shareStored, sizeOf } from "./chunk.js";
 import type { SharedFrames } from "./chunk.js";
@@ -35,6 +36,8 @@ export interface SubscriptionHost {
   readonly window: Window;
   /** Everything up to here was handed to every live subscription. */
   readonly position: number;
+  /** Finds where a client stands: at once if that is in memory, else once it was read from the log. */
+  locate(id: string): Place | Promise<Place>;
   join(channel: string, subscription: Subscription): void;
   leave(channel: string, subscription: Subscription): void;
   /** Calls `takeTurn` when others have had theirs. */
@@ -54,16 +57,19 @@ interface Greeting {
   /** `false` for channels that join a stream later: the client has a position already. */
   readonly isFirst: boolean;
   /** Place from which the client gets everything; `undefined` for the tail at the time of the greeting. */
-  readonly place: Place | undefined;
+  readonly place: Point | undefined;
 }
 
 /** A position and its id, which has to be read in the same turn: the window moves on. */
-interface Place {
+interface Point {
   readonly position: number;
   readonly id: string;
 }
 
 type Snapshot = () => SnapshotMessages | PromiseLike<SnapshotMessages>;
+
+/** Before every position, also those of entries from before the window. */
+const FROM_THE_START = -(2 ** 30);
 
 /** The most that is taken from the window for one write, in bytes. */
 export const SLICE_BYTES = 65_536;
@@ -96,6 +102,8 @@ export class Subscription {
   #isHeld = false;
   /** `true` from a `subscribe` that resumes until the turn after it: what joins until then is replayed as well. */
   #isBeginning = false;
+  /** Set while the client's position is looked for in the log; `#isBeginning` is `true` as well then. */
+  #locating: Promise<Place> | undefined;
   /** `true` while further calls of `subscribe`, made before the first one was decided, have yet to be. */
   #isAwaiting = false;
   /** What to do when everything up to a position was written. */
@@ -136,31 +144,58 @@ export class Subscription {
     lastEventId: string,
     isAwaiting: boolean,
   ): void {
-    const { window } = this.#host;
     // What is too old is not replayed, also where nothing was published since.
-    window.trim(performance.now());
-    const found = lastEventId === "" ? undefined : window.locate(lastEventId);
-    for (const channel of channels) this.#join(channel, 0);
+    this.#host.window.trim(performance.now());
+    for (const channel of channels) this.#join(channel, FROM_THE_START);
     const { snapshot } = options;
     if (snapshot !== undefined) this.#addSnapshot(snapshot, channels);
-    if (typeof found === "number") {
-      this.#cursor = found;
-      this.#told = found;
+    if (lastEventId === "") {
+      this.#welcome(channels, options);
+      this.advance();
+      return;
+    }
+    const place = this.#host.locate(lastEventId);
+    this.#isAwaiting = isAwaiting;
+    if (!(place instanceof Promise)) {
+      this.#located(place);
+      return;
+    }
+    this.#isBeginning = true;
+    this.#locating = place;
+    void place.then((found) => {
+      // A reset or the end of the session may have come before.
+      if (this.#locating === place) this.#located(found);
+    });
+  }
+
+  /** Greets a client that comes for the first time. */
+  #welcome(channels: readonly string[], { latest = 0, snapshot }: SubscribeOptions): void {
+    const { tail, tailId } = this.#host.window;
+    this.#cursor = tail;
+    this.#willGreet({
+      snapshots: snapshot === undefined ? [] : [snapshot],
+      latest,
+      channels,
+      isFirst: true,
+      place: snapshot === undefined ? { position: tail, id: tailId } : undefined,
+    });
+  }
+
+  /** Where the client stands is known. */
+  #located(place: Place): void {
+    this.#locating = undefined;
+    if (typeof place === "number") {
+      this.#cursor = place;
+      this.#told = place;
       this.#isResuming = true;
       this.#isBeginning = true;
-      this.#isAwaiting = isAwaiting;
       this.#schedule();
-    } else {
-      this.#cursor = window.tail;
-      this.#willGreet({
-        ...(found === undefined ? {} : { reset: found }),
-        snapshots: snapshot === undefined ? [] : [snapshot],
-        latest: found === undefined ? (options.latest ?? 0) : 0,
-        channels,
-        isFirst: true,
-        place: snapshot === undefined ? { position: window.tail, id: window.tailId } : undefined,
-      });
+      return;
     }
+    this.#isBeginning = false;
+    this.#isAwaiting = false;
+    this.#cursor = this.#host.window.tail;
+    this.#willGreet(this.#resetGreeting(place));
     this.advance();
   }
 
@@ -198,7 +233,7 @@ export class Subscription {
     // The client has been here before and gets what it missed, on these channels too. Not where they have a
     // state: it may have been cut before it had that.
     if (this.#isBeginning && snapshot === undefined) {
-      for (const channel of added) this.#join(channel, 0);
+      for (const channel of added) this.#join(channel, FROM_THE_START);
       return;
     }
     const { tail } = this.#host.window;
@@ -229,6 +264,7 @@ export class Subscription {
   /** The session takes no more. */
   closed(): void {
     this.#isClosed = true;
+    this.#locating = undefined;
     this.#isLive = false;
     this.#greetings = undefined;
     for (const channel of this.channels.keys()) {
@@ -240,6 +276,7 @@ export class Subscription {
   /** All positions are void: the client is told, and goes on from the tail. */
   reset(reason: ResetReason): void {
     this.#isLive = false;
+    this.#locating = undefined;
     this.#greetings = [this.#resetGreeting(reason)];
     this.#schedule();
   }
@@ -293,7 +330,7 @@ export class Subscription {
   /** Called by delivery when it is the turn of this subscription. */
   takeTurn(): void {
     this.#isScheduled = false;
-    if (this.#isAwaiting) return;
+    if (this.#isAwaiting || this.#locating !== undefined) return;
     this.#isBeginning = false;
     this.#advance();
   }
@@ -379,7 +416,7 @@ export class Subscription {
     greeting: Greeting,
     snapshots: readonly SnapshotMessages[],
     latest: readonly Buffer[],
-    { position, id }: Place,
+    { position, id }: Point,
   ): void {
     const { reset, isFirst, channels } = greeting;
     const frames: Buffer[] = [];

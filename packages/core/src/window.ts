@@ -12,7 +12,7 @@ export interface Retention {
 
 /** One event in the window: its block, encoded once for all sessions. */
 export interface WindowEntry extends StoredFrame {
-  /** Place in the log, counted from 1 by this process. */
+  /** Place in the log, counted by this process: from 1 on since it began, down from 0 what was read from before. */
   readonly position: number;
   /** Id in the log. */
   readonly id: string;
@@ -22,6 +22,23 @@ export interface WindowEntry extends StoredFrame {
   readonly at: number;
   /** Bytes of all entries up to and with this one. */
   readonly endByte: number;
+}
+
+/** An entry from before the window, for {@link Window.prepend}. */
+export interface PastFrame {
+  readonly id: string;
+  readonly channel: string;
+  readonly frame: StoredFrame;
+  /** When it was published, by the clock of {@link WindowEntry.at}. */
+  readonly at: number;
+}
+
+/** Where the window begins. */
+export interface WindowStart {
+  /** Id of the first entry, or of the place right before it. */
+  readonly id: string;
+  /** Whether the entry with that id is here. */
+  readonly isHeld: boolean;
 }
 
 /** Frames to write next, and the position behind the last of them. */
@@ -65,6 +82,12 @@ class Deque<Item> {
 
   push(item: Item): void {
     this.#items.push(item);
+  }
+
+  /** Adds items before the first. */
+  unshift(items: readonly Item[]): void {
+    this.#items = [...items, ...this.#items.slice(this.#head)];
+    this.#head = 0;
   }
 
   shift(): void {
@@ -131,6 +154,13 @@ export class Window {
     return first === undefined ? 0 : this.#endByte - first.endByte + first.end - first.start;
   }
 
+  /** Where the window begins: what is older has to be read from the log. */
+  get start(): WindowStart {
+    const first = this.#entries.at(0);
+    if (this.#originId !== undefined) return { id: this.#originId, isHeld: false };
+    return { id: first?.id ?? this.#tailId, isHeld: first !== undefined };
+  }
+
   /** When the oldest entry came; `undefined` if there is none. */
   get oldestAt(): number | undefined {
     return this.#entries.at(0)?.at;
@@ -159,6 +189,43 @@ export class Window {
     else positions.push(entry.position);
     this.trim(now);
     return entry;
+  }
+
+  /**
+   * Adds what was read from before the window.
+   *
+   * @param past - Entries in order, the last one right before the first that is here.
+   * @param originId - Id of the place right before them, if there is one that a client may report.
+   * @returns Whether all fit within the limits: if not, nothing older does.
+   */
+  prepend(past: readonly PastFrame[], originId: string | undefined, now: number): boolean {
+    const { maxAgeMs, maxEvents, maxBytes } = this.#retention;
+    const first = this.#entries.at(0);
+    const added: WindowEntry[] = [];
+    let endByte = this.#endByte - this.bytes;
+    let nextAt = first?.at ?? now;
+    for (let index = past.length - 1; index >= 0; index--) {
+      const { id, channel, frame, at } = past[index] as PastFrame;
+      const { slab, start, end } = frame;
+      // As `trim` has it: an entry is as good as the one that a client there would miss.
+      if (now - nextAt > maxAgeMs || this.size + added.length >= maxEvents) break;
+      if (this.#endByte - endByte + end - start > maxBytes) break;
+      const position = this.#first - 1 - added.length;
+      nextAt = Math.min(Math.floor(at), nextAt);
+      added.push({ position, id, channel, slab, start, end, at: nextAt, endByte });
+      endByte -= end - start;
+    }
+    added.reverse();
+    this.#entries.unshift(added);
+    this.#first -= added.length;
+    for (const [channel, positions] of groupPositions(added)) {
+      const index = this.#index.get(channel);
+      if (index === undefined) this.#index.set(channel, new Deque(positions));
+      else index.unshift(positions);
+    }
+    const isWhole = added.length === past.length;
+    this.#originId = isWhole ? originId : undefined;
+    return isWhole;
   }
 
   /** Drops what is past the limits. */
@@ -215,14 +282,13 @@ export class Window {
   /** Whether a position is in the older half of what is kept: a client that rests on it may soon miss something. */
   isAging(position: number, now: number): boolean {
     if (position >= this.#tail) return false;
-    const entry = this.#at(position);
     const next = this.#at(position + 1);
     if (next === undefined) return true;
     const { maxAgeMs, maxEvents, maxBytes } = this.#retention;
     return (
       now - next.at > maxAgeMs / 2 ||
       this.#tail - position > maxEvents / 2 ||
-      this.#endByte - (entry?.endByte ?? 0) > maxBytes / 2
+      this.#endByte - next.endByte + next.end - next.start > maxBytes / 2
     );
   }
 
@@ -320,6 +386,16 @@ export class Window {
     // Without this a hub whose channels come and go would keep a list for each that ever was.
     if (positions?.length === 0) this.#index.delete(entry.channel);
   }
+}
+
+function groupPositions(entries: readonly WindowEntry[]): Map<string, number[]> {
+  const groups = new Map<string, number[]>();
+  for (const { channel, position } of entries) {
+    const positions = groups.get(channel);
+    if (positions === undefined) groups.set(channel, [position]);
+    else positions.push(position);
+  }
+  return groups;
 }
 
 /** @returns The first index where the condition holds, which from there on always holds; the length if nowhere. */

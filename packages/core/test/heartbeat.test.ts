@@ -5,6 +5,7 @@ import type { Beating } from "../src/heartbeat.js";
 /** A member that writes down when it was driven and may spend time on it. */
 class Member implements Beating {
   place: number | undefined;
+  watched: number | undefined;
   /** What it asks for. */
   sweeps = 1;
   /** How often it says that it has to be watched on. */
@@ -113,6 +114,22 @@ describe("Heartbeat", () => {
     heartbeat.watch(watched);
     vi.advanceTimersByTime(2 * SWEEP_MS);
     expect(watched.settles).toHaveLength(4);
+    expect(watched.watched).toBeUndefined();
+  });
+
+  it("looks at each of those that are watched once in a sweep, whoever settles or leaves meanwhile", () => {
+    const heartbeat = new Heartbeat();
+    const members = Array.from({ length: 200 }, () => new Member());
+    for (const [index, member] of members.entries()) {
+      member.looks = index % 3;
+      heartbeat.add(member);
+      for (let times = 0; times < 2; times++) heartbeat.watch(member);
+    }
+    for (const member of members.slice(100, 120)) heartbeat.delete(member);
+    vi.advanceTimersByTime(6 * SWEEP_MS);
+    for (const [index, { settles }] of members.entries()) {
+      expect(settles).toHaveLength(index >= 100 && index < 120 ? 0 : 1 + (index % 3));
+    }
   });
 
   it("counts its sweeps", () => {

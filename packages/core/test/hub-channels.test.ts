@@ -129,7 +129,7 @@ describe("hub.publish", () => {
           if (isBroken) throw fault;
           return log.append(channel, message);
         },
-        read: (after, limit) => log.read(after, limit),
+        health: () => log.health(),
         compare: (a, b) => log.compare(a, b),
         close: () => log.close(),
       },
@@ -499,6 +499,7 @@ describe("hub.stats", () => {
         error: 0,
       },
       window: { events: 0, bytes: 0, ageMs: 0 },
+      log: { state: "live", lagMs: 0, reconnects: 0 },
     });
     await hub.publish("news", "x");
     expect(stats.published).toBe(0);
@@ -581,7 +582,7 @@ describe("a log that starts later", () => {
           return started;
         },
         append: async () => "0",
-        read: async () => undefined,
+        health: () => ({ state: "live", lagMs: 0, reconnects: 0 }),
         compare: (a, b) => numberOf(a) - numberOf(b),
         close: async () => {},
       },
@@ -617,15 +618,26 @@ describe("a log that starts later", () => {
     expect(client.text.match(/sse-reset/g)).toHaveLength(1);
   });
 
-  it("that cannot start refuses with an error and reports it as the log's", async () => {
+  it("has streams open meanwhile, so that no client gives up", async () => {
+    const late = lateLog();
+    const { get } = await serve(subscribeToNews, { log: late.log });
+    const client = await get();
+    expect(client.status).toBe(200);
+    expect(await client.until("\n\n")).not.toContain("sse-cursor");
+    late.start("100");
+    expect(await client.until("sse-cursor")).toContain("id: 100");
+  });
+
+  it("that cannot start ends what is open, refuses the rest and reports it as the log's", async () => {
     const late = lateLog();
     const { get, sessions, reports } = await serve(subscribeToNews, { log: late.log });
-    const pending = get();
-    await eventually("the request", () => sessions.length === 1);
+    const client = await get();
     late.fail(new Error("unreachable"));
-    const client = await pending;
-    expect(client.status).toBe(500);
     await client.rest();
+    expect(sessions.map(({ state }) => state)).toEqual(["closed"]);
+    const second = await get();
+    expect(second.status).toBe(500);
+    await second.rest();
     expect(new Set(reports.map(({ stage }) => stage))).toEqual(new Set(["log"]));
   });
 });

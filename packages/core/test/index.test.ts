@@ -6,6 +6,7 @@ it("The public entry exports these values and no more", () => {
     "DEFAULTS",
     "SseError",
     "createHub",
+    "createPublisher",
     "isSseError",
     "memoryLog",
     "resolveHub",

@@ -1,11 +1,16 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { Log, LogEntry, LogFollower } from "../src/log.js";
 import { memoryLog } from "../src/memory-log.js";
 import { thrownBy } from "./thrown.js";
 
 function recorder(): LogFollower & { readonly seen: LogEntry[] } {
   const seen: LogEntry[] = [];
-  return { seen, entries: (entries) => void seen.push(...entries), reset: () => {} };
+  return {
+    seen,
+    entries: (entries) => void seen.push(...entries),
+    reset: () => {},
+    failed: () => {},
+  };
 }
 
 /** Starts a log, which a log in memory does at once. */
@@ -64,11 +69,22 @@ describe("memoryLog", () => {
     expect(log.compare(`${epoch}.9007199254740993`, `${epoch}.9007199254740992`)).not.toBe(0);
   });
 
-  it("is not certain of anything that it is asked to read: the hub holds what is retained", async () => {
+  it("cannot be read: the hub holds what is retained", () => {
+    expect(memoryLog().read).toBeUndefined();
+  });
+
+  it("forgets a dedupeKey after two minutes", async () => {
+    let now = 0;
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
     const log = memoryLog();
-    const tail = started(log);
-    await log.append("a", { data: "1" });
-    await expect(log.read(tail, 10)).resolves.toBeUndefined();
+    started(log);
+    const append = (): Promise<string> => log.append("a", { data: "1" }, { dedupeKey: "x" });
+    const first = await append();
+    now = 119_999;
+    expect(await append()).toBe(first);
+    now = 120_000;
+    expect(await append()).not.toBe(first);
+    clock.mockRestore();
   });
 
   it("rejects what is appended before start and after close", async () => {

@@ -4,6 +4,8 @@ import { Broker } from "../src/broker.js";
 import type { Log, LogFollower } from "../src/log.js";
 import { memoryLog } from "../src/memory-log.js";
 import { resolveOptions } from "../src/options.js";
+import { createPublisher } from "../src/publisher.js";
+import type { Publisher } from "../src/publisher.js";
 import { Session } from "../src/session.js";
 import type { SessionHost } from "../src/session.js";
 import type { SnapshotMessages } from "../src/subscribe-options.js";
@@ -125,6 +127,7 @@ async function microtasks(): Promise<void> {
 class Server {
   readonly state = new Map([...CHANNELS, ADDED].map((name) => [name, 0]));
   readonly broker: Broker;
+  readonly publisher: Publisher;
   readonly host: SessionHost;
   readonly errors: unknown[] = [];
   /** Snapshots that are on their way. */
@@ -153,16 +156,17 @@ class Server {
             follower.entries(entries);
           },
           reset: () => {},
+          failed: () => {},
         }) as string;
         return this.#tailId;
       },
       append: (channel, message) => log.append(channel, message),
-      read: (after, limit) => log.read(after, limit),
+      health: () => log.health(),
       compare: (a, b) => log.compare(a, b),
       close: () => log.close(),
     };
+    this.publisher = createPublisher({ log: followed });
     this.broker = new Broker(options, followed, {
-      published: () => {},
       counted: () => {},
       replayed: () => void (this.replays += 1),
       wasReset: () => void (this.resets += 1),
@@ -185,7 +189,7 @@ class Server {
   publish(channel: string, by: number): void {
     this.state.set(channel, (this.state.get(channel) ?? 0) + by);
     const data = { channel, by, n: ++this.#published };
-    this.broker.publish(channel, { event: "delta", data }).catch((error: unknown) => {
+    this.publisher.publish(channel, { event: "delta", data }).catch((error: unknown) => {
       this.errors.push(error);
     });
   }

@@ -1,0 +1,195 @@
+import { makeClient } from "./client.js";
+import type { RedisClient, RedisClientSource } from "./client.js";
+
+/** What a connection tells its owner. */
+export interface ConnectionObserver {
+  /** It can be used from now on. */
+  up(client: RedisClient): void;
+  /** It was lost, or could not be made. */
+  down(error: unknown): void;
+}
+
+/** Somebody who waits for the connection. */
+interface Waiting {
+  readonly use: (client: RedisClient) => void;
+  readonly fail: (error: unknown) => void;
+}
+
+/** A client that is not ready after this many milliseconds is given up: Redis may be stopped, or half dead. */
+const READY_TIMEOUT_MS = 5_000;
+/** The first pause between two attempts to connect, in milliseconds, and the least of all. */
+const MIN_PAUSE_MS = 50;
+/** The longest pause. */
+const MAX_PAUSE_MS = 5_000;
+/** For so long after a loss those who want to use the connection wait; then they are told at once. */
+const GRACE_MS = 1_000;
+
+/**
+ * One connection to Redis that is made again whenever it is lost.
+ *
+ * The pauses grow from 50 ms to 5 s, each drawn at random, so that the nodes of a cluster do not come back all at
+ * once. A short loss is waited out: a command that was not sent can wait. After that whoever wants to send one is
+ * told at once that it was not.
+ */
+export class Connection {
+  readonly #source: RedisClientSource;
+  readonly #observer: ConnectionObserver;
+  readonly #isBackground: boolean;
+  /** Set while the connection can be used. */
+  #client: RedisClient | undefined;
+  /** In the order of their calls; served before anybody else. Empty while `#client` is set. */
+  readonly #waiting: Set<Waiting> = new Set();
+  #isStarted = false;
+  #isClosed = false;
+  /** When the connection was last there, or first asked for. Meaningful while `#client` is not set. */
+  #downSince = 0;
+  #lastError: unknown;
+  /** Gives up the present client, or the attempt to connect one. */
+  #lose: ((error: unknown) => void) | undefined;
+  /** Ends the present pause. */
+  #wake: (() => void) | undefined;
+
+  /** @param isBackground - Whether the process may exit while it is open. */
+  constructor(source: RedisClientSource, isBackground: boolean, observer: ConnectionObserver) {
+    this.#source = source;
+    this.#isBackground = isBackground;
+    this.#observer = observer;
+  }
+
+  /** Begins to connect. Again is nothing. */
+  start(): void {
+    if (this.#isStarted || this.#isClosed) return;
+    this.#isStarted = true;
+    this.#downSince = performance.now();
+    void this.#run();
+  }
+
+  /**
+   * Has something done with the client: at once if it is there, else as soon as it is, in the order of the calls.
+   *
+   * @param use - Sends what there is to send, and returns.
+   * @param fail - Called instead if the connection is not there in time, or closed.
+   * @param isPatient - Waits for as long as it takes, and not for a second at most.
+   */
+  use(
+    use: (client: RedisClient) => void,
+    fail: (error: unknown) => void,
+    isPatient: boolean = false,
+  ): void {
+    if (this.#isClosed) return fail(closedError());
+    this.start();
+    if (this.#client !== undefined) return use(this.#client);
+    const graceMs = this.#downSince + GRACE_MS - performance.now();
+    if (!isPatient && graceMs <= 0) return fail(this.#lastError);
+    const waiting: Waiting = { use, fail };
+    this.#waiting.add(waiting);
+    if (isPatient) return;
+    setTimeout(() => {
+      if (this.#waiting.delete(waiting)) fail(this.#lastError);
+    }, graceMs);
+  }
+
+  /** The client is of no use any more: it is cut, and another one is made. */
+  fail(error: unknown): void {
+    this.#lose?.(error);
+  }
+
+  /** Cuts the connection for good. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#lose?.(closedError());
+    this.#wake?.();
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const { fail } of waiting) fail(closedError());
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0;
+    while (!this.#isClosed) {
+      const error = await this.#live(() => {
+        failures = 0;
+      });
+      if (this.#isClosed) return;
+      this.#lastError = error;
+      this.#observer.down(error);
+      await this.#pause(failures++);
+    }
+  }
+
+  /** Connects, and lasts until the connection is lost. @returns Why it was. */
+  async #live(onUp: () => void): Promise<unknown> {
+    let client: RedisClient | undefined;
+    const lost = new Promise<unknown>((resolve) => {
+      this.#lose = resolve;
+    });
+    const lose = this.#lose;
+    const timer = setTimeout(() => {
+      lose?.(new Error(`Redis did not answer within ${READY_TIMEOUT_MS} ms`));
+    }, READY_TIMEOUT_MS);
+    if (this.#isBackground) timer.unref();
+    const opened = this.#open((made) => {
+      client = made;
+      made.on("error", (error: unknown) => lose?.(error));
+      made.on("end", () => lose?.(new Error("The connection has ended")));
+    });
+    const isUp = await Promise.race([
+      opened.then(
+        () => true,
+        (error: unknown) => {
+          lose?.(error);
+          return false;
+        },
+      ),
+      lost.then(() => false),
+    ]);
+    clearTimeout(timer);
+    if (isUp && client !== undefined && !this.#isClosed) {
+      onUp();
+      this.#client = client;
+      this.#observer.up(client);
+      const waiting = [...this.#waiting];
+      this.#waiting.clear();
+      for (const { use } of waiting) use(client);
+      await lost;
+      this.#client = undefined;
+      this.#downSince = performance.now();
+    }
+    // Also one that is made only now: nobody would cut it any more.
+    if (client === undefined)
+      void opened.then(
+        (late) => late.destroy(),
+        () => {},
+      );
+    else client.destroy();
+    return lost;
+  }
+
+  async #open(made: (client: RedisClient) => void): Promise<RedisClient> {
+    const client = await makeClient(this.#source);
+    made(client);
+    if (this.#isBackground) client.unref();
+    await client.connect();
+    // Redis takes connections before it has loaded its data; only then it does what it is asked.
+    await client.sendCommand(["PING"]);
+    return client;
+  }
+
+  #pause(failures: number): Promise<void> {
+    const most = Math.min(MAX_PAUSE_MS, 2 * MIN_PAUSE_MS * 2 ** Math.min(failures, 10));
+    const ms = Math.max(MIN_PAUSE_MS, Math.random() * most);
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      if (this.#isBackground) timer.unref();
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
+
+function closedError(): Error {
+  return new Error("The connection is closed");
+}

@@ -1,0 +1,25 @@
+import { createPublisher as createLogPublisher } from "@tidewire/core";
+import type { ChannelMap, ChannelsOf, Publisher, PublisherOptions } from "@tidewire/core";
+import type { RedisLogOptions } from "./options.js";
+import { redisLog } from "./redis-log.js";
+
+/** Options of `createPublisher`. */
+export interface RedisPublisherOptions
+  extends Omit<RedisLogOptions, "onHealth">, Omit<PublisherOptions, "log"> {}
+
+/**
+ * Makes a publisher for a process that holds no sessions, such as a worker or a cron job: it publishes to all hubs
+ * that have the same stream, over one connection, and reads nothing.
+ *
+ * @typeParam Channels - As for `createHub`.
+ * @param options - As of `redisLog`, and how events are made.
+ * @returns A publisher. Close it, or its connection keeps the process alive.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ */
+export function createPublisher<Channels extends ChannelsOf<Channels> = ChannelMap>({
+  serialize,
+  maxEventBytes,
+  ...options
+}: RedisPublisherOptions): Publisher<Channels> {
+  return createLogPublisher<Channels>({ log: redisLog(options), serialize, maxEventBytes });
+}

@@ -1,0 +1,174 @@
+import { DEFAULTS, SseError } from "@tidewire/core";
+import type { LogHealth } from "@tidewire/core";
+import { clientOf } from "./client.js";
+import type { RedisClient, RedisClientSource } from "./client.js";
+
+/** How much of the stream Redis keeps: whichever limit is reached first. */
+export interface StreamRetentionOptions {
+  /**
+   * Age in milliseconds after which an event is dropped, as soon as something is published after it.
+   *
+   * @defaultValue `300_000` (five minutes)
+   */
+  readonly maxAgeMs?: number | undefined;
+  /**
+   * Number of events. Redis drops them in groups, so that there are some more.
+   *
+   * @defaultValue `100_000`
+   */
+  readonly maxEvents?: number | undefined;
+}
+
+/** Options of `redisLog`. */
+export interface RedisLogOptions {
+  /**
+   * Where Redis is: `redis://user:password@host:6379/0`, or `rediss://` for TLS. This or `client`.
+   *
+   * @see https://www.iana.org/assignments/uri-schemes/prov/redis
+   */
+  readonly url?: string | undefined;
+  /**
+   * A client of node-redis in place of `url`, for settings that a URL has no place for: it need not be connected
+   * and is not used itself; the log makes two connections of its own with the same options. Or a function that
+   * gives one each time a connection is made, for an address that changes.
+   */
+  readonly client?: RedisClientSource | undefined;
+  /**
+   * Key of the stream. Hubs with the same key share all that is published.
+   *
+   * @defaultValue `"tidewire"`
+   */
+  readonly key?: string | undefined;
+  /** How much Redis keeps. Each hub's own `retention` says how much of it is replayed: at most what is here. */
+  readonly retention?: StreamRetentionOptions | undefined;
+  /**
+   * How long Redis remembers a `dedupeKey`, in milliseconds.
+   *
+   * @defaultValue `120_000`
+   */
+  readonly dedupeWindowMs?: number | undefined;
+  /**
+   * How long a publish waits for Redis to answer, in milliseconds, before it fails with `ERR_SSE_LOG_UNKNOWN`.
+   *
+   * @defaultValue `5_000`
+   */
+  readonly publishTimeoutMs?: number | undefined;
+  /** Called whenever `state` changes. What it throws is not caught: do no more than take note. */
+  readonly onHealth?: ((health: LogHealth) => void) | undefined;
+}
+
+/** Options with every default filled in. */
+export interface ResolvedRedisLogOptions {
+  readonly source: RedisClientSource;
+  readonly key: string;
+  readonly retention: { readonly maxAgeMs: number; readonly maxEvents: number };
+  readonly dedupeWindowMs: number;
+  readonly publishTimeoutMs: number;
+  readonly onHealth: ((health: LogHealth) => void) | undefined;
+}
+
+const NAMES = [
+  "url",
+  "client",
+  "key",
+  "retention",
+  "dedupeWindowMs",
+  "publishTimeoutMs",
+  "onHealth",
+];
+
+/** Longest delay that a timer of Node takes. */
+const MAX_MS = 2_147_483_647;
+
+/**
+ * Checks options and fills in the defaults.
+ *
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ */
+export function resolveRedisLogOptions(options: RedisLogOptions): ResolvedRedisLogOptions {
+  checkNames(options, NAMES, "options");
+  const {
+    key = "tidewire",
+    retention = {},
+    dedupeWindowMs = 120_000,
+    publishTimeoutMs = 5_000,
+    onHealth,
+  } = options;
+  if (typeof key !== "string" || key === "")
+    throw unexpected("key", "a string that is not empty", key);
+  checkNames(retention, ["maxAgeMs", "maxEvents"], "`retention`");
+  const { maxAgeMs = DEFAULTS.retention.maxAgeMs, maxEvents = DEFAULTS.retention.maxEvents } =
+    retention;
+  checkWhole("retention.maxAgeMs", maxAgeMs, Number.MAX_SAFE_INTEGER);
+  checkWhole("retention.maxEvents", maxEvents, Number.MAX_SAFE_INTEGER);
+  checkWhole("dedupeWindowMs", dedupeWindowMs, Number.MAX_SAFE_INTEGER);
+  checkWhole("publishTimeoutMs", publishTimeoutMs, MAX_MS);
+  if (onHealth !== undefined && typeof onHealth !== "function") {
+    throw unexpected("onHealth", "a function", onHealth);
+  }
+  return {
+    source: resolveSource(options),
+    key,
+    retention: { maxAgeMs, maxEvents },
+    dedupeWindowMs,
+    publishTimeoutMs,
+    onHealth,
+  };
+}
+
+function resolveSource({ url, client }: RedisLogOptions): RedisClientSource {
+  if ((url === undefined) === (client === undefined)) {
+    throw invalid("Expected either `url` or `client`: where Redis is");
+  }
+  if (client !== undefined) {
+    const isClient =
+      typeof client === "function" ||
+      (typeof client === "object" &&
+        typeof (client as Partial<RedisClient> | null)?.duplicate === "function");
+    if (!isClient) {
+      throw unexpected("client", "a client of node-redis, or a function that gives one", client);
+    }
+    return client;
+  }
+  try {
+    return clientOf(url as string);
+  } catch {
+    // The URL may hold a password, and the error the URL: neither is repeated.
+    throw invalid(
+      "Expected `url` to be like redis://user:password@host:6379/0, or rediss:// for TLS",
+    );
+  }
+}
+
+function checkNames(value: unknown, names: readonly string[], what: string): void {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw invalid(`Expected ${what} to be an object, got ${describe(value)}`);
+  }
+  for (const name of Object.keys(value)) {
+    if (names.includes(name)) continue;
+    throw invalid(`Expected ${what} to have ${names.join(", ")}, got ${JSON.stringify(name)}`);
+  }
+}
+
+function checkWhole(name: string, value: unknown, most: number): void {
+  if (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= most) return;
+  throw unexpected(name, "a whole number >= 1", value);
+}
+
+function unexpected(name: string, expected: string, value: unknown): SseError {
+  return invalid(`Expected \`${name}\` to be ${expected}, got ${describe(value)}`);
+}
+
+function describe(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (Array.isArray(value)) return "an array";
+  const isPlain =
+    typeof value === "string" || typeof value === "number" || typeof value === "boolean";
+  return isPlain
+    ? `${JSON.stringify(value).slice(0, 100)} (${typeof value})`
+    : `a value of type ${typeof value}`;
+}
+
+function invalid(message: string): SseError {
+  return new SseError("ERR_SSE_INVALID_OPTION", message);
+}

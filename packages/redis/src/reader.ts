@@ -1,0 +1,214 @@
+import type { LogEntry, LogResetReason } from "@tidewire/core";
+import type { RedisClient, RedisClientSource } from "./client.js";
+import { Connection } from "./connection.js";
+import { compareStreamIds, decodeEntry, drawTag, encodeMark, isAt, placeOf } from "./entry.js";
+import type { Place, StreamEntry } from "./entry.js";
+import { PageSize } from "./page-size.js";
+
+/** What a reader tells the log. */
+export interface ReaderObserver {
+  /** Where the stream stood when reading began. Once. */
+  started(place: Place): void;
+  /** What came, in order; there may be none among it that is an event. */
+  entries(entries: readonly LogEntry[]): void;
+  /** What came after the last place is lost; reading goes on from another. */
+  reset(reason: LogResetReason, place: Place): void;
+  /** Whether the reader has all there is, or is without a connection. */
+  caughtUp(): void;
+  behind(): void;
+  down(error: unknown): void;
+}
+
+/** Redis answers after so many milliseconds at the latest when nothing comes. */
+const BLOCK_MS = 5_000;
+/** A reply that is so much later than it has to be will not come: the connection is half dead. */
+const LATE_MS = 2_000;
+/** Reads while much is published are so far apart, in milliseconds: each takes what came meanwhile. */
+const PACE_MS = 10;
+
+/** Where the reader stands. */
+interface Cursor extends Place {
+  /** Number of entries that were ever added to the stream, up to this one; `undefined` where Redis does not count. */
+  readonly added: number | undefined;
+}
+
+/**
+ * Follows the stream over a connection of its own.
+ *
+ * Each read begins *with* the entry that was read last. As long as it is there, with the tag that it had, all that
+ * comes behind it is all there is: Redis drops only from the front. If it is not, something was dropped that was not
+ * read yet, or the history is another one: the stream was deleted, or a failover lost its end. Sessions are told, and
+ * reading goes on from the tail. So a hole is found before anything behind it is delivered.
+ *
+ * A command that blocks tells when there is something to read. While much is published it is not needed: every ten
+ * milliseconds there is.
+ */
+export class Reader {
+  readonly #key: string;
+  readonly #observer: ReaderObserver;
+  readonly #connection: Connection;
+  readonly #pageSize = new PageSize();
+  #cursor: Cursor | undefined;
+  #isClosed = false;
+
+  constructor(key: string, source: RedisClientSource, observer: ReaderObserver) {
+    this.#key = key;
+    this.#observer = observer;
+    this.#connection = new Connection(source, true, {
+      up: (client) => void this.#follow(client),
+      down: (error) => observer.down(error),
+    });
+  }
+
+  /** Begins to read. */
+  start(): void {
+    this.#connection.start();
+  }
+
+  /** Reads no more; the observer is not called any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#connection.close();
+  }
+
+  /** Reads until the connection is lost, and then has it made again. */
+  async #follow(client: RedisClient): Promise<void> {
+    const watchdog = setTimeout(() => {
+      this.#connection.fail(new Error("Redis did not answer in time: the connection is half dead"));
+    }, BLOCK_MS + LATE_MS).unref();
+    const send = async <Reply>(args: readonly string[]): Promise<Reply> => {
+      watchdog.refresh();
+      return (await client.sendCommand(args)) as Reply;
+    };
+    try {
+      let cursor = this.#cursor ?? (await this.#begin(send));
+      for (let isWaiting = false; !this.#isClosed;) {
+        // Both at once: what the first one waits for, the second one reads.
+        const rung = isWaiting ? send(this.#wait(cursor)) : undefined;
+        const read = send<StreamEntry[]>(this.#read(cursor));
+        // The first one may reject while nobody waits for it yet.
+        rung?.catch(() => {});
+        const entries: StreamEntry[] = await read;
+        if (this.#isClosed) return;
+        const readAt = performance.now();
+        const count = this.#pageSize.count;
+        this.#pageSize.saw(entries);
+        const [first] = entries;
+        if (first === undefined || !isAt(first, cursor)) {
+          cursor = await this.#reset(cursor, send);
+          isWaiting = false;
+          continue;
+        }
+        const last = entries.at(-1) ?? first;
+        cursor = { ...placeOf(last), added: plus(cursor.added, entries.length - 1) };
+        this.#cursor = cursor;
+        if (entries.length > 1) this.#deliver(entries.slice(1));
+        // There may be more behind a page that is full.
+        if (entries.length > count) {
+          this.#observer.behind();
+          isWaiting = false;
+          continue;
+        }
+        this.#observer.caughtUp();
+        isWaiting = entries.length === 1;
+        if (!isWaiting) await pause(readAt + PACE_MS - performance.now(), watchdog);
+      }
+    } catch (error) {
+      this.#connection.fail(error);
+    } finally {
+      clearTimeout(watchdog);
+    }
+  }
+
+  #wait({ streamId }: Place): string[] {
+    return ["XREAD", "COUNT", "1", "BLOCK", String(BLOCK_MS), "STREAMS", this.#key, streamId];
+  }
+
+  /** The entry at the cursor, and those behind it. */
+  #read({ streamId }: Place): string[] {
+    return ["XRANGE", this.#key, streamId, "+", "COUNT", String(this.#pageSize.count + 1)];
+  }
+
+  #deliver(entries: readonly StreamEntry[]): void {
+    const events: LogEntry[] = [];
+    for (const entry of entries) {
+      const event = decodeEntry(entry);
+      if (event !== undefined) events.push(event);
+    }
+    this.#observer.entries(events);
+  }
+
+  async #begin(send: Send): Promise<Cursor> {
+    const cursor = await this.#newest(send);
+    this.#cursor = cursor;
+    if (!this.#isClosed) this.#observer.started(cursor);
+    return cursor;
+  }
+
+  /** The newest entry. A stream that has none gets one that is no event, so that there is a place to stand. */
+  async #newest(send: Send): Promise<Cursor> {
+    for (;;) {
+      const [entries, { added }] = await Promise.all([
+        send<StreamEntry[]>(["XREVRANGE", this.#key, "+", "-", "COUNT", "1"]),
+        this.#inspect(send),
+      ]);
+      const [newest] = entries;
+      if (newest !== undefined) return { ...placeOf(newest), added };
+      await send(["XADD", this.#key, "*", ...encodeMark(drawTag())]);
+    }
+  }
+
+  async #reset(cursor: Cursor, send: Send): Promise<Cursor> {
+    const stream = await this.#inspect(send);
+    const reason = reasonFor(cursor, stream);
+    const next = await this.#newest(send);
+    this.#cursor = next;
+    if (!this.#isClosed) this.#observer.reset(reason, next);
+    return next;
+  }
+
+  async #inspect(send: Send): Promise<Stream> {
+    const exists = (await send<number>(["EXISTS", this.#key])) === 1;
+    if (!exists) return {};
+    const reply = await send<unknown[]>(["XINFO", "STREAM", this.#key]);
+    const info = new Map<unknown, unknown>();
+    for (let at = 0; at + 1 < reply.length; at += 2) info.set(reply[at], reply[at + 1]);
+    const first = info.get("first-entry") as StreamEntry | null | undefined;
+    return {
+      lastId: String(info.get("last-generated-id")),
+      firstId: first?.[0],
+      // Redis counts from 7.0 on.
+      added: info.has("entries-added") ? Number(info.get("entries-added")) : undefined,
+    };
+  }
+}
+
+/** What Redis says of a stream; nothing if there is none. */
+interface Stream {
+  readonly lastId?: string;
+  readonly firstId?: string | undefined;
+  readonly added?: number | undefined;
+}
+
+type Send = <Reply>(args: readonly string[]) => Promise<Reply>;
+
+function plus(added: number | undefined, more: number): number | undefined {
+  return added === undefined ? undefined : added + more;
+}
+
+/** The cursor's entry is not there any more: because it was dropped with all before it, or because the history is another. */
+function reasonFor(cursor: Cursor, { lastId, firstId, added }: Stream): LogResetReason {
+  if (lastId === undefined || firstId === undefined) return "fork";
+  if (compareStreamIds(lastId, cursor.streamId) < 0) return "fork";
+  if (added !== undefined && cursor.added !== undefined && added < cursor.added) return "fork";
+  return compareStreamIds(firstId, cursor.streamId) > 0 ? "trimmed" : "fork";
+}
+
+/** The process may exit meanwhile. */
+function pause(ms: number, watchdog: NodeJS.Timeout): Promise<void> {
+  if (ms <= 0) return Promise.resolve();
+  watchdog.refresh();
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
+}

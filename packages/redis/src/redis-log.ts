@@ -1,0 +1,154 @@
+import { SseError } from "@tidewire/core";
+import type {
+  Log,
+  LogEntry,
+  LogFollower,
+  LogHealth,
+  LogMessage,
+  LogPage,
+  LogResetReason,
+  PublishOptions,
+} from "@tidewire/core";
+import { compareIds, formatId } from "./entry.js";
+import type { Place } from "./entry.js";
+import { resolveRedisLogOptions } from "./options.js";
+import type { RedisLogOptions, ResolvedRedisLogOptions } from "./options.js";
+import { Pager } from "./pager.js";
+import { Reader } from "./reader.js";
+import type { ReaderObserver } from "./reader.js";
+import { Writer } from "./writer.js";
+
+/**
+ * Makes a log on a Redis stream, for hubs of many processes: `createHub({ log: redisLog({ url }) })`.
+ *
+ * All that is published on any of them goes into one stream, and each reads it all: every session gets every event
+ * of its channels in the same order wherever it is connected, and a client may come back to another process. Nothing
+ * is done before the hub needs it; then there are two connections, one to publish and one to read.
+ *
+ * @param options - Where Redis is, and how much it keeps.
+ * @returns A log for one hub or one publisher.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ */
+export function redisLog(options: RedisLogOptions): Log {
+  return new RedisLog(resolveRedisLogOptions(options));
+}
+
+class RedisLog implements Log, ReaderObserver {
+  readonly #options: ResolvedRedisLogOptions;
+  readonly #writer: Writer;
+  readonly #pager: Pager;
+  #reader: Reader | undefined;
+  /** Set from `start` to `close`. */
+  #follower: LogFollower | undefined;
+  #started: ((tail: string) => void) | undefined;
+  #notStarted: ((error: unknown) => void) | undefined;
+  #state: LogHealth["state"] = "connecting";
+  /** Since when the reader may be without something; `undefined` while it has all. */
+  #behindSince: number | undefined;
+  #reconnects = 0;
+  /** `true` once the reader has had a connection. */
+  #hasRead = false;
+  #lastError: unknown;
+
+  constructor(options: ResolvedRedisLogOptions) {
+    this.#options = options;
+    const { source } = options;
+    this.#writer = new Writer(options, source, {
+      up: () => {},
+      // Whoever publishes is told.
+      down: (error) => void (this.#lastError = error),
+    });
+    this.#pager = new Pager(options.key, this.#writer.connection);
+  }
+
+  start(follower: LogFollower): Promise<string> {
+    if (this.#state === "closed") throw new SseError("ERR_SSE_CLOSED", "The log is closed");
+    if (this.#reader !== undefined) {
+      throw new SseError(
+        "ERR_SSE_INVALID_OPTION",
+        "The log has a hub already: make one for each hub",
+      );
+    }
+    this.#follower = follower;
+    this.#behindSince = performance.now();
+    this.#reader = new Reader(this.#options.key, this.#options.source, this);
+    return new Promise((resolve, reject) => {
+      this.#started = resolve;
+      this.#notStarted = reject;
+      this.#reader?.start();
+    });
+  }
+
+  append(channel: string, message: LogMessage, options?: PublishOptions): Promise<string> {
+    return this.#writer.append(channel, message, options);
+  }
+
+  read(after: string | undefined, upTo: string): Promise<LogPage | "trimmed" | "unknown"> {
+    return this.#pager.read(after, upTo);
+  }
+
+  compare(a: string, b: string): number {
+    return compareIds(a, b);
+  }
+
+  health(): LogHealth {
+    const behindSince = this.#behindSince;
+    const lagMs = behindSince === undefined ? 0 : Math.round(performance.now() - behindSince);
+    const health = { state: this.#state, lagMs, reconnects: this.#reconnects };
+    return this.#lastError === undefined ? health : { ...health, lastError: this.#lastError };
+  }
+
+  close(): Promise<void> {
+    this.#follower = undefined;
+    this.#reader?.close();
+    this.#behindSince = undefined;
+    this.#notStarted?.(new SseError("ERR_SSE_CLOSED", "The log is closed"));
+    this.#become("closed");
+    return this.#writer.close();
+  }
+
+  /** Called by the reader. */
+  started(place: Place): void {
+    this.#started?.(formatId(place));
+  }
+
+  /** Called by the reader. */
+  entries(entries: readonly LogEntry[]): void {
+    if (entries.length > 0) this.#follower?.entries(entries);
+  }
+
+  /** Called by the reader. */
+  reset(reason: LogResetReason, place: Place): void {
+    this.#follower?.reset(reason, formatId(place));
+  }
+
+  /** Called by the reader. */
+  caughtUp(): void {
+    this.#behindSince = undefined;
+    if (this.#state === "live") return;
+    if (this.#hasRead) this.#reconnects += 1;
+    this.#hasRead = true;
+    this.#become("live");
+  }
+
+  /** Called by the reader. */
+  behind(): void {
+    this.#behindSince ??= performance.now();
+  }
+
+  /** Called by the reader. */
+  down(error: unknown): void {
+    this.#lastError = error;
+    this.behind();
+    if (this.#state === "down") return;
+    // Once for each outage, however often it is tried.
+    this.#follower?.failed(error);
+    this.#become("down");
+  }
+
+  #become(state: LogHealth["state"]): void {
+    if (this.#state === state || this.#state === "closed") return;
+    this.#state = state;
+    this.#options.onHealth?.(this.health());
+  }
+}

@@ -1,0 +1,145 @@
+import { SseError } from "@tidewire/core";
+import type { LogMessage, PublishOptions } from "@tidewire/core";
+import { isRefusal } from "./client.js";
+import type { RedisClient, RedisClientSource } from "./client.js";
+import { Connection } from "./connection.js";
+import type { ConnectionObserver } from "./connection.js";
+import { drawTag, encodeEntry, formatId } from "./entry.js";
+import type { ResolvedRedisLogOptions } from "./options.js";
+import { ADD_ONCE, TRIM } from "./scripts.js";
+
+/** Old events are dropped so many times within the age at which they are too old. */
+const TRIMS_PER_AGE = 20;
+/** But not more often than once in so many milliseconds. */
+const MIN_TRIM_MS = 1_000;
+
+/**
+ * Adds events to the stream, each at most once.
+ *
+ * An event that was sent and not answered is not sent again: Redis may have it. Whoever publishes is told which of
+ * the two it is, that it is certainly not there or that nobody knows.
+ */
+export class Writer {
+  readonly #options: ResolvedRedisLogOptions;
+  readonly #connection: Connection;
+  /** What has yet to be settled. */
+  readonly #pending: Set<Promise<unknown>> = new Set();
+  /** When old events were last dropped. */
+  #trimmedAt = -Infinity;
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    options: ResolvedRedisLogOptions,
+    source: RedisClientSource,
+    observer: ConnectionObserver,
+  ) {
+    this.#options = options;
+    this.#connection = new Connection(source, false, observer);
+  }
+
+  /** The connection, which may be used for other short commands. */
+  get connection(): Connection {
+    return this.#connection;
+  }
+
+  /** As `Log.append`. */
+  append(
+    channel: string,
+    message: LogMessage,
+    { dedupeKey }: PublishOptions = {},
+  ): Promise<string> {
+    if (this.#closing !== undefined) {
+      return Promise.reject(new SseError("ERR_SSE_CLOSED", "The log is closed"));
+    }
+    const tag = drawTag();
+    const fields = encodeEntry(tag, channel, message);
+    const command =
+      dedupeKey === undefined ? this.#add(fields) : this.#addOnce(fields, tag, dedupeKey);
+    const added = this.#send(command).then((reply) =>
+      dedupeKey === undefined ? formatId({ streamId: reply, tag }) : reply,
+    );
+    this.#pending.add(added);
+    const settled = (): void => void this.#pending.delete(added);
+    added.then(settled, settled);
+    return added;
+  }
+
+  /** Takes nothing more, and closes the connection once all is settled. Never rejects. */
+  close(): Promise<void> {
+    this.#closing ??= Promise.allSettled(this.#pending).then(() => this.#connection.close());
+    return this.#closing;
+  }
+
+  #add(fields: readonly string[]): string[] {
+    const { key, retention } = this.#options;
+    return ["XADD", key, "MAXLEN", "~", String(retention.maxEvents), "*", ...fields];
+  }
+
+  #addOnce(fields: readonly string[], tag: string, dedupeKey: string): string[] {
+    const { key, retention, dedupeWindowMs } = this.#options;
+    const limits = [String(retention.maxEvents), String(dedupeWindowMs)];
+    return ["EVAL", ADD_ONCE, "2", key, markKey(key, dedupeKey), ...limits, tag, ...fields];
+  }
+
+  #send(command: readonly string[]): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#connection.use(
+        (client) => {
+          this.#trim(client);
+          const { publishTimeoutMs } = this.#options;
+          // The whole connection, because the reply to whatever comes behind would be as late.
+          const timer = setTimeout(() => {
+            this.#connection.fail(new Error(`No reply from Redis within ${publishTimeoutMs} ms`));
+          }, publishTimeoutMs);
+          client.sendCommand(command).then(
+            (reply) => {
+              clearTimeout(timer);
+              resolve(String(reply));
+            },
+            (error: unknown) => {
+              clearTimeout(timer);
+              reject(isRefusal(error) ? rejected(error) : unknown(error));
+            },
+          );
+        },
+        (error) => reject(rejected(error)),
+      );
+    });
+  }
+
+  #trim(client: RedisClient): void {
+    const { key, retention } = this.#options;
+    const now = performance.now();
+    if (now - this.#trimmedAt < Math.max(MIN_TRIM_MS, retention.maxAgeMs / TRIMS_PER_AGE)) return;
+    this.#trimmedAt = now;
+    // What is not dropped now is dropped later; and what keeps Redis from it, the publish behind will meet too.
+    client.sendCommand(["EVAL", TRIM, "1", key, String(retention.maxAgeMs)]).catch(() => {});
+  }
+}
+
+/**
+ * Says where it is kept that a publish was done. In a cluster both keys have to lie in the same slot: hence the hash
+ * tag, unless the key has one of its own.
+ */
+function markKey(key: string, dedupeKey: string): string {
+  return key.includes("{") ? `${key}:once:${dedupeKey}` : `{${key}}:once:${dedupeKey}`;
+}
+
+function rejected(cause: unknown): SseError {
+  return new SseError(
+    "ERR_SSE_LOG_REJECTED",
+    "The event was not published: Redis did not take it",
+    {
+      statusCode: 503,
+      cause,
+    },
+  );
+}
+
+function unknown(cause: unknown): SseError {
+  return new SseError(
+    "ERR_SSE_LOG_UNKNOWN",
+    "Redis did not answer: nobody knows whether the event was published. With a `dedupeKey` it is safe to try again",
+    { statusCode: 503, cause },
+  );
+}

@@ -1,0 +1,65 @@
+// A node of a cluster in a process of its own: an HTTP server with a hub whose log is on Redis.
+import http from "node:http";
+import { createHub } from "@tidewire/core";
+import { redisLog } from "@tidewire/redis";
+
+const { log, hub: hubOptions } = JSON.parse(process.argv[2]);
+const errors = [];
+const health = [];
+const hub = createHub({
+  ...hubOptions,
+  log: redisLog({ ...log, onHealth: ({ state }) => health.push(state) }),
+  onError: (error, { stage }) => errors.push(`${stage}: ${String(error)}`),
+});
+
+const server = http.createServer((request, response) => {
+  const url = new URL(request.url, "http://node");
+  void hub.createSession({ request, response }).subscribe(url.searchParams.getAll("channel"), {
+    latest: Number(url.searchParams.get("latest") ?? 0),
+  });
+});
+server.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }));
+
+/** Publishes numbers, so many in each ten milliseconds, and tells what became of each. */
+async function publish({ channels, from, count, perSecond, prefix, dedupe = false }) {
+  const outcomes = [];
+  const start = performance.now();
+  for (let sent = 0; sent < count;) {
+    const due = Math.min(count, Math.ceil(((performance.now() - start) / 1_000) * perSecond));
+    for (; sent < due; sent++) {
+      const number = from + sent;
+      const channel = channels[number % channels.length];
+      const data = `${prefix}${number}`;
+      outcomes.push(
+        hub.publish(channel, { data }, dedupe ? { dedupeKey: data } : undefined).then(
+          ({ id }) => ({ channel, data, id }),
+          (/** @type {unknown} */ error) => ({ channel, data, code: error.code }),
+        ),
+      );
+    }
+    if (sent < count) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return Promise.all(outcomes);
+}
+
+const commands = {
+  publish,
+  stats: async () => ({
+    ...hub.stats(),
+    errors: errors.slice(),
+    health: health.slice(),
+    cpu: process.cpuUsage(),
+    rss: process.memoryUsage().rss,
+  }),
+  close: async () => {
+    await hub.close();
+    server.close();
+    server.closeAllConnections();
+    process.disconnect();
+  },
+};
+
+process.on("message", async ({ id, command, argument }) => {
+  const result = await commands[command](argument);
+  if (process.connected) process.send({ id, result });
+});

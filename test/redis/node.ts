@@ -1,0 +1,101 @@
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { HubOptions, HubStats } from "@tidewire/core";
+import type { RedisLogOptions } from "@tidewire/redis";
+import { within } from "../client.js";
+
+/** What became of one publish: it has an id, or the code of its error. */
+export interface Outcome {
+  readonly channel: string;
+  readonly data: string;
+  readonly id?: string;
+  readonly code?: string;
+}
+
+/** What a node publishes: `<prefix><number>`, over the channels in turn. */
+export interface Load {
+  readonly channels: readonly string[];
+  readonly from: number;
+  readonly count: number;
+  readonly perSecond: number;
+  readonly prefix: string;
+  /** Whether each has its data as `dedupeKey`. */
+  readonly dedupe?: boolean;
+}
+
+/** What a node says of itself. */
+export interface NodeStats extends HubStats {
+  readonly errors: readonly string[];
+  /** States of its log, each as it began. */
+  readonly health: readonly string[];
+  readonly cpu: NodeJS.CpuUsage;
+  readonly rss: number;
+}
+
+type Serializable<Options> = Omit<Options, "client" | "onHealth" | "log" | "onError" | "authorize">;
+
+/** A node of a cluster in a process of its own: `GET /?channel=a&channel=b` is a stream. */
+export class ClusterNode {
+  readonly port: number;
+  readonly #child: ChildProcess;
+  readonly #exit: Promise<unknown>;
+  readonly #waiting: Map<number, (result: unknown) => void> = new Map();
+  #calls = 0;
+
+  private constructor(child: ChildProcess, port: number) {
+    this.#child = child;
+    this.port = port;
+    this.#exit = once(child, "exit");
+    child.on("message", ({ id, result }: { id: number; result: unknown }) => {
+      this.#waiting.get(id)?.(result);
+      this.#waiting.delete(id);
+    });
+  }
+
+  static async start(
+    log: Serializable<RedisLogOptions>,
+    hub: Serializable<HubOptions> = {},
+  ): Promise<ClusterNode> {
+    const child = fork(
+      fileURLToPath(new URL("node.mjs", import.meta.url)),
+      [JSON.stringify({ log, hub })],
+      { execArgv: ["--unhandled-rejections=strict", "--trace-warnings"] },
+    );
+    const [{ port }] = (await within("the node to start", once(child, "message"))) as [
+      { port: number },
+    ];
+    return new ClusterNode(child, port);
+  }
+
+  /** Publishes, and settles when all of it has. */
+  publish(load: Load): Promise<Outcome[]> {
+    return this.#call("publish", load);
+  }
+
+  stats(): Promise<NodeStats> {
+    return this.#call("stats");
+  }
+
+  /** Ends it without a warning. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#exit;
+  }
+
+  /** Ends it as a deploy does. */
+  async close(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    this.#child.send({ id: -1, command: "close" });
+    await within("the node to exit", this.#exit);
+  }
+
+  #call<Result>(command: string, argument?: unknown): Promise<Result> {
+    const id = this.#calls++;
+    return new Promise((resolve) => {
+      this.#waiting.set(id, (result) => resolve(result as Result));
+      this.#child.send({ id, command, argument });
+    });
+  }
+}

@@ -1,0 +1,156 @@
+import { spawn, spawnSync } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import fs from "node:fs";
+import net from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { createClient } from "redis";
+import { afterAll, afterEach, describe, test } from "vitest";
+import { within } from "../client.js";
+
+const MISSING = "redis-server is not installed: install the package redis-server.";
+const IS_INSTALLED = spawnSync("redis-server", ["--version"]).status === 0;
+
+/**
+ * A suite that starts Redis servers of its own. Where there is none it says so and skips; under `CI=true` it fails.
+ *
+ * @param name - What the suite is about.
+ * @param define - Defines the tests.
+ */
+export function describeWithRedis(name: string, define: () => void): void {
+  if (!IS_INSTALLED && process.env["CI"] === "true") {
+    test(`${name}: redis-server is installed`, () => {
+      throw new Error(MISSING);
+    });
+    return;
+  }
+  if (!IS_INSTALLED) console.warn(MISSING);
+  describe.skipIf(!IS_INSTALLED)(name, () => {
+    define();
+  });
+}
+
+/** A port that nobody listens on. */
+export async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as net.AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** A `redis-server` process of the test's own, with an append-only file in a directory of its own. */
+export class RedisServer {
+  readonly port: number;
+  readonly dir: string;
+  readonly #args: readonly string[];
+  #process: ChildProcess | undefined;
+
+  private constructor(port: number, dir: string, args: readonly string[]) {
+    this.port = port;
+    this.dir = dir;
+    this.#args = args;
+  }
+
+  /** @param args - Further arguments of `redis-server`. */
+  static async start(...args: string[]): Promise<RedisServer> {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), "tidewire-redis-"));
+    const server = new RedisServer(await freePort(), dir, args);
+    await server.run();
+    return server;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  /** Starts the process, again after `kill`, with what the append-only file holds. */
+  async run(): Promise<void> {
+    const process = spawn(
+      "redis-server",
+      [
+        ["--port", String(this.port), "--bind", "127.0.0.1", "--save", ""],
+        ["--appendonly", "yes", "--appendfsync", "always", "--dir", this.dir],
+        this.#args,
+      ].flat(),
+      { stdio: "ignore" },
+    );
+    this.#process = process;
+    await within("redis-server to answer", this.#answers(process));
+  }
+
+  /** Stops it in the middle of whatever it does: connections stay open, nothing is answered. */
+  pause(): void {
+    this.#process?.kill("SIGSTOP");
+  }
+
+  /** Lets it go on. */
+  resume(): void {
+    this.#process?.kill("SIGCONT");
+  }
+
+  /** Ends it without a warning. */
+  async kill(): Promise<void> {
+    const process = this.#process;
+    this.#process = undefined;
+    if (process === undefined || process.exitCode !== null || process.signalCode !== null) return;
+    const exit = once(process, "exit");
+    process.kill("SIGKILL");
+    await exit;
+  }
+
+  /** Ends it and removes its directory. */
+  async stop(): Promise<void> {
+    await this.kill();
+    fs.rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  /** Sends one command over a connection of its own. */
+  async command(...args: string[]): Promise<unknown> {
+    const client = createClient({
+      url: this.url,
+      RESP: 2,
+      socket: { reconnectStrategy: false },
+    });
+    client.on("error", () => {});
+    await client.connect();
+    try {
+      return await client.sendCommand(args);
+    } finally {
+      client.destroy();
+    }
+  }
+
+  async #answers(process: ChildProcess): Promise<void> {
+    for (;;) {
+      if (process.exitCode !== null) throw new Error("redis-server has exited");
+      try {
+        if ((await this.command("PING")) === "PONG") return;
+      } catch {
+        // Not yet.
+      }
+      await new Promise((resolve) => {
+        setTimeout(resolve, 10);
+      });
+    }
+  }
+}
+
+/**
+ * Gives the suite a server, started when it is first asked for and stopped at the end of the suite.
+ *
+ * @param scope - `"suite"` for one that all its tests share, `"test"` for one each.
+ */
+export function useRedis(scope: "suite" | "test", ...args: string[]): () => Promise<RedisServer> {
+  let server: Promise<RedisServer> | undefined;
+  const stop = async (): Promise<void> => {
+    const started = server;
+    server = undefined;
+    await (await started)?.stop();
+  };
+  if (scope === "suite") afterAll(stop);
+  else afterEach(stop);
+  return () => (server ??= RedisServer.start(...args));
+}
