@@ -1,3 +1,4 @@
+import type { RedisSubject } from "./redis-subject.js";
 import type { Subject } from "./subject.js";
 
 /** What a subject is there for. */
@@ -82,23 +83,65 @@ export const CATALOGUE = {
   },
 } as const satisfies Record<string, CatalogueEntry>;
 
-/** Name of a subject that runs in Node. */
+/** A subject of many processes that reach each other through Redis. */
+export interface RedisCatalogueEntry {
+  readonly kind: SubjectKind;
+  readonly packages: readonly string[];
+  load(): Promise<{ readonly subject: RedisSubject }>;
+}
+
+/** All of those, by name. */
+export const REDIS_CATALOGUE = {
+  "tidewire-redis": {
+    kind: "tidewire",
+    packages: ["@tidewire/redis", "redis"],
+    load: () => import("./subjects/tidewire-redis.js"),
+  },
+  "redis-xread": {
+    kind: "control",
+    packages: ["redis"],
+    load: () => import("./subjects/redis-xread.js"),
+  },
+  "redis-xrange": {
+    kind: "control",
+    packages: ["redis"],
+    load: () => import("./subjects/redis-xrange.js"),
+  },
+  "redis-pubsub": {
+    kind: "peer",
+    packages: ["redis", "better-sse"],
+    load: () => import("./subjects/redis-pubsub.js"),
+  },
+} as const satisfies Record<string, RedisCatalogueEntry>;
+
+/** Name of a subject that runs in Node, in one process. */
 export type NodeSubjectName = keyof typeof CATALOGUE;
+/** Name of a subject that is one server. */
+export type ServerSubjectName = NodeSubjectName | "nchan";
+/** Name of a subject of many processes. */
+export type RedisSubjectName = keyof typeof REDIS_CATALOGUE;
 /** Name of any subject. */
-export type SubjectName = NodeSubjectName | "nchan";
+export type SubjectName = ServerSubjectName | RedisSubjectName;
 
 /** All names, in the order of tables. */
 export const SUBJECT_NAMES: readonly SubjectName[] = [
   ...(Object.keys(CATALOGUE) as NodeSubjectName[]),
   "nchan",
+  ...(Object.keys(REDIS_CATALOGUE) as RedisSubjectName[]),
 ];
 
 /** @returns What a subject is there for. */
 export function kindOf(name: SubjectName): SubjectKind {
-  return name === "nchan" ? "peer" : CATALOGUE[name].kind;
+  if (name === "nchan") return "peer";
+  return isRedisSubjectName(name) ? REDIS_CATALOGUE[name].kind : CATALOGUE[name].kind;
 }
 
 /** @returns `true` if text is the name of a subject. */
 export function isSubjectName(text: string): text is SubjectName {
   return (SUBJECT_NAMES as readonly string[]).includes(text);
+}
+
+/** @returns `true` if a subject needs Redis. */
+export function isRedisSubjectName(name: SubjectName): name is RedisSubjectName {
+  return name in REDIS_CATALOGUE;
 }

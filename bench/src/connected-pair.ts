@@ -1,12 +1,12 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { SubjectName } from "./catalogue.js";
+import type { ServerSubjectName } from "./catalogue.js";
 import { startPair } from "./pair.js";
 import type { Pair } from "./pair.js";
 import type { SuiteContext } from "./suite.js";
 
 /** A subject with its clients connected. */
 export interface ConnectedPair {
-  readonly subject: SubjectName;
+  readonly subject: ServerSubjectName;
   readonly clients: number;
   readonly pair: Pair;
 }
@@ -16,7 +16,7 @@ const SETTLE_MS = 300;
 
 /** Starts a subject and connects all of its clients to one channel, or each to its own. */
 export async function connectPair(
-  subject: SubjectName,
+  subject: ServerSubjectName,
   clients: number,
   { cpuProfileDir, progress }: SuiteContext,
   path = "/events?channel=all",

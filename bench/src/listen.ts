@@ -1,4 +1,5 @@
 import type { Server } from "node:http";
+import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 
 /** Room for all clients of a round to knock at once. */
@@ -14,6 +15,18 @@ export function listen(server: Server): Promise<number> {
     server.once("error", reject);
     server.listen({ port: 0, host: "127.0.0.1", backlog: BACKLOG }, () => {
       resolve((server.address() as AddressInfo).port);
+    });
+  });
+}
+
+/** @returns A port of 127.0.0.1 that nobody listens on, for a program that does not tell which one it has taken. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo;
+      server.close(() => resolve(port));
     });
   });
 }

@@ -2,8 +2,9 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { cpus, release, totalmem, type as systemType } from "node:os";
-import { CATALOGUE } from "./catalogue.js";
+import { CATALOGUE, REDIS_CATALOGUE } from "./catalogue.js";
 import { readNchanVersions } from "./nchan-installation.js";
+import { readRedisVersions } from "./redis-installation.js";
 
 /** What the figures depend on besides the code. */
 export interface Machine {
@@ -27,10 +28,11 @@ export function describeMachine(): Machine {
 
 /** @returns The versions of all packages that are measured, by name. */
 export async function readVersions(): Promise<Record<string, string>> {
-  const names = new Set(Object.values(CATALOGUE).flatMap(({ packages }) => [...packages]));
+  const entries = [...Object.values(CATALOGUE), ...Object.values(REDIS_CATALOGUE)];
+  const names = new Set(entries.flatMap(({ packages }) => [...packages]));
   const versions: Record<string, string> = {};
   for (const name of [...names].toSorted()) versions[name] = await readVersion(name);
-  return { ...versions, ...readNchanVersions() };
+  return { ...versions, ...readNchanVersions(), ...readRedisVersions() };
 }
 
 async function readVersion(name: string): Promise<string> {

@@ -1,10 +1,11 @@
 import { USAGE, UsageError, readArguments } from "./arguments.js";
 import type { Arguments } from "./arguments.js";
-import { SUBJECT_NAMES, kindOf } from "./catalogue.js";
+import { SUBJECT_NAMES, isRedisSubjectName, kindOf } from "./catalogue.js";
 import type { SubjectName } from "./catalogue.js";
 import { describeMachine, readVersions } from "./machine.js";
 import { whyNoNchan } from "./nchan-installation.js";
 import { Progress } from "./progress.js";
+import { whyNoRedis } from "./redis-installation.js";
 import { writeResults } from "./results.js";
 import type { Suite, SuiteOutcome } from "./suite.js";
 import { SUITES } from "./suites/index.js";
@@ -18,7 +19,7 @@ function print(text: string): void {
 async function runSuite(suite: Suite, options: Arguments): Promise<void> {
   const progress = new Progress();
   const skipped = new Set<string>();
-  const whyNot = whyNoNchan();
+  const whyNot = { nchan: whyNoNchan(), redis: whyNoRedis() };
   const start = performance.now();
   print(`\n${suite.title} (${suite.name})\n`);
   const outcome = await suite.run({
@@ -27,8 +28,10 @@ async function runSuite(suite: Suite, options: Arguments): Promise<void> {
     pick: (names) =>
       names.filter((name: SubjectName) => {
         if (options.subjects !== undefined && !options.subjects.has(name)) return false;
-        if (name !== "nchan" || whyNot === undefined) return true;
-        skipped.add(`nchan is not measured: ${whyNot}.`);
+        const reason =
+          name === "nchan" ? whyNot.nchan : isRedisSubjectName(name) ? whyNot.redis : undefined;
+        if (reason === undefined) return true;
+        skipped.add(`${name} is not measured: ${reason}.`);
         return false;
       }),
   });
@@ -36,6 +39,8 @@ async function runSuite(suite: Suite, options: Arguments): Promise<void> {
   show(outcome, skipped, (performance.now() - start) / 1_000);
   // A look at a part of it, or a short one, must not take the place of a whole run.
   if (options.isQuick || options.subjects !== undefined) return;
+  // Nor must one that could measure nothing.
+  if (outcome.figures.length === 0) return;
   await writeResults({
     suite: suite.name,
     date: new Date().toISOString(),

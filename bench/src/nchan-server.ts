@@ -3,14 +3,13 @@ import type { ChildProcess } from "node:child_process";
 import { rmSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { eventText } from "./event-text.js";
-import { BACKLOG } from "./listen.js";
+import { BACKLOG, freePort } from "./listen.js";
 import { NCHAN_MODULE, nginxProgram } from "./nchan-installation.js";
+import { readCpuUs } from "./process-cpu.js";
 import { sharedNow } from "./remote.js";
 import type { Server } from "./server.js";
 import type { PublishOrder, ServerReport } from "./server-protocol.js";
@@ -120,30 +119,9 @@ export class NchanServer implements Server {
   /** @returns What the workers have used so far. The master does nothing but wait. */
   async #cpuUs(): Promise<number> {
     let sum = 0;
-    for (const pid of await this.#workers()) {
-      // The scheduler's own account is in nanoseconds; `stat` has ticks of ten milliseconds.
-      const time = await readFile(`/proc/${pid}/schedstat`, "utf8").catch(() => undefined);
-      sum += time === undefined ? await ticksUs(pid) : Number(time.split(" ")[0]) / 1_000;
-    }
+    for (const pid of await this.#workers()) sum += await readCpuUs(pid);
     return sum;
   }
-}
-
-async function ticksUs(pid: string): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 function isListening(port: number): Promise<boolean> {

@@ -1,4 +1,4 @@
-import type { SubjectName } from "./catalogue.js";
+import type { ServerSubjectName } from "./catalogue.js";
 import { Load } from "./load.js";
 import { NchanServer } from "./nchan-server.js";
 import { NodeServer } from "./server.js";
@@ -8,11 +8,11 @@ import type { Server, ServerOptions } from "./server.js";
 export class Pair<Kind extends Server = Server> {
   readonly server: Kind;
   readonly load: Load;
-  readonly subject: SubjectName;
+  readonly subject: ServerSubjectName;
   /** Sequence number of the next event. */
   sequence = 0;
 
-  constructor(subject: SubjectName, server: Kind) {
+  constructor(subject: ServerSubjectName, server: Kind) {
     this.subject = subject;
     this.server = server;
     this.load = new Load(subject);
@@ -25,7 +25,7 @@ export class Pair<Kind extends Server = Server> {
 }
 
 /** Starts a subject's server and, beside it, its load. */
-export async function startPair(subject: SubjectName, options: ServerOptions): Promise<Pair> {
+export async function startPair(subject: ServerSubjectName, options: ServerOptions): Promise<Pair> {
   const server =
     subject === "nchan" ? await NchanServer.start() : await NodeServer.start(subject, options);
   return new Pair(subject, server);

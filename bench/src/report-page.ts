@@ -8,7 +8,7 @@ const METHOD = `## How it is measured
 
 - **Three processes.** One directs, one is the server of a subject, one holds its clients. Each subject has a server and
   a client process of its own. What is counted is the CPU time of the *server process*, user and system, over the
-  measured section; for nginx that of its worker.
+  measured section; for nginx that of its worker. (\`redis\` has more of each, and says so.)
 - **Side by side.** All subjects of a suite are alive at once and are measured in turn, round by round: within a round
   all subjects of one case one after another, then those of the next, each round in another order. What disturbs the
   machine disturbs all. Rounds to get warm are not counted. A figure is the median of the rounds; smallest and largest
@@ -18,10 +18,11 @@ const METHOD = `## How it is measured
   round, and the ratio is the median of these. A difference is taken in the same way. Whether a target is met is
   decided by that ratio, which may differ a little from what the medians in a table give.
 - **A closed loop.** An event is published when every client has the one before. So nobody gains by joining events that
-  another sends one by one. (\`loop\` is the exception, and says so.)
+  another sends one by one. (\`loop\` and \`redis\` are the exceptions, and say so.)
 - **Everything has to arrive.** The clients are bare sockets that count events and bytes. Each client has to get every
   event; one of them looks at the order; all have to get the same number of bytes; and for Tidewire and the
-  controls it has to be exactly the number that was published, chunk framing included. Otherwise the run stops.
+  controls it has to be exactly the number that was published, chunk framing included. Otherwise the run stops. (In
+  \`redis\` only events are counted: those that a node reads together share a chunk.)
 - **The controls** are Node without a library. \`socket-write\` puts one buffer, framed beforehand, straight on each
   socket, which is the least that Node can do; \`response-write\` calls \`response.write\` with one buffer. They keep a
   set of responses and nothing else: no replay, no back-pressure, no limits.

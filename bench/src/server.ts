@@ -1,6 +1,7 @@
 import type { NodeSubjectName } from "./catalogue.js";
 import { Remote } from "./remote.js";
 import type { PublishOrder, ServerProtocol, ServerReport } from "./server-protocol.js";
+import { RARE_HEARTBEAT_MS } from "./subject.js";
 
 /** A server in a process of its own, as the suites drive it. */
 export interface Server {
@@ -27,8 +28,6 @@ export interface ServerOptions {
 }
 
 const PROGRAM = new URL("server-process.js", import.meta.url);
-/** Longer than any suite keeps a stream silent. */
-const RARE_HEARTBEAT_MS = 1_800_000;
 
 /** The server of a subject that runs in Node. */
 export class NodeServer implements Server {
@@ -43,12 +42,8 @@ export class NodeServer implements Server {
   /** Starts it. */
   static async start(subject: NodeSubjectName, options: ServerOptions = {}): Promise<NodeServer> {
     const { heartbeatMs = RARE_HEARTBEAT_MS, cpuProfileDir, exposesGc = false } = options;
-    const flags: string[] = [];
+    const flags = profileFlags(subject, cpuProfileDir);
     if (exposesGc) flags.push("--expose-gc");
-    if (cpuProfileDir !== undefined) {
-      flags.push("--cpu-prof", `--cpu-prof-dir=${cpuProfileDir}`);
-      flags.push(`--cpu-prof-name=${subject}-${++profiles}-${Date.now()}.cpuprofile`);
-    }
     const remote = new Remote<ServerProtocol>(`The server of ${subject}`, PROGRAM, flags);
     const { port } = await remote.call("start", { subject, heartbeatMs });
     return new NodeServer(remote, port);
@@ -76,3 +71,10 @@ export class NodeServer implements Server {
 }
 
 let profiles = 0;
+
+/** @returns Flags for a process that is to write a CPU profile, if one is wanted. */
+export function profileFlags(name: string, directory: string | undefined): string[] {
+  if (directory === undefined) return [];
+  const file = `${name}-${++profiles}-${Date.now()}.cpuprofile`;
+  return ["--cpu-prof", `--cpu-prof-dir=${directory}`, `--cpu-prof-name=${file}`];
+}

@@ -1,3 +1,6 @@
+/** Interval of heartbeats that is longer than any suite keeps a stream silent. */
+export const RARE_HEARTBEAT_MS = 1_800_000;
+
 /** How a subject's server is started. */
 export interface SubjectOptions {
   /** `false` or the interval of heartbeats, for subjects that can be told. */

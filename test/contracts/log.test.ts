@@ -48,6 +48,10 @@ class SharedHistory {
         const page = this.entries.slice(start, last).map((entry) => ({ ...entry, ageMs: 0 }));
         return { entries: page, isLast: start === first };
       },
+      sync: () =>
+        new Promise((resolve) => {
+          setImmediate(resolve);
+        }),
       compare: (a, b) => numberOf(a) - numberOf(b),
       health: () => ({ state, lagMs: 0, reconnects: 0 }),
       close: async () => {

@@ -310,6 +310,20 @@ export function logContract({ name, open }: LogUnderTest): void {
       });
     });
 
+    it("says when all is delivered that was in the log", async ({ skip }) => {
+      const { log, recorder, other } = await begin();
+      if (log.sync === undefined) return skip(`${name} always has delivered all`);
+      await log.sync();
+      const writer = other === undefined ? log : other();
+      closers.push(() => writer.close());
+      for (let round = 1; round <= 20; round++) {
+        await writer.append("a", { data: String(round) });
+        await log.sync();
+        expect(recorder.entriesSeen).toHaveLength(round);
+      }
+      await Promise.all(Array.from({ length: 10 }, () => log.sync?.()));
+    });
+
     it("never reads anything for what cannot be one of its ids, and never rejects for it", async ({
       skip,
     }) => {

@@ -177,6 +177,27 @@ describe("a client that comes back", () => {
   });
 });
 
+describe("A window that turns over within two seconds", () => {
+  it("does not pass a client whose channel is quiet, at any moment", async () => {
+    const server = await serve({ heartbeatMs: false, retention: { maxEvents: 8 } });
+    const quiet = await request(server, "/", { headers: { accept: "text/event-stream" } });
+    await quiet.until("sse-cursor");
+    for (let n = 0; n < 28; n++) {
+      await server.hub.publish("other", "not for this client");
+      await new Promise((resolve) => {
+        setTimeout(resolve, 250);
+      });
+      const lastEventId = quiet.text.match(/(?<=^id: ).*$/gm)?.at(-1) ?? "";
+      const back = await request(server, `/?lastEventId=${lastEventId}`);
+      await eventually("both to be live", () => server.hub.stats().sessions.live === 2);
+      back.cut();
+      await eventually("one to be left", () => server.hub.sessionCount === 1);
+    }
+    expect(server.hub.stats().resets).toMatchObject({ trimmed: 0, overflow: 0, unknown: 0 });
+    quiet.cut();
+  });
+});
+
 describe("100 000 retained events", () => {
   /** A log that counts how often ids are compared. */
   function countingLog(): { log: Log; count: () => number } {

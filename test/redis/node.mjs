@@ -30,10 +30,12 @@ async function publish({ channels, from, count, perSecond, prefix, dedupe = fals
       const number = from + sent;
       const channel = channels[number % channels.length];
       const data = `${prefix}${number}`;
+      const sentAt = performance.now();
+      const ms = () => performance.now() - sentAt;
       outcomes.push(
         hub.publish(channel, { data }, dedupe ? { dedupeKey: data } : undefined).then(
-          ({ id }) => ({ channel, data, id }),
-          (/** @type {unknown} */ error) => ({ channel, data, code: error.code }),
+          ({ id }) => ({ channel, data, id, ms: ms() }),
+          (/** @type {unknown} */ error) => ({ channel, data, code: error.code, ms: ms() }),
         ),
       );
     }

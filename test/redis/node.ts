@@ -1,6 +1,7 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { HubOptions, HubStats } from "@tidewire/core";
 import type { RedisLogOptions } from "@tidewire/redis";
@@ -12,6 +13,8 @@ export interface Outcome {
   readonly data: string;
   readonly id?: string;
   readonly code?: string;
+  /** How long it took to settle, in milliseconds. */
+  readonly ms: number;
 }
 
 /** What a node publishes: `<prefix><number>`, over the channels in turn. */
@@ -76,6 +79,33 @@ export class ClusterNode {
 
   stats(): Promise<NodeStats> {
     return this.#call("stats");
+  }
+
+  /** Waits until what the node says of itself is so, and gives it. */
+  async until(
+    what: string,
+    isTrue: (stats: NodeStats) => boolean,
+    ms: number = 10_000,
+  ): Promise<NodeStats> {
+    const end = performance.now() + ms;
+    for (;;) {
+      const stats = await this.stats();
+      if (isTrue(stats)) return stats;
+      if (performance.now() > end) {
+        throw new Error(`Waited ${ms} ms for ${what}: ${JSON.stringify(stats.log)}`);
+      }
+      await setTimeout(20);
+    }
+  }
+
+  /** Stops it in the middle of whatever it does: its connections stay open, and it reads and writes nothing. */
+  pause(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  /** Lets it go on. */
+  resume(): void {
+    this.#child.kill("SIGCONT");
   }
 
   /** Ends it without a warning. */

@@ -1,5 +1,5 @@
 import { kindOf } from "../catalogue.js";
-import type { SubjectName } from "../catalogue.js";
+import type { ServerSubjectName } from "../catalogue.js";
 import { runClosedLoop } from "../closed-loop.js";
 import type { LoopResult } from "../closed-loop.js";
 import { connectPair, stopAll } from "../connected-pair.js";
@@ -21,7 +21,7 @@ interface Case {
   readonly bytes: number;
   /** Events in a round. */
   readonly steps: number;
-  readonly subjects: readonly SubjectName[];
+  readonly subjects: readonly ServerSubjectName[];
 }
 
 const SMALL: Case = {
@@ -185,7 +185,8 @@ function targetsOf(figures: readonly Figure[]): Target[] {
     TIDEWIRE.flatMap((subject) => {
       const small = { subject, in: SMALL.name, what: CPU_PER_DELIVERY };
       const many = { ...small, in: MANY.name };
-      const toOther = (other: SubjectName): number => ratioTo(figures, small, { subject: other });
+      const toOther = (other: ServerSubjectName): number =>
+        ratioTo(figures, small, { subject: other });
       // The best is the one that we come closest to.
       const best = peers
         .map((peer) => ({ peer, ratio: toOther(peer) }))

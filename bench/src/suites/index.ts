@@ -8,6 +8,7 @@ import { fanOut } from "./fan-out.js";
 import { heartbeat } from "./heartbeat.js";
 import { idle } from "./idle.js";
 import { loop } from "./loop.js";
+import { redis } from "./redis.js";
 
 /** All suites, in the order in which they run and are shown. */
 export const SUITES: readonly Suite[] = [
@@ -20,4 +21,5 @@ export const SUITES: readonly Suite[] = [
   catchUp,
   heartbeat,
   encode,
+  redis,
 ];

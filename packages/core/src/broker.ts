@@ -1,7 +1,7 @@
 import { Backfill } from "./backfill.js";
 import type { PastLog } from "./backfill.js";
 import { Delivery } from "./delivery.js";
-import { SseError } from "./errors.js";
+import { SseError, isSseError } from "./errors.js";
 import type { Log, LogEntry, LogFollower, LogHealth, LogResetReason } from "./log.js";
 import type { ErrorStage, ResolvedOptions } from "./options.js";
 import type { Session } from "./session.js";
@@ -100,6 +100,8 @@ export class Broker {
     });
     this.#starting.catch((error: unknown) => {
       this.#hasFailed = true;
+      // Closed before it could start: that is no fault.
+      if (isSseError(error) && error.code === "ERR_SSE_CLOSED") return;
       this.#observer.report(error, "log");
     });
   }
@@ -211,5 +213,5 @@ class EarlyFollower implements LogFollower {
 }
 
 function keepsPast(log: Log): log is Log & PastLog {
-  return log.read !== undefined;
+  return log.read !== undefined && log.sync !== undefined;
 }

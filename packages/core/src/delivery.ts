@@ -102,7 +102,9 @@ export class Delivery implements LogFollower, SubscriptionHost {
 
   locate(id: string): Place | Promise<Place> {
     const place = this.window.locate(id);
-    return place === "trimmed" && this.#backfill !== undefined ? this.#backfill.locate(id) : place;
+    return typeof place === "number" || this.#backfill === undefined
+      ? place
+      : this.#backfill.locate(id);
   }
 
   join(channel: string, subscription: Subscription): void {

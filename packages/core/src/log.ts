@@ -110,6 +110,15 @@ export interface Log {
    */
   read?(after: string | undefined, upTo: string): Promise<LogPage | "trimmed" | "unknown">;
   /**
+   * Waits until everything that is in the log at the time of the call was delivered. Absent where that is always so.
+   *
+   * A client may come from a follower that was ahead: its position is known then.
+   *
+   * @returns Settles also when a `reset` has come instead. Waits while the log cannot be reached; rejects only if it
+   *   was closed or refuses to be read.
+   */
+  sync?(): Promise<void>;
+  /**
    * Compares two ids by their place in the log.
    *
    * @returns Negative, zero or positive; `NaN` if `a` or `b` cannot be an id of this log.

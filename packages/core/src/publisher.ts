@@ -7,6 +7,8 @@ import { resolveOptions } from "./options.js";
 import type { HubOptions, ResolvedOptions } from "./options.js";
 import { checkChannel } from "./subscribe-options.js";
 
+const OPTIONS = ["log", "serialize", "maxEventBytes"];
+
 /** Options of `createPublisher`. */
 export interface PublisherOptions extends Pick<HubOptions, "serialize" | "maxEventBytes"> {
   /** The log to publish to: the same that the hubs of the other processes have. */
@@ -86,36 +88,37 @@ export class Publisher<Channels extends ChannelsOf<Channels> = ChannelMap> {
 export function createPublisher<Channels extends ChannelsOf<Channels> = ChannelMap>(
   options: PublisherOptions,
 ): Publisher<Channels> {
-  const { log, ...rest } = options ?? {};
-  const resolved = resolveOptions({ ...rest, log });
-  if (resolved.log === undefined) {
-    throw new SseError(
-      "ERR_SSE_INVALID_OPTION",
-      "Expected `log` to be the log to publish to, got undefined",
+  const resolved = resolveOptions(options);
+  for (const name of Object.keys(options ?? {})) {
+    if (OPTIONS.includes(name)) continue;
+    throw invalidOption(
+      `Expected an option among ${OPTIONS.join(", ")}, got ${describeValue(name)}`,
     );
+  }
+  if (resolved.log === undefined) {
+    throw invalidOption("Expected `log` to be the log to publish to, got undefined");
   }
   return new Publisher<Channels>(resolved.log, resolved);
 }
 
 function checkPublishOptions(options: PublishOptions): void {
   if (typeof options !== "object" || options === null) {
-    throw new SseError(
-      "ERR_SSE_INVALID_OPTION",
+    throw invalidOption(
       `Expected the options of publish() to be an object, got ${describeValue(options)}`,
     );
   }
   for (const name of Object.keys(options)) {
     if (name === "dedupeKey") continue;
-    throw new SseError(
-      "ERR_SSE_INVALID_OPTION",
-      `Expected the option dedupeKey, got ${describeValue(name)}`,
-    );
+    throw invalidOption(`Expected the option dedupeKey, got ${describeValue(name)}`);
   }
   const { dedupeKey } = options;
   if (dedupeKey === undefined) return;
   if (typeof dedupeKey === "string" && dedupeKey !== "" && dedupeKey.length <= 256) return;
-  throw new SseError(
-    "ERR_SSE_INVALID_OPTION",
+  throw invalidOption(
     `Expected \`dedupeKey\` to be a string of 1 to 256 characters, got ${describeValue(dedupeKey)}`,
   );
+}
+
+function invalidOption(message: string): SseError {
+  return new SseError("ERR_SSE_INVALID_OPTION", message);
 }

@@ -56,6 +56,8 @@ export interface Follower {
   closed(): void;
   /** @returns What moves the client's position, if that is due. */
   beat(now: number, isSilent: boolean): SharedFrames | undefined;
+  /** @returns For how many milliseconds the client's position may be left as it is. */
+  restMs(now: number): number;
 }
 
 /** What a session needs of the heartbeat that drives it. */
@@ -417,6 +419,9 @@ export class Session<Owner = unknown> {
     if (this.#heartbeatSweeps > 0) sweeps = Math.min(sweeps, this.#sweepsToHeartbeat());
     if (this.#expiresAt > 0) {
       sweeps = Math.min(sweeps, Math.ceil((this.#expiresAt - now) / SWEEP_MS));
+    }
+    if (this.#follower !== undefined) {
+      sweeps = Math.min(sweeps, Math.floor(this.#follower.restMs(now) / SWEEP_MS));
     }
     return Math.max(1, sweeps);
   }

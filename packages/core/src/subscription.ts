@@ -68,6 +68,9 @@ interface Point {
 
 type Snapshot = () => SnapshotMessages | PromiseLike<SnapshotMessages>;
 
+/** A live client's position is looked at so many times while the window is replaced: four in the older half. */
+const LOOKS_PER_WINDOW = 8;
+
 /** Before every position, also those of entries from before the window. */
 const FROM_THE_START = -(2 ** 30);
 
@@ -319,6 +322,11 @@ export class Subscription {
     if (id === undefined) return undefined;
     this.#told = position;
     return this.#host.cursorFrames(id);
+  }
+
+  /** Called by the heartbeat: for how many milliseconds the client's position may be left as it is. */
+  restMs(now: number): number {
+    return this.#host.window.turnoverMs(now) / LOOKS_PER_WINDOW;
   }
 
   /** Writes what can be written now. Called when the stream opens and when the client has taken all. */

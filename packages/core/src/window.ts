@@ -224,7 +224,9 @@ export class Window {
       else index.unshift(positions);
     }
     const isWhole = added.length === past.length;
-    this.#originId = isWhole ? originId : undefined;
+    // If nothing was added, the place right before the first entry is still what it was.
+    if (originId !== undefined && isWhole) this.#originId = originId;
+    else if (past.length > 0) this.#originId = undefined;
     return isWhole;
   }
 
@@ -290,6 +292,13 @@ export class Window {
       this.#tail - position > maxEvents / 2 ||
       this.#endByte - next.endByte + next.end - next.start > maxBytes / 2
     );
+  }
+
+  /** @returns In how many milliseconds all of it will be replaced, if as much comes as did. */
+  turnoverMs(now: number): number {
+    const { maxEvents, maxBytes } = this.#retention;
+    const fill = Math.max(this.size / maxEvents, this.bytes / maxBytes);
+    return Math.max(1, now - (this.oldestAt ?? -Infinity)) / fill;
   }
 
   /**

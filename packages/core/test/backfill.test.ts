@@ -23,6 +23,9 @@ class Past implements PastLog {
   first = 1;
   ageMs = 1_000;
   failure: Error | undefined;
+  syncs = 0;
+  /** Called before a `sync` is done. */
+  onSync: () => void = () => {};
   /** Called before a reply. */
   onRead: () => void = () => {};
   readonly #slab = new FrameSlab();
@@ -30,6 +33,12 @@ class Past implements PastLog {
   constructor(count: number, retention: Retention = RETENTION) {
     this.window = new Window(retention, `n${count}`, (a, b) => this.compare(a, b));
     this.backfill = new Backfill(this, this.window, (error) => void this.reports.push(error));
+  }
+
+  async sync(): Promise<void> {
+    this.syncs += 1;
+    await Promise.resolve();
+    this.onSync();
   }
 
   compare(a: string, b: string): number {
@@ -165,16 +174,51 @@ describe("Backfill", () => {
     expect(typeof (await past.backfill.locate("n2"))).toBe("number");
   });
 
-  it("warms the window with one page", async () => {
+  it("has a client that is ahead wait until all was delivered, one wait for all", async () => {
+    const past = new Past(10);
+    past.onSync = () => {
+      past.onSync = () => {};
+      past.append(11);
+      past.append(12);
+    };
+    const ids = ["n11", "n12", "n13", "n11"];
+    const places = await Promise.all(ids.map((id) => past.backfill.locate(id)));
+    expect(places).toEqual([1, 2, "unknown", 1]);
+    // The first one did not wait for the others.
+    expect(past.syncs).toBe(2);
+    expect(past.reads).toEqual([]);
+  });
+
+  it("asks the log a few times, and not for each, when thousands come for what was trimmed", async () => {
+    const past = new Past(1_000);
+    past.first = 900;
+    const ids = Array.from({ length: 999 }, (_, n) => `n${n + 1}`);
+    const places = await Promise.all(ids.map((id) => past.backfill.locate(id)));
+    expect(places.map((place) => typeof place)).toEqual(
+      ids.map((id) => (numberOf(id) < 900 ? "string" : "number")),
+    );
+    // Some to find out where it begins, and those that read a hundred entries in pages of three.
+    expect(past.reads.length).toBeLessThan(15 + 100 / 3);
+  });
+
+  it("warms the window with a few pages", async () => {
+    const long = new Past(100);
+    await long.backfill.warm();
+    expect(long.reads).toHaveLength(5);
     const past = new Past(10);
     await past.backfill.warm();
-    expect(past.reads).toEqual([[undefined, "n10"]]);
-    expect(past.window.latest(["c0", "c1"], 10).map(({ id }) => id)).toEqual([
+    expect(past.reads).toEqual([
+      [undefined, "n10"],
+      [undefined, "n7"],
+      [undefined, "n4"],
+    ]);
+    expect(past.window.latest(["c0", "c1"], 4).map(({ id }) => id)).toEqual([
       "n7",
       "n8",
       "n9",
       "n10",
     ]);
+    expect(past.window.size).toBe(10);
     expect(past.window.tail).toBe(0);
   });
 });

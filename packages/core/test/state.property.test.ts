@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Broker } from "../src/broker.js";
-import type { Log, LogFollower } from "../src/log.js";
+import type { Log, LogEntry, LogFollower, LogHealth, LogMessage, LogPage } from "../src/log.js";
 import { memoryLog } from "../src/memory-log.js";
 import { resolveOptions } from "../src/options.js";
 import { createPublisher } from "../src/publisher.js";
@@ -48,6 +48,7 @@ const STEPS = [
   "add",
   "leave",
   "fork",
+  "restart",
   "stopReading",
   "take",
   "readOn",
@@ -75,6 +76,8 @@ interface Scenario {
   readonly addsAtOnce: boolean;
   readonly holdsHead: boolean;
   readonly latest: number;
+  /** `true`: the log can be read back, page by page, also by a process that has just started. */
+  readonly keepsPast: boolean;
   /** How fast the clock goes on with every look at it: slow turns are cut into slices. */
   readonly tick: number;
 }
@@ -87,6 +90,7 @@ const scenario: fc.Arbitrary<Scenario> = fc.record({
   addsAtOnce: fc.boolean(),
   holdsHead: fc.boolean(),
   latest: fc.nat(4),
+  keepsPast: fc.boolean(),
   tick: fc.constantFrom(0, 1, 5),
 });
 
@@ -123,31 +127,94 @@ async function microtasks(): Promise<void> {
   for (let i = 0; i < 8; i++) await Promise.resolve();
 }
 
+/** A log that keeps all of its past and tells it in pages of three, each when the test says so. */
+class PastLog implements Log {
+  readonly #entries: LogEntry[] = [];
+  readonly #pending: (() => void)[];
+  #follower: LogFollower | undefined;
+
+  constructor(pending: (() => void)[]) {
+    this.#pending = pending;
+  }
+
+  start(follower: LogFollower): string {
+    this.#follower = follower;
+    return `t${this.#entries.length}`;
+  }
+
+  async append(channel: string, message: LogMessage): Promise<string> {
+    const entry = { ...message, channel, id: `t${this.#entries.length + 1}` };
+    this.#entries.push(entry);
+    this.#follower?.entries([entry]);
+    return entry.id;
+  }
+
+  read(after: string | undefined, upTo: string): Promise<LogPage | "unknown"> {
+    return new Promise((resolve) => {
+      this.#pending.push(() => {
+        const first = after === undefined ? 0 : numberOf(after);
+        const last = numberOf(upTo);
+        if (!(first <= this.#entries.length)) return resolve("unknown");
+        const start = Math.max(first, last - 4);
+        const page = this.#entries.slice(start, last).map((entry) => ({ ...entry, ageMs: 0 }));
+        seen.pages += 1;
+        resolve({ entries: page, isLast: start === first });
+      });
+    });
+  }
+
+  sync(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#pending.push(resolve);
+    });
+  }
+
+  compare(a: string, b: string): number {
+    return numberOf(a) - numberOf(b);
+  }
+
+  health(): LogHealth {
+    return { state: "live", lagMs: 0, reconnects: 0 };
+  }
+
+  async close(): Promise<void> {}
+}
+
+function numberOf(id: string): number {
+  return /^t\d+$/.test(id) ? Number(id.slice(1)) : NaN;
+}
+
 /** A server with a state of one number for each channel, which only grows by what it publishes. */
 class Server {
   readonly state = new Map([...CHANNELS, ADDED].map((name) => [name, 0]));
-  readonly broker: Broker;
+  broker: Broker;
   readonly publisher: Publisher;
+  readonly heartbeat = { sweeps: 0, watch: (): void => {} };
   readonly host: SessionHost;
   readonly errors: unknown[] = [];
   /** Snapshots that are on their way. */
   readonly pending: (() => void)[] = [];
   resets = 0;
   replays = 0;
+  restarts = 0;
   readonly #scenario: Scenario;
   #published = 0;
+  readonly startBroker: () => Broker;
   #follower: LogFollower | undefined;
   #tailId = "";
 
   constructor(setting: Scenario) {
     this.#scenario = setting;
-    const log = memoryLog();
+    const log = setting.keepsPast ? new PastLog(this.pending) : memoryLog();
     const options = resolveOptions({
       reconnectionTimeMs: false,
       retention: { maxEvents: setting.maxEvents },
     });
     const report = (error: unknown): void => void this.errors.push(error);
+    const read = log.read?.bind(log);
+    const sync = log.sync?.bind(log);
     const followed: Log = {
+      ...(read === undefined || sync === undefined ? {} : { read, sync }),
       start: (follower) => {
         this.#follower = follower;
         this.#tailId = log.start({
@@ -166,16 +233,18 @@ class Server {
       close: () => log.close(),
     };
     this.publisher = createPublisher({ log: followed });
-    this.broker = new Broker(options, followed, {
-      counted: () => {},
-      replayed: () => void (this.replays += 1),
-      wasReset: () => void (this.resets += 1),
-      report,
-    });
+    this.startBroker = () =>
+      new Broker(options, followed, {
+        counted: () => {},
+        replayed: () => void (this.replays += 1),
+        wasReset: () => void (this.resets += 1),
+        report,
+      });
+    this.broker = this.startBroker();
     this.host = {
       options,
       cors: undefined,
-      heartbeat: { sweeps: 0, watch: () => {} },
+      heartbeat: this.heartbeat,
       turnAway: () => undefined,
       opened: () => {},
       closed: () => {},
@@ -348,7 +417,12 @@ async function play(
       if (setting.holdsHead && client.sink?.isHeadSent === false) client.sink.sendHead();
     } else if (what === "add") client.add();
     else if (what === "leave") client.leave();
-    else if (what === "fork") {
+    else if (what === "restart") {
+      if (!setting.keepsPast || amount % 4 !== 0) continue;
+      for (const one of clients) one.cut();
+      server.broker = server.startBroker();
+      server.restarts += 1;
+    } else if (what === "fork") {
       if (amount % 4 === 0) server.fork();
     } else if (what === "stopReading") client.sink?.stopReading();
     else if (what === "take") {
@@ -360,8 +434,10 @@ async function play(
       for (let i = 0; i < amount % 4; i++) publish(amount + i);
       client.connect();
     } else if (what === "resolve") server.pending.shift()?.();
-    else if (what === "beat") client.session?.beat(performance.now());
-    else for (let i = 0; i < 31; i++) client.session?.beat(performance.now());
+    else {
+      server.heartbeat.sweeps += what === "beat" ? 1 : 31;
+      client.session?.beat(performance.now());
+    }
     // Sometimes several things happen before a promise gets its turn.
     if (amount % 3 !== 0) await microtasks();
   }
@@ -392,11 +468,12 @@ async function breathe(): Promise<void> {
 }
 
 /** What came about in all runs: a property of runs in which nothing happens would hold as well. */
-const seen = { resets: 0, replays: 0, events: 0 };
+const seen = { resets: 0, replays: 0, restarts: 0, pages: 0, events: 0 };
 
 function count(server: Server, log: readonly string[]): void {
   seen.resets += server.resets;
   seen.replays += server.replays;
+  seen.restarts += server.restarts;
   seen.events += log.length;
 }
 
@@ -424,6 +501,7 @@ it(
     console.error(`seed ${SEED}: ${RUNS} interleavings in ${Date.now() - start} ms`, seen);
     expect(seen.resets).toBeGreaterThan(0);
     expect(seen.replays).toBeGreaterThan(0);
+    expect(seen.pages).toBeGreaterThan(0);
   },
 );
 

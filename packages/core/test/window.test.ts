@@ -209,6 +209,87 @@ describe("window.holdsAfter", () => {
   });
 });
 
+describe("window.prepend", () => {
+  const PAST = ["-2", "-1", "0"].map((number) => ({
+    id: `e.${number}`,
+    channel: number === "-1" ? "b" : "a",
+    frame: stored(Buffer.from(`<${number}>`)),
+    at: 0,
+  }));
+
+  it("puts entries before the first, at positions that count down", () => {
+    const window = makeWindow();
+    append(window, ["a", "b"]);
+    expect(window.start).toEqual({ id: "e.0", isHeld: false });
+    expect(window.prepend(PAST, "e.-3", 0)).toBe(true);
+    expect(window.start).toEqual({ id: "e.-3", isHeld: false });
+    expect(window).toMatchObject({ tail: 2, size: 5, bytes: 17 });
+    const all = new Map([
+      ["a", -1_000],
+      ["b", -1_000],
+    ]);
+    expect(textOf(window.slice(all, -3, 1_000))).toBe("<-2><-1><0><1><2>");
+    expect(textOf(window.slice(all, -1, 1_000))).toBe("<0><1><2>");
+    expect(textOf(window.slice(new Map([["b", -1_000]]), -3, 1_000))).toBe("<-1><2>");
+    expect(window.idAt(-3)).toBe("e.-3");
+    expect(window.holdsAfter(-3)).toBe(true);
+    expect(window.holdsAfter(-4)).toBe(false);
+    expect(window.latest(["a"], 2).map(({ id }) => id)).toEqual(["e.0", "e.1"]);
+  });
+
+  it("goes on where it began, and holds its first entry if nothing older may be reported", () => {
+    const window = makeWindow();
+    window.prepend(PAST.slice(1), undefined, 0);
+    expect(window.start).toEqual({ id: "e.-1", isHeld: true });
+    window.prepend(PAST.slice(0, 1), undefined, 0);
+    expect(window.start).toEqual({ id: "e.-2", isHeld: true });
+    const all = new Map([
+      ["a", -1_000],
+      ["b", -1_000],
+    ]);
+    expect(textOf(window.slice(all, -3, 1_000))).toBe("<-2><-1><0>");
+  });
+
+  it("takes the newest that fit, by number, bytes and age", () => {
+    const limits: [Partial<Retention>, number, number][] = [
+      [{ maxEvents: 2 }, 0, 2],
+      [{ maxBytes: 7 }, 0, 2],
+      [{ maxAgeMs: 10 }, 11, 1],
+    ];
+    for (const [retention, now, size] of limits) {
+      const window = makeWindow(retention);
+      expect(window.prepend(PAST, "e.-3", now), JSON.stringify(retention)).toBe(false);
+      expect(window.size).toBe(size);
+      expect(window.start.isHeld).toBe(true);
+    }
+  });
+
+  it("lets the oldest go first, as always", () => {
+    const window = makeWindow({ maxEvents: 4 });
+    window.prepend(PAST, "e.-3", 0);
+    append(window, ["a", "a"]);
+    expect(window.size).toBe(4);
+    expect(window.start).toEqual({ id: "e.-1", isHeld: true });
+    expect(window.holdsAfter(-3)).toBe(false);
+    expect(textOf(window.slice(new Map([["a", -1_000]]), -2, 1_000))).toBe("<0><1><2>");
+  });
+});
+
+describe("window.turnoverMs", () => {
+  it("is endless while nothing comes", () => {
+    expect(makeWindow().turnoverMs(5)).toBe(Infinity);
+  });
+
+  it("is how long all that fits takes to come at the pace of what is here, by number or bytes", () => {
+    const byNumber = makeWindow({ maxEvents: 10 });
+    append(byNumber, ["a", "a", "a", "a", "a"], 100);
+    expect(byNumber.turnoverMs(200)).toBe(200);
+    const byBytes = makeWindow({ maxBytes: 12 });
+    append(byBytes, ["a", "a"], 100);
+    expect(byBytes.turnoverMs(200)).toBe(200);
+  });
+});
+
 describe("window.isAging", () => {
   it("is false at the tail, however old", () => {
     const window = makeWindow({ maxAgeMs: 10 });

@@ -44,6 +44,8 @@ export class Connection {
   /** When the connection was last there, or first asked for. Meaningful while `#client` is not set. */
   #downSince = 0;
   #lastError: unknown;
+  /** Attempts since the connection was last of use. */
+  #failures = 0;
   /** Gives up the present client, or the attempt to connect one. */
   #lose: ((error: unknown) => void) | undefined;
   /** Ends the present pause. */
@@ -89,6 +91,11 @@ export class Connection {
     }, graceMs);
   }
 
+  /** The connection does what it is for: the pauses begin anew. */
+  succeed(): void {
+    this.#failures = 0;
+  }
+
   /** The client is of no use any more: it is cut, and another one is made. */
   fail(error: unknown): void {
     this.#lose?.(error);
@@ -106,21 +113,19 @@ export class Connection {
   }
 
   async #run(): Promise<void> {
-    let failures = 0;
     while (!this.#isClosed) {
-      const error = await this.#live(() => {
-        failures = 0;
-      });
+      const error = await this.#live();
       if (this.#isClosed) return;
       this.#lastError = error;
       this.#observer.down(error);
-      await this.#pause(failures++);
+      await this.#pause(this.#failures++);
     }
   }
 
   /** Connects, and lasts until the connection is lost. @returns Why it was. */
-  async #live(onUp: () => void): Promise<unknown> {
+  async #live(): Promise<unknown> {
     let client: RedisClient | undefined;
+    let isGivenUp = false;
     const lost = new Promise<unknown>((resolve) => {
       this.#lose = resolve;
     });
@@ -131,6 +136,10 @@ export class Connection {
     if (this.#isBackground) timer.unref();
     const opened = this.#open((made) => {
       client = made;
+      // One that is destroyed while its socket is being opened takes no notice: nobody would cut it any more.
+      made.on("connect", () => {
+        if (isGivenUp) made.destroy();
+      });
       made.on("error", (error: unknown) => lose?.(error));
       made.on("end", () => lose?.(new Error("The connection has ended")));
     });
@@ -146,7 +155,6 @@ export class Connection {
     ]);
     clearTimeout(timer);
     if (isUp && client !== undefined && !this.#isClosed) {
-      onUp();
       this.#client = client;
       this.#observer.up(client);
       const waiting = [...this.#waiting];
@@ -156,13 +164,9 @@ export class Connection {
       this.#client = undefined;
       this.#downSince = performance.now();
     }
-    // Also one that is made only now: nobody would cut it any more.
-    if (client === undefined)
-      void opened.then(
-        (late) => late.destroy(),
-        () => {},
-      );
-    else client.destroy();
+    // Also one that is made only now.
+    isGivenUp = true;
+    client?.destroy();
     return lost;
   }
 

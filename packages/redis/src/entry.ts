@@ -13,7 +13,14 @@ export interface Place {
 export type StreamEntry = readonly [id: string, fields: readonly string[]];
 
 /** Names of the fields. Short: each entry holds them. */
-const FIELD = { tag: "t", channel: "c", event: "e", data: "d", retry: "r" } as const;
+const FIELD = {
+  tag: "t",
+  channel: "c",
+  event: "e",
+  data: "d",
+  retry: "r",
+  lost: "lost",
+} as const;
 
 /** Between Redis' id and the tag. */
 const SEPARATOR = "~";
@@ -85,6 +92,29 @@ export function encodeEntry(
 /** @returns The fields of an entry that is no event: a place to begin at in a stream that has none. */
 export function encodeMark(tag: string): string[] {
   return [FIELD.tag, tag];
+}
+
+/**
+ * @returns The fields of an entry that is no event: it says that the history was replaced, and where a node stood in
+ *   the one that is lost.
+ */
+export function encodeFork(tag: string, { streamId }: Place): string[] {
+  return [FIELD.tag, tag, FIELD.lost, streamId];
+}
+
+/**
+ * @returns Where a node stood when the history was replaced, if an entry says so: whoever has seen no more than that
+ *   may have missed what is lost.
+ */
+export function lostBefore(entry: StreamEntry): string | undefined {
+  const [, fields] = entry;
+  let lost: string | undefined;
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    if (fields[at] === FIELD.lost) lost = fields[at + 1];
+  }
+  // An event of another program may have a field of that name.
+  if (lost === undefined || decodeEntry(entry) !== undefined) return undefined;
+  return parseId(`${lost}${SEPARATOR}`)?.streamId;
 }
 
 /** @returns The place of an entry. */

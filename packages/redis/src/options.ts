@@ -53,7 +53,7 @@ export interface RedisLogOptions {
    * @defaultValue `5_000`
    */
   readonly publishTimeoutMs?: number | undefined;
-  /** Called whenever `state` changes. What it throws is not caught: do no more than take note. */
+  /** Called whenever `state` changes. What it throws goes to the hub's `onError`. */
   readonly onHealth?: ((health: LogHealth) => void) | undefined;
 }
 
@@ -131,6 +131,8 @@ function resolveSource({ url, client }: RedisLogOptions): RedisClientSource {
     return client;
   }
   try {
+    // node-redis takes an empty one, such as a variable of the environment that is not set, for localhost.
+    if (url === "") throw new Error("There is none");
     return clientOf(url as string);
   } catch {
     // The URL may hold a password, and the error the URL: neither is repeated.

@@ -1,5 +1,5 @@
 /** Entries that are asked for at first. */
-const FIRST = 100;
+const FIRST = 32;
 /** The most that are asked for. */
 const MOST = 1_000;
 /** What a reply may be expected to weigh, in characters. */

@@ -2,7 +2,15 @@ import type { LogPage, PastEntry } from "@tidewire/core";
 import { isRefusal } from "./client.js";
 import type { RedisClient } from "./client.js";
 import type { Connection } from "./connection.js";
-import { compareStreamIds, decodeEntry, isAt, parseId, placeOf, timeOf } from "./entry.js";
+import {
+  compareStreamIds,
+  decodeEntry,
+  isAt,
+  lostBefore,
+  parseId,
+  placeOf,
+  timeOf,
+} from "./entry.js";
 import type { Place, StreamEntry } from "./entry.js";
 import { PageSize } from "./page-size.js";
 
@@ -31,11 +39,11 @@ export class Pager {
   /** As `Log.read`. */
   async read(after: string | undefined, upTo: string): Promise<LogPage | Missing> {
     const from = after === undefined ? undefined : parseId(after);
-    let top = parseId(upTo);
-    if (top === undefined || (after !== undefined && from === undefined)) return "unknown";
+    const to = parseId(upTo);
+    if (to === undefined || (after !== undefined && from === undefined)) return "unknown";
     const events: PastEntry[] = [];
-    for (;;) {
-      const page = await this.#page(from, top);
+    for (let top = to; ;) {
+      const page = await this.#ask((client) => this.#request(client, from, top));
       if (typeof page === "string") return page;
       events.push(...page.events);
       // Entries of other programs are no events: a page of nothing else would lead nowhere.
@@ -43,12 +51,23 @@ export class Pager {
       if (isLast || events.some(({ id }) => id !== upTo)) {
         return { entries: events.toReversed(), isLast };
       }
-      top = page.oldest;
+      top = page.oldest as Place;
     }
   }
 
-  /** Reads one page, again and again while Redis cannot be reached. */
-  async #page(from: Place | undefined, top: Place): Promise<Page | Missing> {
+  /** @returns Redis' own id of the newest entry; `undefined` if there is none. */
+  async newest(): Promise<string | undefined> {
+    const [newest] = await this.#ask(
+      async (client) =>
+        (await client.sendCommand([
+          ...["XREVRANGE", this.#key, "+", "-", "COUNT", "1"],
+        ])) as StreamEntry[],
+    );
+    return newest?.[0];
+  }
+
+  /** Asks Redis something, again and again while it cannot be reached. */
+  async #ask<Answer>(question: (client: RedisClient) => Promise<Answer>): Promise<Answer> {
     for (;;) {
       const client = await new Promise<RedisClient>((resolve, reject) => {
         this.#connection.use(resolve, reject, true);
@@ -57,7 +76,7 @@ export class Pager {
         this.#connection.fail(new Error(`No reply from Redis within ${READ_TIMEOUT_MS} ms`));
       }, READ_TIMEOUT_MS);
       try {
-        return await this.#request(client, from, top);
+        return await question(client);
       } catch (error) {
         if (isRefusal(error)) throw error;
       } finally {
@@ -75,10 +94,11 @@ export class Pager {
     const end = from?.streamId ?? "-";
     const send = async <Reply>(...args: string[]): Promise<Reply> =>
       (await client.sendCommand(args)) as Reply;
-    const [at, oldest, entries, time] = await Promise.all([
+    const [entries, at, oldest, time] = await Promise.all([
+      send<StreamEntry[]>("XREVRANGE", this.#key, top.streamId, end, "COUNT", String(count + 1)),
+      // After it: a trim may come between any two commands. What is there now was there before, and so was all behind it.
       from === undefined ? [] : send<StreamEntry[]>("XRANGE", this.#key, end, end),
       send<StreamEntry[]>("XRANGE", this.#key, "-", "+", "COUNT", "1"),
-      send<StreamEntry[]>("XREVRANGE", this.#key, top.streamId, end, "COUNT", String(count + 1)),
       send<[string, string]>("TIME"),
     ]);
     this.#pageSize.saw(entries);
@@ -96,6 +116,12 @@ export class Pager {
     for (const entry of entries) {
       // What the client has already.
       if (from !== undefined && entry[0] === from.streamId) continue;
+      const lost = lostBefore(entry);
+      if (lost !== undefined) {
+        // What lies before it is there, but there was more of it once. Whoever reads as far back as it goes stops here.
+        if (from === undefined) return { events, oldest: undefined };
+        if (compareStreamIds(from.streamId, lost) <= 0) return "unknown";
+      }
       // The one that the page before has ended with.
       const event = decodeEntry(entry);
       if (event !== undefined)

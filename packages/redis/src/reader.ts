@@ -1,9 +1,19 @@
 import type { LogEntry, LogResetReason } from "@tidewire/core";
 import type { RedisClient, RedisClientSource } from "./client.js";
 import { Connection } from "./connection.js";
-import { compareStreamIds, decodeEntry, drawTag, encodeMark, isAt, placeOf } from "./entry.js";
+import {
+  compareStreamIds,
+  decodeEntry,
+  drawTag,
+  encodeFork,
+  encodeMark,
+  isAt,
+  lostBefore,
+  placeOf,
+} from "./entry.js";
 import type { Place, StreamEntry } from "./entry.js";
 import { PageSize } from "./page-size.js";
+import { NEWEST } from "./scripts.js";
 
 /** What a reader tells the log. */
 export interface ReaderObserver {
@@ -23,6 +33,8 @@ export interface ReaderObserver {
 const BLOCK_MS = 5_000;
 /** A reply that is so much later than it has to be will not come: the connection is half dead. */
 const LATE_MS = 2_000;
+/** All nodes find out the same loss within this time, in milliseconds. */
+const SAME_FORK_MS = 30_000;
 /** Reads while much is published are so far apart, in milliseconds: each takes what came meanwhile. */
 const PACE_MS = 10;
 
@@ -49,6 +61,12 @@ export class Reader {
   readonly #connection: Connection;
   readonly #pageSize = new PageSize();
   #cursor: Cursor | undefined;
+  /** Where it has read from without a break: the beginning, or the last reset. */
+  #since: string | undefined;
+  /** Until then what other nodes tell of a loss is the one that is known already. */
+  #deafUntil = 0;
+  /** Those who wait until the cursor is at an id of Redis, or past it. */
+  #waiting: { readonly streamId: string; readonly resolve: () => void }[] = [];
   #isClosed = false;
 
   constructor(key: string, source: RedisClientSource, observer: ReaderObserver) {
@@ -65,10 +83,30 @@ export class Reader {
     this.#connection.start();
   }
 
+  /** Waits until all up to an id of Redis was handed over, or a reset has come instead. */
+  reach(streamId: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push({ streamId, resolve });
+      this.#reached();
+    });
+  }
+
   /** Reads no more; the observer is not called any more. */
   close(): void {
     this.#isClosed = true;
     this.#connection.close();
+    this.#reached(true);
+  }
+
+  #reached(isOver = false): void {
+    if (this.#waiting.length === 0) return;
+    const at = this.#cursor?.streamId;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const one of waiting) {
+      if (isOver || (at !== undefined && compareStreamIds(at, one.streamId) >= 0)) one.resolve();
+      else this.#waiting.push(one);
+    }
   }
 
   /** Reads until the connection is lost, and then has it made again. */
@@ -83,12 +121,7 @@ export class Reader {
     try {
       let cursor = this.#cursor ?? (await this.#begin(send));
       for (let isWaiting = false; !this.#isClosed;) {
-        // Both at once: what the first one waits for, the second one reads.
-        const rung = isWaiting ? send(this.#wait(cursor)) : undefined;
-        const read = send<StreamEntry[]>(this.#read(cursor));
-        // The first one may reject while nobody waits for it yet.
-        rung?.catch(() => {});
-        const entries: StreamEntry[] = await read;
+        const entries = await this.#next(send, cursor, isWaiting);
         if (this.#isClosed) return;
         const readAt = performance.now();
         const count = this.#pageSize.count;
@@ -102,7 +135,9 @@ export class Reader {
         const last = entries.at(-1) ?? first;
         cursor = { ...placeOf(last), added: plus(cursor.added, entries.length - 1) };
         this.#cursor = cursor;
+        this.#connection.succeed();
         if (entries.length > 1) this.#deliver(entries.slice(1));
+        this.#reached();
         // There may be more behind a page that is full.
         if (entries.length > count) {
           this.#observer.behind();
@@ -120,51 +155,91 @@ export class Reader {
     }
   }
 
-  #wait({ streamId }: Place): string[] {
+  /**
+   * @param isWaiting - Whether to wait until there is something, but for five seconds at most.
+   * @returns The entry at the cursor, if it is still there, and those behind it.
+   */
+  async #next(send: Send, { streamId }: Place, isWaiting: boolean): Promise<StreamEntry[]> {
+    const count = String(this.#pageSize.count + 1);
+    // Both at once: what the first one waits for, the second one reads.
+    const [, entries] = await Promise.all([
+      isWaiting ? send(this.#doorbell(streamId)) : undefined,
+      send<StreamEntry[]>(["XRANGE", this.#key, streamId, "+", "COUNT", count]),
+    ]);
+    return entries;
+  }
+
+  #doorbell(streamId: string): string[] {
     return ["XREAD", "COUNT", "1", "BLOCK", String(BLOCK_MS), "STREAMS", this.#key, streamId];
   }
 
-  /** The entry at the cursor, and those behind it. */
-  #read({ streamId }: Place): string[] {
-    return ["XRANGE", this.#key, streamId, "+", "COUNT", String(this.#pageSize.count + 1)];
-  }
-
   #deliver(entries: readonly StreamEntry[]): void {
-    const events: LogEntry[] = [];
+    let events: LogEntry[] = [];
     for (const entry of entries) {
       const event = decodeEntry(entry);
-      if (event !== undefined) events.push(event);
+      if (event !== undefined) {
+        events.push(event);
+      } else if (this.#tellsOfLoss(entry)) {
+        this.#observer.entries(events);
+        events = [];
+        this.#startAnew(placeOf(entry), "fork");
+      }
     }
     this.#observer.entries(events);
+  }
+
+  /**
+   * Whether another node has seen more of the lost history than this one, which did not notice: what it stands on is in
+   * both. It has missed what was lost.
+   */
+  #tellsOfLoss(entry: StreamEntry): boolean {
+    const lost = lostBefore(entry);
+    if (lost === undefined || performance.now() < this.#deafUntil) return false;
+    return this.#since !== undefined && compareStreamIds(lost, this.#since) >= 0;
+  }
+
+  #startAnew(place: Place, reason: LogResetReason): void {
+    this.#since = place.streamId;
+    if (reason === "fork") this.#deafUntil = performance.now() + SAME_FORK_MS;
+    if (!this.#isClosed) this.#observer.reset(reason, place);
   }
 
   async #begin(send: Send): Promise<Cursor> {
     const cursor = await this.#newest(send);
     this.#cursor = cursor;
+    this.#since = cursor.streamId;
     if (!this.#isClosed) this.#observer.started(cursor);
     return cursor;
   }
 
-  /** The newest entry. A stream that has none gets one that is no event, so that there is a place to stand. */
   async #newest(send: Send): Promise<Cursor> {
-    for (;;) {
-      const [entries, { added }] = await Promise.all([
-        send<StreamEntry[]>(["XREVRANGE", this.#key, "+", "-", "COUNT", "1"]),
-        this.#inspect(send),
-      ]);
-      const [newest] = entries;
-      if (newest !== undefined) return { ...placeOf(newest), added };
-      await send(["XADD", this.#key, "*", ...encodeMark(drawTag())]);
-    }
+    const [entries, { added }] = await Promise.all([
+      send<StreamEntry[]>(["EVAL", NEWEST, "1", this.#key, ...encodeMark(drawTag())]),
+      this.#inspect(send),
+    ]);
+    const [newest] = entries;
+    if (newest === undefined) throw new Error("Redis keeps no entry");
+    return { ...placeOf(newest), added };
   }
 
   async #reset(cursor: Cursor, send: Send): Promise<Cursor> {
     const stream = await this.#inspect(send);
     const reason = reasonFor(cursor, stream);
-    const next = await this.#newest(send);
+    const next = reason === "fork" ? await this.#mark(cursor, send) : await this.#newest(send);
     this.#cursor = next;
-    if (!this.#isClosed) this.#observer.reset(reason, next);
+    this.#startAnew(next, reason);
+    this.#reached(true);
     return next;
+  }
+
+  /**
+   * Leaves a mark in the new history. What it has in common with the old one looks good in both: a client that was
+   * there would go on without what is lost, on any node, unless it is told by the mark.
+   */
+  async #mark(lost: Place, send: Send): Promise<Cursor> {
+    const tag = drawTag();
+    const streamId = await send<string>(["XADD", this.#key, "*", ...encodeFork(tag, lost)]);
+    return { streamId, tag, added: (await this.#inspect(send)).added };
   }
 
   async #inspect(send: Send): Promise<Stream> {

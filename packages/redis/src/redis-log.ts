@@ -45,6 +45,8 @@ class RedisLog implements Log, ReaderObserver {
   #state: LogHealth["state"] = "connecting";
   /** Since when the reader may be without something; `undefined` while it has all. */
   #behindSince: number | undefined;
+  /** When the reader last had all there was. */
+  #caughtUpAt = 0;
   #reconnects = 0;
   /** `true` once the reader has had a connection. */
   #hasRead = false;
@@ -62,7 +64,7 @@ class RedisLog implements Log, ReaderObserver {
   }
 
   start(follower: LogFollower): Promise<string> {
-    if (this.#state === "closed") throw new SseError("ERR_SSE_CLOSED", "The log is closed");
+    if (this.#state === "closed") throw closedError();
     if (this.#reader !== undefined) {
       throw new SseError(
         "ERR_SSE_INVALID_OPTION",
@@ -70,7 +72,8 @@ class RedisLog implements Log, ReaderObserver {
       );
     }
     this.#follower = follower;
-    this.#behindSince = performance.now();
+    this.#caughtUpAt = performance.now();
+    this.#behindSince = this.#caughtUpAt;
     this.#reader = new Reader(this.#options.key, this.#options.source, this);
     return new Promise((resolve, reject) => {
       this.#started = resolve;
@@ -83,8 +86,21 @@ class RedisLog implements Log, ReaderObserver {
     return this.#writer.append(channel, message, options);
   }
 
-  read(after: string | undefined, upTo: string): Promise<LogPage | "trimmed" | "unknown"> {
-    return this.#pager.read(after, upTo);
+  async read(after: string | undefined, upTo: string): Promise<LogPage | "trimmed" | "unknown"> {
+    try {
+      return await this.#pager.read(after, upTo);
+    } catch (error) {
+      throw this.#state === "closed" ? closedError() : error;
+    }
+  }
+
+  async sync(): Promise<void> {
+    try {
+      const newest = await this.#pager.newest();
+      if (newest !== undefined) await this.#reader?.reach(newest);
+    } catch (error) {
+      throw this.#state === "closed" ? closedError() : error;
+    }
   }
 
   compare(a: string, b: string): number {
@@ -102,7 +118,7 @@ class RedisLog implements Log, ReaderObserver {
     this.#follower = undefined;
     this.#reader?.close();
     this.#behindSince = undefined;
-    this.#notStarted?.(new SseError("ERR_SSE_CLOSED", "The log is closed"));
+    this.#notStarted?.(closedError());
     this.#become("closed");
     return this.#writer.close();
   }
@@ -124,6 +140,7 @@ class RedisLog implements Log, ReaderObserver {
 
   /** Called by the reader. */
   caughtUp(): void {
+    this.#caughtUpAt = performance.now();
     this.#behindSince = undefined;
     if (this.#state === "live") return;
     if (this.#hasRead) this.#reconnects += 1;
@@ -139,7 +156,7 @@ class RedisLog implements Log, ReaderObserver {
   /** Called by the reader. */
   down(error: unknown): void {
     this.#lastError = error;
-    this.behind();
+    this.#behindSince ??= this.#caughtUpAt;
     if (this.#state === "down") return;
     // Once for each outage, however often it is tried.
     this.#follower?.failed(error);
@@ -149,6 +166,14 @@ class RedisLog implements Log, ReaderObserver {
   #become(state: LogHealth["state"]): void {
     if (this.#state === state || this.#state === "closed") return;
     this.#state = state;
-    this.#options.onHealth?.(this.health());
+    try {
+      this.#options.onHealth?.(this.health());
+    } catch (error) {
+      this.#follower?.failed(error);
+    }
   }
+}
+
+function closedError(): SseError {
+  return new SseError("ERR_SSE_CLOSED", "The log is closed");
 }

@@ -3,11 +3,13 @@
  *
  * `KEYS`: the stream, the mark of the key. `ARGV`: most entries, window in milliseconds, tag, fields and values.
  *
- * The mark is set last: if Redis refuses the entry, a further try is not taken for a double.
+ * An empty mark stands for none. It is set first, so that what would keep Redis from marking keeps it from adding too;
+ * and if Redis refuses the entry, the key is still free.
  */
 export const ADD_ONCE = `
 local known = redis.call("GET", KEYS[2])
-if known then return known end
+if known and known ~= "" then return known end
+redis.call("SET", KEYS[2], "", "PX", ARGV[2])
 local fields = {}
 for i = 4, #ARGV do fields[#fields + 1] = ARGV[i] end
 local id = redis.call("XADD", KEYS[1], "MAXLEN", "~", ARGV[1], "*", unpack(fields)) .. "~" .. ARGV[3]
@@ -16,16 +18,29 @@ return id
 `;
 
 /**
- * Drops what is too old, but never the newest entry: it is where every reader that has all stands.
+ * Gives the newest entry; a stream that has none gets one that is no event, so that there is a place to stand. All
+ * nodes that come at once get the same one.
+ *
+ * `KEYS`: the stream. `ARGV`: fields and values of the entry that is no event.
+ */
+export const NEWEST = `
+local newest = redis.call("XREVRANGE", KEYS[1], "+", "-", "COUNT", 1)
+if #newest > 0 then return newest end
+redis.call("XADD", KEYS[1], "*", unpack(ARGV))
+return redis.call("XREVRANGE", KEYS[1], "+", "-", "COUNT", 1)
+`;
+
+/**
+ * Drops what is too old, but never the newest of that: an entry is a place as well, and good for as long as the one
+ * behind it. It is where a reader stands that has all but what was added a moment ago.
  *
  * `KEYS`: the stream. `ARGV`: the oldest age in milliseconds.
  */
 export const TRIM = `
-local newest = redis.call("XREVRANGE", KEYS[1], "+", "-", "COUNT", 1)[1]
-if not newest then return 0 end
 local time = redis.call("TIME")
-local oldest = string.format("%.0f", time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1])
-local newestMs = string.match(newest[1], "^(%d+)-")
-if tonumber(oldest) >= tonumber(newestMs) then oldest = newest[1] end
-return redis.call("XTRIM", KEYS[1], "MINID", "~", oldest)
+local last = string.format("%.0f", time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1] - 1)
+if tonumber(last) < 0 then return 0 end
+local kept = redis.call("XREVRANGE", KEYS[1], last, "-", "COUNT", 1)[1]
+if not kept then return 0 end
+return redis.call("XTRIM", KEYS[1], "MINID", "~", kept[1])
 `;

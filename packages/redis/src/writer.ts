@@ -13,6 +13,8 @@ const TRIMS_PER_AGE = 20;
 /** But not more often than once in so many milliseconds. */
 const MIN_TRIM_MS = 1_000;
 
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
 /**
  * Adds events to the stream, each at most once.
  *
@@ -34,7 +36,14 @@ export class Writer {
     observer: ConnectionObserver,
   ) {
     this.#options = options;
-    this.#connection = new Connection(source, false, observer);
+    this.#connection = new Connection(source, false, {
+      up: (client) => {
+        // Whatever Redis refuses from now on: this connection is not lost by it.
+        this.#connection.succeed();
+        observer.up(client);
+      },
+      down: (error) => observer.down(error),
+    });
   }
 
   /** The connection, which may be used for other short commands. */
@@ -50,6 +59,11 @@ export class Writer {
   ): Promise<string> {
     if (this.#closing !== undefined) {
       return Promise.reject(new SseError("ERR_SSE_CLOSED", "The log is closed"));
+    }
+    // As UTF-8 it would be another name, on which other sessions are.
+    if (LONE_SURROGATE.test(channel)) {
+      const message = "Expected a channel to be text: it has half of a surrogate pair";
+      return Promise.reject(new SseError("ERR_SSE_INVALID_OPTION", message));
     }
     const tag = drawTag();
     const fields = encodeEntry(tag, channel, message);

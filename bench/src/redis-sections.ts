@@ -1,0 +1,133 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { LoadReport } from "./load-protocol.js";
+import type { Audience, RedisCluster } from "./redis-cluster.js";
+import type { BusyOrder } from "./redis-protocol.js";
+import { quantile } from "./statistics.js";
+
+// The measured sections of the suite `redis`: each does its work on a cluster and says what it cost.
+
+/** Events at a steady pace. */
+export interface Pace {
+  readonly perSecond: number;
+  readonly count: number;
+  readonly bytes: number;
+}
+
+/** What nodes and Redis still do when the last client has everything belongs to the section. */
+const SETTLE_MS = 20;
+
+/** @returns How long events took from being published to their last client, in milliseconds. */
+export async function measureLatency(
+  cluster: RedisCluster,
+  audience: Audience,
+  pace: Pace,
+): Promise<{ p50: number; p99: number; max: number }> {
+  const { latencies } = await publishTo(cluster, audience, pace);
+  return {
+    p50: quantile(latencies, 0.5),
+    p99: quantile(latencies, 0.99),
+    max: quantile(latencies, 1),
+  };
+}
+
+/** @returns Microseconds of CPU of the node for one event to one client. */
+export async function measureDelivery(
+  cluster: RedisCluster,
+  audience: Audience,
+  pace: Pace,
+): Promise<number> {
+  const { cpuUs } = await measureNodes(cluster, () => publishTo(cluster, audience, pace));
+  return cpuUs / (pace.count * audience.clients);
+}
+
+/**
+ * Publishes what nobody on any node wants, and behind it one event for those who wait for it: when they have it, all
+ * that was published before has been read.
+ *
+ * @param witnesses - At least one on each node.
+ * @returns CPU of a node in percent of a core, and in microseconds for each event; and of Redis for each publish.
+ */
+export async function measureUnwanted(
+  cluster: RedisCluster,
+  witnesses: Audience,
+  pace: Pace,
+): Promise<{ percent: number; nodeUs: number; redisUs: number }> {
+  const { redis, publisher, nodes } = cluster;
+  const redisBefore = await redis.cpuUs();
+  const { cpuUs, elapsedMs } = await measureNodes(cluster, async () => {
+    await publisher.call("publishPaced", { channel: "unwanted", first: 0, ...pace });
+    await publishTo(cluster, witnesses, { ...pace, count: 1 });
+  });
+  const redisUs = (await redis.cpuUs()) - redisBefore;
+  const nodeUs = cpuUs / nodes.length;
+  return {
+    percent: nodeUs / 10 / elapsedMs,
+    nodeUs: nodeUs / pace.count,
+    redisUs: redisUs / pace.count,
+  };
+}
+
+/** @returns Publishes a second, and microseconds of CPU that one takes of the publisher and of Redis. */
+export async function measurePublishing(
+  { redis, publisher }: RedisCluster,
+  order: BusyOrder,
+): Promise<{ perSecond: number; publisherUs: number; redisUs: number }> {
+  const redisBefore = await redis.cpuUs();
+  const { elapsedMs, cpuUs } = await publisher.call("publishBusily", order);
+  const redisUs = (await redis.cpuUs()) - redisBefore;
+  return {
+    perSecond: (order.count * 1_000) / elapsedMs,
+    publisherUs: cpuUs / order.count,
+    redisUs: redisUs / order.count,
+  };
+}
+
+/** Publishes at a pace, and waits until all have it. */
+async function publishTo(
+  cluster: RedisCluster,
+  audience: Audience,
+  pace: Pace,
+): Promise<{ latencies: number[] }> {
+  const { clients, channel, load } = audience;
+  await load.begin({ step: pace.count * clients, isTimed: true });
+  const reached = load.reached();
+  const order = { channel, first: cluster.sequence, ...pace };
+  cluster.sequence += pace.count;
+  const [publishedAt] = await Promise.all([cluster.publisher.call("publishPaced", order), reached]);
+  await wait(SETTLE_MS);
+  const report = await load.end();
+  checkArrival(cluster, audience, pace, report);
+  const latencies = publishedAt.map((at, event) => (report.completedAt[event] ?? NaN) - at);
+  return { latencies };
+}
+
+/** @returns What all nodes have used together, and how long it took. */
+async function measureNodes(
+  { nodes }: RedisCluster,
+  work: () => Promise<unknown>,
+): Promise<{ cpuUs: number; elapsedMs: number }> {
+  await Promise.all(nodes.map((node) => node.call("begin", null)));
+  const start = performance.now();
+  await work();
+  const elapsedMs = performance.now() - start;
+  const used = await Promise.all(nodes.map((node) => node.call("end", null)));
+  return { cpuUs: used.reduce((sum, one) => sum + one, 0), elapsedMs };
+}
+
+/** What was not delivered whole is not worth measuring. */
+function checkArrival(
+  { subject }: RedisCluster,
+  audience: Audience,
+  { count, bytes: size }: Pace,
+  { clients, events, bytes, disorder }: LoadReport,
+): void {
+  const fail = (what: string): never => {
+    throw new Error(`${subject} did not deliver what was published: ${what}`);
+  };
+  if (clients !== audience.clients) fail(`${clients} of ${audience.clients} clients are there`);
+  if (events.min !== count || events.max !== count) {
+    fail(`of ${count} events its clients have ${events.min} to ${events.max}`);
+  }
+  if (disorder !== undefined) fail(disorder);
+  if (bytes.min < count * size) fail(`a client has only ${bytes.min} bytes`);
+}

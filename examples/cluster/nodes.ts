@@ -1,0 +1,140 @@
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { NodeIdentity, NodeStatus } from "./channels.js";
+
+/** After what time a node that has died is started again, in milliseconds. */
+const RESTART_MS = 5_000;
+/** What a node may take to end when it is asked to, in milliseconds. */
+const GRACE_MS = 1_500;
+
+const PROGRAM = fileURLToPath(new URL("node.js", import.meta.url));
+
+interface ClusterNode {
+  readonly identity: NodeIdentity;
+  child: ChildProcess | undefined;
+  state: NodeStatus["state"];
+  /** 0 unless the node is up. */
+  port: number;
+}
+
+/** Where the nodes find Redis, and which stream of it is theirs. */
+export interface StreamAddress {
+  readonly url: string;
+  readonly key: string;
+}
+
+/** The processes of the nodes: starts them, starts those again that have died, and gives them in turn. */
+export class Nodes {
+  readonly #nodes: readonly ClusterNode[];
+  readonly #stream: StreamAddress;
+  readonly #onChange: (node: NodeStatus) => void;
+  /** Those who wait for a node to be up: nobody unless all are down. */
+  readonly #waiting = new Set<() => void>();
+  #turn = 0;
+  #isStopped = false;
+
+  /** @param onChange - Called whenever the state of a node is another. */
+  constructor(
+    identities: readonly NodeIdentity[],
+    stream: StreamAddress,
+    onChange: (node: NodeStatus) => void,
+  ) {
+    this.#nodes = identities.map((identity) => ({
+      identity,
+      child: undefined,
+      state: "starting",
+      port: 0,
+    }));
+    this.#stream = stream;
+    this.#onChange = onChange;
+  }
+
+  /** Starts all nodes. Resolves when they are up. */
+  async start(): Promise<void> {
+    await Promise.all(this.#nodes.map((node) => this.#run(node)));
+  }
+
+  status(): NodeStatus[] {
+    return this.#nodes.map(statusOf);
+  }
+
+  /** Gives the port of the node whose turn it is, and waits for one if none is up. */
+  async next(): Promise<number> {
+    for (;;) {
+      const up = this.#nodes.filter(({ state }) => state === "up");
+      const node = up[this.#turn++ % up.length];
+      if (node !== undefined) return node.port;
+      await new Promise<void>((resolve) => {
+        this.#waiting.add(resolve);
+      });
+    }
+  }
+
+  /**
+   * Kills a node as a crash would: it has no time to say anything.
+   *
+   * @returns `false` if none of the nodes has this process id.
+   */
+  kill(pid: number): boolean {
+    const node = this.#nodes.find(({ child, state }) => child?.pid === pid && state === "up");
+    if (node === undefined) return false;
+    return process.kill(pid, "SIGKILL");
+  }
+
+  /** Ends all nodes in order. Resolves when their processes are gone. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await Promise.all(
+      this.#nodes.map(async ({ child }) => {
+        if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+        const exited = once(child, "exit");
+        child.kill("SIGTERM");
+        const timer = setTimeout(() => child.kill("SIGKILL"), GRACE_MS);
+        await exited;
+        clearTimeout(timer);
+      }),
+    );
+  }
+
+  /** Starts the process of a node. Resolves when it is up, or is not and will be started again. */
+  async #run(node: ClusterNode): Promise<void> {
+    const { name, framework } = node.identity;
+    // In a group of its own: Ctrl-C is for main, which then ends the nodes in order.
+    const child = fork(PROGRAM, [name, framework, this.#stream.key], {
+      detached: true,
+      env: { ...process.env, REDIS_URL: this.#stream.url },
+    });
+    node.child = child;
+    this.#become(node, "starting", 0);
+    child.once("exit", () => {
+      if (this.#isStopped) return;
+      this.#become(node, "down", 0);
+      void this.#restart(node);
+    });
+    const gone = once(child, "exit").then(() => undefined);
+    const ready = once(child, "message").then(([message]) => message as { port: number });
+    const started = await Promise.race([ready, gone]);
+    if (started !== undefined) this.#become(node, "up", started.port);
+  }
+
+  async #restart(node: ClusterNode): Promise<void> {
+    await delay(RESTART_MS);
+    if (!this.#isStopped) await this.#run(node);
+  }
+
+  #become(node: ClusterNode, state: NodeStatus["state"], port: number): void {
+    node.state = state;
+    node.port = port;
+    this.#onChange(statusOf(node));
+    if (state !== "up") return;
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  }
+}
+
+function statusOf({ identity, child, state }: ClusterNode): NodeStatus {
+  return { ...identity, pid: child?.pid, state };
+}

@@ -1,0 +1,479 @@
+import { once } from "node:events";
+import net from "node:net";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { clientOf, isRefusal } from "../src/client.js";
+import type { RedisClient, RedisClientSource } from "../src/client.js";
+import { Connection } from "../src/connection.js";
+
+/** Speaks as much of Redis' protocol as a client needs to connect. */
+class Listener {
+  readonly port: number;
+  readonly sockets: net.Socket[] = [];
+  /** What was received on all connections, in order. */
+  readonly commands: string[][] = [];
+  /** What is replied; `undefined` for nothing. */
+  reply: (args: readonly string[]) => string | undefined = replyAsRedis;
+  readonly #server: net.Server;
+
+  private constructor(server: net.Server) {
+    this.#server = server;
+    this.port = (server.address() as net.AddressInfo).port;
+    server.on("connection", (socket) => {
+      this.sockets.push(socket);
+      socket.on("error", () => {});
+      let received = "";
+      socket.setEncoding("latin1").on("data", (text: string) => {
+        received += text;
+        for (;;) {
+          const parsed = parseCommand(received);
+          if (parsed === undefined) return;
+          received = received.slice(parsed.length);
+          this.commands.push(parsed.args);
+          const reply = this.reply(parsed.args);
+          if (reply !== undefined) socket.write(reply);
+        }
+      });
+    });
+  }
+
+  static async start(): Promise<Listener> {
+    const server = net.createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const listener = new Listener(server);
+    closers.push(() => listener.close());
+    return listener;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get openCount(): number {
+    return this.sockets.filter(({ destroyed }) => !destroyed).length;
+  }
+
+  countOf(name: string): number {
+    return this.commands.filter(([command]) => command === name).length;
+  }
+
+  /** Cuts all connections. */
+  cut(): void {
+    for (const socket of this.sockets) socket.resetAndDestroy();
+  }
+
+  async close(): Promise<void> {
+    if (!this.#server.listening) return;
+    this.#server.close();
+    this.cut();
+    await once(this.#server, "close");
+  }
+}
+
+function replyAsRedis([command, argument]: readonly string[]): string {
+  if (command === "PING") return "+PONG\r\n";
+  if (command === "ECHO") return `+${argument}\r\n`;
+  return "+OK\r\n";
+}
+
+function parseCommand(text: string): { args: string[]; length: number } | undefined {
+  const head = /^\*(\d+)\r\n/.exec(text);
+  if (head === null) return undefined;
+  const args: string[] = [];
+  let at = head[0].length;
+  for (let left = Number(head[1]); left > 0; left--) {
+    const size = /^\$(\d+)\r\n/.exec(text.slice(at));
+    if (size === null) return undefined;
+    at += size[0].length;
+    const end = at + Number(size[1]);
+    if (text.length < end + 2) return undefined;
+    args.push(text.slice(at, end));
+    at = end + 2;
+  }
+  return { args, length: at };
+}
+
+/** A connection, and what it has told. */
+interface Observed {
+  readonly connection: Connection;
+  readonly ups: RedisClient[];
+  readonly downs: unknown[];
+}
+
+const closers: (() => Promise<unknown> | void)[] = [];
+
+afterEach(async () => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+  for (const close of closers.splice(0).toReversed()) await close();
+});
+
+function observe(source: RedisClientSource): Observed {
+  const ups: RedisClient[] = [];
+  const downs: unknown[] = [];
+  const connection = new Connection(source, false, {
+    up: (client) => void ups.push(client),
+    down: (error) => void downs.push(error),
+  });
+  closers.push(() => connection.close());
+  return { connection, ups, downs };
+}
+
+function connectTo(listener: Listener): Observed {
+  return observe(clientOf(listener.url));
+}
+
+/** @returns The client, once it can be used. */
+function used(connection: Connection, isPatient?: boolean): Promise<RedisClient> {
+  return new Promise((resolve, reject) => {
+    connection.use(resolve, reject, isPatient);
+  });
+}
+
+async function settled(what: string, isTrue: () => boolean): Promise<void> {
+  await vi.waitFor(() => expect(isTrue(), what).toBe(true), { timeout: 5_000, interval: 2 });
+}
+
+describe("Connection", () => {
+  it("does nothing before it is needed", async () => {
+    const listener = await Listener.start();
+    const { connection, ups, downs } = connectTo(listener);
+    const client = await used(connection);
+    // The only connection there ever was: made for the first who asked.
+    expect(listener.sockets.length).toBe(1);
+    expect(ups).toEqual([client]);
+    expect(downs).toEqual([]);
+    expect(await client.sendCommand(["ECHO", "hello"])).toBe("hello");
+    connection.start();
+    connection.start();
+    expect(await used(connection)).toBe(client);
+    expect(listener.sockets.length).toBe(1);
+  });
+
+  it("takes along what the client that it was given is made with", async () => {
+    const listener = await Listener.start();
+    const { connection } = observe(clientOf(`redis://:secret@127.0.0.1:${listener.port}/3`));
+    await used(connection);
+    expect(listener.commands).toContainEqual(["AUTH", "secret"]);
+    expect(listener.commands).toContainEqual(["SELECT", "3"]);
+  });
+
+  it("asks a function for a client each time", async () => {
+    const first = await Listener.start();
+    const second = await Listener.start();
+    const listeners = [first, second];
+    const { connection, ups } = observe(async () => clientOf(listeners.shift()!.url));
+    await used(connection);
+    first.cut();
+    await settled("the second one", () => ups.length === 2);
+    expect([first.sockets.length, second.sockets.length]).toEqual([1, 1]);
+  });
+
+  it("serves those who have waited in their order, and whoever comes up first", async () => {
+    const listener = await Listener.start();
+    const order: string[] = [];
+    const connection = new Connection(clientOf(listener.url), false, {
+      up: () => void order.push("up"),
+      down: () => {},
+    });
+    closers.push(() => connection.close());
+    const fail = (): void => void order.push("failed");
+    connection.use(() => {
+      order.push("first");
+      // It is there now: nobody waits any more, and nobody is overtaken by much.
+      connection.use(() => order.push("inner"), fail);
+    }, fail);
+    connection.use(() => order.push("second"), fail, true);
+    connection.use(() => order.push("third"), fail);
+    expect(order).toEqual([]);
+    await settled("all", () => order.length === 5);
+    expect(order).toEqual(["up", "first", "inner", "second", "third"]);
+  });
+
+  it("is not there while Redis loads its data", async () => {
+    const listener = await Listener.start();
+    let pings = 0;
+    listener.reply = (args) =>
+      args[0] === "PING" && ++pings <= 2
+        ? "-LOADING Redis is loading the dataset in memory\r\n"
+        : replyAsRedis(args);
+    const { connection, ups, downs } = connectTo(listener);
+    await used(connection);
+    expect(pings).toBe(3);
+    expect(ups.length).toBe(1);
+    expect(downs.map((error) => [isRefusal(error), String(error).includes("LOADING")])).toEqual([
+      [true, true],
+      [true, true],
+    ]);
+    // Those that were given up are closed.
+    await settled("one left", () => listener.openCount === 1);
+  });
+
+  it("comes back after a loss, and whoever asks meanwhile waits", async () => {
+    const listener = await Listener.start();
+    const { connection, ups, downs } = connectTo(listener);
+    const before = await used(connection);
+    listener.cut();
+    await settled("the loss", () => downs.length === 1);
+    const after = await used(connection);
+    expect(after).not.toBe(before);
+    expect(ups).toEqual([before, after]);
+    expect(downs).toEqual([expect.any(Error)]);
+    expect(await after.sendCommand(["ECHO", "again"])).toBe("again");
+  });
+
+  it("does not send again what was sent and not answered", async () => {
+    const listener = await Listener.start();
+    listener.reply = (args) => (args[0] === "XADD" ? undefined : replyAsRedis(args));
+    const { connection } = connectTo(listener);
+    const before = await used(connection);
+    const added = before.sendCommand(["XADD", "tidewire", "*", "d", "x"]);
+    const failure = added.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    await settled("the command", () => listener.countOf("XADD") === 1);
+    listener.cut();
+    const error = await failure;
+    expect(error).toBeInstanceOf(Error);
+    // Whoever publishes would otherwise be told that it is certainly not there.
+    expect(isRefusal(error)).toBe(false);
+    const after = await used(connection);
+    // Commands are carried out in their order: one that was sent again would have come before.
+    expect(await after.sendCommand(["ECHO", "end"])).toBe("end");
+    expect(listener.countOf("XADD")).toBe(1);
+    // A client that is gone does not keep commands for later either.
+    await expect(before.sendCommand(["XADD", "tidewire", "*", "d", "y"])).rejects.toThrow(Error);
+  });
+
+  it("is made anew when its owner says that it is of no use", async () => {
+    const listener = await Listener.start();
+    const { connection, ups, downs } = connectTo(listener);
+    const before = await used(connection);
+    const reason = new Error("half dead");
+    connection.fail(reason);
+    await settled("the loss", () => downs.length === 1);
+    const after = await used(connection, true);
+    expect(after).not.toBe(before);
+    expect(downs).toEqual([reason]);
+    expect(ups.length).toBe(2);
+    await settled("the first one cut", () => listener.openCount === 1);
+  });
+
+  it("gives up one that is accepted and never answered", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    vi.spyOn(Math, "random").mockReturnValue(0);
+    const listener = await Listener.start();
+    listener.reply = () => undefined;
+    const { connection, downs, ups } = connectTo(listener);
+    connection.start();
+    const until = async (isTrue: () => boolean): Promise<void> => {
+      // Real time: what the listener sees does not hang on timers.
+      while (!isTrue()) await new Promise(setImmediate);
+    };
+    await until(() => listener.commands.length > 0);
+    await vi.advanceTimersByTimeAsync(4_999);
+    expect(downs).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(downs).toEqual([new Error("Redis did not answer within 5000 ms")]);
+    await until(() => listener.openCount === 0);
+    listener.reply = replyAsRedis;
+    await vi.advanceTimersByTimeAsync(50);
+    await until(() => ups.length === 1);
+    expect(listener.sockets.length).toBe(2);
+  });
+
+  it("tries again after pauses that double up to five seconds, each drawn at random", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    const random = vi.spyOn(Math, "random");
+    const pausesFor = async (drawn: number, count: number): Promise<number[]> => {
+      random.mockReturnValue(drawn);
+      const attempts: number[] = [];
+      const { connection } = observe(() => {
+        attempts.push(performance.now());
+        throw new Error("Nobody is there");
+      });
+      connection.start();
+      await vi.advanceTimersByTimeAsync(40_000);
+      connection.close();
+      return attempts.slice(1, count + 1).map((at, index) => Math.round(at - attempts[index]!));
+    };
+    expect(await pausesFor(1, 9)).toEqual([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000]);
+    expect(await pausesFor(0.5, 8)).toEqual([50, 100, 200, 400, 800, 1_600, 2_500, 2_500]);
+    // However it is drawn, there is a pause.
+    expect(await pausesFor(0, 5)).toEqual([50, 50, 50, 50, 50]);
+  });
+
+  it("begins with short pauses again once it was of use, and not as soon as it is there", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    vi.spyOn(Math, "random").mockReturnValue(1);
+    const listener = await Listener.start();
+    let failures = 4;
+    const { connection, ups, downs } = observe(() => {
+      if (failures-- > 0) throw new Error("Nobody is there");
+      return clientOf(listener.url);
+    });
+    const until = async (isTrue: () => boolean): Promise<void> => {
+      while (!isTrue()) await new Promise(setImmediate);
+    };
+    connection.start();
+    await vi.advanceTimersByTimeAsync(100 + 200 + 400 + 800);
+    await until(() => ups.length === 1);
+    listener.cut();
+    await until(() => downs.length === 5);
+    // A Redis that takes connections and then fails must not be asked twenty times a second by every node.
+    await vi.advanceTimersByTimeAsync(1_599);
+    expect(listener.sockets.length).toBe(1);
+    await vi.advanceTimersByTimeAsync(1);
+    await until(() => ups.length === 2);
+    connection.succeed();
+    listener.cut();
+    await until(() => downs.length === 6);
+    await vi.advanceTimersByTimeAsync(100);
+    await until(() => ups.length === 3);
+  });
+
+  it("lets those wait for a second who can wait, and then tells them at once", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    const reason = new Error("Nobody is there");
+    const { connection } = observe(() => {
+      throw reason;
+    });
+    const told: string[] = [];
+    const ask = (name: string, isPatient?: boolean): void =>
+      connection.use(
+        () => told.push(`${name} served`),
+        (error) => told.push(`${name} failed: ${(error as Error).message}`),
+        isPatient,
+      );
+    ask("first");
+    ask("patient", true);
+    await vi.advanceTimersByTimeAsync(600);
+    // The second is that of the outage, not of each who asks.
+    ask("later");
+    await vi.advanceTimersByTimeAsync(399);
+    expect(told).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(told).toEqual(["first failed: Nobody is there", "later failed: Nobody is there"]);
+    ask("last");
+    expect(told.at(-1)).toBe("last failed: Nobody is there");
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(told.length).toBe(3);
+    connection.close();
+    expect(told.at(-1)).toBe("patient failed: The connection is closed");
+  });
+
+  it("serves a patient one however long it takes", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    const listener = await Listener.start();
+    let isThere = false;
+    const { connection, downs } = observe(() => {
+      if (!isThere) throw new Error("Nobody is there");
+      return clientOf(listener.url);
+    });
+    const served: RedisClient[] = [];
+    connection.use(
+      (client) => void served.push(client),
+      () => {},
+      true,
+    );
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(downs.length).toBeGreaterThan(10);
+    expect(served).toEqual([]);
+    isThere = true;
+    await vi.advanceTimersByTimeAsync(5_000);
+    while (served.length === 0) await new Promise(setImmediate);
+    expect(await served[0]?.sendCommand(["ECHO", "there"])).toBe("there");
+  });
+
+  it("says why nobody is there where the connection is refused", async () => {
+    const listener = await Listener.start();
+    await listener.close();
+    const { connection, ups, downs } = connectTo(listener);
+    await expect(used(connection)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    expect(ups).toEqual([]);
+    expect(downs.length).toBeGreaterThan(1);
+    // The second is over: whoever asks now does not wait for another one.
+    const start = performance.now();
+    await expect(used(connection)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    expect(performance.now() - start).toBeLessThan(900);
+  });
+
+  describe("that is closed", () => {
+    it("is cut, stays so and fails whoever asks", async () => {
+      const listener = await Listener.start();
+      const { connection, downs } = connectTo(listener);
+      await used(connection);
+      connection.close();
+      connection.close();
+      connection.start();
+      await settled("the end", () => listener.openCount === 0);
+      await expect(used(connection)).rejects.toThrow("The connection is closed");
+      await expect(used(connection, true)).rejects.toThrow("The connection is closed");
+      expect(listener.sockets.length).toBe(1);
+      // Nothing was lost that anybody should hear of.
+      expect(downs).toEqual([]);
+    });
+
+    it("before it was there fails all who wait, each once", async () => {
+      const listener = await Listener.start();
+      listener.reply = () => undefined;
+      const { connection, ups } = connectTo(listener);
+      const failures: string[] = [];
+      for (const isPatient of [true, false]) {
+        connection.use(
+          () => failures.push("served"),
+          (error) => failures.push((error as Error).message),
+          isPatient,
+        );
+      }
+      await settled("the attempt", () => listener.commands.length > 0);
+      connection.close();
+      expect(failures).toEqual(["The connection is closed", "The connection is closed"]);
+      await settled("the end", () => listener.openCount === 0);
+      expect(ups).toEqual([]);
+    });
+
+    it("while its client is made leaves no connection behind", async () => {
+      const listener = await Listener.start();
+      let give: (client: RedisClient) => void = () => {};
+      const made = new Promise<RedisClient>((resolve) => (give = resolve));
+      const { connection, ups } = observe(() => made);
+      connection.start();
+      connection.close();
+      await new Promise(setImmediate);
+      give(clientOf(listener.url));
+      await settled("the late one", () => listener.sockets.length === 1);
+      await settled("the end", () => listener.openCount === 0);
+      expect(ups).toEqual([]);
+    });
+
+    it("while its socket is opened leaves no connection behind", async () => {
+      const listener = await Listener.start();
+      const { connection, ups } = connectTo(listener);
+      connection.start();
+      // The client is made, and has begun to connect.
+      for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+      connection.close();
+      await settled("the attempt", () => listener.sockets.length === 1);
+      await settled("the end", () => listener.openCount === 0);
+      expect(ups).toEqual([]);
+    });
+
+    it("in a pause tries no more", async () => {
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+      let attempts = 0;
+      const { connection } = observe(() => {
+        attempts += 1;
+        throw new Error("Nobody is there");
+      });
+      connection.start();
+      await vi.advanceTimersByTimeAsync(1_000);
+      const before = attempts;
+      expect(before).toBeGreaterThan(2);
+      connection.close();
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(attempts).toBe(before);
+      expect(vi.getTimerCount()).toBe(0);
+    });
+  });
+});

@@ -1,0 +1,241 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import {
+  compareIds,
+  compareStreamIds,
+  decodeEntry,
+  drawTag,
+  encodeEntry,
+  encodeMark,
+  formatId,
+  isAt,
+  parseId,
+  placeOf,
+  timeOf,
+} from "../src/entry.js";
+
+const tags = fc.constantFrom("", "00000", "00001", "0000z", "9zzzz", "a0000");
+const places = fc.record({
+  ms: fc.integer({ min: 0, max: 999_999_999_999_999 }),
+  counter: fc.integer({ min: 0, max: 999_999_999_999_999 }),
+  tag: tags,
+});
+
+function idOf({ ms, counter, tag }: { ms: number; counter: number; tag: string }): string {
+  return `${ms}-${counter}~${tag}`;
+}
+
+describe("drawTag", () => {
+  it("gives five digits of base 36, which differ", () => {
+    const drawn = Array.from({ length: 1_000 }, drawTag);
+    for (const tag of drawn) expect(tag).toMatch(/^[0-9a-z]{5}$/);
+    // Two in a thousand of sixteen million may be the same; many may not.
+    expect(new Set(drawn).size).toBeGreaterThan(990);
+  });
+});
+
+describe("formatId and parseId", () => {
+  it("join and part what Redis and the publisher gave", () => {
+    expect(formatId({ streamId: "1700000000000-3", tag: "0a1b2" })).toBe("1700000000000-3~0a1b2");
+    expect(parseId("1700000000000-3~0a1b2")).toEqual({
+      streamId: "1700000000000-3",
+      tag: "0a1b2",
+    });
+    expect(formatId({ streamId: "1-0", tag: "" })).toBe("1-0~");
+    expect(parseId("1-0~")).toEqual({ streamId: "1-0", tag: "" });
+  });
+
+  it("are the inverse of each other, and an id is one of at most 128 legal characters", () => {
+    fc.assert(
+      fc.property(places, (place) => {
+        const id = idOf(place);
+        expect(formatId(parseId(id)!)).toBe(id);
+        expect(id).toMatch(/^[A-Za-z0-9._~-]{1,128}$/);
+      }),
+    );
+  });
+
+  it.each([
+    ["nothing", ""],
+    ["an id of the log in memory", "k3j2h1-12"],
+    ["Redis' own id", "1-0"],
+    ["a tag of four digits", "1-0~0000"],
+    ["a tag of six digits", "1-0~000000"],
+    ["a tag in capitals", "1-0~0000A"],
+    ["no counter", "1~00000"],
+    ["a sign", "-1-0~00000"],
+    ["a zero in front, which would be a second name of the same place", "01-0~00000"],
+    ["more digits than can be compared", "1000000000000000-0~00000"],
+    ["a counter of more digits than can be compared", "1-1000000000000000~00000"],
+    ["a fraction", "1.5-0~00000"],
+    ["an exponent", "1e3-0~00000"],
+    ["space in front", " 1-0~00000"],
+    ["a line break behind", "1-0~00000\n"],
+    ["something behind", "1-0~00000~"],
+    ["a range of Redis", "(1-0~00000"],
+    ["digits of another script", "١-0~00000"],
+    ["the id of a client that is not to come back", "~end"],
+  ])("know no place for %s", (_, id) => {
+    expect(parseId(id)).toBeUndefined();
+    expect(compareIds(id, "1-0~00000")).toBeNaN();
+    expect(compareIds("1-0~00000", id)).toBeNaN();
+  });
+});
+
+describe("compareIds", () => {
+  it("compares numbers, not text: milliseconds, then counters, then tags", () => {
+    const ids = ["9-0~00000", "10-9~zzzzz", "10-10~", "10-10~00000", "10-10~0000a", "11-0~00000"];
+    for (const [left, a] of ids.entries()) {
+      for (const [right, b] of ids.entries()) {
+        expect(Math.sign(compareIds(a, b))).toBe(Math.sign(left - right));
+      }
+    }
+  });
+
+  it("is zero for nothing but the very same id", () => {
+    fc.assert(
+      fc.property(places, places, (left, right) => {
+        const [a, b] = [idOf(left), idOf(right)];
+        expect(compareIds(a, b) === 0).toBe(a === b);
+      }),
+    );
+  });
+
+  it("is an order", () => {
+    // Small numbers, so that they are often the same.
+    const near = fc.record({ ms: fc.nat(2), counter: fc.nat(2), tag: tags });
+    fc.assert(
+      fc.property(near, near, near, (left, middle, right) => {
+        const [a, b, c] = [idOf(left), idOf(middle), idOf(right)];
+        expect(Math.sign(compareIds(a, b)) + Math.sign(compareIds(b, a))).toBe(0);
+        if (compareIds(a, b) <= 0 && compareIds(b, c) <= 0) {
+          expect(compareIds(a, c)).toBeLessThanOrEqual(0);
+        }
+      }),
+    );
+  });
+
+  it("tells the largest numbers apart", () => {
+    expect(compareIds("999999999999998-999999999999999~", "999999999999999-0~")).toBeLessThan(0);
+    expect(compareIds("1-999999999999998~zzzzz", "1-999999999999999~00000")).toBeLessThan(0);
+  });
+});
+
+describe("compareStreamIds", () => {
+  it("compares ids of Redis as numbers", () => {
+    expect(compareStreamIds("9-0", "10-0")).toBeLessThan(0);
+    expect(compareStreamIds("10-2", "10-10")).toBeLessThan(0);
+    expect(compareStreamIds("10-10", "10-2")).toBeGreaterThan(0);
+    expect(compareStreamIds("10-10", "10-10")).toBe(0);
+  });
+});
+
+describe("timeOf", () => {
+  it("gives the milliseconds of the id", () => {
+    expect(timeOf("1700000000000-12")).toBe(1_700_000_000_000);
+    expect(timeOf("0-1")).toBe(0);
+  });
+});
+
+describe("encodeEntry and decodeEntry", () => {
+  it("give back what was published", () => {
+    fc.assert(
+      fc.property(
+        fc.record({
+          data: fc.string({ unit: "binary" }),
+          event: fc.option(fc.string(), { nil: undefined }),
+          retry: fc.option(fc.nat(), { nil: undefined }),
+        }),
+        fc.string({ minLength: 1 }),
+        (message, channel) => {
+          const fields = encodeEntry("0a1b2", channel, message);
+          expect(fields.length % 2).toBe(0);
+          expect(decodeEntry(["5-1", fields])).toEqual({
+            id: "5-1~0a1b2",
+            channel,
+            ...message,
+          });
+        },
+      ),
+    );
+  });
+
+  it("leave out fields that the message has not", () => {
+    expect(encodeEntry("00000", "news", { data: "" })).toEqual([
+      "t",
+      "00000",
+      "c",
+      "news",
+      "d",
+      "",
+    ]);
+    expect(encodeEntry("00000", "news", { data: "x", event: "e", retry: 0 })).toEqual([
+      "t",
+      "00000",
+      "c",
+      "news",
+      "d",
+      "x",
+      "e",
+      "e",
+      "r",
+      "0",
+    ]);
+  });
+
+  it("do not confuse values with names", () => {
+    const message = { data: "c", event: "d", retry: undefined };
+    expect(decodeEntry(["5-1", encodeEntry("00000", "t", message)])).toEqual({
+      id: "5-1~00000",
+      channel: "t",
+      ...message,
+    });
+  });
+
+  it("take an entry of another program in any order of fields, and those they do not know", () => {
+    expect(decodeEntry(["5-1", ["d", "x", "trace", "1", "c", "news"]])).toEqual({
+      id: "5-1~",
+      channel: "news",
+      data: "x",
+      event: undefined,
+      retry: undefined,
+    });
+  });
+
+  it.each([
+    ["has no fields", []],
+    ["has a channel alone", ["t", "00000", "c", "news"]],
+    ["has data alone", ["t", "00000", "d", "x"]],
+    ["is a mark", encodeMark("00000")],
+    ["has a name without a value", ["c", "news", "d"]],
+    ["has names of other fields", ["C", "news", "D", "x"]],
+  ])("find no event in an entry that %s", (_, fields) => {
+    expect(decodeEntry(["5-1", fields])).toBeUndefined();
+  });
+
+  it.each(["", "0000", "000000", "0000A", "00~00", "0000\n", "👍000"])(
+    "take %j for no tag: it would not be part of a legal id",
+    (tag) => {
+      const fields = ["t", tag, "c", "news", "d", "x"];
+      expect(decodeEntry(["5-1", fields])?.id).toBe("5-1~");
+      expect(placeOf(["5-1", fields])).toEqual({ streamId: "5-1", tag: "" });
+    },
+  );
+});
+
+describe("placeOf and isAt", () => {
+  it("tell an entry from another one with the same id of Redis", () => {
+    const entry = ["5-1", encodeEntry("0a1b2", "news", { data: "t" })] as const;
+    expect(placeOf(entry)).toEqual({ streamId: "5-1", tag: "0a1b2" });
+    expect(isAt(entry, { streamId: "5-1", tag: "0a1b2" })).toBe(true);
+    expect(isAt(entry, { streamId: "5-1", tag: "0a1b3" })).toBe(false);
+    expect(isAt(entry, { streamId: "5-1", tag: "" })).toBe(false);
+    expect(isAt(entry, { streamId: "5-2", tag: "0a1b2" })).toBe(false);
+  });
+
+  it("know the place of a mark and of an entry without a tag", () => {
+    expect(placeOf(["5-1", encodeMark("0a1b2")])).toEqual({ streamId: "5-1", tag: "0a1b2" });
+    expect(placeOf(["5-1", ["x", "t"]])).toEqual({ streamId: "5-1", tag: "" });
+    expect(isAt(["5-1", ["x", "y"]], { streamId: "5-1", tag: "" })).toBe(true);
+  });
+});

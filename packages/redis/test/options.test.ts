@@ -1,0 +1,193 @@
+import { SseError, isSseError } from "@tidewire/core";
+import { createClient } from "redis";
+import { describe, expect, it } from "vitest";
+import type { RedisClient } from "../src/client.js";
+import { resolveRedisLogOptions } from "../src/options.js";
+import type { RedisLogOptions, ResolvedRedisLogOptions } from "../src/options.js";
+
+const URL = "redis://127.0.0.1:6379";
+
+function resolve(options: unknown): ResolvedRedisLogOptions {
+  return resolveRedisLogOptions(options as RedisLogOptions);
+}
+
+/** @returns What is said of options that are refused. */
+function refusalOf(options: unknown): string {
+  try {
+    resolve(options);
+  } catch (error) {
+    expect(error).toBeInstanceOf(SseError);
+    if (isSseError(error)) {
+      expect(error.code).toBe("ERR_SSE_INVALID_OPTION");
+      return error.message;
+    }
+  }
+  throw new Error("Nothing was thrown");
+}
+
+describe("resolveRedisLogOptions", () => {
+  it("fills in the defaults", () => {
+    expect(resolve({ url: URL })).toEqual({
+      source: expect.anything(),
+      key: "tidewire",
+      retention: { maxAgeMs: 300_000, maxEvents: 100_000 },
+      dedupeWindowMs: 120_000,
+      publishTimeoutMs: 5_000,
+      onHealth: undefined,
+    });
+  });
+
+  it("takes `undefined` for the default", () => {
+    const { source: _, ...given } = resolve({
+      url: URL,
+      client: undefined,
+      key: undefined,
+      retention: undefined,
+      dedupeWindowMs: undefined,
+      publishTimeoutMs: undefined,
+      onHealth: undefined,
+    });
+    const { source: __, ...defaults } = resolve({ url: URL });
+    expect(given).toEqual(defaults);
+    expect(resolve({ url: URL, retention: { maxAgeMs: undefined } }).retention).toEqual(
+      defaults.retention,
+    );
+  });
+
+  it("keeps what is given, the other limit at its default", () => {
+    const onHealth = (): void => {};
+    expect(
+      resolve({
+        url: URL,
+        key: "{news}:log",
+        retention: { maxEvents: 1 },
+        dedupeWindowMs: 1,
+        publishTimeoutMs: 2_147_483_647,
+        onHealth,
+      }),
+    ).toMatchObject({
+      key: "{news}:log",
+      retention: { maxAgeMs: 300_000, maxEvents: 1 },
+      dedupeWindowMs: 1,
+      publishTimeoutMs: 2_147_483_647,
+      onHealth,
+    });
+  });
+
+  it("makes a client of the address, with all that is in it, and does not connect it", () => {
+    const { source } = resolve({ url: "rediss://user:secret@redis.example:6380/2" });
+    const client = source as unknown as ReturnType<typeof createClient>;
+    expect(client.options).toMatchObject({
+      username: "user",
+      password: "secret",
+      database: 2,
+      socket: { host: "redis.example", port: 6380, tls: true },
+    });
+    expect(client.isOpen).toBe(false);
+  });
+
+  it("takes a client, or a function that gives one, as it is", () => {
+    const client = createClient({ url: URL }) as unknown as RedisClient;
+    expect(resolve({ client }).source).toBe(client);
+    const makes = (): RedisClient => client;
+    expect(resolve({ client: makes }).source).toBe(makes);
+  });
+
+  it.each([
+    ["neither", {}],
+    ["both", { url: URL, client: createClient({ url: URL }) }],
+  ])("wants one of `url` and `client`, not %s", (_, options) => {
+    expect(refusalOf(options)).toBe("Expected either `url` or `client`: where Redis is");
+  });
+
+  it.each([
+    [null, "null"],
+    [{}, "a value of type object"],
+    ["redis://127.0.0.1", '"redis://127.0.0.1" (string)'],
+    [[], "an array"],
+    [{ duplicate: true }, "a value of type object"],
+  ])("refuses %j as a client", (client, got) => {
+    expect(refusalOf({ client })).toBe(
+      `Expected \`client\` to be a client of node-redis, or a function that gives one, got ${got}`,
+    );
+  });
+
+  it.each([
+    ["http://127.0.0.1:6379"],
+    ["127.0.0.1:6379"],
+    ["not an address"],
+    [""],
+    [6_379],
+    ["redis://user:hunter2@[bad/0"],
+    ["redis://user:hunter2@host:6379/zero"],
+  ])("refuses the address %j without repeating it", (url) => {
+    const message = refusalOf({ url });
+    expect(message).toBe(
+      "Expected `url` to be like redis://user:password@host:6379/0, or rediss:// for TLS",
+    );
+  });
+
+  it.each([
+    ["key", "", '"" (string)', "a string that is not empty"],
+    ["key", 7, "7 (number)", "a string that is not empty"],
+    ["key", null, "null", "a string that is not empty"],
+    ["dedupeWindowMs", 0, "0 (number)", "a whole number >= 1"],
+    ["dedupeWindowMs", 1.5, "1.5 (number)", "a whole number >= 1"],
+    ["dedupeWindowMs", "10", '"10" (string)', "a whole number >= 1"],
+    ["dedupeWindowMs", false, "false (boolean)", "a whole number >= 1"],
+    ["dedupeWindowMs", 2 ** 53, "9007199254740992 (number)", "a whole number >= 1"],
+    ["publishTimeoutMs", -1, "-1 (number)", "a whole number >= 1"],
+    ["onHealth", "log", '"log" (string)', "a function"],
+    ["onHealth", null, "null", "a function"],
+  ])("refuses %s %j", (name, value, got, expected) => {
+    expect(refusalOf({ url: URL, [name]: value })).toBe(
+      `Expected \`${name}\` to be ${expected}, got ${got}`,
+    );
+  });
+
+  it.each(["maxAgeMs", "maxEvents"])("refuses retention.%s that is no whole number", (name) => {
+    for (const value of [0, -1, 0.5, NaN, Infinity, null, "100"]) {
+      expect(refusalOf({ url: URL, retention: { [name]: value } })).toMatch(
+        new RegExp(`^Expected \`retention\\.${name}\` to be a whole number >= 1, got `),
+      );
+    }
+  });
+
+  it("refuses a timeout that a timer of Node takes for none", () => {
+    expect(refusalOf({ url: URL, publishTimeoutMs: 2_147_483_648 })).toMatch(
+      /^Expected `publishTimeoutMs` to be a whole number/,
+    );
+  });
+
+  it("refuses names that it does not know", () => {
+    expect(refusalOf({ url: URL, keys: "x" })).toMatch(/^Expected options to have url, .*"keys"$/);
+    // What a hub takes, and Redis cannot keep to.
+    expect(refusalOf({ url: URL, retention: { maxBytes: 1 } })).toBe(
+      'Expected `retention` to have maxAgeMs, maxEvents, got "maxBytes"',
+    );
+  });
+
+  it.each([
+    [undefined, "undefined"],
+    [null, "null"],
+    [URL, `"${URL}" (string)`],
+    [[], "an array"],
+  ])("refuses %j in place of options", (options, got) => {
+    expect(refusalOf(options)).toBe(`Expected options to be an object, got ${got}`);
+  });
+
+  it.each([
+    [null, "null"],
+    [false, "false (boolean)"],
+    [[], "an array"],
+  ])("refuses %j in place of retention", (retention, got) => {
+    expect(refusalOf({ url: URL, retention })).toBe(
+      `Expected \`retention\` to be an object, got ${got}`,
+    );
+  });
+
+  it("repeats no more than a hundred characters of what it refuses", () => {
+    const message = refusalOf({ url: URL, dedupeWindowMs: "x".repeat(10_000) });
+    expect(message.length).toBeLessThan(200);
+  });
+});

@@ -1,0 +1,432 @@
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { createHub } from "@tidewire/core";
+import type { Hub, HubOptions, Log } from "@tidewire/core";
+import { createPublisher, redisLog } from "@tidewire/redis";
+import type { RedisClient, RedisLogOptions } from "@tidewire/redis";
+import { createClient } from "redis";
+import { afterEach, describe, expect, it } from "vitest";
+import { eventually } from "../client.js";
+import { EventClient } from "../delivery/event-client.js";
+import { describeWithRedis, useRedis } from "./redis-server.js";
+import type { RedisServer } from "./redis-server.js";
+
+const MINUTE_MS = 60_000;
+
+/** A reply to a command that reads the stream. */
+interface Reply {
+  readonly command: string;
+  readonly entries: number;
+  /** Of all fields. */
+  readonly characters: number;
+}
+
+type StreamEntry = [id: string, fields: string[]];
+
+/** Stands between a log and its client, to see what is asked and to do something in between. */
+interface Tap {
+  readonly replies: Reply[];
+  /** Called with each command before it is sent. */
+  before: (args: readonly string[]) => Promise<void> | void;
+  readonly client: () => RedisClient;
+}
+
+function tapOf(redis: RedisServer): Tap {
+  /** Commands leave in the order in which they were given, whatever is done before one of them. */
+  let turn: Promise<void> = Promise.resolve();
+  const wrap = (client: RedisClient): RedisClient => ({
+    options: client.options,
+    duplicate: (overrides) => wrap(client.duplicate(overrides)),
+    connect: () => client.connect(),
+    destroy: () => client.destroy(),
+    unref: () => client.unref(),
+    on: (event, listener) => client.on(event, listener),
+    sendCommand: async (args) => {
+      turn = turn.then(() => tap.before(args));
+      await turn;
+      const reply = await client.sendCommand(args);
+      if (args[0] === "XREVRANGE" || args[0] === "XRANGE") {
+        const entries = reply as StreamEntry[];
+        tap.replies.push({
+          command: args.join(" "),
+          entries: entries.length,
+          characters: entries.flatMap(([, fields]) => fields).join("").length,
+        });
+      }
+      return reply;
+    },
+  });
+  const tap: Tap = {
+    replies: [],
+    before: () => {},
+    client: () => wrap(createClient({ url: redis.url }) as unknown as RedisClient),
+  };
+  return tap;
+}
+
+const closers: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close();
+});
+
+/** A node in this process; the log is what it has to have of its own. */
+async function serve(
+  log: RedisLogOptions,
+  options: HubOptions = {},
+): Promise<{ hub: Hub; port: number }> {
+  const hub = createHub({ ...options, log: redisLog(log) });
+  const node = http.createServer((request, response) => {
+    const { searchParams } = new URL(request.url ?? "/", "http://node");
+    void hub.createSession({ request, response }).subscribe(searchParams.getAll("channel"), {
+      latest: Number(searchParams.get("latest") ?? 0),
+    });
+  });
+  await new Promise<void>((resolve) => {
+    node.listen(0, "127.0.0.1", resolve);
+  });
+  closers.push(async () => {
+    await hub.close();
+    node.closeAllConnections();
+    node.close();
+  });
+  return { hub, port: (node.address() as AddressInfo).port };
+}
+
+/** A client that comes back with an id, or comes for the first time. */
+function connect(port: number, query: string, lastEventId: string = ""): EventClient {
+  const client = new EventClient(port, `/?${query}`);
+  client.lastEventId = lastEventId;
+  client.connect();
+  closers.push(async () => client.cut("rst"));
+  return client;
+}
+
+function dataOf({ events }: EventClient): string[] {
+  return events.map(({ data }) => data);
+}
+
+function numbers(from: number, to: number): string[] {
+  return Array.from({ length: to - from }, (_, index) => String(from + index));
+}
+
+describeWithRedis("The past of a stream", () => {
+  const server = useRedis("suite");
+  let keys = 0;
+
+  /** A stream of the test's own. */
+  async function stream(): Promise<{ redis: RedisServer; key: string }> {
+    return { redis: await server(), key: `past-${keys++}` };
+  }
+
+  /** Publishes, and gives the ids. */
+  async function fill(
+    redis: RedisServer,
+    key: string,
+    data: readonly string[],
+    channel: string = "one",
+    retention: RedisLogOptions["retention"] = {},
+  ): Promise<string[]> {
+    const publisher = createPublisher({ url: redis.url, key, retention });
+    const published = await Promise.all(
+      data.map((text) => publisher.publish(channel, { data: text })),
+    );
+    await publisher.close();
+    return published.map(({ id }) => id);
+  }
+
+  it("is replayed exactly by a node that has just started, from thousands of events back", async () => {
+    const { redis, key } = await stream();
+    const ids = await fill(redis, key, numbers(0, 6_000));
+    const tap = tapOf(redis);
+    const { hub, port } = await serve({ client: tap.client, key });
+    // All at once, and not in the order of their positions.
+    const positions = [4_000, 10, 5_998, 2_500, 0, 5_999];
+    const clients = positions.map((position) => connect(port, "channel=one", ids[position]));
+    await eventually("the tails", () =>
+      clients.every(({ events }, index) => events.length === 5_999 - positions[index]!),
+    );
+    await hub.publish("one", { data: "6000" });
+    await eventually("the live event", () =>
+      clients.every(({ events }) => events.at(-1)?.data === "6000"),
+    );
+    for (const [index, client] of clients.entries()) {
+      expect(dataOf(client)).toEqual(numbers(positions[index]! + 1, 6_001));
+      expect(client.resets).toEqual([]);
+    }
+    // Once for all of them, and in pages.
+    const pages = tap.replies.filter(({ command }) => command.startsWith(`XREVRANGE ${key}`));
+    const read = pages.reduce((sum, { entries }) => sum + entries, 0);
+    console.log(
+      `6 000 events for ${clients.length} clients: ${pages.length} pages, ${read} entries`,
+    );
+    expect(pages.length).toBeGreaterThan(6);
+    expect(Math.max(...pages.map(({ entries }) => entries))).toBeLessThanOrEqual(1_001);
+    expect(read).toBeLessThan(6_000 + 3 * pages.length + 1_001);
+  });
+
+  it("is read in small pages where events are large", async () => {
+    const { redis, key } = await stream();
+    const large = "x".repeat(300_000);
+    const ids: string[] = [];
+    for (let from = 0; from < 150; from += 10) {
+      ids.push(
+        ...(await fill(
+          redis,
+          key,
+          numbers(from, from + 10).map((data) => `${data} ${large}`),
+        )),
+      );
+    }
+    const tap = tapOf(redis);
+    const { port } = await serve({ client: tap.client, key });
+    const client = connect(port, "channel=one", ids[19]);
+    await eventually("all of it", () => client.events.length === 130);
+    expect(client.events.map(({ data }) => data.split(" ")[0])).toEqual(numbers(20, 150));
+    expect(client.events.every(({ data }) => data.endsWith(` ${large}`))).toBe(true);
+    expect(client.resets).toEqual([]);
+    const [first, ...others] = tap.replies.filter(
+      ({ command, entries }) => command.startsWith("XREVRANGE") && entries > 1,
+    );
+    console.log(
+      `large events: first page ${first!.entries} entries, then ${others.map(({ entries }) => entries).join(" ")}`,
+    );
+    // Of the first one nobody knows what it will weigh.
+    expect(first!.entries).toBeLessThanOrEqual(101);
+    expect(others.length).toBeGreaterThan(5);
+    // A mebibyte, and the entry that the page before has ended with.
+    for (const { characters } of others) expect(characters).toBeLessThan(2 ** 20 + 300_100);
+  });
+
+  it("may have entries of other programs: events where they have a channel and data, else nothing", async () => {
+    const { redis, key } = await stream();
+    const ids = await fill(redis, key, ["before"]);
+    const { hub, port } = await serve({ url: redis.url, key });
+    const live = connect(port, "channel=one");
+    await eventually("the stream", () => live.lastEventId !== "");
+    // More than a few pages of them.
+    const client = createClient({ url: redis.url });
+    await client.connect();
+    await Promise.all(
+      numbers(0, 2_500).map((number) => client.sendCommand(["XADD", key, "*", "number", number])),
+    );
+    client.destroy();
+    const foreign = String(await redis.command("XADD", key, "*", "c", "one", "d", "foreign"));
+    await redis.command("XADD", key, "*", "c", "one");
+    await redis.command("XADD", key, "*", "d", "of no channel");
+    await redis.command("XADD", key, "*", "t", "!bad!", "c", "one", "d", "marked", "e", "price");
+    await eventually("both", () => live.events.length === 2);
+    await hub.publish("one", { data: "after" });
+    await eventually("the end", () => live.events.length === 3);
+    expect(
+      live.events.map(({ id, event, data }) => [id?.split("~")[1]?.length, event, data]),
+    ).toEqual([
+      [0, undefined, "foreign"],
+      [0, "price", "marked"],
+      [5, undefined, "after"],
+    ]);
+    expect(live.events[0]?.id).toBe(`${foreign}~`);
+
+    const fresh = await serve({ url: redis.url, key });
+    const resumed = connect(fresh.port, "channel=one", ids[0]);
+    // The id of another program's entry is a position like any other.
+    const fromForeign = connect(fresh.port, "channel=one", `${foreign}~`);
+    await eventually("what both have missed", () => fromForeign.events.length === 2);
+    await eventually("what was missed", () => resumed.events.length === 3);
+    expect(dataOf(resumed)).toEqual(["foreign", "marked", "after"]);
+    expect(dataOf(fromForeign)).toEqual(["marked", "after"]);
+    expect([...resumed.resets, ...fromForeign.resets]).toEqual([]);
+  });
+
+  it("gives `latest` on a node that has just started", async () => {
+    const { redis, key } = await stream();
+    const data = numbers(0, 300);
+    for (const number of data) {
+      await fill(redis, key, [number], Number(number) % 3 === 0 ? "one" : "two");
+    }
+    const { port } = await serve({ url: redis.url, key });
+    // The very first of its clients: there is nothing in memory before.
+    const client = connect(port, "channel=one&latest=5");
+    await eventually("the latest", () => client.lastEventId !== "");
+    const other = connect(port, "channel=one&channel=two&latest=4");
+    await eventually("the latest of both", () => other.lastEventId !== "");
+    expect(dataOf(client)).toEqual(["285", "288", "291", "294", "297"]);
+    expect(dataOf(other)).toEqual(["296", "297", "298", "299"]);
+  });
+
+  describe("that is trimmed while it is read", () => {
+    /** A log that has started, and what it says of its place. */
+    async function open(redis: RedisServer, key: string): Promise<{ log: Log; tail: string }> {
+      const log = redisLog({ url: redis.url, key });
+      closers.push(() => log.close());
+      const tail = await log.start({ entries: () => {}, reset: () => {}, failed: () => {} });
+      return { log, tail };
+    }
+
+    it("is trimmed once the entry is gone from which the next page begins", async () => {
+      const { redis, key } = await stream();
+      const ids = await fill(redis, key, numbers(0, 1_000));
+      const { log, tail } = await open(redis, key);
+      const page = await log.read!(ids[10], tail);
+      if (typeof page === "string") throw new Error(page);
+      expect(page.isLast).toBe(false);
+      const first = page.entries[0]!;
+      const at = ids.indexOf(first.id);
+      expect(page.entries.map(({ id }) => id)).toEqual(ids.slice(at));
+      // All that was read is gone, and so is what lies before.
+      await redis.command("XTRIM", key, "MINID", "=", ids[at + 1]!.split("~")[0]!);
+      expect(await log.read!(ids[10], first.id)).toBe("trimmed");
+      expect(await log.read!(undefined, first.id)).toBe("trimmed");
+    });
+
+    it("is trimmed once the place is gone to which is read, however much is still there", async () => {
+      const { redis, key } = await stream();
+      const ids = await fill(redis, key, numbers(0, 1_000));
+      const { log, tail } = await open(redis, key);
+      const page = await log.read!(ids[10], tail);
+      if (typeof page === "string") throw new Error(page);
+      const next = page.entries[0]!.id;
+      // Drops the place and the one event after it: to say nothing would leave a hole of one event.
+      await redis.command("XTRIM", key, "MINID", "=", ids[12]!.split("~")[0]!);
+      expect(await log.read!(ids[10], next)).toBe("trimmed");
+      expect(await log.read!(ids[11], next)).toBe("trimmed");
+      // The oldest that is there is as good as ever.
+      expect(typeof (await log.read!(ids[12], next))).toBe("object");
+    });
+
+    it.each(["XRANGE", "XREVRANGE"])(
+      "is trimmed also if that comes between the commands of one page, before %s",
+      async (command) => {
+        const { redis, key } = await stream();
+        const ids = await fill(redis, key, numbers(0, 20));
+        const [from, later] = [ids[5]!.split("~")[0]!, ids[10]!.split("~")[0]!];
+        const tap = tapOf(redis);
+        // They go out together, but nothing keeps Redis from doing something else in between.
+        tap.before = async (args) => {
+          if (args[0] === command && args[3] === from) {
+            await redis.command("XTRIM", key, "MINID", "=", later);
+          }
+        };
+        const log = redisLog({ client: tap.client, key });
+        closers.push(() => log.close());
+        const tail = await log.start({ entries: () => {}, reset: () => {}, failed: () => {} });
+        expect(await log.read!(ids[5], tail)).toBe("trimmed");
+      },
+    );
+
+    it("is unknown if another event has the id", async () => {
+      const { redis, key } = await stream();
+      const ids = await fill(redis, key, numbers(0, 10));
+      const { log, tail } = await open(redis, key);
+      const [streamId, tag] = ids[5]!.split("~") as [string, string];
+      const other = `${streamId}~${tag === "00000" ? "00001" : "00000"}`;
+      expect(await log.read!(other, tail)).toBe("unknown");
+      expect(await log.read!(`${streamId}~`, tail)).toBe("unknown");
+      expect(await log.read!("not an id", tail)).toBe("unknown");
+      // The same where it is read to: the place that the caller holds is gone.
+      expect(await log.read!(ids[2], other)).toBe("trimmed");
+      expect(await log.read!(undefined, other)).toBe("trimmed");
+    });
+
+    it("gives the client a reset and then what is live, and nothing of what was read", async () => {
+      const { redis, key } = await stream();
+      const ids = await fill(redis, key, numbers(0, 3_000));
+      const tap = tapOf(redis);
+      const { hub, port } = await serve({ client: tap.client, key });
+      // One that waits for the log to start, which reads the first page.
+      const first = connect(port, "channel=one");
+      await eventually("the start", () => first.lastEventId !== "");
+      let pages = 0;
+      let trimmedTo = -1;
+      tap.before = async (args) => {
+        // The first of the commands that ask for a page: before those of the third one.
+        const isPage = args[0] === "XRANGE" && args[2] === args[3];
+        if (!isPage || ++pages !== 3) return;
+        const seen = tap.replies.filter(({ command }) => command.startsWith("XREVRANGE"));
+        trimmedTo = 3_000 - seen.reduce((sum, { entries }) => sum + entries, 0) + 100;
+        await redis.command("XTRIM", key, "MINID", "=", ids[trimmedTo]!.split("~")[0]!);
+      };
+      const client = connect(port, "channel=one", ids[5]);
+      await eventually("the reset", () => client.resets.length > 0);
+      expect(trimmedTo).toBeGreaterThan(100);
+      expect(client.events).toEqual([]);
+      await hub.publish("one", { data: "live" });
+      await eventually("what is live", () => client.events.length > 0 && first.events.length > 0);
+      expect(client.resets).toEqual([{ reason: "trimmed", channels: ["one"] }]);
+      expect(dataOf(client)).toEqual(["live"]);
+      expect(dataOf(first)).toEqual(["live"]);
+      expect(first.resets).toEqual([]);
+    });
+  });
+
+  describe("that is too old", () => {
+    /** Entries that were added by a Redis of ten minutes ago: nobody has to wait for them to be old. */
+    async function fillOld(
+      redis: RedisServer,
+      key: string,
+      data: readonly string[],
+    ): Promise<void> {
+      const client = createClient({ url: redis.url });
+      await client.connect();
+      const ms = Date.now() - 10 * MINUTE_MS;
+      await Promise.all(
+        data.map((text, index) =>
+          client.sendCommand(["XADD", key, `${ms}-${index}`, "c", "one", "d", text]),
+        ),
+      );
+      client.destroy();
+    }
+
+    it("is dropped by the next publish, but for the newest, where every reader stands", async () => {
+      const { redis, key } = await stream();
+      // Each so large that Redis keeps it in a group of its own, and drops exactly what it is told to.
+      const text = "x".repeat(5_000);
+      await fillOld(
+        redis,
+        key,
+        numbers(0, 20).map((number) => `${number} ${text}`),
+      );
+      const { hub, port } = await serve({ url: redis.url, key });
+      const clients = [connect(port, "channel=one"), connect(port, "channel=one&channel=two")];
+      await eventually("the streams", () => clients.every(({ lastEventId }) => lastEventId !== ""));
+      const present = async (): Promise<string[]> =>
+        ((await redis.command("XRANGE", key, "-", "+")) as StreamEntry[]).map(
+          ([, fields]) => fields[fields.indexOf("d") + 1]!.split(" ")[0]!,
+        );
+      expect(await present()).toEqual(numbers(0, 20));
+      await hub.publish("one", { data: "fresh" });
+      expect(await present()).toEqual(["19", "fresh"]);
+      await eventually("the event", () => clients.every(({ events }) => events.length === 1));
+      // Another node, which has yet to drop anything.
+      await fill(redis, key, ["fresher"]);
+      // The newest of the old ones may stay for a while: no reader needs it any more.
+      const left = await present();
+      expect(left.slice(-2)).toEqual(["fresh", "fresher"]);
+      expect(left.length).toBeLessThanOrEqual(3);
+      await eventually("the next event", () => clients.every(({ events }) => events.length === 2));
+      for (const client of clients) {
+        expect(dataOf(client)).toEqual(["fresh", "fresher"]);
+        expect(client.resets).toEqual([]);
+      }
+    });
+
+    it("is dropped in groups where entries are small, and no client is the worse for it", async () => {
+      const { redis, key } = await stream();
+      await fillOld(redis, key, numbers(0, 1_000));
+      const { port } = await serve({ url: redis.url, key });
+      const client = connect(port, "channel=one");
+      await eventually("the stream", () => client.lastEventId !== "");
+      await fill(redis, key, ["fresh"]);
+      await eventually("the event", () => client.events.length === 1);
+      expect(Number(await redis.command("XLEN", key))).toBeLessThanOrEqual(101);
+      expect(client.resets).toEqual([]);
+    });
+
+    it("is not dropped before its time", async () => {
+      const { redis, key } = await stream();
+      await fillOld(redis, key, numbers(0, 500));
+      await fill(redis, key, ["fresh"], "one", { maxAgeMs: 11 * MINUTE_MS });
+      expect(await redis.command("XLEN", key)).toBe(501);
+    });
+  });
+});

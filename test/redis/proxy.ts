@@ -1,0 +1,152 @@
+import { once } from "node:events";
+import net from "node:net";
+
+/** A connection through the proxy. */
+interface Link {
+  readonly client: net.Socket;
+  readonly redis: net.Socket;
+  /** Set once no byte is forwarded any more, and the end of neither side. */
+  isFrozen: boolean;
+}
+
+/** What is to be cut. */
+interface Cut {
+  readonly command: string;
+  readonly reply: RegExp;
+  readonly done: () => void;
+}
+
+/**
+ * Stands between a node and Redis, and does to their connections what networks do: it loses replies, and it falls
+ * silent without telling either side.
+ */
+export class RedisProxy {
+  readonly port: number;
+  /** When each connection was attempted, in milliseconds of `performance.now()`. */
+  readonly attempts: number[] = [];
+  readonly #server: net.Server;
+  readonly #redisPort: number;
+  readonly #links: Set<Link> = new Set();
+  /** Those that are accepted and never answered. */
+  readonly #ignored: Set<net.Socket> = new Set();
+  #takesNew = true;
+  /** Set until the reply that is to be lost has been lost. */
+  #cut: Cut | undefined;
+
+  private constructor(server: net.Server, redisPort: number) {
+    this.#server = server;
+    this.#redisPort = redisPort;
+    this.port = (server.address() as net.AddressInfo).port;
+    server.on("connection", (client) => this.#accept(client));
+  }
+
+  static async start(redisPort: number): Promise<RedisProxy> {
+    const server = net.createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return new RedisProxy(server, redisPort);
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  /** Number of connections that are open and not frozen. */
+  get linkCount(): number {
+    return [...this.#links].filter(({ isFrozen }) => !isFrozen).length;
+  }
+
+  /**
+   * Loses the reply to the next command that has `command` in it, and cuts its connection.
+   *
+   * The command is forwarded, and the connection is cut only once a reply that matches has come: so it is certain
+   * that Redis has carried the command out, and that the client does not know.
+   *
+   * @returns Settles once that has happened.
+   */
+  cutReplyTo(command: string, reply: RegExp): Promise<void> {
+    return new Promise((resolve) => {
+      this.#cut = { command, reply, done: resolve };
+    });
+  }
+
+  /**
+   * Falls silent on all connections that are there: nothing is forwarded, no end and no reset either.
+   *
+   * @param takesNew - Whether connections made from now on work. Those made while they do not are accepted, as by a
+   *   machine that hangs, and never answered.
+   */
+  freeze(takesNew: boolean): void {
+    this.#takesNew = takesNew;
+    for (const link of this.#links) {
+      link.isFrozen = true;
+      link.client.pause();
+      link.redis.pause();
+    }
+  }
+
+  /** Connections made from now on work again. Those that are frozen or ignored stay so. */
+  takeNew(): void {
+    this.#takesNew = true;
+  }
+
+  async close(): Promise<void> {
+    this.#server.close();
+    for (const { client, redis } of this.#links) {
+      client.destroy();
+      redis.destroy();
+    }
+    for (const client of this.#ignored) client.destroy();
+    await once(this.#server, "close");
+  }
+
+  #accept(client: net.Socket): void {
+    this.attempts.push(performance.now());
+    client.on("error", () => {});
+    if (!this.#takesNew) {
+      this.#ignored.add(client.pause());
+      return;
+    }
+    const redis = net.connect(this.#redisPort, "127.0.0.1");
+    redis.on("error", () => {});
+    const link: Link = { client, redis, isFrozen: false };
+    this.#links.add(link);
+    /** Set once the command was forwarded whose reply is to be lost. */
+    let cut: Cut | undefined;
+    let lost = "";
+    client.on("data", (bytes) => {
+      if (this.#cut !== undefined && bytes.includes(this.#cut.command)) {
+        cut = this.#cut;
+        this.#cut = undefined;
+      }
+      redis.write(bytes);
+    });
+    redis.on("data", (bytes) => {
+      if (cut === undefined) {
+        client.write(bytes);
+        return;
+      }
+      lost += bytes.toString("latin1");
+      if (!cut.reply.test(lost)) return;
+      client.destroy();
+      cut.done();
+    });
+    const end = (other: net.Socket): void => {
+      if (link.isFrozen) return;
+      this.#links.delete(link);
+      other.destroy();
+    };
+    client.on("close", () => end(redis));
+    redis.on("close", () => end(client));
+  }
+}
+
+/** @returns The most of these times that lie within any `spanMs`. */
+export function mostWithin(spanMs: number, times: readonly number[]): number {
+  let most = 0;
+  let first = 0;
+  for (const [at, time] of times.entries()) {
+    while (time - (times[first] as number) >= spanMs) first += 1;
+    most = Math.max(most, at - first + 1);
+  }
+  return most;
+}

@@ -1,0 +1,271 @@
+import { createPublisher } from "@tidewire/redis";
+import { expect, it } from "vitest";
+import { eventually, within } from "../client.js";
+import { useCluster } from "./cluster.js";
+import type { Load } from "./node.js";
+import { describeWithRedis, useRedis } from "./redis-server.js";
+import type { RedisServer } from "./redis-server.js";
+import { CHANNEL, readStream, verify } from "./witness.js";
+
+/** What Redis replies to `XADD`, or to a script that gives the id of an entry. */
+const ENTRY_ID = /\$\d+\r\n\d+-\d+/;
+
+/** An event, and `data` as the key of those that are published with one. */
+const one = (data: string, dedupe: boolean = false): Load => ({
+  channels: [CHANNEL],
+  // The number is part of the data.
+  from: 0,
+  count: 1,
+  perSecond: 1_000,
+  prefix: data,
+  dedupe,
+});
+
+describeWithRedis("What becomes of a publish", () => {
+  const redis = useRedis("test");
+  const cluster = useCluster();
+
+  it("is unknown if its reply is lost, and the event is there once", async () => {
+    const server = await redis();
+    const proxy = await cluster.proxy(server);
+    const [node, other] = await Promise.all([
+      cluster.node({ url: proxy.url }),
+      cluster.node({ url: server.url }),
+    ]);
+    const witnesses = await Promise.all([cluster.witness(node), cluster.witness(other)]);
+    const outcomes = await node.publish(one("before "));
+
+    const cut = proxy.cutReplyTo("XADD", ENTRY_ID);
+    const lost = await node.publish(one("lost "));
+    await within("the reply to be lost", cut);
+    expect(lost).toMatchObject([{ code: "ERR_SSE_LOG_UNKNOWN" }]);
+    outcomes.push(...lost, ...(await node.publish(one("after "))));
+
+    expect((await readStream(server)).map(({ data }) => data)).toEqual([
+      "before 0",
+      "lost 0",
+      "after 0",
+    ]);
+    const tally = await verify(server, [outcomes], witnesses);
+    expect(tally).toMatchObject({ published: 2, rejected: 0, unknown: 1, unknownButThere: 1 });
+    console.log(`lost reply: told within ${tally.slowestMs} ms`);
+    // It is told when the connection is cut, and the next one waits for a new one: neither takes as long as a reply may.
+    expect(tally.slowestMs).toBeLessThan(2_000);
+    // The connection that reads is another one.
+    expect((await node.stats()).log).toMatchObject({ state: "live", reconnects: 0 });
+  });
+
+  it("can be tried again with a `dedupeKey`: it gets the id of the event that is there", async () => {
+    const server = await redis();
+    const proxy = await cluster.proxy(server);
+    const [node, other] = await Promise.all([
+      cluster.node({ url: proxy.url }),
+      cluster.node({ url: server.url }),
+    ]);
+    const witnesses = await Promise.all([cluster.witness(node), cluster.witness(other)]);
+
+    const cut = proxy.cutReplyTo("XADD", ENTRY_ID);
+    const lost = await node.publish(one("order ", true));
+    await within("the reply to be lost", cut);
+    expect(lost).toMatchObject([{ code: "ERR_SSE_LOG_UNKNOWN" }]);
+    const there = await readStream(server);
+    expect(there).toHaveLength(1);
+
+    const again = await node.publish(one("order ", true));
+    // From another process too: whoever takes over a job does not know whether the event was published.
+    const elsewhere = await other.publish(one("order ", true));
+    expect([again[0]?.id, elsewhere[0]?.id]).toEqual([there[0]?.id, there[0]?.id]);
+    expect(await readStream(server)).toEqual(there);
+
+    // What comes behind is received after all that may have come twice.
+    await node.publish(one("last "));
+    const stream = await readStream(server);
+    expect(stream).toHaveLength(2);
+    for (const witness of witnesses) {
+      await eventually("the last event", () => witness.received.includes("last 0"));
+      expect(witness.events.map(({ id, data }) => ({ id, data }))).toEqual(stream);
+    }
+  });
+
+  it.each([
+    ["has too few replicas", "min-replicas-to-write", "1", "0"],
+    ["has no memory left", "maxmemory", "1", "0"],
+  ])("is rejected while Redis %s, and works afterwards", async (_, setting, refusing, taking) => {
+    const server = await redis();
+    const node = await cluster.node({ url: server.url });
+    const witness = await cluster.witness(node);
+    const outcomes = await node.publish(one("before "));
+
+    await server.command("CONFIG", "SET", setting, refusing);
+    const refused = [
+      ...(await node.publish(one("refused "))),
+      ...(await node.publish(one("order ", true))),
+    ];
+    expect(refused.map(({ code }) => code)).toEqual([
+      "ERR_SSE_LOG_REJECTED",
+      "ERR_SSE_LOG_REJECTED",
+    ]);
+    expect(Math.max(...refused.map(({ ms }) => ms))).toBeLessThan(1_000);
+    expect(await readStream(server)).toHaveLength(1);
+    // It refuses to be written to, not to be read.
+    expect(await node.stats()).toMatchObject({ log: { state: "live", reconnects: 0 }, errors: [] });
+
+    await server.command("CONFIG", "SET", setting, taking);
+    // The key of a publish that was refused is free.
+    outcomes.push(...(await node.publish(one("order ", true))), ...(await node.publish(one("a "))));
+    const tally = await verify(server, [outcomes], [witness]);
+    expect(tally).toMatchObject({ published: 3, rejected: 0, unknown: 0 });
+  });
+
+  it.each(["set", "xadd"])(
+    "is rejected if its user may not %s: then there is no event, and its key is free",
+    async (command) => {
+      const server = await redis();
+      await server.command("ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", `-${command}`);
+      const url = server.url.replace("//", "//app:secret@");
+      const publisher = createPublisher({ url });
+      const publish = (): Promise<unknown> =>
+        publisher.publish(CHANNEL, { data: "order" }, { dedupeKey: "order" });
+      await expect(publish()).rejects.toMatchObject({ code: "ERR_SSE_LOG_REJECTED" });
+      expect(await readStream(server)).toEqual([]);
+
+      await server.command("ACL", "SETUSER", "app", `+${command}`);
+      const published = await publish();
+      expect(await publish()).toEqual(published);
+      expect(await readStream(server)).toMatchObject([published]);
+      await publisher.close();
+    },
+  );
+
+  it("is rejected while there is no Redis yet; streams open all the same, and get what comes", async () => {
+    const server = await redis();
+    await server.kill();
+    const node = await cluster.node({ url: server.url });
+    const client = cluster.newcomer(node);
+    await eventually("the stream to be open", () => client.isOpen);
+    expect(client.statuses).toEqual(["HTTP/1.1 200 OK"]);
+    const openedAt = performance.now();
+
+    const refused = await node.publish({ ...one("early "), count: 5 });
+    expect(refused.map(({ code }) => code)).toEqual(refused.map(() => "ERR_SSE_LOG_REJECTED"));
+    expect(Math.max(...refused.map(({ ms }) => ms))).toBeLessThan(2_000);
+    await node.until("it to say so", ({ log }) => log.state === "down" && log.lagMs > 0);
+    await eventually("heartbeats", () => client.heartbeats.length >= 2);
+    expect(client.cursors, "a place in a log that nobody has seen").toBe(0);
+
+    await server.run();
+    await node.until("the log to be live", ({ log }) => log.state === "live");
+    const end = performance.now() + 10_000;
+    const outcomes = [...refused];
+    do {
+      expect(performance.now(), "publishing works at last").toBeLessThan(end);
+      outcomes.push(...(await node.publish({ ...one("late "), from: outcomes.length })));
+    } while (outcomes.at(-1)?.id === undefined);
+    const tally = await verify(server, [outcomes], [client]);
+    expect(tally).toMatchObject({ published: 1, unknown: 0 });
+    client.hasStayed(openedAt, performance.now());
+    const { errors, log } = await node.stats();
+    // It was never there before, and so it is not back.
+    expect(log.reconnects).toBe(0);
+    expect(errors).toHaveLength(1);
+  }, 30_000);
+});
+
+describeWithRedis("A publisher in a process without sessions", () => {
+  const redis = useRedis("test");
+  const cluster = useCluster();
+
+  it("publishes to all nodes over one connection, and leaves nothing behind", async () => {
+    const server = await redis();
+    const nodes = await Promise.all([1, 2].map(() => cluster.node({ url: server.url })));
+    const witnesses = await Promise.all(nodes.map((node) => cluster.witness(node)));
+    // So that both nodes have all their connections.
+    for (const node of nodes) await node.publish(one("node "));
+    const before = [...(await connections(server)).keys()];
+
+    const publisher = createPublisher({ url: server.url });
+    const ids: string[] = [];
+    for (let number = 0; number < 10; number++) {
+      ids.push((await publisher.publish(CHANNEL, { data: `job ${number}` })).id);
+    }
+    const own = [...(await connections(server))].filter(([id]) => !before.includes(id));
+    expect(own).toMatchObject([[expect.any(String), { cmd: "xadd", flags: "N" }]]);
+
+    // All of these are on their way when it is closed.
+    const pending = Array.from({ length: 200 }, (_, number) =>
+      publisher.publish(CHANNEL, { data: `last ${number}` }),
+    );
+    await within("the publisher to close", publisher.close());
+    ids.push(...(await Promise.all(pending)).map(({ id }) => id));
+    expect(() => publisher.publish(CHANNEL, { data: "late" })).toThrow(
+      expect.objectContaining({ code: "ERR_SSE_CLOSED" }),
+    );
+    await expectConnections(server, before);
+
+    for (const witness of witnesses) {
+      await eventually("all that was published", () => witness.received.includes("last 199"));
+      expect(witness.received.slice(2)).toEqual([
+        ...Array.from({ length: 10 }, (_, number) => `job ${number}`),
+        ...Array.from({ length: 200 }, (_, number) => `last ${number}`),
+      ]);
+      expect(witness.events.slice(2).map(({ id }) => id)).toEqual(ids);
+    }
+  });
+
+  it("does not read, and connects to nothing before it publishes", async () => {
+    const server = await redis();
+    const publisher = createPublisher({ url: server.url });
+    await expectConnections(server, []);
+    await publisher.publish(CHANNEL, { data: "a" });
+    await publisher.publish(CHANNEL, { data: "b" }, { dedupeKey: "b" });
+    expect((await connections(server)).size).toBe(1);
+    const stats = String(await server.command("INFO", "commandstats"));
+    // To drop what is old it looks at the newest entry: XREVRANGE, in a script.
+    expect(stats).toContain("cmdstat_xadd:calls=2");
+    expect(stats).not.toMatch(/cmdstat_(xread|xrange|xinfo)/);
+    await publisher.close();
+    await expectConnections(server, []);
+  });
+
+  it("settles what is pending when it is closed while Redis hangs", async () => {
+    const server = await redis();
+    const publisher = createPublisher({ url: server.url, publishTimeoutMs: 500 });
+    await publisher.publish(CHANNEL, { data: "before" });
+    server.pause();
+    const start = performance.now();
+    const pending = [1, 2, 3].map((number) =>
+      publisher
+        .publish(CHANNEL, { data: `pending ${number}` })
+        .catch((error: unknown) => (error as { code: string }).code),
+    );
+    await within("the publisher to close", publisher.close(), 1_500);
+    const outcomes = await within("the publishes to settle", Promise.all(pending), 100);
+    expect(outcomes).toEqual(outcomes.map(() => "ERR_SSE_LOG_UNKNOWN"));
+    console.log(`publisher: closed after ${Math.round(performance.now() - start)} ms`);
+    server.resume();
+    await expectConnections(server, []);
+  });
+});
+
+/** @returns What Redis says of its connections, by their id, without the one that asks. */
+async function connections(server: RedisServer): Promise<Map<string, Record<string, string>>> {
+  const list = String(await server.command("CLIENT", "LIST"));
+  const parsed = list
+    .trim()
+    .split("\n")
+    .map((line) => Object.fromEntries(line.split(" ").map((field) => field.split("=", 2))))
+    .map((fields) => fields as Record<string, string>);
+  return new Map(
+    parsed.filter(({ cmd }) => cmd !== "client|list").map((fields) => [fields["id"] ?? "", fields]),
+  );
+}
+
+/** Redis takes note of a connection that was closed a little later. */
+async function expectConnections(server: RedisServer, ids: readonly string[]): Promise<void> {
+  const end = performance.now() + 2_000;
+  let now: string[];
+  do {
+    now = [...(await connections(server)).keys()];
+  } while (now.length !== ids.length && performance.now() < end);
+  expect(now).toEqual(ids);
+}
