@@ -1,6 +1,7 @@
 import { createHub } from "@tidewire/core";
 import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
+import { redisLog } from "@tidewire/redis";
 import express = require("express");
 import fastify = require("fastify");
 
@@ -20,6 +21,7 @@ async function main(): Promise<void> {
   });
   await instance.ready();
   await instance.close();
+  await redisLog({ url: "redis://127.0.0.1:1" }).close();
 }
 
 void main();

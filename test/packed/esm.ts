@@ -4,8 +4,10 @@ import { createHub, isSseError } from "@tidewire/core";
 import type { Session } from "@tidewire/core";
 import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
+import { createPublisher, redisLog } from "@tidewire/redis";
 import express from "express";
 import fastify from "fastify";
+import { createClient } from "redis";
 
 // Installed from the tarballs, compiled there and run: one hub behind both frameworks and plain node:http.
 const hub = createHub({ heartbeatMs: 15_000, onError: (error) => console.error(error) });
@@ -40,6 +42,19 @@ for (const server of [expressServer, instance.server, plainServer]) {
   const text = await response.text();
   if (!text.includes("event: time\ndata: {")) throw new Error(`Unexpected stream: ${text}`);
 }
+
+// Nothing listens there: a log that was not started connects to nothing.
+const client = createClient({ url: "redis://127.0.0.1:1" });
+for (const log of [redisLog({ client }), redisLog({ client: async () => client })]) {
+  await log.close();
+}
+const publisher = createPublisher<{ news: { headline: string } }>({ url: "redis://127.0.0.1:1" });
+const refused: unknown = await publisher
+  .publish("news", { event: "headline", data: "x" })
+  .catch((error: unknown) => error);
+if (!isSseError(refused) || refused.code !== "ERR_SSE_LOG_REJECTED") throw refused;
+await publisher.close();
+
 if (isSseError(undefined)) throw new Error("isSseError(undefined) is true");
 
 await instance.close();

@@ -420,6 +420,37 @@ describeWithRedis("A history that is lost", () => {
     }
   }, 30_000);
 
+  it("resets also the sessions of a node that had not read what is lost", async () => {
+    const redis = await server();
+    const [a, b] = [await startNode(redis), await startNode(redis)];
+    const witnesses = [new Witness(a), new Witness(b)];
+    const [seeing, unaware] = witnesses as [Witness, Witness];
+    await connected(witnesses);
+    await publishAll([a], 0, 20);
+    await eventually("all events", () => witnesses.every(({ before }) => before.length === 20));
+    keepCopy(redis);
+    // Where it stands is in both histories, and its connection is gone: nothing of what is lost is under way to it.
+    b.pause();
+    await redis.command("CLIENT", "KILL", "TYPE", "normal");
+    await a.until("the reader to be back", ({ log }) => log.reconnects === 1);
+    await publishAll([a], 20, 20);
+    await eventually("what will be lost", () => seeing.before.length === 40);
+    await restartFromCopy(redis);
+    await eventually("the reset", () => seeing.resets.length === 1);
+    b.resume();
+    await eventually("the reset of the other one", () => unaware.resets.length === 1);
+    await publishAll([a, b], 40, 10);
+    const present = (await stored(redis)).slice(-20);
+    await eventually("the end", () =>
+      witnesses.every(({ after }) => after.at(-1) === present.at(-1)?.data),
+    );
+    for (const { after, resets } of witnesses) {
+      expect(after).toEqual(present.map(({ data }) => data));
+      expect(resets).toEqual([{ reason: "fork", channels: CHANNELS }]);
+    }
+    expect(unaware.before.length).toBe(20);
+  }, 30_000);
+
   it("is no such one if it is all there after a restart", async () => {
     const redis = await server();
     await setClockBack(redis);

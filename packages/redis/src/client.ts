@@ -15,7 +15,7 @@ export interface RedisClient {
   /** Sends a command and gives the reply as it came. */
   sendCommand(args: readonly string[]): Promise<unknown>;
   /** Listens to an event. */
-  on(event: string, listener: (...args: never[]) => void): unknown;
+  on(event: string, listener: (error: unknown) => void): unknown;
   /** Lets the process exit while the connection is open. */
   unref(): void;
 }
@@ -33,7 +33,7 @@ export function isRefusal(error: unknown): boolean {
 
 /** @returns What the clients of a log are made from. */
 export function clientOf(url: string): RedisClient {
-  return createClient({ url }) as unknown as RedisClient;
+  return createClient({ url });
 }
 
 /**

@@ -59,9 +59,10 @@ export class Pager {
   async newest(): Promise<string | undefined> {
     const [newest] = await this.#ask(
       async (client) =>
-        (await client.sendCommand([
-          ...["XREVRANGE", this.#key, "+", "-", "COUNT", "1"],
-        ])) as StreamEntry[],
+        (await client.sendCommand(
+          // Its fields are not asked for, but Redis gives them.
+          ["XREVRANGE", this.#key, "+", "-", "COUNT", "1"],
+        )) as StreamEntry[],
     );
     return newest?.[0];
   }

@@ -62,8 +62,8 @@ export class Writer {
     }
     // As UTF-8 it would be another name, on which other sessions are.
     if (LONE_SURROGATE.test(channel)) {
-      const message = "Expected a channel to be text: it has half of a surrogate pair";
-      return Promise.reject(new SseError("ERR_SSE_INVALID_OPTION", message));
+      const fault = "Expected a channel to be text: it has half of a surrogate pair";
+      return Promise.reject(new SseError("ERR_SSE_INVALID_OPTION", fault));
     }
     const tag = drawTag();
     const fields = encodeEntry(tag, channel, message);

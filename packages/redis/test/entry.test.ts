@@ -6,9 +6,11 @@ import {
   decodeEntry,
   drawTag,
   encodeEntry,
+  encodeFork,
   encodeMark,
   formatId,
   isAt,
+  lostBefore,
   parseId,
   placeOf,
   timeOf,
@@ -237,5 +239,26 @@ describe("placeOf and isAt", () => {
     expect(placeOf(["5-1", encodeMark("0a1b2")])).toEqual({ streamId: "5-1", tag: "0a1b2" });
     expect(placeOf(["5-1", ["x", "t"]])).toEqual({ streamId: "5-1", tag: "" });
     expect(isAt(["5-1", ["x", "y"]], { streamId: "5-1", tag: "" })).toBe(true);
+  });
+});
+
+describe("encodeFork and lostBefore", () => {
+  it("tell where a node stood in the history that is lost", () => {
+    const fields = encodeFork("0a1b2", { streamId: "5-1", tag: "zzzzz" });
+    expect(lostBefore(["7-0", fields])).toBe("5-1");
+    expect(placeOf(["7-0", fields])).toEqual({ streamId: "7-0", tag: "0a1b2" });
+    // It is no event.
+    expect(decodeEntry(["7-0", fields])).toBeUndefined();
+  });
+
+  it.each([
+    ["is a mark to begin at", encodeMark("0a1b2")],
+    ["is an event", encodeEntry("0a1b2", "lost", { data: "5-1" })],
+    ["is an event of another program that has such a field", ["c", "x", "d", "y", "lost", "5-1"]],
+    ["has no place there", ["lost", "yesterday"]],
+    ["has a place of more than Redis' own id", ["lost", "5-1~00000"]],
+    ["has nothing", []],
+  ])("find nothing in an entry that %s", (_, fields) => {
+    expect(lostBefore(["7-0", fields])).toBeUndefined();
   });
 });
