@@ -25,9 +25,10 @@ class Recorder implements LogFollower {
   /** Number of entries of each call. */
   readonly batches: number[] = [];
 
-  entries(entries: readonly LogEntry[]): void {
+  entries(entries: readonly LogEntry[]): boolean {
     this.batches.push(entries.length);
     this.entriesSeen.push(...entries);
+    return true;
   }
 
   reset(reason: LogResetReason, tail: string): void {

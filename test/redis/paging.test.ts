@@ -269,7 +269,7 @@ describeWithRedis("The past of a stream", () => {
     async function open(redis: RedisServer, key: string): Promise<{ log: Log; tail: string }> {
       const log = redisLog({ url: redis.url, key });
       closers.push(() => log.close());
-      const tail = await log.start({ entries: () => {}, reset: () => {}, failed: () => {} });
+      const tail = await log.start({ entries: () => false, reset: () => {}, failed: () => {} });
       return { log, tail };
     }
 
@@ -319,7 +319,7 @@ describeWithRedis("The past of a stream", () => {
         };
         const log = redisLog({ client: tap.client, key });
         closers.push(() => log.close());
-        const tail = await log.start({ entries: () => {}, reset: () => {}, failed: () => {} });
+        const tail = await log.start({ entries: () => false, reset: () => {}, failed: () => {} });
         expect(await log.read!(ids[5], tail)).toBe("trimmed");
       },
     );

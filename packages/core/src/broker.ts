@@ -191,12 +191,15 @@ class EarlyFollower implements LogFollower {
     this.failed = failed;
   }
 
-  entries(entries: readonly LogEntry[]): void {
-    this.#give((follower) => follower.entries(entries));
+  entries(entries: readonly LogEntry[]): boolean {
+    if (this.#follower !== undefined) return this.#follower.entries(entries);
+    this.#calls?.push((follower) => void follower.entries(entries));
+    return true;
   }
 
   reset(reason: LogResetReason, tail: string): void {
-    this.#give((follower) => follower.reset(reason, tail));
+    if (this.#follower !== undefined) this.#follower.reset(reason, tail);
+    else this.#calls?.push((follower) => follower.reset(reason, tail));
   }
 
   /** From now on all goes to another follower. */
@@ -204,11 +207,6 @@ class EarlyFollower implements LogFollower {
     this.#follower = follower;
     for (const call of this.#calls ?? []) call(follower);
     this.#calls = undefined;
-  }
-
-  #give(call: (follower: LogFollower) => void): void {
-    if (this.#follower === undefined) this.#calls?.push(call);
-    else call(this.#follower);
   }
 }
 

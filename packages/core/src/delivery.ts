@@ -66,7 +66,8 @@ export class Delivery implements LogFollower, SubscriptionHost {
   }
 
   /** Called by the log. */
-  entries(entries: readonly LogEntry[]): void {
+  entries(entries: readonly LogEntry[]): boolean {
+    let isWanted = false;
     const now = performance.now();
     for (const { id, channel, event, data, retry } of entries) {
       let block: string;
@@ -77,9 +78,22 @@ export class Delivery implements LogFollower, SubscriptionHost {
         this.observer.report(error, "log");
         continue;
       }
-      this.#fresh.push(this.window.append(id, channel, this.#slab.write(block), now));
+      const entry = this.window.append(id, channel, this.#slab.write(block), now);
+      // Who joins the channel later begins behind it, or finds it in the window.
+      if (!this.#channels.has(channel)) continue;
+      this.#fresh.push(entry);
+      isWanted = true;
     }
-    this.#wake();
+    if (isWanted) this.#wake();
+    else this.#advance();
+    return isWanted;
+  }
+
+  /** All was handed over but what is under way, and what nobody is subscribed to needs not be. */
+  #advance(): void {
+    if (this.#batch !== undefined) return;
+    const next = this.#fresh[0];
+    this.#position = next === undefined ? this.window.tail : next.position - 1;
   }
 
   /** Called by the log. */
@@ -168,7 +182,7 @@ export class Delivery implements LogFollower, SubscriptionHost {
     }
     this.#batch = undefined;
     this.#targets = undefined;
-    this.#position = batch.last;
+    this.#advance();
   }
 
   #catchUp(end: number): void {

@@ -63,8 +63,12 @@ export type LogResetReason = "fork" | "trimmed";
 
 /** What a log tells the hub that follows it. */
 export interface LogFollower {
-  /** Entries in the order of the log, right after those of the call before. */
-  entries(entries: readonly LogEntry[]): void;
+  /**
+   * Entries in the order of the log, right after those of the call before.
+   *
+   * @returns Whether anybody is waiting for any of them. If not, the log need not hurry with the next.
+   */
+  entries(entries: readonly LogEntry[]): boolean;
   /** Positions before this moment are void; delivery goes on after `tail`. */
   reset(reason: LogResetReason, tail: string): void;
   /** Something failed in the background. The log goes on. */

@@ -220,7 +220,7 @@ class Server {
         this.#tailId = log.start({
           entries: (entries) => {
             this.#tailId = entries.at(-1)?.id ?? this.#tailId;
-            follower.entries(entries);
+            return follower.entries(entries);
           },
           reset: () => {},
           failed: () => {},

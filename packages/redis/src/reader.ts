@@ -12,6 +12,7 @@ import {
   placeOf,
 } from "./entry.js";
 import type { Place, StreamEntry } from "./entry.js";
+import { siblingKey } from "./key.js";
 import { PageSize } from "./page-size.js";
 import { NEWEST } from "./scripts.js";
 
@@ -19,8 +20,8 @@ import { NEWEST } from "./scripts.js";
 export interface ReaderObserver {
   /** Where the stream stood when reading began. Once. */
   started(place: Place): void;
-  /** What came, in order; there may be none among it that is an event. */
-  entries(entries: readonly LogEntry[]): void;
+  /** What came, in order; there may be none. @returns Whether anybody is waiting for any of it. */
+  entries(entries: readonly LogEntry[]): boolean;
   /** What came after the last place is lost; reading goes on from another. */
   reset(reason: LogResetReason, place: Place): void;
   /** Whether the reader has all there is, or is without a connection. */
@@ -37,6 +38,8 @@ const LATE_MS = 2_000;
 const SAME_FORK_MS = 30_000;
 /** Reads while much is published are so far apart, in milliseconds: each takes what came meanwhile. */
 const PACE_MS = 10;
+/** And so far while nobody here waits for any of it. */
+const LEISURE_MS = 20;
 
 /** Where the reader stands. */
 interface Cursor extends Place {
@@ -52,8 +55,8 @@ interface Cursor extends Place {
  * read yet, or the history is another one: the stream was deleted, or a failover lost its end. Sessions are told, and
  * reading goes on from the tail. So a hole is found before anything behind it is delivered.
  *
- * A command that blocks tells when there is something to read. While much is published it is not needed: every ten
- * milliseconds there is.
+ * A command that blocks tells when there is something to read. While much is published it only keeps the time: every
+ * ten milliseconds there is.
  */
 export class Reader {
   readonly #key: string;
@@ -120,33 +123,32 @@ export class Reader {
     };
     try {
       let cursor = this.#cursor ?? (await this.#begin(send));
-      for (let isWaiting = false; !this.#isClosed;) {
-        const entries = await this.#next(send, cursor, isWaiting);
+      for (let wait: Wait = 0; !this.#isClosed;) {
+        const entries = await this.#next(send, cursor, wait);
         if (this.#isClosed) return;
-        const readAt = performance.now();
         const count = this.#pageSize.count;
         this.#pageSize.saw(entries);
         const [first] = entries;
         if (first === undefined || !isAt(first, cursor)) {
           cursor = await this.#reset(cursor, send);
-          isWaiting = false;
+          wait = 0;
           continue;
         }
         const last = entries.at(-1) ?? first;
         cursor = { ...placeOf(last), added: plus(cursor.added, entries.length - 1) };
         this.#cursor = cursor;
         this.#connection.succeed();
-        if (entries.length > 1) this.#deliver(entries.slice(1));
+        const isWanted = entries.length > 1 && this.#deliver(entries.slice(1));
         this.#reached();
         // There may be more behind a page that is full.
         if (entries.length > count) {
           this.#observer.behind();
-          isWaiting = false;
+          wait = 0;
           continue;
         }
         this.#observer.caughtUp();
-        isWaiting = entries.length === 1;
-        if (!isWaiting) await pause(readAt + PACE_MS - performance.now(), watchdog);
+        if (entries.length === 1) wait = "entry";
+        else wait = isWanted ? PACE_MS : LEISURE_MS;
       }
     } catch (error) {
       this.#connection.fail(error);
@@ -155,37 +157,43 @@ export class Reader {
     }
   }
 
-  /**
-   * @param isWaiting - Whether to wait until there is something, but for five seconds at most.
-   * @returns The entry at the cursor, if it is still there, and those behind it.
-   */
-  async #next(send: Send, { streamId }: Place, isWaiting: boolean): Promise<StreamEntry[]> {
+  /** @returns The entry at the cursor, if it is still there, and those behind it. */
+  async #next(send: Send, { streamId }: Place, wait: Wait): Promise<StreamEntry[]> {
     const count = String(this.#pageSize.count + 1);
-    // Both at once: what the first one waits for, the second one reads.
+    // Both at once: Redis keeps the second until the first is answered. So it also keeps the time, and one reply is all
+    // that a node wakes up for.
     const [, entries] = await Promise.all([
-      isWaiting ? send(this.#doorbell(streamId)) : undefined,
+      wait === 0 ? undefined : send(this.#block(wait, streamId)),
       send<StreamEntry[]>(["XRANGE", this.#key, streamId, "+", "COUNT", count]),
     ]);
     return entries;
   }
 
-  #doorbell(streamId: string): string[] {
-    return ["XREAD", "COUNT", "1", "BLOCK", String(BLOCK_MS), "STREAMS", this.#key, streamId];
+  /** A command that is answered when there is something behind the cursor, but after five seconds at most; or after a time. */
+  #block(wait: Exclude<Wait, 0>, streamId: string): string[] {
+    // Nobody ever writes to the other stream.
+    const [ms, key, after] =
+      wait === "entry"
+        ? [BLOCK_MS, this.#key, streamId]
+        : [wait, siblingKey(this.#key, "pace"), "0"];
+    return ["XREAD", "COUNT", "1", "BLOCK", String(ms), "STREAMS", key, after];
   }
 
-  #deliver(entries: readonly StreamEntry[]): void {
+  /** @returns Whether anybody is waiting for any of it. */
+  #deliver(entries: readonly StreamEntry[]): boolean {
     let events: LogEntry[] = [];
+    let isWanted = false;
     for (const entry of entries) {
       const event = decodeEntry(entry);
       if (event !== undefined) {
         events.push(event);
       } else if (this.#tellsOfLoss(entry)) {
-        this.#observer.entries(events);
+        isWanted = this.#observer.entries(events) || isWanted;
         events = [];
         this.#startAnew(placeOf(entry), "fork");
       }
     }
-    this.#observer.entries(events);
+    return this.#observer.entries(events) || isWanted;
   }
 
   /**
@@ -265,6 +273,9 @@ interface Stream {
   readonly added?: number | undefined;
 }
 
+/** What to wait for before the next read: so many milliseconds, or that there is something. */
+type Wait = number | "entry";
+
 type Send = <Reply>(args: readonly string[]) => Promise<Reply>;
 
 function plus(added: number | undefined, more: number): number | undefined {
@@ -277,13 +288,4 @@ function reasonFor(cursor: Cursor, { lastId, firstId, added }: Stream): LogReset
   if (compareStreamIds(lastId, cursor.streamId) < 0) return "fork";
   if (added !== undefined && cursor.added !== undefined && added < cursor.added) return "fork";
   return compareStreamIds(firstId, cursor.streamId) > 0 ? "trimmed" : "fork";
-}
-
-/** The process may exit meanwhile. */
-function pause(ms: number, watchdog: NodeJS.Timeout): Promise<void> {
-  if (ms <= 0) return Promise.resolve();
-  watchdog.refresh();
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms).unref();
-  });
 }

@@ -129,8 +129,8 @@ class RedisLog implements Log, ReaderObserver {
   }
 
   /** Called by the reader. */
-  entries(entries: readonly LogEntry[]): void {
-    if (entries.length > 0) this.#follower?.entries(entries);
+  entries(entries: readonly LogEntry[]): boolean {
+    return entries.length > 0 && this.#follower?.entries(entries) === true;
   }
 
   /** Called by the reader. */

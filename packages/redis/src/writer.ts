@@ -5,6 +5,7 @@ import type { RedisClient, RedisClientSource } from "./client.js";
 import { Connection } from "./connection.js";
 import type { ConnectionObserver } from "./connection.js";
 import { drawTag, encodeEntry, formatId } from "./entry.js";
+import { siblingKey } from "./key.js";
 import type { ResolvedRedisLogOptions } from "./options.js";
 import { ADD_ONCE, TRIM } from "./scripts.js";
 
@@ -92,7 +93,16 @@ export class Writer {
   #addOnce(fields: readonly string[], tag: string, dedupeKey: string): string[] {
     const { key, retention, dedupeWindowMs } = this.#options;
     const limits = [String(retention.maxEvents), String(dedupeWindowMs)];
-    return ["EVAL", ADD_ONCE, "2", key, markKey(key, dedupeKey), ...limits, tag, ...fields];
+    return [
+      "EVAL",
+      ADD_ONCE,
+      "2",
+      key,
+      siblingKey(key, `once:${dedupeKey}`),
+      ...limits,
+      tag,
+      ...fields,
+    ];
   }
 
   #send(command: readonly string[]): Promise<string> {
@@ -129,14 +139,6 @@ export class Writer {
     // What is not dropped now is dropped later; and what keeps Redis from it, the publish behind will meet too.
     client.sendCommand(["EVAL", TRIM, "1", key, String(retention.maxAgeMs)]).catch(() => {});
   }
-}
-
-/**
- * Says where it is kept that a publish was done. In a cluster both keys have to lie in the same slot: hence the hash
- * tag, unless the key has one of its own.
- */
-function markKey(key: string, dedupeKey: string): string {
-  return key.includes("{") ? `${key}:once:${dedupeKey}` : `{${key}}:once:${dedupeKey}`;
 }
 
 function rejected(cause: unknown): SseError {
