@@ -38,8 +38,10 @@ const LATE_MS = 2_000;
 const SAME_FORK_MS = 30_000;
 /** Reads while much is published are so far apart, in milliseconds: each takes what came meanwhile. */
 const PACE_MS = 10;
-/** And so far while nobody here waits for any of it. */
+/** And so far while nobody here waits for any of it, */
 const LEISURE_MS = 20;
+/** and at least so many entries come in the meantime. */
+const MANY = 8;
 
 /** Where the reader stands. */
 interface Cursor extends Place {
@@ -55,8 +57,8 @@ interface Cursor extends Place {
  * read yet, or the history is another one: the stream was deleted, or a failover lost its end. Sessions are told, and
  * reading goes on from the tail. So a hole is found before anything behind it is delivered.
  *
- * A command that blocks tells when there is something to read. While much is published it only keeps the time: every
- * ten milliseconds there is.
+ * A command that blocks tells when there is something to read. While much is published it is not needed: every ten
+ * milliseconds there is.
  */
 export class Reader {
   readonly #key: string;
@@ -123,15 +125,16 @@ export class Reader {
     };
     try {
       let cursor = this.#cursor ?? (await this.#begin(send));
-      for (let wait: Wait = 0; !this.#isClosed;) {
+      for (let wait: Wait = "nothing"; !this.#isClosed;) {
         const entries = await this.#next(send, cursor, wait);
         if (this.#isClosed) return;
+        const readAt = performance.now();
         const count = this.#pageSize.count;
         this.#pageSize.saw(entries);
         const [first] = entries;
         if (first === undefined || !isAt(first, cursor)) {
           cursor = await this.#reset(cursor, send);
-          wait = 0;
+          wait = "nothing";
           continue;
         }
         const last = entries.at(-1) ?? first;
@@ -143,12 +146,13 @@ export class Reader {
         // There may be more behind a page that is full.
         if (entries.length > count) {
           this.#observer.behind();
-          wait = 0;
+          wait = "nothing";
           continue;
         }
         this.#observer.caughtUp();
         if (entries.length === 1) wait = "entry";
-        else wait = isWanted ? PACE_MS : LEISURE_MS;
+        else if (!isWanted && entries.length > MANY) wait = "leisure";
+        else wait = await pause(readAt + PACE_MS - performance.now(), watchdog);
       }
     } catch (error) {
       this.#connection.fail(error);
@@ -160,22 +164,22 @@ export class Reader {
   /** @returns The entry at the cursor, if it is still there, and those behind it. */
   async #next(send: Send, { streamId }: Place, wait: Wait): Promise<StreamEntry[]> {
     const count = String(this.#pageSize.count + 1);
-    // Both at once: Redis keeps the second until the first is answered. So it also keeps the time, and one reply is all
-    // that a node wakes up for.
+    // Both at once: Redis keeps the second until the first is answered.
     const [, entries] = await Promise.all([
-      wait === 0 ? undefined : send(this.#block(wait, streamId)),
+      wait === "nothing" ? undefined : send(this.#block(wait, streamId)),
       send<StreamEntry[]>(["XRANGE", this.#key, streamId, "+", "COUNT", count]),
     ]);
     return entries;
   }
 
   /** A command that is answered when there is something behind the cursor, but after five seconds at most; or after a time. */
-  #block(wait: Exclude<Wait, 0>, streamId: string): string[] {
-    // Nobody ever writes to the other stream.
+  #block(wait: "entry" | "leisure", streamId: string): string[] {
+    // Nobody ever writes to the other stream. That Redis keeps the time saves the node every other wake-up. It does so
+    // exactly only while it has enough to do; therefore not where anybody waits.
     const [ms, key, after] =
       wait === "entry"
         ? [BLOCK_MS, this.#key, streamId]
-        : [wait, siblingKey(this.#key, "pace"), "0"];
+        : [LEISURE_MS, siblingKey(this.#key, "pace"), "0"];
     return ["XREAD", "COUNT", "1", "BLOCK", String(ms), "STREAMS", key, after];
   }
 
@@ -273,8 +277,8 @@ interface Stream {
   readonly added?: number | undefined;
 }
 
-/** What to wait for before the next read: so many milliseconds, or that there is something. */
-type Wait = number | "entry";
+/** What to wait for before the next read: that there is something; that more has come, which nobody is waiting for. */
+type Wait = "nothing" | "entry" | "leisure";
 
 type Send = <Reply>(args: readonly string[]) => Promise<Reply>;
 
@@ -288,4 +292,15 @@ function reasonFor(cursor: Cursor, { lastId, firstId, added }: Stream): LogReset
   if (compareStreamIds(lastId, cursor.streamId) < 0) return "fork";
   if (added !== undefined && cursor.added !== undefined && added < cursor.added) return "fork";
   return compareStreamIds(firstId, cursor.streamId) > 0 ? "trimmed" : "fork";
+}
+
+/** The process may exit meanwhile. */
+async function pause(ms: number, watchdog: NodeJS.Timeout): Promise<"nothing"> {
+  watchdog.refresh();
+  if (ms > 0) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, ms).unref();
+    });
+  }
+  return "nothing";
 }
