@@ -39,7 +39,7 @@ const SAME_FORK_MS = 30_000;
 /** Reads while much is published are so far apart, in milliseconds: each takes what came meanwhile. */
 const PACE_MS = 10;
 /** And so far while nobody here waits for any of it, */
-const LEISURE_MS = 20;
+const LEISURE_MS = 25;
 /** and at least so many entries come in the meantime. */
 const MANY = 8;
 
