@@ -1,5 +1,5 @@
 // What .ci/run does once everything is installed: every step, whatever became of those before it.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -20,8 +20,8 @@ testStep("tests", [
   "--reporter=json",
   `--outputFile.json=${report}`,
 ]);
-// The same bytes by the other way: see packages/core/src/direct-write.ts.
-step(
+// The same bytes by the other way: see packages/core/src/direct-write.ts. Beside the steps that follow: both mostly wait.
+const withoutDirectWrites = beside(
   "tests without direct writes",
   [
     ["node", "node_modules/vitest/vitest.mjs", "run", "--reporter=dot"],
@@ -30,6 +30,13 @@ step(
   ].flat(),
   { TIDEWIRE_DIRECT_WRITE: "off" },
 );
+step("examples", ["node", "scripts/check-examples.mjs"]);
+// By hand, not by their scripts, which build first: a type error in a test is to fail one step, not all.
+step("packed packages", ["node", "scripts/check-packages.mjs"]);
+for (const version of ["20", "22", "24", "26"].filter((other) => other !== ownVersion)) {
+  step(`tests under Node ${version}`, ["node", "scripts/test-node-versions.mjs", version]);
+}
+await withoutDirectWrites;
 // No figures, only whether it runs and every byte arrives: the machine is shared.
 step(
   "benchmark",
@@ -38,12 +45,6 @@ step(
     ["--subjects", "tidewire-http,tidewire-express,tidewire-fastify,socket-write"],
   ].flat(),
 );
-// By hand, not by their scripts, which build first: a type error in a test is to fail one step, not all.
-step("examples", ["node", "scripts/check-examples.mjs"]);
-step("packed packages", ["node", "scripts/check-packages.mjs"]);
-for (const version of ["20", "22", "24", "26"].filter((other) => other !== ownVersion)) {
-  step(`tests under Node ${version}`, ["node", "scripts/test-node-versions.mjs", version]);
-}
 
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
@@ -56,6 +57,28 @@ function pnpm(script) {
 function step(name, command, env = {}) {
   if (run(name, command, env)) passed += 1;
   else failed += 1;
+}
+
+/** Counts as one, and runs beside what follows. What it says is shown when it is over. */
+function beside(name, [command, ...args], env) {
+  const start = performance.now();
+  const output = path.join(os.tmpdir(), `tidewire-beside-${process.pid}.log`);
+  const file = fs.openSync(output, "w");
+  const child = spawn(command, args, {
+    stdio: ["ignore", file, file],
+    env: { ...process.env, ...env },
+  });
+  return new Promise((resolve) => {
+    child.once("close", (status) => {
+      console.log(`--- ${name}\n${fs.readFileSync(output, "utf8")}`);
+      fs.rmSync(output);
+      const seconds = ((performance.now() - start) / 1_000).toFixed(1);
+      console.log(`${status === 0 ? "ok  " : "FAIL"} ${name} (${seconds} s)`);
+      if (status === 0) passed += 1;
+      else failed += 1;
+      resolve();
+    });
+  });
 }
 
 /** Counts each test of the suite; as one failure if it failed without one, for example in its compilation. */
