@@ -44,8 +44,10 @@ const LOOK_EVERY = 64;
  */
 export class Heartbeat<Member extends Beating = Beating> {
   readonly #ring: readonly Set<Member>[] = Array.from({ length: PLACES }, () => new Set());
-  /** Each knows its place here, so that one that leaves can be let go at once: kept for half a second it would outlive
-   * two collections of garbage, and a third. */
+  /**
+   * Each knows its place here, so that one that leaves can be let go at once. Kept until the next sweep, streams that
+   * open and end quickly would all have to be collected as old garbage, which costs more than young.
+   */
   readonly #watched: Member[] = [];
   #sweeps = 0;
   #size = 0;

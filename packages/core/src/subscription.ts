@@ -66,6 +66,14 @@ interface Point {
   readonly id: string;
 }
 
+/** What is so only until a client that resumes has had its turn: most never do. */
+interface Beginning {
+  /** `true` while further calls of `subscribe`, made before the first one was decided, have yet to be. */
+  isAwaiting: boolean;
+  /** `true` while the client's position is looked for in the log. */
+  isLocating: boolean;
+}
+
 type Snapshot = () => SnapshotMessages | PromiseLike<SnapshotMessages>;
 
 /** A live client's position is looked at so many times while the window is replaced: four in the older half. */
@@ -103,12 +111,8 @@ export class Subscription {
   #isClosed = false;
   /** `true` while a snapshot is being made: nothing may be written before it. */
   #isHeld = false;
-  /** `true` from a `subscribe` that resumes until the turn after it: what joins until then is replayed as well. */
-  #isBeginning = false;
-  /** Set while the client's position is looked for in the log; `#isBeginning` is `true` as well then. */
-  #locating: Promise<Place> | undefined;
-  /** `true` while further calls of `subscribe`, made before the first one was decided, have yet to be. */
-  #isAwaiting = false;
+  /** Set from a `subscribe` that resumes until the turn after it: what joins until then is replayed as well. */
+  #beginning: Beginning | undefined;
   /** What to do when everything up to a position was written. */
   #end: { readonly position: number; readonly fn: () => void } | undefined;
   /** `true` while its turn is scheduled. */
@@ -157,17 +161,16 @@ export class Subscription {
       this.advance();
       return;
     }
+    const beginning: Beginning = { isAwaiting, isLocating: true };
+    this.#beginning = beginning;
     const place = this.#host.locate(lastEventId);
-    this.#isAwaiting = isAwaiting;
     if (!(place instanceof Promise)) {
-      this.#located(place);
+      this.#located(place, beginning);
       return;
     }
-    this.#isBeginning = true;
-    this.#locating = place;
     void place.then((found) => {
       // A reset or the end of the session may have come before.
-      if (this.#locating === place) this.#located(found);
+      if (beginning.isLocating) this.#located(found, beginning);
     });
   }
 
@@ -184,19 +187,22 @@ export class Subscription {
     });
   }
 
+  /** Whatever is found, it is void. */
+  #stopLocating(): void {
+    if (this.#beginning !== undefined) this.#beginning.isLocating = false;
+  }
+
   /** Where the client stands is known. */
-  #located(place: Place): void {
-    this.#locating = undefined;
+  #located(place: Place, beginning: Beginning): void {
+    beginning.isLocating = false;
     if (typeof place === "number") {
       this.#cursor = place;
       this.#told = place;
       this.#isResuming = true;
-      this.#isBeginning = true;
       this.#schedule();
       return;
     }
-    this.#isBeginning = false;
-    this.#isAwaiting = false;
+    this.#beginning = undefined;
     this.#cursor = this.#host.window.tail;
     this.#willGreet(this.#resetGreeting(place));
     this.advance();
@@ -204,8 +210,8 @@ export class Subscription {
 
   /** No further call has yet to be decided. */
   release(): void {
-    if (!this.#isAwaiting) return;
-    this.#isAwaiting = false;
+    if (this.#beginning?.isAwaiting !== true) return;
+    this.#beginning.isAwaiting = false;
     this.#schedule();
   }
 
@@ -235,7 +241,7 @@ export class Subscription {
     if (snapshot !== undefined) this.#addSnapshot(snapshot, added);
     // The client has been here before and gets what it missed, on these channels too. Not where they have a
     // state: it may have been cut before it had that.
-    if (this.#isBeginning && snapshot === undefined) {
+    if (this.#beginning !== undefined && snapshot === undefined) {
       for (const channel of added) this.#join(channel, FROM_THE_START);
       return;
     }
@@ -267,7 +273,7 @@ export class Subscription {
   /** The session takes no more. */
   closed(): void {
     this.#isClosed = true;
-    this.#locating = undefined;
+    this.#stopLocating();
     this.#isLive = false;
     this.#greetings = undefined;
     for (const channel of this.channels.keys()) {
@@ -279,7 +285,7 @@ export class Subscription {
   /** All positions are void: the client is told, and goes on from the tail. */
   reset(reason: ResetReason): void {
     this.#isLive = false;
-    this.#locating = undefined;
+    this.#stopLocating();
     this.#greetings = [this.#resetGreeting(reason)];
     this.#schedule();
   }
@@ -332,14 +338,14 @@ export class Subscription {
   /** Writes what can be written now. Called when the stream opens and when the client has taken all. */
   advance(): void {
     // Its turn comes: taking another one now would be at the cost of the others.
-    if (!this.#isScheduled && !this.#isBeginning) this.#advance();
+    if (!this.#isScheduled && this.#beginning === undefined) this.#advance();
   }
 
   /** Called by delivery when it is the turn of this subscription. */
   takeTurn(): void {
     this.#isScheduled = false;
-    if (this.#isAwaiting || this.#locating !== undefined) return;
-    this.#isBeginning = false;
+    if (this.#beginning?.isAwaiting === true || this.#beginning?.isLocating === true) return;
+    this.#beginning = undefined;
     this.#advance();
   }
 

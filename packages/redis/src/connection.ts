@@ -96,6 +96,11 @@ export class Connection {
     this.#failures = 0;
   }
 
+  /** Gives the client up unless the timer is cleared before: a reply that is so late will not come. */
+  expectReply(ms: number): NodeJS.Timeout {
+    return setTimeout(() => this.fail(new Error(`No reply from Redis within ${ms} ms`)), ms);
+  }
+
   /** The client is of no use any more: it is cut, and another one is made. */
   fail(error: unknown): void {
     this.#lose?.(error);

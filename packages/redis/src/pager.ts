@@ -73,9 +73,7 @@ export class Pager {
       const client = await new Promise<RedisClient>((resolve, reject) => {
         this.#connection.use(resolve, reject, true);
       });
-      const timer = setTimeout(() => {
-        this.#connection.fail(new Error(`No reply from Redis within ${READ_TIMEOUT_MS} ms`));
-      }, READ_TIMEOUT_MS);
+      const timer = this.#connection.expectReply(READ_TIMEOUT_MS);
       try {
         return await question(client);
       } catch (error) {
@@ -117,16 +115,16 @@ export class Pager {
     for (const entry of entries) {
       // What the client has already.
       if (from !== undefined && entry[0] === from.streamId) continue;
-      const lost = lostBefore(entry);
-      if (lost !== undefined) {
-        // What lies before it is there, but there was more of it once. Whoever reads as far back as it goes stops here.
-        if (from === undefined) return { events, oldest: undefined };
-        if (compareStreamIds(from.streamId, lost) <= 0) return "unknown";
-      }
-      // The one that the page before has ended with.
       const event = decodeEntry(entry);
-      if (event !== undefined)
+      if (event !== undefined) {
         events.push({ ...event, ageMs: Math.max(0, now - timeOf(entry[0])) });
+        continue;
+      }
+      const lost = lostBefore(entry);
+      if (lost === undefined) continue;
+      // What lies before it is there, but there was more of it once. Whoever reads as far back as it goes stops here.
+      if (from === undefined) return { events, oldest: undefined };
+      if (compareStreamIds(from.streamId, lost) <= 0) return "unknown";
     }
     return { events, oldest: isAll || last === undefined ? undefined : placeOf(last) };
   }

@@ -62,6 +62,8 @@ interface Cursor extends Place {
  */
 export class Reader {
   readonly #key: string;
+  /** Of a stream to which nobody ever writes. */
+  readonly #paceKey: string;
   readonly #observer: ReaderObserver;
   readonly #connection: Connection;
   readonly #pageSize = new PageSize();
@@ -76,6 +78,7 @@ export class Reader {
 
   constructor(key: string, source: RedisClientSource, observer: ReaderObserver) {
     this.#key = key;
+    this.#paceKey = siblingKey(key, "pace");
     this.#observer = observer;
     this.#connection = new Connection(source, true, {
       up: (client) => void this.#follow(client),
@@ -174,12 +177,10 @@ export class Reader {
 
   /** A command that is answered when there is something behind the cursor, but after five seconds at most; or after a time. */
   #block(wait: "entry" | "leisure", streamId: string): string[] {
-    // Nobody ever writes to the other stream. That Redis keeps the time saves the node every other wake-up. It does so
+    // That Redis keeps the time saves the node every other wake-up. It does so
     // exactly only while it has enough to do; therefore not where anybody waits.
     const [ms, key, after] =
-      wait === "entry"
-        ? [BLOCK_MS, this.#key, streamId]
-        : [LEISURE_MS, siblingKey(this.#key, "pace"), "0"];
+      wait === "entry" ? [BLOCK_MS, this.#key, streamId] : [LEISURE_MS, this.#paceKey, "0"];
     return ["XREAD", "COUNT", "1", "BLOCK", String(ms), "STREAMS", key, after];
   }
 

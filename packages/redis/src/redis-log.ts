@@ -54,12 +54,8 @@ class RedisLog implements Log, ReaderObserver {
 
   constructor(options: ResolvedRedisLogOptions) {
     this.#options = options;
-    const { source } = options;
-    this.#writer = new Writer(options, source, {
-      up: () => {},
-      // Whoever publishes is told.
-      down: (error) => void (this.#lastError = error),
-    });
+    // Whoever publishes is told as well.
+    this.#writer = new Writer(options, (error) => void (this.#lastError = error));
     this.#pager = new Pager(options.key, this.#writer.connection);
   }
 

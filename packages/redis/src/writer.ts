@@ -1,9 +1,8 @@
 import { SseError } from "@tidewire/core";
 import type { LogMessage, PublishOptions } from "@tidewire/core";
 import { isRefusal } from "./client.js";
-import type { RedisClient, RedisClientSource } from "./client.js";
+import type { RedisClient } from "./client.js";
 import { Connection } from "./connection.js";
-import type { ConnectionObserver } from "./connection.js";
 import { drawTag, encodeEntry, formatId } from "./entry.js";
 import { siblingKey } from "./key.js";
 import type { ResolvedRedisLogOptions } from "./options.js";
@@ -25,25 +24,23 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 export class Writer {
   readonly #options: ResolvedRedisLogOptions;
   readonly #connection: Connection;
+  /** What every command that adds an entry begins with. */
+  readonly #add: readonly string[];
   /** What has yet to be settled. */
   readonly #pending: Set<Promise<unknown>> = new Set();
   /** When old events were last dropped. */
   #trimmedAt = -Infinity;
   #closing: Promise<void> | undefined;
 
-  constructor(
-    options: ResolvedRedisLogOptions,
-    source: RedisClientSource,
-    observer: ConnectionObserver,
-  ) {
+  /** @param down - Receives why the connection was lost, or could not be made. */
+  constructor(options: ResolvedRedisLogOptions, down: (error: unknown) => void) {
     this.#options = options;
-    this.#connection = new Connection(source, false, {
-      up: (client) => {
-        // Whatever Redis refuses from now on: this connection is not lost by it.
-        this.#connection.succeed();
-        observer.up(client);
-      },
-      down: (error) => observer.down(error),
+    const { key, retention } = options;
+    this.#add = ["XADD", key, "MAXLEN", "~", String(retention.maxEvents), "*"];
+    this.#connection = new Connection(options.source, false, {
+      // Whatever Redis refuses from now on: this connection is not lost by it.
+      up: () => this.#connection.succeed(),
+      down,
     });
   }
 
@@ -69,7 +66,7 @@ export class Writer {
     const tag = drawTag();
     const fields = encodeEntry(tag, channel, message);
     const command =
-      dedupeKey === undefined ? this.#add(fields) : this.#addOnce(fields, tag, dedupeKey);
+      dedupeKey === undefined ? [...this.#add, ...fields] : this.#addOnce(fields, tag, dedupeKey);
     const added = this.#send(command).then((reply) =>
       dedupeKey === undefined ? formatId({ streamId: reply, tag }) : reply,
     );
@@ -83,11 +80,6 @@ export class Writer {
   close(): Promise<void> {
     this.#closing ??= Promise.allSettled(this.#pending).then(() => this.#connection.close());
     return this.#closing;
-  }
-
-  #add(fields: readonly string[]): string[] {
-    const { key, retention } = this.#options;
-    return ["XADD", key, "MAXLEN", "~", String(retention.maxEvents), "*", ...fields];
   }
 
   #addOnce(fields: readonly string[], tag: string, dedupeKey: string): string[] {
@@ -110,11 +102,8 @@ export class Writer {
       this.#connection.use(
         (client) => {
           this.#trim(client);
-          const { publishTimeoutMs } = this.#options;
           // The whole connection, because the reply to whatever comes behind would be as late.
-          const timer = setTimeout(() => {
-            this.#connection.fail(new Error(`No reply from Redis within ${publishTimeoutMs} ms`));
-          }, publishTimeoutMs);
+          const timer = this.#connection.expectReply(this.#options.publishTimeoutMs);
           client.sendCommand(command).then(
             (reply) => {
               clearTimeout(timer);
