@@ -20,12 +20,12 @@ testStep("tests", [
   "--reporter=json",
   `--outputFile.json=${report}`,
 ]);
-// The same bytes by the other way: see packages/core/src/direct-write.ts. Beside the steps that follow: both mostly wait.
+// The same bytes by the other way: see packages/core/src/outlet/direct-write.ts. Beside the steps that follow: both mostly wait.
 const withoutDirectWrites = beside(
   "tests without direct writes",
   [
     ["node", "node_modules/vitest/vitest.mjs", "run", "--reporter=dot"],
-    ["packages/core/test/direct-write", "test/contracts/"],
+    ["packages/core/test/outlet/direct-write", "test/contracts/"],
     ["test/delivery/exactly-once", "test/delivery/resume", "test/delivery/stalled"],
   ].flat(),
   { TIDEWIRE_DIRECT_WRITE: "off" },

@@ -1,3 +1,4 @@
+import path from "node:path";
 import { withoutComments } from "./sources.js";
 import type { Source } from "./sources.js";
 
@@ -30,40 +31,43 @@ export function importsOf({ text }: Source): Import[] {
 }
 
 /**
- * Checks that imports go strictly down a list of layers, or sideways without a cycle.
+ * Checks that imports point up a list of folders, or stay within a folder without a cycle.
  *
- * @param sources - All files of a package.
- * @param layers - Names of files, lowest layer first.
- * @returns A sentence for each fault; none if all is well.
+ * @param sources - All files of a package, named by their path: `delivery/window`.
+ * @param folders - Names of folders, and of files beside them, in the order of the architecture: each may import
+ *   what stands before it.
+ * @returns A sentence for each fault; empty if there is none.
  */
-export function findLayerFaults(
-  sources: readonly Source[],
-  layers: readonly (readonly string[])[],
-): string[] {
-  const layerOf = new Map(layers.flatMap((names, layer) => names.map((name) => [name, layer])));
+export function findLayerFaults(sources: readonly Source[], folders: readonly string[]): string[] {
+  const placeOf = (name: string): number => folders.indexOf(folderOf(name));
+  const names = new Set(sources.map(({ name }) => name));
   const faults: string[] = [];
-  const sideways = new Map<string, string[]>();
+  const within = new Map<string, string[]>();
   for (const source of sources) {
-    const own = layerOf.get(source.name);
-    if (own === undefined) {
-      faults.push(`${source.name} has no place in the list of layers`);
+    if (placeOf(source.name) === -1) {
+      faults.push(`${source.name} has no place in the list of folders`);
       continue;
     }
     for (const { from } of importsOf(source)) {
       if (!from.startsWith(".")) continue;
-      const target = from.replace(/^\.\//, "").replace(/\.js$/, "");
-      const other = layerOf.get(target);
-      if (other === undefined) faults.push(`${source.name} imports ${from}, which is in no layer`);
-      else if (other > own) faults.push(`${source.name} imports ${target}, which is above it`);
-      else if (other === own) {
-        sideways.set(source.name, [...(sideways.get(source.name) ?? []), target]);
+      const target = path.posix.join(path.posix.dirname(source.name), from).replace(/\.js$/, "");
+      if (!names.has(target)) faults.push(`${source.name} imports ${from}, which does not exist`);
+      else if (placeOf(target) > placeOf(source.name)) {
+        faults.push(`${source.name} imports ${target}, which stands after it`);
+      } else if (folderOf(target) === folderOf(source.name)) {
+        within.set(source.name, [...(within.get(source.name) ?? []), target]);
       }
     }
   }
-  return [...faults, ...findCycles(sideways)];
+  return [...faults, ...findCycles(within)];
 }
 
-/** Names each file that reaches itself by imports within its layer. */
+/** The folder at the top that a file is in; a file that is in none stands for itself. */
+export function folderOf(name: string): string {
+  return name.split("/")[0] ?? name;
+}
+
+/** Names each file that reaches itself by imports within its folder. */
 function findCycles(imports: ReadonlyMap<string, readonly string[]>): string[] {
   const reaches = (from: string, to: string, seen: Set<string>): boolean =>
     (imports.get(from) ?? []).some((next) => {
@@ -74,5 +78,5 @@ function findCycles(imports: ReadonlyMap<string, readonly string[]>): string[] {
     });
   return [...imports.keys()]
     .filter((name) => reaches(name, name, new Set()))
-    .map((name) => `${name} imports itself through its own layer`);
+    .map((name) => `${name} imports itself through its own folder`);
 }

@@ -1,46 +1,26 @@
 import { describe, expect, it } from "vitest";
-import { findLayerFaults, importsOf } from "./imports.js";
+import { findLayerFaults, folderOf, importsOf } from "./imports.js";
 import { PACKAGES, readSources, withoutComments } from "./sources.js";
 import type { Source } from "./sources.js";
 
-/** Imports in core go strictly down this list. A new file needs a place in it. */
-const LAYERS: readonly (readonly string[])[] = [
-  ["errors"],
-  [
-    "message",
-    "log",
-    "encode",
-    "chunk",
-    "frame-slab",
-    "frame",
-    "accept",
-    "head",
-    "last-event-id",
-    "cors",
-  ],
-  ["options", "subscribe-options"],
-  ["sink", "exchange", "direct-write", "node-sink", "heartbeat"],
-  ["reception", "source", "pump", "opening", "session"],
-  ["memory-log", "window"],
-  [
-    "channel",
-    "channel-set",
-    "subscription",
-    "batch",
-    "backfill",
-    "publisher",
-    "delivery",
-    "broker",
-    "stats",
-  ],
-  ["hub"],
-  ["index"],
+/** The folders of the core are its architecture: each imports only from those before it. */
+const FOLDERS: readonly string[] = [
+  "errors",
+  "http",
+  "log",
+  "wire",
+  "options",
+  "outlet",
+  "session",
+  "delivery",
+  "hub",
+  "index",
 ];
 
 /** The only files that may keep a timer: delivery for its turns, the hub for its drain. */
-const WITH_TIMERS = ["delivery", "heartbeat", "hub"];
+const WITH_TIMERS = ["delivery/delivery", "hub/hub", "hub/shutdown", "outlet/heartbeat"];
 /** The only files that may touch connections at run time. */
-const WITH_SOCKETS = ["direct-write", "node-sink"];
+const WITH_SOCKETS = ["outlet/direct-write", "outlet/node-sink"];
 const NETWORK = /^(?:node:)?(?:http|https|http2|net|tls)$/;
 const TIMERS = /\b(?:setTimeout|setInterval|setImmediate)\b|"(?:node:)?timers(?:\/promises)?"/;
 
@@ -63,16 +43,27 @@ function keepsTimer({ text }: Source): boolean {
 }
 
 describe("The core", () => {
-  it("imports only down its layers, types included, and never in a circle", () => {
-    expect(findLayerFaults(core, LAYERS)).toEqual([]);
+  it("imports only what stands before it in the order of the folders, types included, and never in a circle", () => {
+    expect(findLayerFaults(core, FOLDERS)).toEqual([]);
   });
 
   it("has a file for every name in the list", () => {
-    expect(core.map(({ name }) => name).toSorted()).toEqual(LAYERS.flat().toSorted());
+    expect(new Set(core.map(({ name }) => folderOf(name)))).toEqual(new Set(FOLDERS));
+  });
+
+  it("keeps what a route sees and what the log delivers apart: only the hub knows both", () => {
+    const folders = ["session", "delivery"];
+    const across = core.flatMap((source) =>
+      importsOf(source)
+        .filter(({ from }) => from.startsWith("../") && folders.includes(folderOf(from.slice(3))))
+        .filter(() => folders.includes(folderOf(source.name)))
+        .map(({ from }) => `${source.name} imports ${from}`),
+    );
+    expect(across).toEqual([]);
   });
 
   it("touches the network where it writes to a response alone", () => {
-    expect(namesOf(core, importsNetwork)).toEqual(WITH_SOCKETS);
+    expect(namesOf(core, importsNetwork).toSorted()).toEqual(WITH_SOCKETS);
   });
 
   it("keeps timers in the heartbeat, the turns of delivery and the drain of the hub alone", () => {
@@ -101,66 +92,76 @@ describe.each(PACKAGES.filter((name) => name !== "core"))("The package %s", (nam
 });
 
 describe("findLayerFaults", () => {
-  const layers = [["errors"], ["encode", "frame"], ["session"]];
+  const folders = ["errors", "wire", "session"];
+  const others = [file("errors", ""), file("wire/frame", ""), file("session/session", "")];
 
-  it("finds nothing in imports that go down or sideways", () => {
+  it("finds nothing in imports that point up the list or stay in their folder", () => {
     const sources = [
       file("errors", ""),
-      file("encode", 'import { SseError } from "./errors.js";'),
-      file("frame", 'import { encode } from "./encode.js";\nimport { x } from "node:fs";'),
-      file("session", 'import type { Framing } from "./frame.js";'),
+      file("wire/encode", 'import { SseError } from "../errors.js";'),
+      file("wire/frame", 'import { encode } from "./encode.js";\nimport { x } from "node:fs";'),
+      file("session/session", 'import type { Framing } from "../wire/frame.js";'),
     ];
-    expect(findLayerFaults(sources, layers)).toEqual([]);
+    expect(findLayerFaults(sources, folders)).toEqual([]);
   });
 
   it.each([
-    ["a value", 'import { Session } from "./session.js";'],
-    ["a type", 'import type { Session } from "./session.js";'],
-    ["a type among values", 'import { a, type Session } from "./session.js";'],
-    ["over several lines", 'import {\n  a,\n  Session,\n} from "./session.js";'],
-    ["a namespace", 'import * as session from "./session.js";'],
-    ["a default", 'import session from "./session.js";'],
-    ["for its effects", 'import "./session.js";'],
-    ["a re-export", 'export { Session } from "./session.js";'],
-    ["a re-export of types", 'export type { Session } from "./session.js";'],
-    ["a re-export of all", 'export * from "./session.js";'],
-    ["a dynamic import", 'const session = await import("./session.js");'],
-    ["the type of an import", 'let session: import("./session.js").Session;'],
-  ])("finds an import that goes up: %s", (_name, text) => {
-    expect(findLayerFaults([file("encode", text)], layers)).toEqual([
-      "encode imports session, which is above it",
+    ["a value", 'import { Session } from "../session/session.js";'],
+    ["a type", 'import type { Session } from "../session/session.js";'],
+    ["a type among values", 'import { a, type Session } from "../session/session.js";'],
+    ["over several lines", 'import {\n  a,\n  Session,\n} from "../session/session.js";'],
+    ["a namespace", 'import * as session from "../session/session.js";'],
+    ["a default", 'import session from "../session/session.js";'],
+    ["for its effects", 'import "../session/session.js";'],
+    ["a re-export", 'export { Session } from "../session/session.js";'],
+    ["a re-export of types", 'export type { Session } from "../session/session.js";'],
+    ["a re-export of all", 'export * from "../session/session.js";'],
+    ["a dynamic import", 'const session = await import("../session/session.js");'],
+    ["the type of an import", 'let session: import("../session/session.js").Session;'],
+  ])("finds an import of what stands later: %s", (_name, text) => {
+    expect(findLayerFaults([...others, file("wire/encode", text)], folders)).toEqual([
+      "wire/encode imports session/session, which stands after it",
     ]);
   });
 
-  it("finds an import in the core that goes up when it is added", () => {
+  it("finds an import in the core that points down when it is added", () => {
     const changed = core.map(({ name, text }) =>
-      file(name, name === "encode" ? `import type { Hub } from "./hub.js";\n${text}` : text),
+      file(
+        name,
+        name === "wire/encode" ? `import type { Hub } from "../hub/hub.js";\n${text}` : text,
+      ),
     );
-    expect(findLayerFaults(changed, LAYERS)).toEqual(["encode imports hub, which is above it"]);
-  });
-
-  it("finds a circle within a layer", () => {
-    const sources = [
-      file("encode", 'import { a } from "./frame.js";'),
-      file("frame", 'import { b } from "./encode.js";'),
-    ];
-    expect(findLayerFaults(sources, layers)).toEqual([
-      "encode imports itself through its own layer",
-      "frame imports itself through its own layer",
+    expect(findLayerFaults(changed, FOLDERS)).toEqual([
+      "wire/encode imports hub/hub, which stands after it",
     ]);
   });
 
-  it("finds a file without a place and an import of one", () => {
-    const sources = [file("helpers", ""), file("session", 'import { a } from "./helpers.js";')];
-    expect(findLayerFaults(sources, layers)).toEqual([
-      "helpers has no place in the list of layers",
-      "session imports ./helpers.js, which is in no layer",
+  it("finds a circle within a folder", () => {
+    const sources = [
+      file("wire/encode", 'import { a } from "./frame.js";'),
+      file("wire/frame", 'import { b } from "./encode.js";'),
+    ];
+    expect(findLayerFaults(sources, folders)).toEqual([
+      "wire/encode imports itself through its own folder",
+      "wire/frame imports itself through its own folder",
+    ]);
+  });
+
+  it("finds a file without a place and an import of one that is not there", () => {
+    const sources = [
+      file("helpers", ""),
+      file("session/session", 'import { a } from "./gone.js";'),
+    ];
+    expect(findLayerFaults(sources, folders)).toEqual([
+      "helpers has no place in the list of folders",
+      "session/session imports ./gone.js, which does not exist",
     ]);
   });
 
   it("does not take a comment for an import", () => {
-    const text = '// import { a } from "./session.js";\n/*\nimport { b } from "./session.js";\n*/';
-    expect(findLayerFaults([file("encode", text)], layers)).toEqual([]);
+    const text =
+      '// import { a } from "../session/session.js";\n/*\nimport { b } from "../session/session.js";\n*/';
+    expect(findLayerFaults([...others, file("wire/encode", text)], folders)).toEqual([]);
   });
 });
 

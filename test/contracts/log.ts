@@ -74,7 +74,7 @@ const GARBAGE = [
 ];
 
 /**
- * What every log has to keep to, sentence by sentence as in `packages/core/src/log.ts`.
+ * What every log has to keep to, sentence by sentence as in `packages/core/src/log/log.ts`.
  *
  * @param subject - The implementation.
  */

@@ -1,29 +1,29 @@
 export { SseError, isSseError } from "./errors.js";
 export type { SseErrorCode, SseErrorOptions } from "./errors.js";
-export type { SseMessage } from "./message.js";
-export type { HeaderTarget, StreamHeaders } from "./head.js";
-export type { SseCorsOptions } from "./cors.js";
-export { DEFAULTS } from "./options.js";
+export type { SseMessage } from "./wire/message.js";
+export type { HeaderTarget, StreamHeaders } from "./http/head.js";
+export type { SseCorsOptions } from "./http/cors.js";
+export { DEFAULTS } from "./options/hub.js";
 export type {
   AuthorizedSession,
   ErrorStage,
   HubOptions,
-  JitterRange,
-  OpenOptions,
   ResolvedOptions,
   RetentionOptions,
-} from "./options.js";
+} from "./options/hub.js";
+export type { JitterRange } from "./options/jitter.js";
+export type { OpenOptions } from "./options/open.js";
 export type {
   Exchange,
   ExchangeStream,
   NodeRequest,
   NodeResponse,
   StreamBody,
-} from "./exchange.js";
-export type { Decoded, StreamSource, WebReadable } from "./source.js";
-export type { MapItem } from "./pump.js";
-export type { CloseReason, Session, SessionState } from "./session.js";
-export type { Channel, ChannelMap, ChannelMessage, ChannelsOf, Published } from "./channel.js";
+} from "./http/exchange.js";
+export type { Decoded, StreamSource, WebReadable } from "./session/source.js";
+export type { MapItem } from "./session/pump.js";
+export type { CloseReason, Session, SessionState } from "./session/event-stream.js";
+export type { Channel, ChannelMap, ChannelMessage, ChannelsOf, Published } from "./hub/channel.js";
 export type {
   Log,
   LogEntry,
@@ -34,12 +34,15 @@ export type {
   LogResetReason,
   PastEntry,
   PublishOptions,
-} from "./log.js";
-export { memoryLog } from "./memory-log.js";
-export type { SnapshotMessages, SubscribeOptions } from "./subscribe-options.js";
-export type { ResetReason } from "./frame.js";
-export type { HubStats } from "./stats.js";
-export { createPublisher } from "./publisher.js";
-export type { Publisher, PublisherOptions } from "./publisher.js";
-export { createHub, resolveHub } from "./hub.js";
-export type { AnyHub, CloseOptions, Hub } from "./hub.js";
+} from "./log/log.js";
+export { memoryLog } from "./log/memory-log.js";
+export type { SnapshotMessages, SubscribeOptions } from "./options/subscribe.js";
+export type { ResetReason } from "./wire/frame.js";
+export type { HubStats } from "./hub/stats.js";
+export { createPublisher } from "./hub/publisher.js";
+export type { Publisher, PublisherOptions } from "./hub/publisher.js";
+export { createHub } from "./hub/hub.js";
+export type { Hub } from "./hub/hub.js";
+export { resolveHub } from "./hub/resolve-hub.js";
+export type { AnyHub } from "./hub/resolve-hub.js";
+export type { CloseOptions } from "./hub/shutdown.js";

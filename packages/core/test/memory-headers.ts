@@ -1,4 +1,4 @@
-import type { HeaderTarget } from "../src/head.js";
+import type { HeaderTarget } from "../src/http/head.js";
 
 type Value = number | string | string[];
 

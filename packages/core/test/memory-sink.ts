@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { SharedFrames } from "../src/chunk.js";
-import type { Sink, SinkListener, SinkRequest } from "../src/sink.js";
+import type { SharedFrames } from "../src/wire/shared-frames.js";
+import type { Sink, SinkListener, SinkRequest } from "../src/outlet/sink.js";
 import { MemoryHeaders } from "./memory-headers.js";
 
 /** How a {@link MemorySink} behaves. */

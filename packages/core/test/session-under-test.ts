@@ -1,11 +1,11 @@
-import { createCors } from "../src/cors.js";
-import { Heartbeat } from "../src/heartbeat.js";
-import type { Beating } from "../src/heartbeat.js";
-import { resolveOptions } from "../src/options.js";
-import type { ErrorStage, HubOptions } from "../src/options.js";
-import { Session } from "../src/session.js";
-import type { SessionHost } from "../src/session.js";
-import type { Sink, SinkListener } from "../src/sink.js";
+import { createCors } from "../src/http/cors.js";
+import { Heartbeat } from "../src/outlet/heartbeat.js";
+import type { Beating } from "../src/outlet/heartbeat.js";
+import { resolveOptions } from "../src/options/hub.js";
+import type { ErrorStage, HubOptions } from "../src/options/hub.js";
+import { Session } from "../src/session/event-stream.js";
+import type { SessionHost } from "../src/session/event-stream.js";
+import type { Sink, SinkListener } from "../src/outlet/sink.js";
 import { MemorySink } from "./memory-sink.js";
 import type { MemorySinkOptions } from "./memory-sink.js";
 

@@ -1,0 +1,80 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { SseError } from "../errors.js";
+import type { HeaderTarget } from "./head.js";
+
+/** A request of `node:http` or of the compatibility API of `node:http2`. */
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+/** A response of `node:http` or of the compatibility API of `node:http2`. */
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+/**
+ * One request and its response: what an adapter hands to `hub.createSession`.
+ *
+ * `request` and `response` are enough for plain `node:http`. The rest is for frameworks that have their
+ * own idea of headers, of sending and of errors.
+ */
+export interface Exchange {
+  /** The raw request. */
+  readonly request: NodeRequest;
+  /** The raw response. */
+  readonly response: NodeResponse;
+  /** The request as the framework has it. Absent: `request`. */
+  readonly context?: unknown;
+  /** Headers set before and to be set. Absent: those of `response`. */
+  readonly headers?: HeaderTarget | undefined;
+  /**
+   * Sends the head through the framework, hooks included, and then calls `stream.opened`. If that fails
+   * it calls `stream.failed`, and the framework answers. Absent: the head is written to `response`.
+   */
+  start?(status: number, stream: ExchangeStream): void;
+  /** Answers with this status, the headers set so far and no body. Absent: written to `response`. */
+  answer?(status: number): void;
+  /** Hands an error to the framework's error handler. Absent: a plain answer with the error's `statusCode`. */
+  refuse?(error: unknown): void;
+}
+
+/** What the body of a stream is written to: the response, or a compressor that a hook has put before it. */
+export interface StreamBody {
+  readonly writableEnded: boolean;
+  readonly writableLength: number;
+  write(bytes: Uint8Array): boolean;
+  end(): unknown;
+  on(event: "drain" | "error", listener: () => void): unknown;
+  off(event: "drain", listener: () => void): unknown;
+}
+
+/** What a framework tells of the stream it was asked to start. */
+export interface ExchangeStream {
+  /** `true` once the response has closed or somebody has ended it. */
+  readonly isClosed: boolean;
+  /**
+   * The body may begin.
+   *
+   * @param body - Where to write it: the raw response, or a compressor that a hook has put before it.
+   */
+  opened(body: StreamBody): void;
+  /** The handler or a hook failed after the start: the session closes with `error`. */
+  failed(): void;
+}
+
+/**
+ * Checks that an exchange is one.
+ *
+ * @param exchange - What the caller gave: anything.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it has no request and response of Node's.
+ */
+export function checkExchange(exchange: Exchange): void {
+  const { request, response } = (exchange ?? {}) as Partial<Exchange>;
+  if (typeof request?.headers !== "object" || typeof response?.writeHead !== "function") {
+    throw new SseError(
+      "ERR_SSE_INVALID_OPTION",
+      "Expected { request, response } of node:http or node:http2",
+    );
+  }
+}
+
+/** Whether a response is of HTTP/1.0 or HTTP/1.1. */
+export function isHttp1(response: NodeResponse): response is ServerResponse {
+  return !("stream" in response);
+}

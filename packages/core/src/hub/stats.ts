@@ -1,0 +1,58 @@
+import type { ResetReason } from "../wire/frame.js";
+import type { LogHealth } from "../log/log.js";
+import type { CloseReason } from "../session/event-stream.js";
+
+/** What a hub has done and holds: `hub.stats()`. Counts are since the hub was made. */
+export interface HubStats {
+  /** Sessions by state. `live` and `behind` are those of the open ones that are subscribed. */
+  readonly sessions: {
+    readonly connecting: number;
+    readonly open: number;
+    /** Have everything that was published. */
+    readonly live: number;
+    /** Have yet to be sent something: their socket is backed up, or they resume. */
+    readonly behind: number;
+  };
+  /** Channels with at least one subscription. */
+  readonly channels: number;
+  /** Events that this process has published. */
+  readonly published: number;
+  /** Events written to sessions: an event for a thousand sessions counts a thousand. */
+  readonly delivered: number;
+  /** Bytes of these events. */
+  readonly deliveredBytes: number;
+  /** Clients that came back and had missed something that could be replayed. */
+  readonly replays: number;
+  /** `sse-reset` events by reason. */
+  readonly resets: Readonly<Record<ResetReason, number>>;
+  /** Closed sessions by reason. */
+  readonly closes: Readonly<Record<CloseReason, number>>;
+  /** What is kept for replay. */
+  readonly window: {
+    readonly events: number;
+    readonly bytes: number;
+    /** Age of the oldest event in milliseconds; 0 if there is none. */
+    readonly ageMs: number;
+  };
+  /** How the log is: whether what other processes publish arrives. */
+  readonly log: LogHealth;
+}
+
+/** The counts of {@link HubStats} as they grow. */
+export class Counters {
+  published = 0;
+  delivered = 0;
+  deliveredBytes = 0;
+  replays = 0;
+  readonly resets: Record<ResetReason, number> = { trimmed: 0, unknown: 0, overflow: 0, fork: 0 };
+  readonly closes: Record<CloseReason, number> = {
+    client: 0,
+    closed: 0,
+    completed: 0,
+    slow: 0,
+    expired: 0,
+    shutdown: 0,
+    refused: 0,
+    error: 0,
+  };
+}

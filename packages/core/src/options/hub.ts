@@ -1,0 +1,281 @@
+import { describeValue } from "../errors.js";
+import type { SseCorsOptions } from "../http/cors.js";
+import type { Log } from "../log/log.js";
+import { MAX_MS, atLeast, checkName, invalidOption, milliseconds, unexpected } from "./check.js";
+import type { JitterRange } from "./jitter.js";
+
+/** Where a background fault came from: what `onError` receives beside the error. */
+export type ErrorStage = "onClose" | "source" | "snapshot" | "authorize" | "log";
+
+/** How much of the log a hub keeps in memory for replay: whichever limit is reached first. */
+export interface RetentionOptions {
+  /** Age in milliseconds past which a missed event is no longer replayed. @defaultValue `300_000` */
+  readonly maxAgeMs?: number | undefined;
+  /** Number of events. @defaultValue `100_000` */
+  readonly maxEvents?: number | undefined;
+  /**
+   * Bytes of encoded events. About 150 bytes of bookkeeping for each event come on top.
+   *
+   * @defaultValue `67_108_864` (64 MiB)
+   */
+  readonly maxBytes?: number | undefined;
+}
+
+/** What `authorize` is told of the session. */
+export interface AuthorizedSession {
+  /** The request as the framework has it: of Express, of Fastify, or the raw one. */
+  readonly request: unknown;
+  /** What the client reports. */
+  readonly lastEventId: string;
+  /** Aborted when the client leaves. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Options of a hub, the same for every framework. `undefined` is the default, `false` is off.
+ */
+export interface HubOptions {
+  /**
+   * Longest silence of a stream in milliseconds: a comment goes out when nothing else was written for
+   * so long, so that proxies keep the connection and a client that vanished is found. It goes out up to one
+   * second early. At least 1 000; `false` turns it off.
+   *
+   * @defaultValue `15_000`
+   * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes
+   */
+  readonly heartbeatMs?: number | false | undefined;
+  /**
+   * How long a client waits before it reconnects, in milliseconds: a number, or a range from which
+   * each session draws. `false` leaves it to the client.
+   *
+   * @defaultValue `{ min: 1_000, max: 3_000 }`
+   * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#concept-event-stream-reconnection-time
+   */
+  readonly reconnectionTimeMs?: number | JitterRange | false | undefined;
+  /**
+   * Unsent bytes that one session may hold. Past it the session closes with `slow`.
+   *
+   * @defaultValue `1_048_576` (1 MiB)
+   */
+  readonly maxBufferedBytes?: number | undefined;
+  /**
+   * Largest event in bytes, its fields included. A larger one throws `ERR_SSE_INVALID_DATA`.
+   *
+   * @defaultValue `1_048_576` (1 MiB)
+   */
+  readonly maxEventBytes?: number | undefined;
+  /**
+   * Open sessions at which further ones are turned away: an `EventSource` with an empty stream and a
+   * reconnection time of 5 to 30 seconds, any other client with 503 and `Retry-After`. `false` is no limit.
+   *
+   * @defaultValue `false`
+   */
+  readonly maxSessions?: number | false | undefined;
+  /**
+   * Life of a stream in milliseconds, drawn for each session between 80 % and 100 % of it; then the
+   * session closes with `expired` and the client reconnects. Exact to half a second. At least 1 000; `false`
+   * is no limit.
+   *
+   * @defaultValue `false`
+   */
+  readonly maxAgeMs?: number | false | undefined;
+  /**
+   * How long a socket that has unsent bytes may take none, in milliseconds. Then the session closes
+   * with `slow`. At least 1 000.
+   *
+   * @defaultValue `30_000`
+   */
+  readonly stallTimeoutMs?: number | undefined;
+  /**
+   * Options of the `cors` package, applied to event streams and their preflights. A preflight allows
+   * GET and HEAD unless `methods` names more, and `Last-Event-ID` is always an allowed header.
+   *
+   * @defaultValue `false`
+   * @see https://github.com/expressjs/cors#configuration-options
+   */
+  readonly cors?: SseCorsOptions | false | undefined;
+  /**
+   * Turns data that is not a string into one. What it throws becomes the cause of an `ERR_SSE_INVALID_DATA`.
+   *
+   * @defaultValue `JSON.stringify`
+   */
+  readonly serialize?: ((data: unknown) => string) | undefined;
+  /**
+   * How much of what was published can be replayed to a client that comes back: whichever limit is
+   * reached first.
+   *
+   * @defaultValue `{ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }`
+   */
+  readonly retention?: RetentionOptions | undefined;
+  /**
+   * Says whether a client may subscribe to a channel: asked for every channel of every `subscribe`, with
+   * today's credentials also when a client comes back. Anything but `true` refuses with 403 before the head;
+   * on a stream that is open it closes it with `refused`. What it throws refuses with 500 and goes to `onError`.
+   *
+   * @defaultValue allows everything
+   */
+  readonly authorize?:
+    | ((channel: string, session: AuthorizedSession) => boolean | Promise<boolean>)
+    | undefined;
+  /**
+   * The log that all published events go through.
+   *
+   * @defaultValue `memoryLog()`: this process alone
+   */
+  readonly log?: Log | undefined;
+  /**
+   * Receives what fails in the background, where no caller could catch it. A client that leaves is no error.
+   *
+   * @defaultValue prints the first error to stderr
+   */
+  readonly onError?:
+    | ((error: unknown, context: { readonly stage: ErrorStage }) => void)
+    | undefined;
+}
+
+/** Options with every default filled in. */
+export type ResolvedOptions = {
+  readonly [Name in Exclude<keyof HubOptions, "log" | "authorize" | "retention">]-?: Exclude<
+    HubOptions[Name],
+    undefined
+  >;
+} & {
+  readonly retention: { readonly [Limit in keyof RetentionOptions]-?: number };
+  readonly log: Log | undefined;
+  readonly authorize: Exclude<HubOptions["authorize"], undefined> | undefined;
+};
+
+/**
+ * The options that a hub has when none is given. Frozen.
+ */
+export const DEFAULTS: ResolvedOptions = Object.freeze({
+  heartbeatMs: 15_000,
+  reconnectionTimeMs: Object.freeze({ min: 1_000, max: 3_000 }),
+  maxBufferedBytes: 1_048_576,
+  maxEventBytes: 1_048_576,
+  maxSessions: false,
+  maxAgeMs: false,
+  stallTimeoutMs: 30_000,
+  cors: false,
+  serialize: JSON.stringify,
+  retention: Object.freeze({ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }),
+  authorize: undefined,
+  log: undefined,
+  onError: printFirstError(),
+});
+
+const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => string | undefined } = {
+  heartbeatMs: (value) => (value === false ? undefined : milliseconds(1_000, value, "false or ")),
+  reconnectionTimeMs: checkReconnectionTime,
+  maxBufferedBytes: (value) => atLeast(1, value),
+  maxEventBytes: (value) => atLeast(1, value),
+  maxSessions: (value) => (value === false ? undefined : atLeast(1, value, "false or ")),
+  maxAgeMs: (value) => (value === false ? undefined : milliseconds(1_000, value, "false or ")),
+  stallTimeoutMs: (value) => milliseconds(1_000, value),
+  cors: checkCors,
+  serialize: (value) => (typeof value === "function" ? undefined : "a function"),
+  onError: (value) => (typeof value === "function" ? undefined : "a function"),
+  retention: checkRetention,
+  authorize: (value) => (typeof value === "function" ? undefined : "a function"),
+  log: (value) =>
+    typeof (value as Partial<Log> | null)?.append === "function"
+      ? undefined
+      : "a log, as memoryLog() gives",
+};
+
+/**
+ * Checks options and fills in the defaults.
+ *
+ * @param options - As an application writes them.
+ * @returns A frozen copy without `undefined`.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ */
+export function resolveOptions(options: HubOptions = {}): ResolvedOptions {
+  if (typeof options !== "object" || options === null || !isPlain(options)) {
+    throw invalidOption(`Expected options to be an object, got ${describeValue(options)}`);
+  }
+  const resolved: Record<string, unknown> = { ...DEFAULTS };
+  for (const [name, value] of Object.entries(options)) {
+    checkName(name, Object.keys(CHECKS));
+    if (value === undefined) continue;
+    checkOption(name as keyof HubOptions, value);
+    resolved[name] = name === "retention" ? withDefaults(value as RetentionOptions) : value;
+  }
+  return Object.freeze(resolved) as ResolvedOptions;
+}
+
+/** A `Map` or an array has no options that could be seen: all would be at their defaults without a word. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** Checks one option of a hub. */
+export function checkOption(name: keyof HubOptions, value: unknown): void {
+  const expected = CHECKS[name](value);
+  if (expected !== undefined) throw unexpected(name, expected, value);
+}
+
+function checkReconnectionTime(value: unknown): string | undefined {
+  if (value === false || milliseconds(0, value) === undefined) return undefined;
+  const expected = `false, a whole number from 0 to ${MAX_MS} or { min, max } of two such numbers`;
+  if (typeof value !== "object" || value === null) return expected;
+  const { min, max } = value as Partial<JitterRange>;
+  const isRange = milliseconds(0, min) === undefined && milliseconds(0, max) === undefined;
+  return isRange && (min as number) <= (max as number) ? undefined : expected;
+}
+
+function checkRetention(value: unknown): string | undefined {
+  const expected = "{ maxAgeMs, maxEvents, maxBytes } of whole numbers >= 1";
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return expected;
+  for (const [name, limit] of Object.entries(value)) {
+    if (!Object.hasOwn(DEFAULTS.retention, name)) return `${expected}, none of them \`${name}\``;
+    if (limit !== undefined && atLeast(1, limit) !== undefined) return `${expected} in \`${name}\``;
+  }
+  return undefined;
+}
+
+function withDefaults(given: RetentionOptions): ResolvedOptions["retention"] {
+  const defined = Object.entries(given).filter(([, limit]) => limit !== undefined);
+  return Object.freeze({ ...DEFAULTS.retention, ...Object.fromEntries(defined) });
+}
+
+const CORS_OPTIONS: ReadonlySet<string> = new Set([
+  "origin",
+  "methods",
+  "allowedHeaders",
+  "exposedHeaders",
+  "credentials",
+  "maxAge",
+  "preflightContinue",
+  "optionsSuccessStatus",
+]);
+
+function checkCors(value: unknown): string | undefined {
+  if (value === false || typeof value === "function") return undefined;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return "false, the options of the cors package or a function that gives them";
+  }
+  for (const name of Object.keys(value)) {
+    // A misspelt `origin` would let every page read.
+    if (!CORS_OPTIONS.has(name))
+      return `to have options of the cors package, none of them \`${name}\``;
+  }
+  const { credentials, origin } = value as { credentials?: unknown; origin?: unknown };
+  // Browsers refuse `*` together with credentials: every stream would fail on the page, silently here.
+  return credentials === true && (origin === undefined || origin === "*")
+    ? "to name an `origin` when it allows `credentials`"
+    : undefined;
+}
+
+function printFirstError(): ResolvedOptions["onError"] {
+  let isPrinted = false;
+  return (error, { stage }) => {
+    if (isPrinted) return;
+    isPrinted = true;
+    console.error(
+      `tidewire: background error (${stage}); set the option onError to receive these, this is printed once:`,
+      error,
+    );
+  };
+}

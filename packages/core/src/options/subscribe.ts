@@ -1,0 +1,88 @@
+import { SseError, describeValue } from "../errors.js";
+import type { SseMessage } from "../wire/message.js";
+import { invalidOption } from "./check.js";
+
+/** Messages that make up a state; sent without ids. */
+export type SnapshotMessages = Iterable<SseMessage | string>;
+
+/** Options of `session.subscribe`. */
+export interface SubscribeOptions {
+  /**
+   * How many of the retained events of these channels a client gets that comes without a last event ID,
+   * oldest first. A client that resumes gets what it missed instead.
+   *
+   * @defaultValue `0`
+   */
+  readonly latest?: number | undefined;
+  /**
+   * Gives the state that the events of these channels change. Called for a client that comes without a
+   * last event ID and again after each reset. What it returns is sent before anything published after the
+   * call, so that state and changes fit together. If it throws, the session closes with `error`.
+   */
+  readonly snapshot?: (() => SnapshotMessages | PromiseLike<SnapshotMessages>) | undefined;
+}
+
+/**
+ * Checks the options of `session.subscribe`.
+ *
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ */
+export function checkSubscribeOptions(options: SubscribeOptions): void {
+  if (typeof options !== "object" || options === null) {
+    throw invalidOption(
+      `Expected the options of subscribe() to be an object, got ${describeValue(options)}`,
+    );
+  }
+  for (const name of Object.keys(options)) {
+    if (name === "latest" || name === "snapshot") continue;
+    throw invalidOption(`Expected an option among latest, snapshot, got ${describeValue(name)}`);
+  }
+  const { latest, snapshot } = options;
+  if (latest !== undefined && !(Number.isSafeInteger(latest) && latest >= 0)) {
+    throw invalidOption(
+      `Expected \`latest\` to be a whole number >= 0, got ${describeValue(latest)}`,
+    );
+  }
+  if (snapshot !== undefined && typeof snapshot !== "function") {
+    throw invalidOption(`Expected \`snapshot\` to be a function, got ${describeValue(snapshot)}`);
+  }
+}
+
+/**
+ * Checks what a snapshot has given.
+ *
+ * @throws {SseError} `ERR_SSE_INVALID_DATA` if it is not an iterable of messages. A string is one of characters.
+ */
+export function checkSnapshot(messages: unknown): void {
+  if (typeof messages === "object" && messages !== null && Symbol.iterator in messages) return;
+  throw new SseError(
+    "ERR_SSE_INVALID_DATA",
+    `Expected \`snapshot\` to give an iterable of messages, such as an array, got ${describeValue(messages)}`,
+  );
+}
+
+/**
+ * Checks the name of a channel, or several.
+ *
+ * @returns The names, each once.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a name is not a string of 1 to 256 characters, or there is none.
+ */
+export function checkChannels(channels: string | readonly string[]): string[] {
+  const names = Array.isArray(channels) ? (channels as readonly unknown[]) : [channels];
+  if (names.length === 0) throw invalidOption("Expected a channel, got an empty array");
+  for (const name of names) checkChannel(name);
+  return names.length === 1 ? [names[0] as string] : [...new Set(names as readonly string[])];
+}
+
+/**
+ * Checks the name of a channel.
+ *
+ * @param name - What the caller gave: anything.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it is no string of 1 to 256 characters.
+ */
+export function checkChannel(name: unknown): void {
+  if (typeof name === "string" && name !== "" && name.length <= 256) return;
+  throw invalidOption(
+    `Expected a channel to be a string of 1 to 256 characters, got ${describeValue(name)}`,
+  );
+}

@@ -1,0 +1,373 @@
+import { STATUS_CODES } from "node:http";
+import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { SharedFrames } from "../wire/shared-frames.js";
+import { takesChunks, writeDirectly } from "./direct-write.js";
+import { SseError } from "../errors.js";
+import { checkExchange, isHttp1 } from "../http/exchange.js";
+import type {
+  Exchange,
+  ExchangeStream,
+  NodeRequest,
+  NodeResponse,
+  StreamBody,
+} from "../http/exchange.js";
+import { removeBodyHeaders } from "../http/head.js";
+import type { HeaderTarget } from "../http/head.js";
+import type { Sink, SinkListener } from "./sink.js";
+
+/** Largest single write over HTTP/2. */
+const SLICE_BYTES = 65_536;
+
+/** `true` while a response is uncorked, in the middle of a write. */
+let isLettingGo = false;
+
+/** Marks a response that has a sink; the sink's shared listeners find it here, so that they need no closures. */
+const SINK: unique symbol = Symbol("tidewire.sink");
+type Marked = NodeResponse & { [SINK]?: NodeSink | undefined };
+
+/**
+ * A response of `node:http` (HTTP/1.0, HTTP/1.1) or `node:http2` as a sink.
+ */
+export class NodeSink implements Sink, ExchangeStream {
+  readonly #exchange: Exchange;
+  readonly #response: NodeResponse;
+  /** `undefined` until the body may begin; then the response or what stands before it. */
+  #body: StreamBody | undefined;
+  #listener: SinkListener | undefined;
+  /** `true` once our own `end`, `answer` or `refuse` is why the response ends. */
+  #isEndedHere = false;
+  /** `true` once `sinkClosed` was called: it is called once. */
+  #isOver = false;
+  /** Set from the first write to an HTTP/1.1 response that nothing stands before, until somebody ends it. */
+  #socket: Socket | undefined;
+  /** `true` once a write has had to wait: from then on "drain" is listened to. */
+  #hasWaited = false;
+  /** `true` once a response of HTTP/1 has ended or closed. */
+  #isEnded = false;
+  /** Counted only over HTTP/2. */
+  #writtenBytes = 0;
+  /** Set only where a compressor has to be told to let go of each event. */
+  #compressor: Compressor | undefined;
+
+  /**
+   * @param exchange - Request and response. The client may be gone already.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is none, or its response has a session already.
+   */
+  constructor(exchange: Exchange) {
+    checkExchange(exchange);
+    const response: Marked = exchange.response;
+    if (response[SINK] !== undefined) {
+      throw new SseError("ERR_SSE_INVALID_OPTION", "The response has a session already");
+    }
+    this.#exchange = exchange;
+    this.#response = response;
+    response[SINK] = this;
+    response.on("close", onClose);
+    // A pipelined response waits without a socket and would not hear of its end.
+    if (isHttp1(response) && response.socket === null) waitOn(this.request.socket, this);
+    // Whoever asks for a session after the response has closed is not told of it again.
+    this.#isOver = isHttp1(response) ? response.closed : response.stream.closed;
+  }
+
+  get request(): NodeRequest {
+    return this.#exchange.request;
+  }
+
+  get headers(): HeaderTarget {
+    return this.#exchange.headers ?? this.#response;
+  }
+
+  get context(): unknown {
+    return this.#exchange.context ?? this.request;
+  }
+
+  get isHeadSent(): boolean {
+    return this.#response.headersSent;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  get isClosed(): boolean {
+    const response = this.#response;
+    if (this.#isOver || response.writableEnded) return true;
+    return isHttp1(response)
+      ? response.destroyed || (response.socket ?? this.request.socket).destroyed
+      : response.stream.destroyed;
+  }
+
+  get bufferedBytes(): number {
+    // Unless the response is corked and may hold something itself.
+    if (this.#socket?.writableCorked === 0) return this.#socket.writableLength;
+    const held =
+      this.#body === undefined || this.#body === this.#response ? 0 : this.#body.writableLength;
+    return held + (this.#compressor?.heldBytes ?? 0) + this.#response.writableLength;
+  }
+
+  get progress(): number {
+    const response = this.#response;
+    if (!isHttp1(response)) return this.#writtenBytes - this.bufferedBytes;
+    const socket = response.socket;
+    if (socket === null) return 0;
+    // Node reports a write as taken only when all of it is; the handle's queue shrinks on the way. Without
+    // it a slow but steady reader of one large write would look stalled.
+    return socket.bytesWritten - socket.writableLength - queuedBytes(socket);
+  }
+
+  attach(listener: SinkListener): void {
+    this.#listener = listener;
+  }
+
+  start(status: number): void {
+    const { start } = this.#exchange;
+    if (start !== undefined) {
+      start.call(this.#exchange, status, this);
+      return;
+    }
+    this.#response.writeHead(status);
+    this.opened(this.#response);
+  }
+
+  opened(body: StreamBody): void {
+    if (this.isClosed) return;
+    const response = this.#response;
+    if (isHttp1(response)) response.on("prefinish", onEnd);
+    else response.on("error", ignore);
+    if (!response.headersSent && body === response) removeBodyHeaders(response);
+    this.#body = body;
+    if (body !== response) {
+      body.on("error", ignore);
+      mark(body, this);
+    }
+    this.#compressor = findCompressor(body, response);
+    this.#listener?.sinkOpened();
+  }
+
+  failed(): void {
+    this.#listener?.fail();
+  }
+
+  write(bytes: Uint8Array): boolean {
+    return this.#writeBytes(bytes) || this.#letGo();
+  }
+
+  writeShared(frames: SharedFrames): boolean {
+    const socket = this.#socket;
+    if (socket === undefined) return this.write(frames.bytes);
+    const isTaken = writeDirectly(this.#response as ServerResponse, socket, frames.chunk);
+    return isTaken === undefined ? this.write(frames.bytes) : isTaken || this.#letGo();
+  }
+
+  #writeBytes(bytes: Uint8Array): boolean {
+    const body = this.#body;
+    const response = this.#response;
+    if (body === undefined || this.isClosed) {
+      // Somebody else has ended or destroyed the response; "close" would come too late for this write.
+      this.closed();
+      return false;
+    }
+    const isTaken = isHttp1(response) ? body.write(bytes) : this.#writeSlices(body, bytes);
+    const compressor = this.#compressor;
+    if (compressor !== undefined) {
+      compressor.flush();
+      compressor.heldBytes = isTaken ? 0 : compressor.heldBytes + bytes.byteLength;
+    } else if (this.#socket === undefined) {
+      this.#socket = this.#findSocket();
+    }
+    return isTaken;
+  }
+
+  /** Called after a write: the head has gone out with it at the latest. */
+  #findSocket(): Socket | undefined {
+    const response = this.#response;
+    if (this.#body !== response || !isHttp1(response) || response.socket === null) return undefined;
+    return takesChunks(response) ? response.socket : undefined;
+  }
+
+  /** @returns As `write`, after one that has asked to wait. */
+  #letGo(): boolean {
+    const body = this.#body;
+    if (body === undefined || this.#isOver) return false;
+    isLettingGo = true;
+    const isTaken = body === this.#response && uncork(this.#response);
+    isLettingGo = false;
+    // Most clients never make a stream wait: a listener for each of them would be memory for nothing.
+    if (isTaken || this.#hasWaited) return isTaken;
+    this.#hasWaited = true;
+    // A compressor that wraps the response moves listeners to a stream of its own, which has no mark.
+    body.on("drain", this.#compressor === undefined ? onDrain : () => this.drained());
+    return false;
+  }
+
+  /**
+   * Over HTTP/2 Node tells of a write only when the client has taken all of it: in slices a slow but steady reader
+   * of a large event is told from one that has stalled.
+   */
+  #writeSlices(body: StreamBody, bytes: Uint8Array): boolean {
+    this.#writtenBytes += bytes.byteLength;
+    let isTaken = true;
+    for (let start = 0; start < bytes.byteLength; start += SLICE_BYTES) {
+      isTaken = body.write(bytes.subarray(start, start + SLICE_BYTES));
+    }
+    return isTaken;
+  }
+
+  end(): void {
+    this.#isEndedHere = true;
+    const body = this.#body ?? this.#response;
+    if (!body.writableEnded) body.end();
+  }
+
+  destroy(): void {
+    this.#isEndedHere = true;
+    this.#response.destroy();
+  }
+
+  answer(status: number): void {
+    this.#isEndedHere = true;
+    // A length that was set for another body would leave the client waiting for it.
+    removeBodyHeaders(this.headers);
+    const { answer } = this.#exchange;
+    if (answer !== undefined) {
+      answer.call(this.#exchange, status);
+      return;
+    }
+    this.#response.writeHead(status);
+    this.#response.end();
+  }
+
+  refuse(error: unknown): void {
+    this.#isEndedHere = true;
+    const { refuse } = this.#exchange;
+    if (refuse !== undefined) {
+      refuse.call(this.#exchange, error);
+      return;
+    }
+    const status = statusOf(error);
+    removeBodyHeaders(this.headers);
+    this.headers.setHeader("Content-Type", "text/plain; charset=utf-8");
+    this.#response.writeHead(status);
+    // Never the error's own message: it may quote what came from the network.
+    this.#response.end(`${STATUS_CODES[status] ?? "Error"}\n`);
+  }
+
+  /** Called by the shared listener of the body. */
+  drained(): void {
+    // The write that it is about has yet to return.
+    if (isLettingGo) return;
+    if (this.#compressor !== undefined) this.#compressor.heldBytes = 0;
+    this.#listener?.sinkDrained();
+  }
+
+  /** Called by the shared listener of the response: somebody has ended it, and its last bytes are on their way. */
+  ended(): void {
+    if (this.#isEnded || !isHttp1(this.#response)) return;
+    this.#isEnded = true;
+    this.#socket = undefined;
+    this.#response.on("error", ignore);
+  }
+
+  /** Called by the shared listener of the response, and wherever its end is found out first. */
+  closed(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const response: Marked = this.#response;
+    // Not deleted: that would cost a slow object for each response.
+    response[SINK] = undefined;
+    response.off("close", onClose);
+    this.#body?.off("drain", onDrain);
+    this.ended();
+    if (isHttp1(response)) (this.request.socket as WaitedSocket | null)?.[WAITING]?.delete(this);
+    const isByServer = this.#isEndedHere || response.writableEnded;
+    this.#listener?.sinkClosed(isByServer ? "server" : "client");
+  }
+}
+
+/** Bytes of the write under way that libuv still holds; 0 where Node does not say. */
+function queuedBytes(socket: Socket): number {
+  const handle: unknown = Reflect.get(socket, "_handle");
+  if (typeof handle !== "object" || handle === null || !("writeQueueSize" in handle)) return 0;
+  return typeof handle.writeQueueSize === "number" ? handle.writeQueueSize : 0;
+}
+
+/** Sinks of pipelined responses on a socket that have yet to get their turn. One listener serves them all. */
+const WAITING: unique symbol = Symbol("tidewire.waiting");
+type WaitedSocket = Socket & { [WAITING]?: Set<NodeSink> };
+
+function waitOn(socket: WaitedSocket, sink: NodeSink): void {
+  if (socket[WAITING] === undefined) {
+    socket[WAITING] = new Set();
+    socket.once("close", onSocketClose);
+  }
+  socket[WAITING].add(sink);
+}
+
+function onSocketClose(this: WaitedSocket): void {
+  for (const sink of this[WAITING] ?? []) sink.closed();
+}
+
+function onClose(this: Marked): void {
+  this[SINK]?.closed();
+}
+
+/** "prefinish" comes from inside `response.end`, "finish" only when the client has taken all. */
+function onEnd(this: Marked): void {
+  this[SINK]?.ended();
+}
+
+function onDrain(this: { [SINK]?: NodeSink | undefined }): void {
+  this[SINK]?.drained();
+}
+
+/**
+ * A late error belongs to the client's leaving or to a write after the end. Without a listener it would take the
+ * process down.
+ */
+function ignore(): void {}
+
+function mark(body: StreamBody & { [SINK]?: NodeSink }, sink: NodeSink): void {
+  body[SINK] = sink;
+}
+
+/**
+ * Sends what is held back until the next tick: Node corks the socket (from Node 26 on the response), so that head
+ * and body leave in one packet. Past the high water mark that only hides how much the client has taken: a burst
+ * within one tick would look like a slow client and hold all its bytes in memory.
+ *
+ * @returns Whether the next bytes may follow after all.
+ */
+function uncork(response: NodeResponse): boolean {
+  if (!isHttp1(response) || response.socket === null) return false;
+  const { socket } = response;
+  const corked = response.writableLength > socket.writableLength ? response : socket;
+  if (corked.writableCorked > 0) {
+    corked.uncork();
+    // Whoever has corked it will uncork it.
+    corked.cork();
+  }
+  return !response.writableNeedDrain;
+}
+
+/** A compressor between us and the client. */
+interface Compressor {
+  flush(): void;
+  /** What it was given since it asked to wait: it does not say how much it holds. */
+  heldBytes: number;
+}
+
+function findCompressor(body: StreamBody, response: NodeResponse): Compressor | undefined {
+  // Compressors add `flush` to the response itself. The inherited one is Node's, deprecated, and flushes the head.
+  const canFlush = body === response ? Object.hasOwn(body, "flush") : "flush" in body;
+  if (!canFlush) return undefined;
+  const { flush } = body as { flush?: unknown };
+  if (typeof flush !== "function") return undefined;
+  return { flush: () => (flush as () => void).call(body), heldBytes: 0 };
+}
+
+function statusOf(error: unknown): number {
+  const status =
+    typeof error === "object" && error !== null && "statusCode" in error ? error.statusCode : 500;
+  return typeof status === "number" && status >= 400 && status <= 599 ? status : 500;
+}

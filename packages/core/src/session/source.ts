@@ -1,0 +1,124 @@
+import { SseError, describeValue } from "../errors.js";
+
+/**
+ * What `session.stream` reads: something iterable, or a stream of Node or of the web.
+ *
+ * Bytes are decoded as one UTF-8 stream, whatever the borders of the chunks.
+ */
+export type StreamSource<Item> = Iterable<Item> | AsyncIterable<Item> | WebReadable<Item>;
+
+/** The part of a web `ReadableStream` that is used; written out so that no DOM types are needed. */
+export interface WebReadable<Item> {
+  /** Locks the stream to one reader. */
+  getReader(): {
+    read(): Promise<{ done: boolean; value?: Item | undefined }>;
+    cancel(reason?: unknown): Promise<unknown>;
+  };
+}
+
+/** What reaches the `map` function of `session.stream` for an item of the source: bytes come decoded. */
+export type Decoded<Item> = Item extends ArrayBufferView ? string : Item;
+
+/** Any kind of source behind two calls. */
+export interface SourceReader {
+  /** @returns The next item; rejects if the source fails. */
+  next(): Promise<{ readonly done: boolean; readonly value?: unknown }>;
+  /**
+   * Tells the source that nobody reads on, also while a `next` is pending. Called at most once.
+   *
+   * @returns Settles when the source has cleaned up; rejects if that fails.
+   */
+  cancel(reason: unknown): Promise<void>;
+}
+
+/**
+ * Opens a source for reading.
+ *
+ * @param source - Iterable, async iterable, Node stream or web stream.
+ * @returns A reader whose items are decoded.
+ * @throws {SseError} `ERR_SSE_INVALID_DATA` if it is none of these; a string or a buffer is a message, not a source.
+ */
+export function openSource(source: unknown): SourceReader {
+  const raw = openRaw(source);
+  const decoder = new TextDecoder();
+  let isDone = false;
+  return {
+    async next() {
+      while (!isDone) {
+        const { done, value } = await raw.next();
+        if (done === true) {
+          isDone = true;
+          // What is left of a character whose end never came.
+          const rest = decoder.decode();
+          return rest === "" ? { done: true } : { done: false, value: rest };
+        }
+        if (!(value instanceof Uint8Array)) return { done: false, value };
+        const text = decoder.decode(value, { stream: true });
+        if (text !== "") return { done: false, value: text };
+      }
+      return { done: true };
+    },
+    cancel: (reason) => raw.cancel(reason),
+  };
+}
+
+function openRaw(source: unknown): {
+  next(): PromiseLike<{ done?: boolean; value?: unknown }> | { done?: boolean; value?: unknown };
+  cancel(reason: unknown): Promise<void>;
+} {
+  if (typeof source === "object" && source !== null && !(source instanceof Uint8Array)) {
+    if (isWebReadable(source)) {
+      const reader = source.getReader();
+      return {
+        next: () => reader.read(),
+        cancel: async (reason) => void (await reader.cancel(reason)),
+      };
+    }
+    if (isNodeReadable(source)) {
+      const iterator = source[Symbol.asyncIterator]();
+      return {
+        next: () => iterator.next(),
+        // The iterator's own return() would wait for the pending next(), which an idle stream never settles.
+        cancel: async () => void source.on("error", ignore).destroy(),
+      };
+    }
+    const iterator = iterate(source);
+    if (iterator !== undefined) {
+      return {
+        next: () => iterator.next(),
+        cancel: async () => void (await iterator.return?.()),
+      };
+    }
+  }
+  throw new SseError(
+    "ERR_SSE_INVALID_DATA",
+    `Expected a source to be an iterable, an async iterable or a readable stream, got ${describeValue(source)}`,
+  );
+}
+
+function iterate(source: object): AsyncIterator<unknown> | Iterator<unknown> | undefined {
+  if (Symbol.asyncIterator in source) {
+    return (source as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+  }
+  return Symbol.iterator in source ? (source as Iterable<unknown>)[Symbol.iterator]() : undefined;
+}
+
+interface NodeReadable extends AsyncIterable<unknown> {
+  destroy(): unknown;
+  on(event: "error", listener: () => void): NodeReadable;
+}
+
+function isNodeReadable(source: object): source is NodeReadable {
+  return (
+    "pipe" in source &&
+    "destroy" in source &&
+    typeof source.destroy === "function" &&
+    Symbol.asyncIterator in source
+  );
+}
+
+function isWebReadable(source: object): source is WebReadable<unknown> {
+  return "getReader" in source && typeof source.getReader === "function";
+}
+
+function ignore(): void {}

@@ -1,0 +1,96 @@
+import { SseError, describeValue } from "../errors.js";
+import type { EventMessage } from "./message.js";
+
+/** Line ends of an event stream. CRLF first: it is one line end, not two. */
+const LINE_BREAK = /\r\n|\r|\n/;
+const ID = /^[A-Za-z0-9._~-]{0,128}$/;
+const MAX_RETRY = 2_147_483_647;
+
+/**
+ * Encodes one message as a block of the event stream.
+ *
+ * Fields come in the order `event`, `id`, `retry`, `data`. The space after each colon is always
+ * written: the client removes one, so that a leading space in the data survives.
+ *
+ * @param message - Fields to write. `undefined` leaves a field out; `id: ""` is written, because an
+ *   empty id resets the client's last event ID.
+ * @returns Text ending in the blank line that makes the client dispatch the event.
+ * @throws {SseError} `ERR_SSE_INVALID_FIELD` if `event`, `id` or `retry` is not what the field may hold.
+ * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+ */
+export function encodeMessage(message: EventMessage): string {
+  let block = "";
+  if (message.event !== undefined) block += `event: ${eventType(message.event)}\n`;
+  if (message.id !== undefined) block += `id: ${eventId(message.id)}\n`;
+  if (message.retry !== undefined) block += `retry: ${reconnectionTime(message.retry)}\n`;
+  if (message.data !== undefined) block += prefixLines("data: ", message.data);
+  return `${block}\n`;
+}
+
+/**
+ * Checks the fields of a message but its data.
+ *
+ * @param message - As for {@link encodeMessage}.
+ * @throws {SseError} As {@link encodeMessage}.
+ */
+export function checkFields(message: EventMessage): void {
+  if (message.event !== undefined) eventType(message.event);
+  if (message.id !== undefined) eventId(message.id);
+  if (message.retry !== undefined) reconnectionTime(message.retry);
+}
+
+/**
+ * Encodes a comment, which clients ignore and proxies count as traffic.
+ *
+ * @param text - Comment; each of its lines becomes a comment line. `""` is the shortest: a lone colon.
+ * @returns Text ending in a blank line.
+ * @throws {SseError} `ERR_SSE_INVALID_DATA` if `text` is not a string.
+ * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes
+ */
+export function encodeComment(text: string): string {
+  if (typeof text !== "string") {
+    throw new SseError(
+      "ERR_SSE_INVALID_DATA",
+      `Expected a comment to be a string, got ${describeValue(text)}`,
+    );
+  }
+  return text === "" ? ":\n\n" : `${prefixLines(": ", text)}\n`;
+}
+
+function prefixLines(prefix: string, text: string): string {
+  // A line break inside a line would begin a field of the sender's choosing: field injection.
+  if (!LINE_BREAK.test(text)) return `${prefix}${text}\n`;
+  let lines = "";
+  for (const line of text.split(LINE_BREAK)) lines += `${prefix}${line}\n`;
+  return lines;
+}
+
+function eventType(event: string): string {
+  if (typeof event !== "string" || event === "" || LINE_BREAK.test(event)) {
+    throw new SseError(
+      "ERR_SSE_INVALID_FIELD",
+      `Expected \`event\` to be a non-empty string without a line break, got ${describeValue(event)}`,
+    );
+  }
+  return event;
+}
+
+function eventId(id: string): string {
+  if (typeof id !== "string" || !ID.test(id)) {
+    throw new SseError(
+      "ERR_SSE_INVALID_FIELD",
+      `Expected \`id\` to be at most 128 characters of A-Z a-z 0-9 . _ ~ -, got ${describeValue(id)}`,
+    );
+  }
+  return id;
+}
+
+function reconnectionTime(retry: number): number {
+  if (!Number.isInteger(retry) || retry < 0 || retry > MAX_RETRY) {
+    throw new SseError(
+      "ERR_SSE_INVALID_FIELD",
+      `Expected \`retry\` to be a whole number of milliseconds from 0 to ${MAX_RETRY}, got ${describeValue(retry)}`,
+    );
+  }
+  return retry;
+}

@@ -1,0 +1,227 @@
+import { shareFrames } from "./shared-frames.js";
+import type { SharedFrames } from "./shared-frames.js";
+import { checkFields, encodeComment, encodeMessage } from "./encode.js";
+import { SseError, describeValue } from "../errors.js";
+import type { LogMessage } from "../log/log.js";
+import { COMPLETE_ID, RESERVED_EVENT_PREFIX } from "./message.js";
+import type { SseMessage } from "./message.js";
+
+/**
+ * How an application's message becomes bytes.
+ */
+export interface Framing {
+  /** Turns data that is not a string into one. */
+  readonly serialize: (data: unknown) => string;
+  /** Largest frame in bytes. */
+  readonly maxEventBytes: number;
+}
+
+/** A lone comment line. */
+const COMMENT: Buffer = Buffer.from(encodeComment(""));
+
+/** The heartbeat: a lone comment line. */
+export const HEARTBEAT: SharedFrames = shareFrames([COMMENT]);
+
+/** The block that tells a client not to come back. */
+export const COMPLETE: Buffer = Buffer.from(
+  encodeMessage({ event: "sse-complete", id: COMPLETE_ID, data: "" }),
+);
+
+/**
+ * Encodes an application's message as bytes ready to write.
+ *
+ * Everything that can be wrong with a message is found here, before a byte of it is written: whatever
+ * `serialize` does, the next message is intact.
+ *
+ * @param message - A message, or a string that stands for `{ data: string }`.
+ * @param framing - Serializer and size limit.
+ * @returns The frame, ending in the blank line that makes the client dispatch the event.
+ * @throws {SseError} `ERR_SSE_INVALID_FIELD` if `event`, `id` or `retry` is not what the field may hold,
+ *   or `event` is of the reserved `sse-…` types.
+ * @throws {SseError} `ERR_SSE_ID_RESERVED` if `id` is `~end`.
+ * @throws {SseError} `ERR_SSE_INVALID_DATA` if the data is missing, cannot be serialized or is too large.
+ */
+export function encodeFrame(message: SseMessage | string, framing: Framing): Buffer {
+  if (typeof message === "string") return limited(encodeMessage({ data: message }), framing);
+  checkMessage(message);
+  const { event, id, retry } = message;
+  return limited(encodeMessage({ event, id, retry, data: dataOf(message, framing) }), framing);
+}
+
+/**
+ * Encodes a comment as bytes ready to write.
+ *
+ * @param text - Comment; each of its lines becomes a comment line.
+ * @param framing - Size limit.
+ * @returns The frame.
+ * @throws {SseError} `ERR_SSE_INVALID_DATA` if `text` is not a string or is too large.
+ */
+export function encodeCommentFrame(text: string, framing: Framing): Buffer {
+  return limited(encodeComment(text), framing);
+}
+
+/**
+ * Encodes what opens every stream: a comment and the reconnection time. Without any bytes Firefox and
+ * some proxies do not see that the stream is open.
+ *
+ * @param milliseconds - Reconnection time; `undefined` leaves it to the client.
+ * @returns The frame.
+ */
+export function encodeOpening(milliseconds: number | undefined): Buffer {
+  return milliseconds === undefined ? COMMENT : Buffer.from(`:\nretry: ${milliseconds}\n\n`);
+}
+
+/**
+ * Encodes a reconnection time as a block of its own.
+ *
+ * @param milliseconds - Reconnection time.
+ * @returns The frame.
+ */
+export function encodeRetryFrame(milliseconds: number): Buffer {
+  return Buffer.from(encodeMessage({ retry: milliseconds }));
+}
+
+/** Why a client has missed events and is told so. */
+export type ResetReason = "trimmed" | "unknown" | "overflow" | "fork";
+
+/**
+ * Encodes the block that moves a client's last event ID without reaching `onmessage`. A block with only
+ * an `id` would be shorter, but some clients take no notice of it.
+ *
+ * @param id - Id in the log.
+ * @returns The frame.
+ */
+export function encodeCursorFrame(id: string): Buffer {
+  return Buffer.from(encodeMessage({ event: "sse-cursor", id, data: "" }));
+}
+
+/**
+ * Encodes the block that tells a client that it has missed events.
+ *
+ * @param reason - Why.
+ * @param channels - Channels of the stream.
+ * @param id - Position from which the client goes on; `""` if a cursor event follows: until then it has none.
+ * @returns The frame.
+ */
+export function encodeResetFrame(
+  reason: ResetReason,
+  channels: readonly string[],
+  id: string,
+): Buffer {
+  const data = JSON.stringify({ reason, channels });
+  return Buffer.from(encodeMessage({ event: "sse-reset", id, data }));
+}
+
+/**
+ * Takes the id out of a frame.
+ *
+ * @param frame - A frame with an `id` field.
+ * @returns A new frame without it.
+ */
+export function withoutId(frame: Buffer): Buffer {
+  const block = frame.toString();
+  // Fields come in a fixed order: the id is on the first line, or on the second behind the event type.
+  const start = block.startsWith("event: ") ? block.indexOf("\n") + 1 : 0;
+  const end = block.indexOf("\n", start) + 1;
+  return Buffer.from(block.slice(0, start) + block.slice(end));
+}
+
+/**
+ * Checks and serializes what is published.
+ *
+ * @param message - A message, or a string that stands for `{ data: string }`.
+ * @param framing - Serializer and size limit.
+ * @returns The message as the log keeps it.
+ * @throws {SseError} As {@link encodeFrame}; `ERR_SSE_ID_RESERVED` for any id, which is the log's to give.
+ */
+export function encodeLogMessage(message: SseMessage | string, framing: Framing): LogMessage {
+  const { id, event, retry }: Partial<SseMessage> =
+    typeof message === "string" ? {} : (message ?? {});
+  if (id !== undefined) {
+    throw new SseError("ERR_SSE_ID_RESERVED", "The ids of published events are given by the log");
+  }
+  const data = typeof message === "string" ? message : checkedData(message, framing);
+  checkFields({ event, retry });
+  // Measured only where it may matter: to encode the block takes as long as all the rest of publishing.
+  const most = MOST_PER_UNIT * (data.length + (event?.length ?? 0)) + OTHER_FIELDS_BYTES;
+  if (most > framing.maxEventBytes) {
+    checkSize(encodeMessage({ event, id: LONGEST_ID, retry, data }), framing);
+  }
+  return { event, data, retry };
+}
+
+/** The most that a UTF-16 unit becomes: `data: ` and the line's end, where each is a line break. */
+const MOST_PER_UNIT = 7;
+/** More than names, line ends, the longest id and the longest `retry` take. */
+const OTHER_FIELDS_BYTES = 256;
+
+/** An id takes up to 128 bytes; which one it will be is not known before the log has the event. */
+const LONGEST_ID = "0".repeat(128);
+
+function checkedData(message: SseMessage, framing: Framing): string {
+  checkMessage(message);
+  const data = dataOf(message, framing);
+  if (data === undefined) throw invalidData("Expected `data`: what is published is an event");
+  return data;
+}
+
+function checkMessage(message: SseMessage): void {
+  if (typeof message !== "object" || message === null) {
+    throw invalidData(
+      `Expected a message to be a string or an object, got ${describeValue(message)}`,
+    );
+  }
+  const { event, id } = message;
+  if (typeof event === "string" && event.startsWith(RESERVED_EVENT_PREFIX)) {
+    throw new SseError(
+      "ERR_SSE_INVALID_FIELD",
+      `Expected \`event\` not to begin with "${RESERVED_EVENT_PREFIX}", which is reserved, got ${describeValue(event)}`,
+    );
+  }
+  if (id === COMPLETE_ID) {
+    throw new SseError("ERR_SSE_ID_RESERVED", `The id "${COMPLETE_ID}" is reserved for complete()`);
+  }
+}
+
+function dataOf(message: SseMessage, { serialize }: Framing): string | undefined {
+  const { data } = message;
+  if (typeof data === "string") return data;
+  if (data === undefined) {
+    // The client drops a block without data, whatever its event type: the event would be lost in silence.
+    if (message.event === undefined && (message.id !== undefined || message.retry !== undefined)) {
+      return undefined;
+    }
+    throw invalidData(
+      'Expected `data`: a client dispatches no event for a block without it. Use `data: ""` for an event without content',
+    );
+  }
+  let text: unknown;
+  try {
+    text = serialize(data);
+  } catch (cause) {
+    throw new SseError("ERR_SSE_INVALID_DATA", "Could not serialize `data`", { cause });
+  }
+  if (typeof text !== "string") {
+    throw invalidData(
+      `Expected \`serialize\` to return a string for ${describeValue(data)}, got ${describeValue(text)}`,
+    );
+  }
+  return text;
+}
+
+function limited(block: string, framing: Framing): Buffer {
+  checkSize(block, framing);
+  return Buffer.from(block);
+}
+
+function checkSize(block: string, { maxEventBytes }: Framing): void {
+  const size = Buffer.byteLength(block);
+  if (size <= maxEventBytes) return;
+  throw invalidData(
+    `Expected an event of at most ${maxEventBytes} bytes (\`maxEventBytes\`), got ${size}`,
+  );
+}
+
+function invalidData(message: string): SseError {
+  return new SseError("ERR_SSE_INVALID_DATA", message);
+}

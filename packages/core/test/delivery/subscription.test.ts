@@ -1,0 +1,840 @@
+import { describe, expect, it } from "vitest";
+import type { SnapshotMessages } from "../../src/options/subscribe.js";
+import { Harbor, MemorySession, turns } from "../memory-subscriber.js";
+import { interpret } from "../whatwg-parser.js";
+
+/** A snapshot that is ready when the test says so. */
+function slowSnapshot(): {
+  snapshot: () => Promise<SnapshotMessages>;
+  resolve: (messages: SnapshotMessages) => void;
+  reject: (error: Error) => void;
+  calls: () => number;
+} {
+  let resolve: (messages: SnapshotMessages) => void = () => {};
+  let reject: (error: Error) => void = () => {};
+  let calls = 0;
+  return {
+    snapshot: () => {
+      calls += 1;
+      return new Promise((onResolve, onReject) => {
+        resolve = onResolve;
+        reject = onReject;
+      });
+    },
+    resolve: (messages) => resolve(messages),
+    reject: (error) => reject(error),
+    calls: () => calls,
+  };
+}
+
+function sequence(from: number, to: number): string[] {
+  return Array.from({ length: to - from + 1 }, (_, index) => String(from + index));
+}
+
+describe("a live subscription", () => {
+  it("begins with a cursor event for the tail and gets what comes after", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "a 2");
+    const session = harbor.subscribe("a");
+    expect(session.text).toBe("event: sse-cursor\nid: e.2\ndata: \n\n");
+    expect(session.subscription?.isLive).toBe(true);
+    harbor.publish("a 3");
+    await turns();
+    expect(session.text).toBe("event: sse-cursor\nid: e.2\ndata: \n\nid: e.3\ndata: 3\n\n");
+  });
+
+  it("has a position before its first event also on an empty log", () => {
+    expect(new Harbor().subscribe("a").signals).toEqual(["cursor e.0"]);
+  });
+
+  it("gets all that is published in one turn in one write, in order", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe(["a", "b"]);
+    harbor.publish("b 1");
+    harbor.publish("a 2", "c 3", "a 4");
+    harbor.publish("b 5");
+    await turns();
+    expect(session.writes).toHaveLength(2);
+    expect(session.data).toEqual(["1", "2", "4", "5"]);
+  });
+
+  it("gets nothing of other channels", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    harbor.publish("b 1", "aa 2", "A 3");
+    await turns();
+    expect(session.writes).toHaveLength(1);
+  });
+
+  it("gets no event twice that is published before it joins in the same turn", async () => {
+    const harbor = new Harbor();
+    harbor.subscribe("a");
+    harbor.publish("a 1", "a 2");
+    const late = harbor.subscribe("a");
+    harbor.publish("a 3");
+    await turns();
+    expect(late.signals).toEqual(["cursor e.2"]);
+    expect(late.data).toEqual(["3"]);
+  });
+
+  it("gets all of a batch that is larger than one write may be, in several", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    const large = "x".repeat(30_000);
+    harbor.publish(`a 1${large}`, `a 2${large}`, `a 3${large}`, `a 4${large}`, `a 5${large}`);
+    await turns(10);
+    expect(session.data.map((data) => data.slice(0, 1))).toEqual(["1", "2", "3", "4", "5"]);
+    expect(session.writes.map(({ length }) => length <= 65_536)).toEqual([true, true, true, true]);
+    expect(session.subscription?.isLive).toBe(true);
+  });
+
+  it("gets a single event larger than 64 KiB in one write", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    harbor.publish(`a ${"x".repeat(200_000)}`);
+    await turns();
+    expect(session.writes).toHaveLength(2);
+    expect(session.data[0]).toHaveLength(200_000);
+  });
+});
+
+describe("a subscription whose socket backs up", () => {
+  it("keeps nothing, reads on from its cursor at drain and is live again", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.block();
+    harbor.publish("a 1");
+    await turns();
+    harbor.publish("a 2");
+    await turns();
+    expect(session.data).toEqual([]);
+    expect(session.subscription?.isLive).toBe(false);
+    session.drain();
+    expect(session.data).toEqual(["1", "2"]);
+    expect(session.subscription?.isLive).toBe(true);
+    harbor.publish("a 3");
+    await turns();
+    expect(session.data).toEqual(["1", "2", "3"]);
+  });
+
+  it("goes on at drain with what is published in the turn of the drain", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.block();
+    harbor.publish("a 1");
+    await turns();
+    harbor.publish("a 2");
+    session.drain();
+    harbor.publish("a 3");
+    await turns();
+    expect(session.data).toEqual(["1", "2", "3"]);
+  });
+
+  it("writes one slice for each drain", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.block();
+    const large = "x".repeat(40_000);
+    for (let n = 1; n <= 4; n++) harbor.publish(`a ${n}${large}`);
+    await turns();
+    for (let n = 1; n <= 4; n++) {
+      expect(session.writes).toHaveLength(n);
+      session.drainOnce();
+    }
+    await turns();
+    expect(session.data.map((data) => data[0])).toEqual(["1", "2", "3", "4"]);
+  });
+
+  it("is reset with `overflow` once the window has passed it, then goes on live", async () => {
+    const harbor = new Harbor({ maxEvents: 3 });
+    const session = harbor.subscribe("a");
+    session.block();
+    for (let n = 1; n <= 5; n++) harbor.publish(`a ${n}`);
+    await turns();
+    session.drain();
+    expect(session.text).toContain(
+      'event: sse-reset\nid: e.5\ndata: {"reason":"overflow","channels":["a"]}\n\n',
+    );
+    expect(harbor.observer.resets).toEqual(["overflow"]);
+    harbor.publish("a 6");
+    await turns();
+    expect(session.data).toEqual(["6"]);
+  });
+
+  it("is not reset for what others published while it had nothing to miss", async () => {
+    const harbor = new Harbor({ maxEvents: 3 });
+    const session = harbor.subscribe("a");
+    session.block();
+    for (let n = 1; n <= 10; n++) {
+      harbor.publish(`b ${n}`);
+      await turns(1);
+    }
+    session.drain();
+    harbor.publish("a 11");
+    await turns();
+    expect(session.data).toEqual(["11"]);
+    expect(harbor.observer.resets).toEqual([]);
+  });
+
+  it("is served all of a window that holds just what it has missed", async () => {
+    const harbor = new Harbor({ maxEvents: 5 });
+    const session = harbor.subscribe("a");
+    session.block();
+    harbor.publish("a 1", "a 2", "a 3", "a 4", "a 5");
+    await turns();
+    session.drain();
+    expect(session.data).toEqual(sequence(1, 5));
+    expect(harbor.observer.resets).toEqual([]);
+  });
+});
+
+describe("a client that comes back", () => {
+  it("gets what came after its last event ID and no cursor event", () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "b 2", "a 3", "a 4");
+    const session = harbor.subscribe("a", { lastEventId: "e.1" });
+    expect(session.text).toBe("id: e.3\ndata: 3\n\nid: e.4\ndata: 4\n\n");
+    expect(session.subscription?.isLive).toBe(true);
+    expect(harbor.observer.replays).toBe(1);
+  });
+
+  it("gets neither `latest` nor a snapshot", () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "a 2");
+    const session = harbor.subscribe("a", {
+      lastEventId: "e.1",
+      latest: 2,
+      snapshot: () => ["state"],
+    });
+    expect(session.data).toEqual(["2"]);
+  });
+
+  it("gets the rest of a turn whose first events it has", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "a 2");
+    const session = harbor.subscribe("a", { lastEventId: "e.1" });
+    harbor.publish("a 3");
+    await turns();
+    expect(session.data).toEqual(["2", "3"]);
+  });
+
+  it.each([
+    ["trimmed", "e.1", "trimmed"],
+    ["from the future", "e.99", "unknown"],
+    ["of another log", "f.3", "unknown"],
+    ["garbage", "{}\u{1F600}\0", "unknown"],
+    ["10 KB long", "e".repeat(10_240), "unknown"],
+  ])("is reset once if its id is %s, then goes on live", async (_name, lastEventId, reason) => {
+    const harbor = new Harbor({ maxEvents: 2 });
+    harbor.publish("a 1", "a 2", "a 3");
+    const session = harbor.subscribe("a", { lastEventId });
+    expect(session.text).toBe(
+      `event: sse-reset\nid: e.3\ndata: {"reason":"${reason}","channels":["a"]}\n\n`,
+    );
+    harbor.publish("a 4");
+    await turns();
+    expect(session.data).toEqual(["4"]);
+    expect(harbor.observer.resets).toEqual([reason]);
+    expect(harbor.observer.replays).toBe(0);
+  });
+
+  it("gets what it has missed in slices, others in between", async () => {
+    const harbor = new Harbor();
+    const large = "x".repeat(40_000);
+    for (let n = 1; n <= 6; n++) harbor.publish(`a ${n}${large}`);
+    await turns();
+    const order: string[] = [];
+    const sessions = ["first", "second"].map((name) => {
+      const session = new MemorySession();
+      session.onWrite = () => void order.push(name);
+      harbor.begin("a", { lastEventId: "e.0" }, session);
+      return session;
+    });
+    await turns(20);
+    for (const session of sessions) {
+      expect(session.data.map((data) => data[0])).toEqual(sequence(1, 6));
+    }
+    expect(order.slice(0, 6)).toEqual(["first", "second", "first", "second", "first", "second"]);
+  });
+});
+
+describe("`latest` and `snapshot` of the first channels", () => {
+  it("give a fresh client the newest events, then a cursor event", () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "b 2", "a 3", "a 4", "b 5");
+    const session = harbor.subscribe("a", { latest: 2 });
+    expect(session.text).toBe(
+      "id: e.3\ndata: 3\n\nid: e.4\ndata: 4\n\nevent: sse-cursor\nid: e.5\ndata: \n\n",
+    );
+  });
+
+  it("send a snapshot without ids, then a cursor event, all in one write", () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1");
+    const session = harbor.subscribe("a", {
+      snapshot: () => [{ event: "state", data: { n: 1 } }, "text"],
+    });
+    expect(session.writes).toHaveLength(1);
+    expect(session.text).toBe(
+      'event: state\ndata: {"n":1}\n\ndata: text\n\nevent: sse-cursor\nid: e.1\ndata: \n\n',
+    );
+  });
+
+  it("send the snapshot after a reset that takes the id away, and the new one in the cursor event behind", () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1");
+    const session = harbor.subscribe("a", { lastEventId: "x", snapshot: () => ["state"] });
+    expect(session.text).toBe(
+      'event: sse-reset\nid: \ndata: {"reason":"unknown","channels":["a"]}\n\ndata: state\n\nevent: sse-cursor\nid: e.1\ndata: \n\n',
+    );
+  });
+
+  it("begin anew when the client is cut between a reset and its state", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1");
+    const snapshot = (): string[] => ["state"];
+    const session = harbor.subscribe("a", { snapshot });
+    // The newest entry is common to the history that was lost and to the new one.
+    harbor.delivery.reset("fork", "e.1");
+    await turns();
+    const end = session.text.indexOf("\n\n", session.text.indexOf("sse-reset")) + 2;
+    const { lastEventId } = interpret([Buffer.from(session.text.slice(0, end))]);
+    expect(harbor.subscribe("a", { lastEventId, snapshot }).data).toEqual(["state"]);
+  });
+
+  it("put the id into the reset if the snapshot is empty", () => {
+    const session = new Harbor().subscribe("a", { lastEventId: "x", snapshot: () => [] });
+    expect(session.signals).toEqual(["reset e.0"]);
+  });
+
+  it("call the snapshot anew after each reset", async () => {
+    const harbor = new Harbor({ maxEvents: 2 });
+    let calls = 0;
+    const session = harbor.subscribe("a", { snapshot: () => [`state ${++calls}`] });
+    session.block();
+    harbor.publish("a 1", "a 2", "a 3");
+    await turns();
+    session.drain();
+    expect(session.data).toEqual(["state 1", "state 2"]);
+    expect(session.signals).toEqual(["cursor e.0", "reset ", "cursor e.3"]);
+  });
+
+  it("hold back what is published until a late snapshot is there", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1");
+    const { snapshot, resolve } = slowSnapshot();
+    const session = harbor.subscribe("a", { snapshot });
+    harbor.publish("a 2");
+    await turns();
+    harbor.publish("a 3");
+    expect(session.writes).toEqual([]);
+    resolve(["state"]);
+    await turns();
+    expect(session.data).toEqual(["state", "2", "3"]);
+    expect(session.signals).toEqual(["cursor e.1"]);
+    expect(session.subscription?.isLive).toBe(true);
+  });
+
+  it("send what the snapshot itself publishes after it, once", async () => {
+    const harbor = new Harbor();
+    const other = harbor.subscribe("a");
+    const snapshot = (): string[] => {
+      harbor.publish("a joined");
+      return ["state"];
+    };
+    const session = harbor.subscribe("a", { snapshot });
+    await turns();
+    expect([session.data, other.data]).toEqual([["state", "joined"], ["joined"]]);
+    // The client knows of the position before: cut now, it gets what came after the state.
+    expect(session.signals).toEqual(["cursor e.0"]);
+  });
+
+  it("write nothing of a snapshot that is there after the client has left", async () => {
+    const { snapshot, resolve } = slowSnapshot();
+    const session = new Harbor().subscribe("a", { snapshot });
+    session.close();
+    resolve(["state"]);
+    await turns();
+    expect(session.writes).toEqual([]);
+  });
+
+  it("close the session if the snapshot throws, rejects, is no iterable or holds what cannot be sent", async () => {
+    const fault = new Error("no state");
+    const snapshots: (() => SnapshotMessages | Promise<SnapshotMessages>)[] = [
+      () => {
+        throw fault;
+      },
+      async () => {
+        throw fault;
+      },
+      () => undefined as unknown as SnapshotMessages,
+      () => [{ event: "", data: 1 }],
+    ];
+    for (const snapshot of snapshots) {
+      const harbor = new Harbor();
+      const session = harbor.subscribe("a", { snapshot });
+      await turns();
+      expect(session.hasFailed).toBe(true);
+      expect(harbor.observer.errors).toHaveLength(1);
+      expect(session.writes).toEqual([]);
+      expect(harbor.delivery.subscriptionCount("a")).toBe(0);
+    }
+  });
+
+  it("report nothing of a snapshot that rejects after the client has left", async () => {
+    const harbor = new Harbor();
+    const { snapshot, reject } = slowSnapshot();
+    harbor.subscribe("a", { snapshot }).close();
+    reject(new Error("late"));
+    await turns();
+    expect(harbor.observer.errors).toEqual([]);
+  });
+
+  it("never tell a client more than it was written: a late snapshot whose position was trimmed", async () => {
+    const harbor = new Harbor({ maxEvents: 3 });
+    harbor.publish("a 1");
+    const { snapshot, resolve } = slowSnapshot();
+    const session = harbor.subscribe("a", { snapshot });
+    for (let n = 2; n <= 9; n++) harbor.publish(`a ${n}`);
+    await turns();
+    session.fillsUp = true;
+    resolve(["state of 1"]);
+    await turns();
+    // The socket is full and the client is cut: it comes back with what it has.
+    const back = harbor.subscribe("a", { lastEventId: session.lastEventId });
+    expect([session.data, back.signals]).toEqual([["state of 1"], ["reset e.9"]]);
+  });
+
+  it("never tell a client more than it was written: a late snapshot from before the log was replaced", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1");
+    const { snapshot, resolve } = slowSnapshot();
+    const session = harbor.subscribe("a", { snapshot });
+    harbor.delivery.reset("fork", "e.100");
+    session.fillsUp = true;
+    resolve(["state of 1"]);
+    await turns();
+    expect(session.lastEventId).not.toBe("e.100");
+  });
+
+  it("take a promise from another library for one", async () => {
+    const session = new Harbor().subscribe("a", {
+      snapshot: () =>
+        ({
+          // oxlint-disable-next-line unicorn/no-thenable -- That is the point.
+          then: (done: (messages: string[]) => void) => done(["state"]),
+        }) as unknown as Promise<string[]>,
+    });
+    await turns();
+    expect(session.data).toEqual(["state"]);
+  });
+});
+
+describe("a stream whose head is held back", () => {
+  function held(): MemorySession {
+    const session = new MemorySession();
+    session.isOpen = false;
+    return session;
+  }
+
+  it("gets what is published between subscribe and the head", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a", {}, held());
+    harbor.publish("a 1");
+    await turns();
+    session.isOpen = true;
+    session.subscription?.advance();
+    harbor.publish("a 2");
+    await turns();
+    expect(session.data).toEqual(["1", "2"]);
+  });
+
+  it("gets each event once although `latest` is sent after it was published", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "a 2");
+    const session = harbor.subscribe("a", { latest: 1 }, held());
+    harbor.publish("a 3", "a 4");
+    await turns();
+    session.isOpen = true;
+    session.subscription?.advance();
+    await turns();
+    expect(session.data).toEqual(["2", "3", "4"]);
+  });
+
+  it("calls the snapshot with the head, and sends nothing that it holds already", async () => {
+    const harbor = new Harbor();
+    let state = 0;
+    const session = harbor.subscribe("a", { snapshot: () => [`state ${state}`] }, held());
+    state = 1;
+    harbor.publish("a 1");
+    await turns();
+    session.isOpen = true;
+    session.subscription?.advance();
+    await turns();
+    expect(session.data).toEqual(["state 1"]);
+  });
+
+  it("resumes with the head from where the client was", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "a 2");
+    const session = harbor.subscribe("a", { lastEventId: "e.1" }, held());
+    harbor.publish("a 3");
+    await turns();
+    expect(session.writes).toEqual([]);
+    session.isOpen = true;
+    session.subscription?.advance();
+    expect(session.data).toEqual(["2", "3"]);
+  });
+});
+
+describe("channels added later", () => {
+  it("start live", async () => {
+    const harbor = new Harbor();
+    harbor.publish("b 1");
+    const session = harbor.subscribe("a");
+    await turns();
+    session.subscription?.add(["b"], {});
+    harbor.publish("b 2", "a 3");
+    await turns();
+    expect(session.data).toEqual(["2", "3"]);
+  });
+
+  it("get nothing of what was published before them in the same turn", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    harbor.publish("a 1", "b 2");
+    session.subscription?.add(["b"], {});
+    harbor.publish("b 3", "a 4");
+    await turns();
+    expect(session.data).toEqual(["1", "3", "4"]);
+  });
+
+  it("start at their own place on a stream that resumes", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "b 2", "a 3");
+    const session = new MemorySession();
+    session.isBlocked = true;
+    harbor.subscribe("a", { lastEventId: "e.0" }, session);
+    session.subscription?.add(["b"], {});
+    harbor.publish("b 4", "a 5");
+    session.drain();
+    await turns();
+    expect(session.data).toEqual(["1", "3", "4", "5"]);
+  });
+
+  it("are ignored if they are there already, with all that comes with them", () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.subscription?.add(["a"], { latest: 5, snapshot: () => ["state"] });
+    expect(session.signals).toEqual(["cursor e.0"]);
+    expect(session.data).toEqual([]);
+    expect(harbor.delivery.subscriptionCount("a")).toBe(1);
+  });
+
+  it("bring their snapshot and their newest events without ids and without a cursor event", async () => {
+    const harbor = new Harbor();
+    harbor.publish("b 1", "b 2", "a 3");
+    const session = harbor.subscribe("a");
+    session.subscription?.add(["b"], { latest: 1, snapshot: () => ["state"] });
+    expect(session.text.slice(session.text.indexOf("\n\n") + 2)).toBe("data: state\n\ndata: 2\n\n");
+    expect(session.lastEventId).toBe("e.3");
+    harbor.publish("b 4");
+    await turns();
+    expect(session.data).toEqual(["state", "2", "4"]);
+  });
+
+  it("get no event again that their snapshot holds, when it is called only at drain", async () => {
+    const harbor = new Harbor();
+    let state = 0;
+    const session = harbor.subscribe("a");
+    session.block();
+    session.subscription?.add(["b"], { snapshot: () => [`state ${state}`] });
+    state = 1;
+    harbor.publish("b 1");
+    await turns();
+    session.drain();
+    harbor.publish("b 2");
+    await turns();
+    expect(session.data).toEqual(["state 1", "2"]);
+  });
+
+  it("get no event again that their `latest` holds, when it is sent only at drain", async () => {
+    const harbor = new Harbor();
+    harbor.publish("b 1");
+    const session = harbor.subscribe("a");
+    session.block();
+    session.subscription?.add(["b"], { latest: 5 });
+    harbor.publish("b 2");
+    await turns();
+    session.drain();
+    await turns();
+    expect(session.data).toEqual(["1", "2"]);
+  });
+
+  it("wait for the snapshot of the channels before them", async () => {
+    const harbor = new Harbor();
+    const first = slowSnapshot();
+    const session = harbor.subscribe("a", { snapshot: first.snapshot });
+    let state = 0;
+    session.subscription?.add(["b"], { snapshot: () => [`b ${state}`] });
+    state = 1;
+    harbor.publish("b 1", "a 2");
+    await turns();
+    first.resolve(["a 0"]);
+    await turns();
+    expect(session.data).toEqual(["a 0", "b 1", "2"]);
+  });
+
+  it("are not joined by a subscription that is closed", () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.close();
+    session.subscription?.add(["b"], {});
+    expect(harbor.delivery.channelCount).toBe(0);
+  });
+});
+
+describe("channels joined by a second call in the same turn", () => {
+  it("are replayed to a client that comes back, as if it were one call", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "b 2", "a 3", "b 4");
+    const session = new MemorySession();
+    harbor.begin("a", { lastEventId: "e.1" }, session).add(["b"], {});
+    harbor.publish("b 5");
+    await turns();
+    expect(session.data).toEqual(["2", "3", "4", "5"]);
+    expect(session.signals).toEqual([]);
+  });
+
+  it("start live for a client that comes for the first time", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "b 2");
+    const session = new MemorySession();
+    harbor.begin("a", {}, session).add(["b"], {});
+    harbor.publish("b 3", "a 4");
+    await turns();
+    expect(session.data).toEqual(["3", "4"]);
+    expect(session.signals).toEqual(["cursor e.2"]);
+  });
+
+  it("bring their snapshots, once each, to a client that is reset, and what was not in them after", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "b 2");
+    const session = new MemorySession();
+    const calledAt: number[] = [];
+    const snapshot = (name: string) => (): string[] => {
+      calledAt.push(harbor.window.tail);
+      return [`state of ${name}`];
+    };
+    harbor
+      .begin("a", { lastEventId: "x", snapshot: snapshot("a") }, session)
+      .add(["b"], { snapshot: snapshot("b") });
+    harbor.publish("b 3", "a 4");
+    await turns();
+    expect(session.data.slice(0, 2).toSorted()).toEqual(["state of a", "state of b"]);
+    expect(session.data.slice(2)).toEqual(calledAt[0] === 4 ? [] : ["3", "4"]);
+  });
+
+  it("bring their snapshots before the client is given a position", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "b 2");
+    const connect = (lastEventId: string, session: MemorySession): MemorySession => {
+      harbor
+        .begin("a", { lastEventId, snapshot: () => ["state of a"] }, session)
+        .add(["b"], { snapshot: () => ["state of b"] });
+      return session;
+    };
+    const first = new MemorySession();
+    first.fillsUp = true;
+    connect("", first);
+    await turns();
+    // Cut after the first write: what it has then, and what it gets when it comes back, is all of the state.
+    const second = connect(first.lastEventId, new MemorySession());
+    await turns();
+    expect([...first.data, ...second.data]).toContain("state of b");
+  });
+});
+
+describe("channels that were left", () => {
+  it("get nothing more, and nothing is kept for them", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe(["a", "b"]);
+    session.subscription?.remove(["b", "never joined"]);
+    harbor.publish("b 1", "a 2");
+    await turns();
+    expect(session.data).toEqual(["2"]);
+    expect(harbor.delivery.channelCount).toBe(1);
+  });
+
+  it("start live when they are joined again", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe(["a", "b"]);
+    session.subscription?.remove(["b"]);
+    harbor.publish("b 1");
+    await turns();
+    session.subscription?.add(["b"], {});
+    harbor.publish("b 2");
+    await turns();
+    expect(session.data).toEqual(["2"]);
+  });
+
+  it("take no snapshot with them that was given for others as well", async () => {
+    const harbor = new Harbor();
+    const snapshot = (): string[] => ["state"];
+    const session = harbor.subscribe("a", { snapshot });
+    session.subscription?.add(["b"], { snapshot });
+    session.subscription?.remove(["b"]);
+    harbor.delivery.reset("fork", "e.100");
+    await turns();
+    expect(session.data).toEqual(["state", "state", "state"]);
+  });
+
+  it("have their snapshots called no more after a reset", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.subscription?.add(["b"], { snapshot: () => ["state of b"] });
+    session.subscription?.remove(["b"]);
+    harbor.delivery.reset("fork", "e.100");
+    await turns();
+    expect(session.data).toEqual(["state of b"]);
+  });
+});
+
+describe("the cursor event of the heartbeat", () => {
+  it("is due when others have published and the stream was silent", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    expect(session.subscription?.beat(0, true)).toBeUndefined();
+    harbor.publish("b 1");
+    await turns();
+    expect(session.subscription?.beat(0, false)).toBeUndefined();
+    expect(session.subscription?.beat(0, true)?.bytes.toString()).toBe(
+      "event: sse-cursor\nid: e.1\ndata: \n\n",
+    );
+    expect(session.subscription?.beat(0, true)).toBeUndefined();
+  });
+
+  it("is due early when the client's position comes near the end of what is kept", async () => {
+    const harbor = new Harbor({ maxEvents: 10 });
+    const session = harbor.subscribe("a");
+    for (let n = 1; n <= 6; n++) harbor.publish(`b ${n}`);
+    await turns();
+    expect(session.subscription?.beat(0, false)?.bytes.toString()).toContain("id: e.6");
+  });
+
+  it("is not due while the client is behind", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.block();
+    harbor.publish("a 1");
+    await turns();
+    expect(session.subscription?.beat(0, true)).toBeUndefined();
+  });
+
+  it("never tells of what has yet to be handed over", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    harbor.publish("a 1");
+    expect(session.subscription?.beat(0, true)).toBeUndefined();
+    await turns();
+    expect(session.data).toEqual(["1"]);
+  });
+
+  it("never tells of what has yet to be handed over when a burst has trimmed the position before it", async () => {
+    const harbor = new Harbor({ maxEvents: 3 });
+    const session = harbor.subscribe("a");
+    harbor.publish("b 1");
+    await turns();
+    for (let n = 2; n <= 9; n++) harbor.publish(`a ${n}`);
+    const frame = session.subscription?.beat(0, true);
+    expect(frame?.bytes.toString() ?? "").not.toContain("id: e.9");
+  });
+});
+
+describe("finish", () => {
+  it("calls back once everything that was published until then is written", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.block();
+    const large = "x".repeat(40_000);
+    harbor.publish(`a 1${large}`, `a 2${large}`);
+    await turns();
+    harbor.publish(`a 3${large}`);
+    const written: number[] = [];
+    session.subscription?.finish(() => void written.push(session.data.length));
+    expect(written).toEqual([]);
+    session.drain();
+    await turns(10);
+    expect(written).toEqual([3]);
+  });
+
+  it("calls back at once where everything is written", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    harbor.publish("b 1");
+    await turns();
+    let calls = 0;
+    session.subscription?.finish(() => void (calls += 1));
+    await turns();
+    expect(calls).toBe(1);
+  });
+
+  it("waits for a snapshot that is late", async () => {
+    const harbor = new Harbor();
+    const { snapshot, resolve } = slowSnapshot();
+    const session = harbor.subscribe("a", { snapshot });
+    const written: string[][] = [];
+    session.subscription?.finish(() => void written.push(session.data));
+    await turns();
+    expect(written).toEqual([]);
+    resolve(["state"]);
+    await turns();
+    expect(written).toEqual([["state"]]);
+  });
+
+  it("never calls back if the session closes before", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.block();
+    harbor.publish("a 1");
+    let calls = 0;
+    session.subscription?.finish(() => void (calls += 1));
+    session.close();
+    await turns();
+    expect(calls).toBe(0);
+  });
+});
+
+describe("a reset by the log", () => {
+  it("tells every subscription once, whatever its channels, and goes on from the new tail", async () => {
+    const harbor = new Harbor();
+    const sessions = [harbor.subscribe("a"), harbor.subscribe(["a", "b"])];
+    harbor.publish("a 1");
+    harbor.delivery.reset("fork", "e.100");
+    await turns();
+    for (const session of sessions) expect(session.signals).toEqual(["cursor e.0", "reset e.100"]);
+    expect(harbor.observer.resets).toEqual(["fork", "fork"]);
+    harbor.delivery.entries([{ id: "e.101", channel: "a", data: "new" }]);
+    await turns();
+    for (const session of sessions) expect(session.data).toEqual(["new"]);
+  });
+
+  it("voids the positions from before", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "a 2");
+    harbor.delivery.reset("fork", "e.1");
+    expect(harbor.subscribe("a", { lastEventId: "e.2" }).signals).toEqual(["reset e.1"]);
+    expect(harbor.subscribe("a", { lastEventId: "e.1" }).signals).toEqual([]);
+  });
+
+  it("reaches one whose socket is full at drain, and only once", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.block();
+    harbor.delivery.reset("trimmed", "e.50");
+    harbor.delivery.reset("trimmed", "e.60");
+    await turns();
+    session.drain();
+    expect(session.signals).toEqual(["cursor e.0", "reset e.60"]);
+  });
+});

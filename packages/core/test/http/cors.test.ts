@@ -1,0 +1,356 @@
+import type { CorsOptions } from "cors";
+import { describe, expect, it } from "vitest";
+import { createCors, isPreflight } from "../../src/http/cors.js";
+import type { CorsRequest, SseCorsOptions } from "../../src/http/cors.js";
+import { MemoryHeaders } from "../memory-headers.js";
+
+const APP = "https://app.example";
+const OTHER = "https://other.example";
+
+interface Outcome {
+  readonly error: unknown;
+  readonly headers: Record<string, unknown>;
+}
+
+function apply(
+  options: SseCorsOptions,
+  request: CorsRequest,
+  target = new MemoryHeaders(),
+): Promise<Outcome> {
+  return new Promise((resolve) => {
+    createCors(options).apply(request, target, (error) =>
+      resolve({ error, headers: target.all() }),
+    );
+  });
+}
+
+interface PreflightOutcome extends Outcome {
+  readonly isAllowed: boolean;
+}
+
+function preflight(
+  options: SseCorsOptions,
+  request: CorsRequest,
+  target = new MemoryHeaders(),
+): Promise<PreflightOutcome> {
+  return new Promise((resolve) => {
+    createCors(options).preflight(request, target, (error, isAllowed) =>
+      resolve({ error, isAllowed, headers: target.all() }),
+    );
+  });
+}
+
+function from(origin: string | undefined): CorsRequest {
+  return { method: "GET", headers: origin === undefined ? {} : { origin } };
+}
+
+function asking(origin: string, method = "GET", headers?: string): CorsRequest {
+  return {
+    method: "OPTIONS",
+    headers: {
+      origin,
+      "access-control-request-method": method,
+      ...(headers === undefined ? {} : { "access-control-request-headers": headers }),
+    },
+  };
+}
+
+describe("apply", () => {
+  it("lets every origin read unless one is named", async () => {
+    expect(await apply({}, from(APP))).toEqual({
+      error: undefined,
+      headers: { "access-control-allow-origin": "*" },
+    });
+  });
+
+  it("names a fixed origin whoever asks", async () => {
+    const headers = { "access-control-allow-origin": APP, vary: "Origin" };
+    expect((await apply({ origin: APP }, from(APP))).headers).toEqual(headers);
+    expect((await apply({ origin: APP }, from(OTHER))).headers).toEqual(headers);
+    expect((await apply({ origin: APP }, from(undefined))).headers).toEqual(headers);
+  });
+
+  it.each<[string, CorsOptions["origin"]]>([
+    ["a list", [APP, "https://second.example"]],
+    ["a list with an expression", [/^https:\/\/app\./]],
+    ["an expression", /\/\/app\.example$/],
+  ])("reflects an origin of %s and no other", async (_name, origin) => {
+    expect((await apply({ origin }, from(APP))).headers).toEqual({
+      "access-control-allow-origin": APP,
+      vary: "Origin",
+    });
+    expect((await apply({ origin }, from(OTHER))).headers).toEqual({ vary: "Origin" });
+    expect((await apply({ origin }, from(undefined))).headers).toEqual({ vary: "Origin" });
+  });
+
+  it("reflects every origin where `origin` is true", async () => {
+    expect((await apply({ origin: true, credentials: true }, from(OTHER))).headers).toEqual({
+      "access-control-allow-origin": OTHER,
+      "access-control-allow-credentials": "true",
+      vary: "Origin",
+    });
+  });
+
+  it("sets nothing where `origin` is false", async () => {
+    expect(await apply({ origin: false }, from(APP))).toEqual({ error: undefined, headers: {} });
+  });
+
+  it("names the headers that a page may read", async () => {
+    expect(
+      (await apply({ origin: APP, exposedHeaders: ["X-A", "X-B"] }, from(APP))).headers,
+    ).toMatchObject({
+      "access-control-expose-headers": "X-A,X-B",
+    });
+  });
+
+  it("adds to the Vary that is there", async () => {
+    const target = new MemoryHeaders({ Vary: "Accept-Encoding", "X-A": "1" });
+    expect((await apply({ origin: APP }, from(APP), target)).headers).toEqual({
+      "access-control-allow-origin": APP,
+      vary: "Accept-Encoding, Origin",
+      "x-a": "1",
+    });
+  });
+
+  it.each(["HEAD", "OPTIONS", "POST"])(
+    "treats %s like GET: the route has been chosen",
+    async (method) => {
+      const request = { method, headers: asking(APP).headers };
+      expect((await apply({ origin: APP }, request)).headers).toEqual({
+        "access-control-allow-origin": APP,
+        vary: "Origin",
+      });
+    },
+  );
+
+  it("calls back in the same turn unless it has to ask somebody", () => {
+    let calls = 0;
+    createCors({ origin: [APP] }).apply(from(APP), new MemoryHeaders(), () => void (calls += 1));
+    expect(calls).toBe(1);
+  });
+
+  it("waits for an asynchronous origin function", async () => {
+    const asked: unknown[] = [];
+    const origin: CorsOptions["origin"] = (requestOrigin, callback) => {
+      asked.push(requestOrigin);
+      queueMicrotask(() => callback(null, requestOrigin === APP));
+    };
+    expect((await apply({ origin }, from(APP))).headers).toMatchObject({
+      "access-control-allow-origin": APP,
+    });
+    expect((await apply({ origin }, from(OTHER))).headers).toEqual({});
+    expect(asked).toEqual([APP, OTHER]);
+  });
+
+  it("hands on the error of an origin function and sets nothing", async () => {
+    const fault = new Error("The list of origins is out of reach");
+    expect(await apply({ origin: (_origin, callback) => callback(fault) }, from(APP))).toEqual({
+      error: fault,
+      headers: {},
+    });
+  });
+
+  it("hands on what an origin function throws, as if it had called back with it", async () => {
+    const fault = new Error("thrown");
+    const origin = (): void => {
+      throw fault;
+    };
+    expect(await apply({ origin }, from(APP))).toEqual({ error: fault, headers: {} });
+  });
+
+  it("calls back once, also where an origin function calls back twice", () => {
+    let calls = 0;
+    const origin: CorsOptions["origin"] = (_origin, callback) => {
+      callback(null, true);
+      callback(null, true);
+    };
+    createCors({ origin }).apply(from(APP), new MemoryHeaders(), () => void (calls += 1));
+    expect(calls).toBe(1);
+  });
+
+  it("takes a function that gives the options of a request", async () => {
+    const options: SseCorsOptions = (request, callback) => {
+      callback(null, { origin: request.headers.origin === APP ? APP : false });
+    };
+    expect((await apply(options, from(APP))).headers).toMatchObject({
+      "access-control-allow-origin": APP,
+    });
+    expect((await apply(options, from(OTHER))).headers).toEqual({});
+  });
+
+  it("hands on the error of that function", async () => {
+    const fault = new Error("no options");
+    expect(await apply((_request, callback) => callback(fault), from(APP))).toEqual({
+      error: fault,
+      headers: {},
+    });
+  });
+
+  it("leaves the options that it was given as they are", async () => {
+    const options: CorsOptions = Object.freeze({
+      origin: APP,
+      allowedHeaders: Object.freeze(["X-A"]) as string[],
+    });
+    await apply(options, from(APP));
+    await preflight(options, asking(APP));
+    expect(options).toEqual({ origin: APP, allowedHeaders: ["X-A"] });
+  });
+});
+
+describe("preflight", () => {
+  it("allows GET and HEAD unless more is named", async () => {
+    const { isAllowed, headers } = await preflight(
+      { origin: APP },
+      asking(APP, "GET", "last-event-id"),
+    );
+    expect(isAllowed).toBe(true);
+    expect(headers).toEqual({
+      "access-control-allow-origin": APP,
+      "access-control-allow-methods": "GET,HEAD",
+      "access-control-allow-headers": "last-event-id",
+      vary: "Origin, Access-Control-Request-Headers",
+    });
+    expect((await preflight({ origin: APP }, asking(APP, "HEAD"))).isAllowed).toBe(true);
+    for (const method of ["POST", "PUT", "DELETE", "PATCH"]) {
+      expect((await preflight({ origin: APP }, asking(APP, method))).isAllowed).toBe(false);
+    }
+  });
+
+  it.each([
+    ["a list", ["GET", "POST"]],
+    ["a string", "GET, POST"],
+    ["lower case", ["get", "post"]],
+  ])("allows the methods that are named as %s", async (_name, methods) => {
+    expect((await preflight({ origin: APP, methods }, asking(APP, "POST"))).isAllowed).toBe(true);
+    expect((await preflight({ origin: APP, methods }, asking(APP, "PUT"))).isAllowed).toBe(false);
+  });
+
+  it("allows every method where `methods` is the wildcard", async () => {
+    expect((await preflight({ methods: "*" }, asking(APP, "POST"))).isAllowed).toBe(true);
+  });
+
+  it("allows every origin unless one is named", async () => {
+    expect((await preflight({}, asking(OTHER))).headers).toMatchObject({
+      "access-control-allow-origin": "*",
+    });
+  });
+
+  it.each<[string, CorsRequest, CorsOptions]>([
+    ["an origin that is not the fixed one", asking(OTHER), { origin: APP }],
+    ["an origin that is not in the list", asking(OTHER), { origin: [APP] }],
+    ["every origin where `origin` is false", asking(APP), { origin: false }],
+    ["a method that is not named", asking(APP, "POST"), { origin: APP }],
+  ])("leaves the response untouched for %s", async (_name, request, options) => {
+    const before = { vary: "Accept-Encoding", "x-a": "1" };
+    const { error, isAllowed, headers } = await preflight(
+      options,
+      request,
+      new MemoryHeaders(before),
+    );
+    expect({ error, isAllowed }).toEqual({ error: undefined, isAllowed: false });
+    expect(headers).toEqual(before);
+  });
+
+  it("keeps the headers that were set before it answered", async () => {
+    const target = new MemoryHeaders({ "X-A": "1", "Set-Cookie": ["a=1", "b=2"] });
+    expect((await preflight({ origin: APP }, asking(APP), target)).headers).toMatchObject({
+      "x-a": "1",
+      "set-cookie": ["a=1", "b=2"],
+    });
+  });
+
+  it("adds to the Vary that is there", async () => {
+    const target = new MemoryHeaders({ Vary: "Accept-Encoding" });
+    const { headers } = await preflight(
+      { origin: APP, allowedHeaders: ["X-A"] },
+      asking(APP),
+      target,
+    );
+    expect(headers["vary"]).toBe("Accept-Encoding, Origin");
+  });
+
+  it.each<[string, CorsOptions["allowedHeaders"], string]>([
+    ["a list", ["X-A", "X-B"], "Last-Event-ID,X-A,X-B"],
+    ["a string", "X-A,X-B", "Last-Event-ID,X-A,X-B"],
+    ["an empty list", [], "Last-Event-ID"],
+  ])(
+    "joins Last-Event-ID to the allowed headers that are given as %s",
+    async (_name, allowedHeaders, allowed) => {
+      const { headers } = await preflight(
+        { origin: APP, allowedHeaders },
+        asking(APP, "GET", "last-event-id"),
+      );
+      expect(headers["access-control-allow-headers"]).toBe(allowed);
+    },
+  );
+
+  it("joins Last-Event-ID where a function gives the options", async () => {
+    const options: SseCorsOptions = (_request, callback) =>
+      callback(null, { allowedHeaders: ["X-A"] });
+    expect((await preflight(options, asking(APP))).headers).toMatchObject({
+      "access-control-allow-methods": "GET,HEAD",
+      "access-control-allow-headers": "Last-Event-ID,X-A",
+    });
+  });
+
+  it("allows what the client asks for where no header is listed", async () => {
+    for (const allowedHeaders of [undefined, ""]) {
+      const options: CorsOptions = allowedHeaders === undefined ? {} : { allowedHeaders };
+      const { headers } = await preflight(
+        options,
+        asking(APP, "GET", "authorization, last-event-id"),
+      );
+      expect(headers["access-control-allow-headers"]).toBe("authorization, last-event-id");
+    }
+  });
+
+  it("says how long the answer holds and that credentials are allowed", async () => {
+    const { headers } = await preflight({ origin: APP, maxAge: 0, credentials: true }, asking(APP));
+    expect(headers).toMatchObject({
+      "access-control-max-age": "0",
+      "access-control-allow-credentials": "true",
+    });
+  });
+
+  it("waits for an asynchronous origin function", async () => {
+    const origin: CorsOptions["origin"] = (requestOrigin, callback) => {
+      queueMicrotask(() => callback(null, requestOrigin === APP));
+    };
+    expect((await preflight({ origin }, asking(APP))).isAllowed).toBe(true);
+    expect((await preflight({ origin }, asking(OTHER))).isAllowed).toBe(false);
+  });
+
+  it("hands on an error and leaves the response untouched", async () => {
+    const fault = new Error("out of reach");
+    expect(
+      await preflight({ origin: (_origin, callback) => callback(fault) }, asking(APP)),
+    ).toEqual({
+      error: fault,
+      isAllowed: false,
+      headers: {},
+    });
+  });
+
+  it("does not end the response, whatever `preflightContinue` says", async () => {
+    // The target has no `end`: calling it would throw.
+    const options = { origin: APP, preflightContinue: false, optionsSuccessStatus: 200 };
+    expect((await preflight(options, asking(APP))).isAllowed).toBe(true);
+  });
+});
+
+describe("isPreflight", () => {
+  const headers = { origin: APP, "access-control-request-method": "GET" };
+
+  it("is true for OPTIONS with an origin and a method", () => {
+    expect(isPreflight({ method: "OPTIONS", headers })).toBe(true);
+  });
+
+  it.each<[string, CorsRequest]>([
+    ["another method", { method: "GET", headers }],
+    ["no method", { headers }],
+    ["no origin", { method: "OPTIONS", headers: { "access-control-request-method": "GET" } }],
+    ["no requested method", { method: "OPTIONS", headers: { origin: APP } }],
+  ])("is false with %s", (_name, request) => {
+    expect(isPreflight(request)).toBe(false);
+  });
+});

@@ -1,0 +1,701 @@
+import diagnostics from "node:diagnostics_channel";
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import { eventually, request } from "../../../../test/client.js";
+import type { RequestOptions, StreamClient } from "../../../../test/client.js";
+import { createHub } from "../../src/hub/hub.js";
+import type { Hub } from "../../src/hub/hub.js";
+import type { Log, LogFollower } from "../../src/log/log.js";
+import { memoryLog } from "../../src/log/memory-log.js";
+import type { SseMessage } from "../../src/wire/message.js";
+import type { ErrorStage, HubOptions } from "../../src/options/hub.js";
+import type { Session } from "../../src/session/event-stream.js";
+import { thrownBy, untyped } from "../thrown.js";
+
+type Handler = (session: Session, response: http.ServerResponse) => unknown;
+
+interface Harness {
+  readonly hub: Hub;
+  readonly reports: { readonly error: unknown; readonly stage: ErrorStage }[];
+  readonly sessions: Session[];
+  get(options?: RequestOptions): Promise<StreamClient>;
+}
+
+const closers: (() => Promise<void> | void)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close();
+});
+
+/** A hub behind plain `node:http`; each request is given to the handler as its session. */
+async function serve(handler: Handler, options: HubOptions = {}): Promise<Harness> {
+  const reports: Harness["reports"] = [];
+  const hub = createHub({
+    reconnectionTimeMs: false,
+    onError: (error, { stage }) => void reports.push({ error, stage }),
+    ...options,
+  });
+  const sessions: Session[] = [];
+  const server = http.createServer((incoming, response) => {
+    const session = hub.createSession({ request: incoming, response });
+    sessions.push(session);
+    handler(session, response);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  closers.push(async () => {
+    await hub.close();
+    server.closeAllConnections();
+    await new Promise((resolve) => {
+      server.close(resolve);
+    });
+  });
+  const target = { port: (server.address() as AddressInfo).port, protocol: "http1" } as const;
+  const get = async (given: RequestOptions = {}): Promise<StreamClient> => {
+    const client = await request(target, "/", {
+      ...given,
+      headers: { accept: "text/event-stream", ...given.headers },
+    });
+    closers.push(() => client.cut());
+    return client;
+  };
+  return { hub, reports, sessions, get };
+}
+
+const subscribeToNews: Handler = (session) => void session.subscribe("news");
+
+/** A gate that a test opens. */
+function gate<T>(): { readonly opened: Promise<T>; open: (value: T) => void } {
+  let open: (value: T) => void = () => {};
+  const opened = new Promise<T>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open: (value) => open(value) };
+}
+
+describe("hub.publish", () => {
+  it("resolves with an id that sessions then get", async () => {
+    const { hub, get } = await serve(subscribeToNews);
+    const client = await get();
+    await client.until("sse-cursor");
+    const { id } = await hub.publish("news", { event: "e", data: { a: 1 }, retry: 7 });
+    await client.until(`event: e\nid: ${id}\nretry: 7\ndata: {"a":1}\n\n`);
+  });
+
+  it.each([
+    ["no channel", "", "x", "ERR_SSE_INVALID_OPTION"],
+    ["a channel that is too long", "x".repeat(257), "x", "ERR_SSE_INVALID_OPTION"],
+    ["a channel that is no string", 5, "x", "ERR_SSE_INVALID_OPTION"],
+    ["no message", "news", undefined, "ERR_SSE_INVALID_DATA"],
+    ["a message without data", "news", {}, "ERR_SSE_INVALID_DATA"],
+    ["data that cannot be serialized", "news", { data: 1n }, "ERR_SSE_INVALID_DATA"],
+    ["data that is too large", "news", "x".repeat(1_048_577), "ERR_SSE_INVALID_DATA"],
+    [
+      "an event type that breaks its line",
+      "news",
+      { event: "\r", data: 1 },
+      "ERR_SSE_INVALID_FIELD",
+    ],
+    ["an event type of our own", "news", { event: "sse-x", data: 1 }, "ERR_SSE_INVALID_FIELD"],
+    ["a reconnection time in words", "news", { retry: "1", data: 1 }, "ERR_SSE_INVALID_FIELD"],
+    ["an id", "news", { id: "1", data: 1 }, "ERR_SSE_ID_RESERVED"],
+    ["the id of the end", "news", { id: "~end", data: 1 }, "ERR_SSE_ID_RESERVED"],
+  ])("throws at once for %s, and publishes nothing", async (_name, channel, message, code) => {
+    const hub = createHub();
+    const publish = (): unknown =>
+      hub.publish(untyped<string>(channel), untyped<SseMessage>(message));
+    expect(thrownBy(publish).code).toBe(code);
+    expect(hub.stats()).toMatchObject({ published: 0, window: { events: 0 } });
+    await hub.close();
+  });
+
+  it("throws ERR_SSE_CLOSED once the hub is closed, through a channel as well", async () => {
+    const hub = createHub();
+    await hub.close();
+    expect(thrownBy(() => hub.publish("news", "x")).code).toBe("ERR_SSE_CLOSED");
+    expect(thrownBy(() => hub.channel("news").publish("x")).code).toBe("ERR_SSE_CLOSED");
+  });
+
+  it("rejects with what the log rejects with, and delivers nothing", async () => {
+    const log = memoryLog();
+    const fault = new Error("disk full");
+    let isBroken = false;
+    const { hub, get } = await serve(subscribeToNews, {
+      log: {
+        start: (follower) => log.start(follower),
+        append: async (channel, message) => {
+          if (isBroken) throw fault;
+          return log.append(channel, message);
+        },
+        health: () => log.health(),
+        compare: (a, b) => log.compare(a, b),
+        close: () => log.close(),
+      },
+    });
+    const client = await get();
+    await client.until("sse-cursor");
+    isBroken = true;
+    await expect(hub.publish("news", "lost")).rejects.toBe(fault);
+    isBroken = false;
+    await hub.publish("news", "taken");
+    expect(await client.until("taken")).not.toContain("lost");
+    expect(hub.stats().published).toBe(1);
+  });
+});
+
+describe("hub.channel", () => {
+  it("publishes and counts, and keeps nothing", async () => {
+    const { hub, get } = await serve(subscribeToNews);
+    const news = hub.channel("news");
+    expect([news.name, news.subscriptionCount]).toEqual(["news", 0]);
+    const client = await get();
+    await client.until("sse-cursor");
+    expect(news.subscriptionCount).toBe(1);
+    const { id } = await news.publish({ data: 1 });
+    await client.until(`id: ${id}\ndata: 1\n\n`);
+    client.cut();
+    await eventually("the session to end", () => news.subscriptionCount === 0);
+    expect(hub.stats().channels).toBe(0);
+  });
+});
+
+describe("session.subscribe", () => {
+  it.each([
+    ["no channel", [], {}, "ERR_SSE_INVALID_OPTION"],
+    ["an empty name", [""], {}, "ERR_SSE_INVALID_OPTION"],
+    ["an option that is unknown", "news", { replay: 1 }, "ERR_SSE_INVALID_OPTION"],
+    ["a `latest` below 0", "news", { latest: -1 }, "ERR_SSE_INVALID_OPTION"],
+  ])("throws for %s and leaves the response free", async (_name, channels, options, code) => {
+    let thrown: unknown;
+    const { get } = await serve((session, response) => {
+      thrown = thrownBy(() => session.subscribe(channels, untyped<object>(options))).code;
+      response.end(session.state);
+    });
+    expect(await (await get()).rest()).toBe("idle");
+    expect(thrown).toBe(code);
+  });
+
+  it("opens the stream and gives true", async () => {
+    const results: unknown[] = [];
+    const { get } = await serve(async (session) => {
+      results.push(await session.subscribe("news"), session.state);
+    });
+    const client = await get();
+    await client.until(/^:\n\nevent: sse-cursor\nid: \S+\ndata: \n\n$/);
+    expect(results).toEqual([true, "open"]);
+  });
+
+  it("twice joins a channel once", async () => {
+    const { hub, get, sessions } = await serve((session) => {
+      void session.subscribe(["news", "news"]);
+      void session.subscribe("news");
+    });
+    const client = await get();
+    await client.until("sse-cursor");
+    await expect(sessions[0]?.subscribe("news")).resolves.toBe(true);
+    expect(hub.channel("news").subscriptionCount).toBe(1);
+    await hub.publish("news", "once");
+    await hub.publish("news", "last");
+    const text = await client.until("last");
+    expect(text.match(/once/g)).toHaveLength(1);
+    expect(text.match(/sse-cursor/g)).toHaveLength(1);
+  });
+
+  it("on a session that is closed gives false and joins nothing", async () => {
+    const { hub, get, sessions } = await serve(subscribeToNews);
+    const client = await get();
+    await client.until("sse-cursor");
+    sessions[0]?.close();
+    await expect(sessions[0]?.subscribe("more")).resolves.toBe(false);
+    await client.rest();
+    expect(hub.stats()).toMatchObject({ channels: 0, sessions: { open: 0 } });
+  });
+
+  it("after the route has answered throws ERR_SSE_HEADERS_SENT", async () => {
+    let code: unknown;
+    const { get } = await serve((session, response) => {
+      response.end("answered");
+      ({ code } = thrownBy(() => session.subscribe("news")));
+    });
+    expect(await (await get()).rest()).toBe("answered");
+    expect(code).toBe("ERR_SSE_HEADERS_SENT");
+  });
+
+  it("gives false and joins nothing when the hub is closing", async () => {
+    const { hub, get } = await serve(async (session) => {
+      result = await session.subscribe("news");
+    });
+    let result: unknown;
+    const closing = hub.close();
+    const client = await get();
+    await client.rest();
+    await closing;
+    expect(result).toBe(false);
+    expect(hub.stats().channels).toBe(0);
+  });
+
+  it("to a HEAD request gives false", async () => {
+    let result: unknown;
+    const { hub, get } = await serve(async (session) => {
+      result = await session.subscribe("news");
+    });
+    const client = await get({ method: "HEAD" });
+    expect([client.status, result]).toEqual([200, false]);
+    expect(hub.stats().channels).toBe(0);
+  });
+
+  it("reserves the ids: sending one's own throws, and the other way round", async () => {
+    const codes: unknown[] = [];
+    const { get } = await serve((session) => {
+      if (session.lastEventId === "own") {
+        void session.send({ id: "1", data: "x" });
+        codes.push(thrownBy(() => session.subscribe("news")).code);
+      } else {
+        void session.subscribe("news");
+        codes.push(thrownBy(() => session.send({ id: "1", data: "x" })).code);
+        codes.push(thrownBy(() => session.send({ id: "" })).code);
+        void session.send({ data: "without" });
+      }
+    });
+    const subscribed = await get();
+    expect(await subscribed.until("data: without\n\n")).not.toContain("id: 1\n");
+    await (await get({ headers: { "last-event-id": "own" } })).until("id: 1\n");
+    expect(codes).toEqual(["ERR_SSE_ID_RESERVED", "ERR_SSE_ID_RESERVED", "ERR_SSE_ID_RESERVED"]);
+  });
+
+  it("reserves the ids from the call on, also while authorize is asked", async () => {
+    const verdict = gate<boolean>();
+    let code: unknown;
+    const { get } = await serve(
+      (session) => {
+        void session.subscribe("news");
+        try {
+          void session.send({ id: "1", data: "x" });
+        } catch (error) {
+          ({ code } = error as { code: unknown });
+        }
+      },
+      { authorize: () => verdict.opened },
+    );
+    const pending = get();
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+    verdict.open(true);
+    await (await pending).until("sse-cursor");
+    expect(code).toBe("ERR_SSE_ID_RESERVED");
+  });
+
+  it("ends the stream with `error` if the snapshot fails, and reports it", async () => {
+    const fault = new Error("no state");
+    const reasons: unknown[] = [];
+    const { hub, get, reports } = await serve((session) => {
+      session.onClose((reason) => void reasons.push(reason));
+      void session.subscribe("news", {
+        snapshot: async () => {
+          throw fault;
+        },
+      });
+    });
+    const client = await get();
+    expect(await client.rest()).toBe(":\n\n");
+    expect(reasons).toEqual(["error"]);
+    expect(reports).toEqual([{ error: fault, stage: "snapshot" }]);
+    expect(hub.stats()).toMatchObject({ channels: 0, closes: { error: 1 } });
+  });
+});
+
+describe("session.unsubscribe", () => {
+  it("leaves channels and keeps the stream", async () => {
+    const { hub, get, sessions } = await serve(
+      (session) => void session.subscribe(["news", "sport"]),
+    );
+    const client = await get();
+    await client.until("sse-cursor");
+    sessions[0]?.unsubscribe(["sport", "never joined"]);
+    expect(hub.stats().channels).toBe(1);
+    await hub.publish("sport", "gone");
+    await hub.publish("news", "kept");
+    expect(await client.until("kept")).not.toContain("gone");
+    sessions[0]?.unsubscribe("news");
+    expect([hub.stats().channels, sessions[0]?.state]).toEqual([0, "open"]);
+  });
+
+  it("checks the names, and does nothing before anything was joined", async () => {
+    const { get } = await serve((session, response) => {
+      session.unsubscribe("news");
+      response.end(thrownBy(() => session.unsubscribe([""])).code);
+    });
+    expect(await (await get()).rest()).toBe("ERR_SSE_INVALID_OPTION");
+  });
+});
+
+describe("authorize", () => {
+  it("is asked for every channel, with the session, and lets in for true alone", async () => {
+    const asked: [string, unknown][] = [];
+    const { get } = await serve((session) => void session.subscribe(["news", "sport"]), {
+      authorize: (channel, session) => {
+        asked.push([channel, (session.request as http.IncomingMessage).url]);
+        return true;
+      },
+    });
+    await (await get()).until("sse-cursor");
+    expect(asked).toEqual([
+      ["news", "/"],
+      ["sport", "/"],
+    ]);
+  });
+
+  it.each([
+    ["false", () => false],
+    ["a promise of false", async () => false],
+    ["1", () => 1],
+    ['"yes"', () => "yes"],
+    ["an object, as a forgotten await gives", () => ({ allowed: false })],
+    ["a promise of an object", async () => ({})],
+    ["nothing", () => {}],
+    ["true for one channel of two", (channel: string) => channel === "news"],
+  ])("refuses with 403 before the head for %s", async (_name, authorize) => {
+    let result: unknown;
+    const { hub, get, reports, sessions } = await serve(
+      async (session) => {
+        result = await session.subscribe(["news", "sport"]);
+      },
+      { authorize: untyped<() => boolean>(authorize) },
+    );
+    const client = await get();
+    expect(await client.rest()).toBe("Forbidden\n");
+    expect(client.status).toBe(403);
+    expect(client.headers["content-type"]).toContain("text/plain");
+    expect([result, sessions[0]?.state, reports]).toEqual([false, "closed", []]);
+    expect(hub.stats()).toMatchObject({ channels: 0, sessions: { open: 0 } });
+  });
+
+  it.each([
+    ["throws", () => thrower()],
+    ["rejects", async () => thrower()],
+  ])(
+    "that %s refuses with 500 before the head, tells the client nothing and reports",
+    async (_name, authorize) => {
+      const { get, reports } = await serve(subscribeToNews, { authorize });
+      const client = await get();
+      expect(await client.rest()).toBe("Internal Server Error\n");
+      expect(client.status).toBe(500);
+      expect(reports).toMatchObject([{ error: { message: "secret" }, stage: "authorize" }]);
+    },
+  );
+
+  it("is asked again when a client comes back", async () => {
+    let isAllowed = true;
+    const { get } = await serve(subscribeToNews, { authorize: () => isAllowed });
+    const client = await get();
+    const [, id = ""] = /^id: (.+)$/m.exec(await client.until(/^id: .+\n/m)) ?? [];
+    client.cut();
+    isAllowed = false;
+    expect((await get({ headers: { "last-event-id": id } })).status).toBe(403);
+  });
+
+  it("closes with `refused` a stream that is open", async () => {
+    const { hub, get } = await serve(
+      (session) => {
+        session.open();
+        void session.subscribe("news");
+      },
+      { authorize: async () => false },
+    );
+    const client = await get();
+    await client.rest();
+    expect(hub.stats().closes.refused).toBe(1);
+  });
+
+  it("leaves nothing behind when the client goes while it is asked", async () => {
+    const verdict = gate<boolean>();
+    let result: unknown;
+    const { hub, get, reports } = await serve(
+      async (session) => {
+        session.open();
+        result = await session.subscribe("news");
+      },
+      { authorize: () => verdict.opened },
+    );
+    const client = await get();
+    await client.until(":\n\n");
+    client.cut();
+    await eventually("the session to end", () => hub.sessionCount === 0);
+    verdict.open(true);
+    await eventually("an answer", () => result !== undefined);
+    expect([result, reports]).toEqual([false, []]);
+    expect(hub.stats().channels).toBe(0);
+  });
+
+  it("leaves nothing behind when the client of a subscribed stream goes while it is asked for more", async () => {
+    const verdict = gate<boolean>();
+    let result: unknown;
+    const { hub, get } = await serve(
+      async (session) => {
+        await session.subscribe("news");
+        result = await session.subscribe("more");
+      },
+      { authorize: (channel) => (channel === "news" ? true : verdict.opened) },
+    );
+    const client = await get();
+    await client.until("sse-cursor");
+    client.cut();
+    await eventually("the session to end", () => hub.sessionCount === 0);
+    verdict.open(true);
+    await eventually("an answer", () => result !== undefined);
+    expect(result).toBe(false);
+    expect(hub.stats().channels).toBe(0);
+  });
+
+  it.each([[true], [false]])(
+    "that says %s after the route has answered changes nothing: subscribe gives false and never rejects",
+    async (isAllowed) => {
+      const verdict = gate<boolean>();
+      let result: unknown;
+      const { hub, get } = await serve(
+        (session, response) => {
+          session.subscribe("news").then(
+            (value) => (result = value),
+            (error: unknown) => (result = error),
+          );
+          response.statusCode = 503;
+          response.end("too late");
+        },
+        { authorize: () => verdict.opened },
+      );
+      const client = await get();
+      expect([client.status, await client.rest()]).toEqual([503, "too late"]);
+      verdict.open(isAllowed);
+      await eventually("an answer", () => result !== undefined);
+      expect(result).toBe(false);
+      expect(hub.stats().channels).toBe(0);
+    },
+  );
+});
+
+describe("hub.stats", () => {
+  it("is all zero at first, and a copy", async () => {
+    const hub = createHub();
+    const stats = hub.stats();
+    expect(stats).toEqual({
+      sessions: { connecting: 0, open: 0, live: 0, behind: 0 },
+      channels: 0,
+      published: 0,
+      delivered: 0,
+      deliveredBytes: 0,
+      replays: 0,
+      resets: { trimmed: 0, unknown: 0, overflow: 0, fork: 0 },
+      closes: {
+        client: 0,
+        closed: 0,
+        completed: 0,
+        slow: 0,
+        expired: 0,
+        shutdown: 0,
+        refused: 0,
+        error: 0,
+      },
+      window: { events: 0, bytes: 0, ageMs: 0 },
+      log: { state: "live", lagMs: 0, reconnects: 0 },
+    });
+    await hub.publish("news", "x");
+    expect(stats.published).toBe(0);
+    expect(JSON.parse(JSON.stringify(hub.stats()))).toMatchObject({ published: 1 });
+  });
+
+  it("counts what happened, in events, bytes and sessions", async () => {
+    const { hub, get } = await serve((session) => {
+      void session.subscribe(["news", "sport"]);
+    });
+    const clients = [await get(), await get(), await get()];
+    for (const client of clients) await client.until("sse-cursor");
+    const { id } = await hub.publish("news", "one");
+    await hub.publish("nobody", "two");
+    for (const client of clients) await client.until("data: one\n\n");
+    const bytes = `id: ${id}\ndata: one\n\n`.length;
+    expect(hub.stats()).toMatchObject({
+      sessions: { connecting: 0, open: 3, live: 3, behind: 0 },
+      channels: 2,
+      published: 2,
+      delivered: 3,
+      deliveredBytes: 3 * bytes,
+      replays: 0,
+      window: { events: 2 },
+    });
+    expect(hub.stats().window.bytes).toBe(2 * bytes);
+    clients[0]?.cut();
+    await eventually("one to have left", () => hub.sessionCount === 2);
+    await hub.publish("news", "three");
+    const back = await get({ headers: { "last-event-id": id } });
+    await back.until("data: three\n\n");
+    const lost = await get({ headers: { "last-event-id": "x" } });
+    await lost.until("sse-reset");
+    expect(hub.stats()).toMatchObject({
+      sessions: { open: 4, live: 4 },
+      published: 3,
+      delivered: 3 + 2 + 1,
+      replays: 1,
+      resets: { trimmed: 0, unknown: 1, overflow: 0, fork: 0 },
+      closes: { client: 1 },
+    });
+  });
+
+  it("counts a client that cannot keep up as behind", async () => {
+    const { hub, get } = await serve(subscribeToNews, { maxBufferedBytes: 64 * 1_048_576 });
+    const client = await get({ paused: true });
+    const large = "x".repeat(1_000_000);
+    for (let n = 0; n < 30; n++) await hub.publish("news", large);
+    await eventually("the client to be behind", () => hub.stats().sessions.behind === 1);
+    expect(hub.stats().sessions).toEqual({ connecting: 0, open: 1, live: 0, behind: 1 });
+    client.resume();
+    await eventually("the client to be live", () => hub.stats().sessions.live === 1);
+    await eventually("all of it", () => client.text.length > 30_000_000);
+    expect(hub.stats().delivered).toBe(30);
+  });
+});
+
+describe("a log that starts later", () => {
+  function lateLog(): {
+    log: Log;
+    start: (tail: string) => void;
+    fail: (error: Error) => void;
+    follower: () => LogFollower;
+  } {
+    let follower: LogFollower | undefined;
+    let start: (tail: string) => void = () => {};
+    let fail: (error: Error) => void = () => {};
+    const started = new Promise<string>((resolve, reject) => {
+      start = resolve;
+      fail = reject;
+    });
+    const numberOf = (id: string): number => (/^\d+$/.test(id) ? Number(id) : NaN);
+    return {
+      start: (tail) => start(tail),
+      fail: (error) => fail(error),
+      follower: () => follower as LogFollower,
+      log: {
+        start: (given) => {
+          follower = given;
+          return started;
+        },
+        append: async () => "0",
+        health: () => ({ state: "live", lagMs: 0, reconnects: 0 }),
+        compare: (a, b) => numberOf(a) - numberOf(b),
+        close: async () => {},
+      },
+    };
+  }
+
+  it("has sessions wait for it, and loses nothing that comes before the tail is known", async () => {
+    const late = lateLog();
+    const { get, sessions } = await serve(subscribeToNews, { log: late.log });
+    const pending = get({ headers: { "last-event-id": "100" } });
+    await eventually("the request", () => sessions.length === 1);
+    late.follower().entries([{ id: "101", channel: "news", data: "early" }]);
+    late.start("100");
+    const client = await pending;
+    expect(await client.until("early")).not.toContain("sse-reset");
+    late.follower().entries([{ id: "102", channel: "news", data: "later" }]);
+    await client.until("later");
+  });
+
+  it("voids what came before a reset that comes before the tail is known", async () => {
+    const late = lateLog();
+    const { get, sessions } = await serve(subscribeToNews, { log: late.log });
+    const pending = get({ headers: { "last-event-id": "100" } });
+    await eventually("the request", () => sessions.length === 1);
+    late.follower().entries([{ id: "101", channel: "news", data: "early" }]);
+    late.follower().reset("fork", "50");
+    late.follower().entries([{ id: "51", channel: "news", data: "after" }]);
+    late.start("100");
+    const client = await pending;
+    await client.until("sse-reset");
+    late.follower().entries([{ id: "52", channel: "news", data: "live" }]);
+    await client.until("live");
+    expect(client.text.match(/sse-reset/g)).toHaveLength(1);
+  });
+
+  it("has streams open meanwhile, so that no client gives up", async () => {
+    const late = lateLog();
+    const { get } = await serve(subscribeToNews, { log: late.log });
+    const client = await get();
+    expect(client.status).toBe(200);
+    expect(await client.until("\n\n")).not.toContain("sse-cursor");
+    late.start("100");
+    expect(await client.until("sse-cursor")).toContain("id: 100");
+  });
+
+  it("that cannot start ends what is open, refuses the rest and reports it as the log's", async () => {
+    const late = lateLog();
+    const { get, sessions, reports } = await serve(subscribeToNews, { log: late.log });
+    const client = await get();
+    late.fail(new Error("unreachable"));
+    await client.rest();
+    expect(sessions.map(({ state }) => state)).toEqual(["closed"]);
+    const second = await get();
+    expect(second.status).toBe(500);
+    await second.rest();
+    expect(new Set(reports.map(({ stage }) => stage))).toEqual(new Set(["log"]));
+  });
+});
+
+describe("the diagnostics channels", () => {
+  function listen(name: string): unknown[] {
+    const heard: unknown[] = [];
+    const listener = (message: unknown): void => void heard.push(message);
+    diagnostics.subscribe(name, listener);
+    closers.push(() => void diagnostics.unsubscribe(name, listener));
+    return heard;
+  }
+
+  it("tell of sessions, of what is published and of resets", async () => {
+    const opened = listen("tidewire.session.open");
+    const closed = listen("tidewire.session.close");
+    const published = listen("tidewire.publish");
+    const resets = listen("tidewire.reset");
+    const { hub, get, sessions } = await serve(subscribeToNews);
+    const client = await get({ headers: { "last-event-id": "x" } });
+    await client.until("sse-reset");
+    const { id } = await hub.publish("news", "x");
+    await client.until("data: x");
+    client.cut();
+    await eventually("the session to end", () => hub.sessionCount === 0);
+    const [session] = sessions;
+    expect(opened).toEqual([{ session }]);
+    expect(closed).toEqual([{ session, reason: "client" }]);
+    expect(published).toEqual([{ channel: "news", id }]);
+    expect(resets).toEqual([{ session, reason: "unknown", channels: ["news"] }]);
+  });
+
+  it("make nothing while nobody listens", async () => {
+    const channels = [
+      "tidewire.session.open",
+      "tidewire.session.close",
+      "tidewire.publish",
+      "tidewire.reset",
+    ].map((name) => diagnostics.channel(name));
+    let messages = 0;
+    for (const channel of channels) {
+      const { publish } = channel;
+      channel.publish = (message) => {
+        messages += 1;
+        publish.call(channel, message);
+      };
+      closers.push(() => void (channel.publish = publish));
+    }
+    const { hub, get } = await serve(subscribeToNews);
+    const client = await get({ headers: { "last-event-id": "x" } });
+    await client.until("sse-reset");
+    await hub.publish("news", "x");
+    client.cut();
+    await eventually("the session to end", () => hub.sessionCount === 0);
+    expect(messages).toBe(0);
+  });
+});
+
+function thrower(): never {
+  throw new Error("secret");
+}

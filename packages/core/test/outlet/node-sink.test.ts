@@ -1,0 +1,56 @@
+import { EventEmitter } from "node:events";
+import { describe, expect, it } from "vitest";
+import { NodeSink } from "../../src/outlet/node-sink.js";
+import type { Exchange } from "../../src/http/exchange.js";
+import { untyped } from "../thrown.js";
+
+/** As much of a response of `node:http2` as a sink touches. Its client takes whole writes, when told. */
+class Http2Response extends EventEmitter {
+  readonly stream: { readonly destroyed: boolean } = { destroyed: false };
+  readonly headersSent: boolean = false;
+  readonly writableEnded: boolean = false;
+  writableLength = 0;
+
+  writeHead(): void {}
+
+  removeHeader(): void {}
+
+  write(bytes: Uint8Array): boolean {
+    this.writableLength += bytes.byteLength;
+    return false;
+  }
+
+  take(): void {
+    this.writableLength = 0;
+    this.emit("drain");
+  }
+}
+
+describe("progress over HTTP/2", () => {
+  const event = Buffer.alloc(20_000);
+
+  function open(): { sink: NodeSink; response: Http2Response } {
+    const response = new Http2Response();
+    const sink = new NodeSink(untyped<Exchange>({ request: { headers: {} }, response }));
+    sink.start(200);
+    return { sink, response };
+  }
+
+  it("stays while the client takes nothing, also when more is written", () => {
+    const { sink } = open();
+    sink.write(event);
+    const before = sink.progress;
+    sink.write(event);
+    expect(sink.progress).toBe(before);
+  });
+
+  it("changes when the client takes bytes, also when as many are written again at once", () => {
+    const { sink, response } = open();
+    sink.write(event);
+    const before = sink.progress;
+    response.take();
+    sink.write(event);
+    expect(sink.bufferedBytes).toBe(event.byteLength);
+    expect(sink.progress).not.toBe(before);
+  });
+});

@@ -1,0 +1,1191 @@
+import type { CorsOptions } from "cors";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { CloseReason } from "../../src/session/event-stream.js";
+import { OPENING, failingSource, makeSession, settle } from "../session-under-test.js";
+import type { SessionUnderTest } from "../session-under-test.js";
+import { thrownBy, untyped } from "../thrown.js";
+
+const COMPLETE = "event: sse-complete\nid: ~end\ndata: \n\n";
+const EVENT_SOURCE = { accept: "text/event-stream" };
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+/** Reasons that `onClose` was called with. */
+function reasonsOf({ session }: SessionUnderTest): CloseReason[] {
+  const reasons: CloseReason[] = [];
+  session.onClose((reason) => void reasons.push(reason));
+  return reasons;
+}
+
+/** An origin function that answers when `answer` is called. */
+function slowOrigin(): { cors: CorsOptions; answer: (error?: Error) => void } {
+  const callbacks: ((error: Error | null, allow?: boolean) => void)[] = [];
+  return {
+    cors: { origin: (_origin, callback) => void callbacks.push(callback) },
+    answer: (error) => {
+      for (const callback of callbacks.splice(0)) callback(error ?? null, true);
+    },
+  };
+}
+
+describe("a session that nobody opened", () => {
+  it("is idle and has written nothing", () => {
+    const { session, sink, host } = makeSession();
+    expect(session.state).toBe("idle");
+    expect(session.hub).toBe("the hub");
+    expect(session.bufferedBytes).toBe(0);
+    expect(sink.calls).toEqual([]);
+    expect(sink.headers.all()).toEqual({});
+    expect(host.calls).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("stays so while its properties are read", () => {
+    const { session, sink } = makeSession({}, { headers: EVENT_SOURCE });
+    expect([session.requested, session.lastEventId, session.signal.aborted]).toEqual([
+      true,
+      "",
+      false,
+    ]);
+    session.onClose(() => {});
+    expect(session.state).toBe("idle");
+    expect(sink.calls).toEqual([]);
+  });
+
+  it("closes when the route answers in another way", async () => {
+    const test = makeSession();
+    const reasons = reasonsOf(test);
+    test.sink.answerElsewhere();
+    await settle();
+    expect(test.session.state).toBe("closed");
+    expect(reasons).toEqual(["closed"]);
+    expect(test.host.calls).toEqual([]);
+    expect(test.session.open()).toBe(false);
+  });
+
+  it("closes when the client leaves", () => {
+    const test = makeSession();
+    const reasons = reasonsOf(test);
+    test.sink.leave();
+    expect(reasons).toEqual(["client"]);
+  });
+
+  it("is closed from the start if the client had left before", async () => {
+    const test = makeSession({}, { isGone: true });
+    expect(test.session.state).toBe("closed");
+    expect(reasonsOf(test)).toEqual(["client"]);
+    expect(test.session.open()).toBe(false);
+    expect(await test.session.send("x")).toBe(false);
+    expect(test.sink.calls).toEqual([]);
+  });
+
+  it("cannot be opened once the route has sent its head", () => {
+    const { session, sink } = makeSession();
+    sink.answerElsewhere();
+    for (const open of [
+      () => session.open(),
+      () => session.send("x"),
+      () => session.comment("x"),
+    ]) {
+      expect(thrownBy(open).code).toBe("ERR_SSE_HEADERS_SENT");
+    }
+    expect(session.state).toBe("idle");
+  });
+
+  it("reads what the request says", () => {
+    const { session } = makeSession({}, { url: "/news?lastEventId=7", headers: { accept: "*/*" } });
+    expect(session.requested).toBe(false);
+    expect(session.lastEventId).toBe("7");
+    expect(makeSession({}, { headers: { "last-event-id": "8" } }).session.lastEventId).toBe("8");
+  });
+});
+
+describe("open", () => {
+  it("commits the head and sends the opening in one write", () => {
+    const { session, sink, host } = makeSession({ reconnectionTimeMs: 1_500 });
+    expect(session.open()).toBe(true);
+    expect(session.state).toBe("open");
+    expect(sink.status).toBe(200);
+    expect(sink.headers.all()).toEqual({
+      "content-type": "text/event-stream",
+      "cache-control": "no-cache, no-store, no-transform",
+      "x-accel-buffering": "no",
+    });
+    expect(sink.writes.map(String)).toEqual([":\nretry: 1500\n\n"]);
+    expect(host.calls).toEqual(["opened"]);
+  });
+
+  it("draws a reconnection time from the range for each session", () => {
+    const random = vi.spyOn(Math, "random");
+    const drawn = [0, 0.5, 0.999_999].map((value) => {
+      random.mockReturnValue(value);
+      const { session, sink } = makeSession({ reconnectionTimeMs: { min: 1_000, max: 3_000 } });
+      session.open();
+      return sink.text;
+    });
+    expect(drawn).toEqual([":\nretry: 1000\n\n", ":\nretry: 2000\n\n", ":\nretry: 3000\n\n"]);
+  });
+
+  it("takes status, headers and times of this stream", () => {
+    const { session, sink } = makeSession({ reconnectionTimeMs: 1_500 });
+    sink.headers.setHeader("set-cookie", "a=1");
+    session.open({
+      status: 201,
+      headers: { "Set-Cookie": "b=2", "X-A": "1" },
+      reconnectionTimeMs: 0,
+    });
+    expect(sink.status).toBe(201);
+    expect(sink.headers.all()).toMatchObject({ "set-cookie": ["a=1", "b=2"], "x-a": "1" });
+    expect(sink.text).toBe(":\nretry: 0\n\n");
+  });
+
+  it("does nothing to a stream that is open", () => {
+    const { session, sink, host } = makeSession();
+    session.open();
+    expect(session.open()).toBe(true);
+    expect(sink.calls).toEqual(["start"]);
+    expect(host.calls).toEqual(["opened"]);
+  });
+
+  it("refuses options for a stream that is open", () => {
+    const { session } = makeSession();
+    session.open();
+    expect(thrownBy(() => session.open({ status: 200 })).code).toBe("ERR_SSE_HEADERS_SENT");
+    expect(session.state).toBe("open");
+  });
+
+  it("leaves the session idle if an option is wrong", () => {
+    const { session, sink } = makeSession();
+    expect(thrownBy(() => session.open({ status: 204 })).code).toBe("ERR_SSE_INVALID_OPTION");
+    expect(session.state).toBe("idle");
+    expect(sink.calls).toEqual([]);
+    expect(session.open()).toBe(true);
+  });
+
+  it("is connecting until the head is out", () => {
+    const { session, sink, host } = makeSession({}, { holdsHead: true });
+    expect(session.open()).toBe(true);
+    expect(session.state).toBe("connecting");
+    expect(host.calls).toEqual(["opened"]);
+    expect(sink.writes).toEqual([]);
+    sink.sendHead();
+    expect(session.state).toBe("open");
+    expect(sink.text).toBe(OPENING);
+  });
+
+  it("hands what the sink throws at the start to the framework and closes with error", async () => {
+    const startError = new Error("A hook on the head failed");
+    const test = makeSession({}, { startError });
+    expect(test.session.open()).toBe(false);
+    expect(reasonsOf(test)).toEqual(["error"]);
+    expect(test.sink.refusal).toBe(startError);
+    await settle();
+    expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("a request that gets no stream", () => {
+  it("is answered 406 by the framework if it does not accept one", async () => {
+    const test = makeSession({}, { headers: { accept: "application/json" } });
+    expect(test.session.open()).toBe(false);
+    expect(reasonsOf(test)).toEqual(["refused"]);
+    expect(test.sink.calls).toEqual(["refuse"]);
+    expect(test.sink.refusal).toMatchObject({
+      code: "ERR_SSE_NOT_ACCEPTABLE",
+      statusCode: 406,
+      message: "The client does not accept text/event-stream",
+    });
+    expect(test.sink.headers.all()).toEqual({});
+    expect(await test.session.send("x")).toBe(false);
+    expect(test.host.calls).toEqual([]);
+  });
+
+  it("is answered 204 if it comes back after complete()", () => {
+    for (const request of [
+      { headers: { "last-event-id": "~end" } },
+      { url: "/?lastEventId=~end" },
+    ]) {
+      const test = makeSession({}, request);
+      expect(test.session.open()).toBe(false);
+      expect(reasonsOf(test)).toEqual(["completed"]);
+      expect(test.sink.calls).toEqual(["answer"]);
+      expect(test.sink.status).toBe(204);
+      expect(test.host.calls).toEqual([]);
+    }
+  });
+
+  it("has the head of a stream and no body if it is a HEAD", () => {
+    const test = makeSession({ reconnectionTimeMs: 1_000 }, { method: "HEAD" });
+    expect(test.session.open({ status: 202, headers: { "X-A": "1" } })).toBe(false);
+    expect(reasonsOf(test)).toEqual(["closed"]);
+    expect(test.sink.calls).toEqual(["answer"]);
+    expect(test.sink.status).toBe(202);
+    expect(test.sink.headers.all()).toMatchObject({
+      "content-type": "text/event-stream",
+      "x-a": "1",
+    });
+    expect(test.sink.writes).toEqual([]);
+    expect(test.host.calls).toEqual([]);
+  });
+
+  it.each([
+    ["busy", "refused"],
+    ["shutdown", "shutdown"],
+  ] as const)(
+    "is an empty stream with a reconnection time if an EventSource is turned away: %s",
+    async (obstacle, reason) => {
+      vi.spyOn(Math, "random").mockReturnValue(0);
+      const test = makeSession({}, { headers: EVENT_SOURCE });
+      test.host.obstacle = obstacle;
+      expect(test.session.open()).toBe(false);
+      expect(reasonsOf(test)).toEqual([reason]);
+      expect(test.sink.status).toBe(200);
+      expect(test.sink.headers.getHeader("content-type")).toBe("text/event-stream");
+      expect(test.sink.text).toBe(":\nretry: 5000\n\n");
+      expect(test.sink.calls).toEqual(["start", "end"]);
+      await settle();
+      // Watched until the client has taken it, but never counted as open.
+      expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+      expect(vi.getTimerCount()).toBe(0);
+    },
+  );
+
+  it.each([
+    ["a client that takes anything", { headers: { accept: "*/*" } }],
+    ["a client that says nothing", {}],
+    ["a HEAD", { method: "HEAD", headers: EVENT_SOURCE }],
+  ])("is 503 with Retry-After if %s is turned away", (_name, request) => {
+    vi.spyOn(Math, "random").mockReturnValue(0.999_999);
+    const test = makeSession({}, request);
+    test.host.obstacle = "busy";
+    expect(test.session.open()).toBe(false);
+    expect(reasonsOf(test)).toEqual(["refused"]);
+    expect(test.sink.calls).toEqual(["answer"]);
+    expect(test.sink.status).toBe(503);
+    expect(test.sink.headers.all()).toEqual({ "retry-after": "30" });
+  });
+
+  it("has none of the caller's headers and not the caller's status if it is turned away", () => {
+    const { session, sink, host } = makeSession({}, { headers: EVENT_SOURCE });
+    host.obstacle = "busy";
+    session.open({ status: 201, headers: { "X-A": "1" } });
+    expect(sink.status).toBe(200);
+    expect(sink.headers.getHeader("x-a")).toBeUndefined();
+  });
+
+  it("is not turned away for 204, 406 is not hidden by being busy", () => {
+    const completed = makeSession({}, { headers: { "last-event-id": "~end", ...EVENT_SOURCE } });
+    completed.host.obstacle = "busy";
+    completed.session.open();
+    expect(completed.sink.status).toBe(204);
+    const refused = makeSession({}, { headers: { accept: "text/html" } });
+    refused.host.obstacle = "busy";
+    refused.session.open();
+    expect(refused.sink.calls).toEqual(["refuse"]);
+  });
+});
+
+describe("CORS", () => {
+  const APP = "https://app.example";
+
+  it("sets its headers before the head, on refusals too", () => {
+    const options = { cors: { origin: APP } };
+    const opened = makeSession(options, { headers: { origin: APP } });
+    opened.session.open();
+    expect(opened.sink.headers.all()).toMatchObject({
+      "access-control-allow-origin": APP,
+      vary: "Origin",
+    });
+    const refused = makeSession(options, { headers: { origin: APP, accept: "text/html" } });
+    refused.session.open();
+    expect(refused.sink.calls).toEqual(["refuse"]);
+    expect(refused.sink.headers.getHeader("access-control-allow-origin")).toBe(APP);
+  });
+
+  it("holds the stream back until an origin function has answered", async () => {
+    const { cors, answer } = slowOrigin();
+    const { session, sink } = makeSession({ cors });
+    expect(session.open()).toBe(true);
+    expect(session.state).toBe("connecting");
+    const sent = session.send("x");
+    expect(sink.calls).toEqual([]);
+    answer();
+    expect(session.state).toBe("open");
+    expect(sink.text).toBe(`${OPENING}data: x\n\n`);
+    expect(await sent).toBe(true);
+  });
+
+  it("hands the error of an origin function to the framework", async () => {
+    const { cors, answer } = slowOrigin();
+    const test = makeSession({ cors });
+    const reasons = reasonsOf(test);
+    const sent = test.session.send("x");
+    const fault = new Error("The list of origins is out of reach");
+    answer(fault);
+    expect(test.sink.calls).toEqual(["refuse"]);
+    expect(test.sink.refusal).toBe(fault);
+    expect(reasons).toEqual(["refused"]);
+    expect(await sent).toBe(false);
+  });
+
+  it("does nothing when the answer comes after the client has left", () => {
+    const { cors, answer } = slowOrigin();
+    const test = makeSession({ cors });
+    const reasons = reasonsOf(test);
+    test.session.open();
+    test.sink.leave();
+    answer();
+    expect(reasons).toEqual(["client"]);
+    expect(test.sink.calls).toEqual([]);
+    expect(test.host.calls).toEqual([]);
+  });
+
+  it("gives way when the route has answered in another way meanwhile", async () => {
+    const { cors, answer } = slowOrigin();
+    const test = makeSession({ cors });
+    const reasons = reasonsOf(test);
+    test.session.open();
+    test.sink.answerElsewhere();
+    answer();
+    await settle();
+    expect(reasons).toEqual(["closed"]);
+    expect(test.sink.calls).toEqual([]);
+  });
+
+  it.each([
+    ["close()", "", (test: SessionUnderTest) => test.session.close()],
+    ["complete()", COMPLETE, (test: SessionUnderTest) => test.session.complete()],
+  ])(
+    "still delivers what was accepted when %s comes before its answer",
+    async (_name, last, end) => {
+      const { cors, answer } = slowOrigin();
+      const test = makeSession({ cors });
+      void test.session.send("x");
+      end(test);
+      answer();
+      expect(test.sink.text).toBe(`${OPENING}data: x\n\n${last}`);
+      expect(test.sink.calls).toEqual(["start", "end"]);
+    },
+  );
+
+  it("answers the request also when the handler fails before its answer", async () => {
+    const { cors, answer } = slowOrigin();
+    const test = makeSession({ cors });
+    const fault = new Error("source");
+    await expect(test.session.stream(failingSource(fault))).rejects.toBe(fault);
+    answer();
+    expect(test.sink.calls).toContain("end");
+  });
+
+  it("gives a client that is turned away after it nothing of what was held", async () => {
+    const { cors, answer } = slowOrigin();
+    const test = makeSession({ cors }, { headers: EVENT_SOURCE });
+    test.host.obstacle = "busy";
+    const sent = test.session.send({ id: "7", data: "x" });
+    answer();
+    expect(await sent).toBe(false);
+    expect(test.sink.text).toMatch(/^:\nretry: \d+\n\n$/);
+  });
+
+  it("opens the stream once, also where an origin function calls back twice", () => {
+    const callbacks: ((error: Error | null, allow?: boolean) => void)[] = [];
+    const cors: CorsOptions = { origin: (_origin, callback) => void callbacks.push(callback) };
+    const { session, sink, host } = makeSession({ cors }, { holdsHead: true });
+    session.open();
+    callbacks[0]?.(null, true);
+    callbacks[0]?.(null, true);
+    expect(host.calls).toEqual(["opened"]);
+    expect(sink.calls).toEqual(["start"]);
+  });
+});
+
+describe("send", () => {
+  it("opens the stream and writes one event", async () => {
+    const { session, sink } = makeSession();
+    expect(await session.send({ event: "tick", id: "1", retry: 0, data: { n: 1 } })).toBe(true);
+    expect(await session.send("two")).toBe(true);
+    expect(sink.writes.map(String)).toEqual([
+      OPENING,
+      'event: tick\nid: 1\nretry: 0\ndata: {"n":1}\n\n',
+      "data: two\n\n",
+    ]);
+  });
+
+  it("throws for a wrong message before a byte is written and before the stream is open", () => {
+    const { session, sink } = makeSession();
+    expect(thrownBy(() => session.send({ id: "a\nb", data: "x" })).code).toBe(
+      "ERR_SSE_INVALID_FIELD",
+    );
+    expect(thrownBy(() => session.send({ data: undefined } as never)).code).toBe(
+      "ERR_SSE_INVALID_DATA",
+    );
+    expect(thrownBy(() => session.send({ id: "~end", data: "" })).code).toBe("ERR_SSE_ID_RESERVED");
+    expect(thrownBy(() => session.comment(untyped<string>(7))).code).toBe("ERR_SSE_INVALID_DATA");
+    expect(session.state).toBe("idle");
+    expect(sink.calls).toEqual([]);
+  });
+
+  it("does not look at a message on a session that is closed", async () => {
+    const { session } = makeSession({
+      serialize: () => {
+        throw new Error("looked at");
+      },
+    });
+    session.close();
+    expect(await session.send({ event: "", data: { n: 1 } })).toBe(false);
+    expect(await session.comment("x")).toBe(false);
+  });
+
+  it("leaves the next event intact when the serializer fails", async () => {
+    const serialize = (data: unknown): string => {
+      if (data === "bad") throw new Error("x");
+      return `${(data as { n: number }).n}`;
+    };
+    const { session, sink } = makeSession({
+      serialize: (data) => serialize((data as { bad?: 1 }).bad ? "bad" : data),
+    });
+    session.open();
+    expect(() => session.send({ event: "e", id: "1", data: { bad: 1 } })).toThrow(
+      "Could not serialize",
+    );
+    await session.send({ data: { n: 2 } });
+    expect(sink.text).toBe(`${OPENING}data: 2\n\n`);
+  });
+
+  it("is true at once while the client keeps up", async () => {
+    const { session, sink } = makeSession({}, { highWaterMark: 100 });
+    session.open();
+    sink.stopReading();
+    expect(await session.send("x")).toBe(true);
+    expect(session.bufferedBytes).toBe(9);
+  });
+
+  it("waits while the client is backed up and is true once it took what was sent", async () => {
+    const { session, sink } = makeSession({}, { highWaterMark: 5 });
+    session.open();
+    sink.stopReading();
+    let outcome: boolean | undefined;
+    void session.send("x").then((value) => (outcome = value));
+    await settle();
+    expect(outcome).toBeUndefined();
+    sink.take(4);
+    await settle();
+    expect(outcome).toBeUndefined();
+    sink.take();
+    await settle();
+    expect(outcome).toBe(true);
+  });
+
+  it("gives all that wait the same promise, and writes nevertheless", async () => {
+    const { session, sink } = makeSession({}, { highWaterMark: 5 });
+    session.open();
+    sink.stopReading();
+    const first = session.send("1");
+    expect(session.send("2")).toBe(first);
+    expect(session.comment("3")).toBe(first);
+    expect(sink.text).toBe(`${OPENING}data: 1\n\ndata: 2\n\n: 3\n\n`);
+    sink.take();
+    expect(await first).toBe(true);
+    // Backed up again: a new wait.
+    expect(session.send("4")).not.toBe(first);
+  });
+
+  it("is false if the client leaves while it waits", async () => {
+    const { session, sink } = makeSession({}, { highWaterMark: 5 });
+    session.open();
+    sink.stopReading();
+    const sent = session.send("x");
+    sink.leave();
+    expect(await sent).toBe(false);
+  });
+
+  it.each([
+    ["close()", (test: SessionUnderTest) => test.session.close()],
+    ["complete()", (test: SessionUnderTest) => test.session.complete()],
+    ["a shutdown", (test: SessionUnderTest) => test.session.shutDown()],
+    ["a cut", (test: SessionUnderTest) => test.session.destroy()],
+    ["a failure of the framework", (test: SessionUnderTest) => test.sink.fail()],
+  ])("is false if %s comes while it waits", async (_name, end) => {
+    const test = makeSession({}, { highWaterMark: 5 });
+    test.session.open();
+    test.sink.stopReading();
+    const sent = test.session.send("x");
+    end(test);
+    expect(await sent).toBe(false);
+  });
+
+  it("is false and writes nothing once the session is closed", async () => {
+    const { session, sink } = makeSession();
+    session.open();
+    session.close();
+    const written = sink.text;
+    expect(await session.send("x")).toBe(false);
+    expect(await session.comment("x")).toBe(false);
+    expect(sink.text).toBe(written);
+  });
+
+  it("writes comments", async () => {
+    const { session, sink } = makeSession();
+    expect(await session.comment("a\nb")).toBe(true);
+    expect(await session.comment("")).toBe(true);
+    expect(sink.text).toBe(`${OPENING}: a\n: b\n\n:\n\n`);
+  });
+});
+
+describe("while the head is on its way", () => {
+  it("holds what is sent and writes it in one piece after the opening", async () => {
+    const { session, sink } = makeSession({ reconnectionTimeMs: 1_000 }, { holdsHead: true });
+    const first = session.send("1");
+    const second = session.send("2");
+    expect(second).toBe(first);
+    void session.comment("3");
+    expect(sink.writes).toEqual([]);
+    expect(session.bufferedBytes).toBe("data: 1\n\ndata: 2\n\n: 3\n\n".length);
+    sink.sendHead();
+    expect(sink.writes.map(String)).toEqual([":\nretry: 1000\n\ndata: 1\n\ndata: 2\n\n: 3\n\n"]);
+    expect(await first).toBe(true);
+    expect(session.bufferedBytes).toBe(0);
+  });
+
+  it("goes on waiting if that piece backs the client up", async () => {
+    const { session, sink } = makeSession({}, { holdsHead: true, highWaterMark: 5 });
+    sink.stopReading();
+    let outcome: boolean | undefined;
+    void session.send("x").then((value) => (outcome = value));
+    sink.sendHead();
+    await settle();
+    expect(outcome).toBeUndefined();
+    sink.take();
+    await settle();
+    expect(outcome).toBe(true);
+  });
+
+  it("delivers on close() what was accepted before", async () => {
+    const test = makeSession({}, { holdsHead: true });
+    const reasons = reasonsOf(test);
+    const sent = test.session.send("1");
+    test.session.close();
+    expect(test.session.state).toBe("closed");
+    expect(test.session.bufferedBytes).toBe(0);
+    expect(reasons).toEqual(["closed"]);
+    expect(await sent).toBe(false);
+    expect(test.sink.calls).toEqual(["start"]);
+    test.sink.sendHead();
+    expect(test.sink.writes.map(String)).toEqual([`${OPENING}data: 1\n\n`]);
+    expect(test.sink.calls).toEqual(["start", "end"]);
+    await settle();
+    expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+  });
+
+  it("delivers on complete() what was accepted before, and the completion", () => {
+    const { session, sink } = makeSession({}, { holdsHead: true });
+    void session.send("1");
+    session.complete();
+    sink.sendHead();
+    expect(sink.writes.map(String)).toEqual([`${OPENING}data: 1\n\n${COMPLETE}`]);
+    expect(sink.calls).toEqual(["start", "end"]);
+  });
+
+  it("delivers on a shutdown what was accepted before, and the reconnection time", () => {
+    const { session, sink } = makeSession({ reconnectionTimeMs: 700 }, { holdsHead: true });
+    void session.send("1");
+    session.shutDown();
+    sink.sendHead();
+    expect(sink.text).toBe(":\nretry: 700\n\ndata: 1\n\nretry: 700\n\n");
+    expect(sink.calls).toEqual(["start", "end"]);
+  });
+
+  it("delivers what was accepted before a source failed", async () => {
+    const { session, sink } = makeSession({}, { holdsHead: true });
+    const fault = new Error("source");
+    void session.send("1");
+    await expect(session.stream(failingSource(fault))).rejects.toBe(fault);
+    sink.sendHead();
+    expect(sink.text).toBe(`${OPENING}data: 1\n\n`);
+    expect(sink.calls).toEqual(["start", "end"]);
+  });
+
+  it("is cut with slow past maxBufferedBytes", async () => {
+    const test = makeSession({ maxBufferedBytes: 20 }, { holdsHead: true });
+    const reasons = reasonsOf(test);
+    void test.session.send("1");
+    const second = test.session.send("2");
+    expect(test.session.state).toBe("connecting");
+    const third = test.session.send("3");
+    expect(reasons).toEqual(["slow"]);
+    expect(test.sink.calls).toEqual(["start", "destroy"]);
+    expect(await Promise.all([second, third])).toEqual([false, false]);
+  });
+
+  it("leaves the answer to a framework that fails", async () => {
+    const test = makeSession({}, { holdsHead: true });
+    const reasons = reasonsOf(test);
+    const sent = test.session.send("1");
+    test.sink.fail();
+    expect(reasons).toEqual(["error"]);
+    expect(await sent).toBe(false);
+    expect(test.sink.calls).toEqual(["start"]);
+    test.sink.answerElsewhere();
+    await settle();
+    expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+  });
+
+  it("is closed if the client leaves", async () => {
+    const test = makeSession({}, { holdsHead: true });
+    const reasons = reasonsOf(test);
+    const sent = test.session.send("1");
+    test.sink.leave();
+    expect(reasons).toEqual(["client"]);
+    expect(await sent).toBe(false);
+    test.sink.sendHead();
+    expect(test.sink.writes).toEqual([]);
+    expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+  });
+
+  it("sends no heartbeat", () => {
+    const { session, sink } = makeSession({ heartbeatMs: 1_000 }, { holdsHead: true });
+    session.open();
+    vi.advanceTimersByTime(10_000);
+    expect(sink.writes).toEqual([]);
+  });
+});
+
+describe("bufferedBytes", () => {
+  it("is what the socket has not taken yet, and 0 once the session is closed", () => {
+    const { session, sink } = makeSession();
+    session.open();
+    sink.stopReading();
+    void session.send("12345");
+    expect(session.bufferedBytes).toBe(13);
+    sink.take(3);
+    expect(session.bufferedBytes).toBe(10);
+    session.close();
+    expect(session.bufferedBytes).toBe(0);
+  });
+});
+
+describe("maxBufferedBytes", () => {
+  it("closes with slow past it, cuts the connection and drops what is buffered", async () => {
+    const test = makeSession({ maxBufferedBytes: 20 }, { highWaterMark: 5 });
+    test.session.open();
+    const reasons = reasonsOf(test);
+    test.sink.stopReading();
+    void test.session.send("1");
+    void test.session.send("2");
+    expect(test.session.bufferedBytes).toBe(18);
+    expect(test.session.state).toBe("open");
+    const last = test.session.send("3");
+    expect(reasons).toEqual(["slow"]);
+    expect(await last).toBe(false);
+    expect(test.sink.calls).toEqual(["start", "destroy"]);
+    expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("is reached exactly without harm", () => {
+    const { session, sink } = makeSession({ maxBufferedBytes: 18 }, { highWaterMark: 5 });
+    session.open();
+    sink.stopReading();
+    void session.send("1");
+    void session.send("2");
+    expect(session.bufferedBytes).toBe(18);
+    expect(session.state).toBe("open");
+  });
+});
+
+describe("heartbeatMs", () => {
+  it("sends a lone comment once nothing was written for so long", () => {
+    const { session, sink } = makeSession({ heartbeatMs: 3_000 });
+    session.open();
+    vi.advanceTimersByTime(2_999);
+    expect(sink.text).toBe(OPENING);
+    vi.advanceTimersByTime(1);
+    expect(sink.text).toBe(`${OPENING}:\n\n`);
+    vi.advanceTimersByTime(3_000);
+    expect(sink.text).toBe(`${OPENING}:\n\n:\n\n`);
+  });
+
+  it("begins to count again with each event and comment", () => {
+    const { session, sink } = makeSession({ heartbeatMs: 3_000 });
+    session.open();
+    for (let second = 0; second < 10; second += 2) {
+      vi.advanceTimersByTime(2_000);
+      void (second % 4 === 0 ? session.send("x") : session.comment("x"));
+    }
+    expect(sink.text).not.toContain("\n:\n");
+    vi.advanceTimersByTime(3_000);
+    expect(sink.writes.map(String).at(-1)).toBe(":\n\n");
+  });
+
+  it.each([1_000, 1_500, 1_999, 2_500, 15_000])(
+    "goes out at most a second early and never late: %s ms",
+    (heartbeatMs) => {
+      for (const phase of [1, 250, 999]) {
+        const { session, sink } = makeSession({ heartbeatMs });
+        session.open();
+        vi.advanceTimersByTime(phase);
+        void session.send("x");
+        const sentAt = performance.now();
+        const before = sink.writes.length;
+        while (sink.writes.length === before) vi.advanceTimersByTime(1);
+        const silence = performance.now() - sentAt;
+        expect(silence).toBeLessThanOrEqual(heartbeatMs);
+        expect(silence).toBeGreaterThanOrEqual(heartbeatMs - 1_000);
+        session.destroy();
+      }
+    },
+  );
+
+  it("sends none while the client is backed up", () => {
+    const { session, sink } = makeSession({ heartbeatMs: 1_000, stallTimeoutMs: 60_000 });
+    session.open();
+    sink.stopReading();
+    void session.send("x");
+    vi.advanceTimersByTime(10_000);
+    expect(sink.text).toBe(`${OPENING}data: x\n\n`);
+    sink.readOn();
+    vi.advanceTimersByTime(1_000);
+    expect(sink.text).toBe(`${OPENING}data: x\n\n:\n\n`);
+  });
+
+  it("sends none if it is off, for the hub or for the stream", () => {
+    const off = makeSession({ heartbeatMs: false });
+    off.session.open();
+    const own = makeSession({ heartbeatMs: 1_000 });
+    own.session.open({ heartbeatMs: false });
+    vi.advanceTimersByTime(120_000);
+    expect(off.sink.text).toBe(OPENING);
+    expect(own.sink.text).toBe(OPENING);
+  });
+
+  it("takes the stream's own in place of the hub's", () => {
+    const { session, sink } = makeSession({ heartbeatMs: 60_000 });
+    session.open({ heartbeatMs: 2_000 });
+    vi.advanceTimersByTime(2_000);
+    expect(sink.text).toBe(`${OPENING}:\n\n`);
+  });
+
+  it("sends none once the session is closed", () => {
+    const { session, sink } = makeSession({ heartbeatMs: 1_000, stallTimeoutMs: 60_000 });
+    session.open();
+    sink.stopReading();
+    void session.send("x");
+    session.close();
+    vi.advanceTimersByTime(10_000);
+    expect(sink.text).toBe(`${OPENING}data: x\n\n`);
+  });
+
+  it("keeps no timer once all sessions are over", async () => {
+    const { session } = makeSession();
+    session.open();
+    expect(vi.getTimerCount()).toBe(1);
+    session.close();
+    await settle();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("maxAgeMs", () => {
+  it.each([
+    [0, 8_000],
+    [0.5, 9_000],
+    [0.999_999, 10_000],
+  ])("ends the stream between 80 and 100 %% of it: drawn %s, after %s ms", async (drawn, life) => {
+    vi.spyOn(Math, "random").mockReturnValue(drawn);
+    const test = makeSession({ maxAgeMs: 10_000, heartbeatMs: false });
+    test.session.open();
+    const reasons = reasonsOf(test);
+    vi.advanceTimersByTime(life - 1_000);
+    expect(test.session.state).toBe("open");
+    vi.advanceTimersByTime(1_000);
+    expect(reasons).toEqual(["expired"]);
+    expect(test.sink.calls).toEqual(["start", "end"]);
+    expect(test.sink.text).toBe(OPENING);
+    await settle();
+    expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+  });
+
+  it("takes the stream's own in place of the hub's, also false", () => {
+    const short = makeSession({ maxAgeMs: 60_000 });
+    short.session.open({ maxAgeMs: 1_000 });
+    const endless = makeSession({ maxAgeMs: 1_000 });
+    endless.session.open({ maxAgeMs: false });
+    vi.advanceTimersByTime(2_000);
+    expect(short.session.state).toBe("closed");
+    vi.advanceTimersByTime(120_000);
+    expect(endless.session.state).toBe("open");
+  });
+
+  it("ends a stream also whose client is always backed up but keeps taking", () => {
+    const test = makeSession({ maxAgeMs: 5_000, maxBufferedBytes: 1_000_000 });
+    test.session.open();
+    const reasons = reasonsOf(test);
+    test.sink.stopReading();
+    for (let second = 0; second < 20; second++) {
+      void test.session.send("x".repeat(100));
+      test.sink.take(10);
+      vi.advanceTimersByTime(1_000);
+    }
+    expect(reasons).toEqual(["expired"]);
+    expect(test.sink.calls).toEqual(["start", "end"]);
+  });
+});
+
+describe("stallTimeoutMs", () => {
+  it("does not come to it when the client has taken all and the response has not told", async () => {
+    const { session, sink } = makeSession({ heartbeatMs: false });
+    session.open();
+    sink.stopReading();
+    const sent = session.send("x".repeat(20_000));
+    sink.takeUnnoticed();
+    vi.advanceTimersByTime(500);
+    expect(await sent).toBe(true);
+    expect(session.state).toBe("open");
+  });
+
+  it("closes with slow when a backed-up socket took nothing for so long", () => {
+    const test = makeSession({ stallTimeoutMs: 5_000 });
+    test.session.open();
+    const reasons = reasonsOf(test);
+    test.sink.stopReading();
+    void test.session.send("x");
+    // Seen at the first sweep, due five seconds after it.
+    vi.advanceTimersByTime(5_499);
+    expect(reasons).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(reasons).toEqual(["slow"]);
+    expect(test.sink.calls).toEqual(["start", "destroy"]);
+    expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("begins anew whenever the socket takes something", () => {
+    const test = makeSession({ stallTimeoutMs: 5_000 });
+    test.session.open();
+    test.sink.stopReading();
+    void test.session.send("x".repeat(100));
+    for (let second = 0; second < 60; second += 4) {
+      vi.advanceTimersByTime(4_000);
+      test.sink.take(1);
+    }
+    expect(test.session.state).toBe("open");
+    vi.advanceTimersByTime(6_000);
+    expect(test.session.state).toBe("closed");
+  });
+
+  it("does not count the time before the socket was backed up", () => {
+    const { session, sink } = makeSession({ stallTimeoutMs: 5_000 });
+    session.open();
+    sink.stopReading();
+    void session.send("x");
+    vi.advanceTimersByTime(4_000);
+    sink.take();
+    vi.advanceTimersByTime(4_000);
+    void session.send("y");
+    vi.advanceTimersByTime(5_000);
+    expect(session.state).toBe("open");
+    vi.advanceTimersByTime(1_000);
+    expect(session.state).toBe("closed");
+  });
+
+  it("lets a silent client with nothing to take stay", () => {
+    const { session } = makeSession({ stallTimeoutMs: 1_000 });
+    session.open();
+    vi.advanceTimersByTime(300_000);
+    expect(session.state).toBe("open");
+  });
+
+  it.each([
+    ["close()", "closed", (test: SessionUnderTest) => test.session.close()],
+    ["complete()", "completed", (test: SessionUnderTest) => test.session.complete()],
+  ] as const)("cuts off a client that does not take the rest after %s", (_name, reason, end) => {
+    const test = makeSession({ stallTimeoutMs: 5_000 });
+    test.session.open();
+    const reasons = reasonsOf(test);
+    test.sink.stopReading();
+    void test.session.send("x");
+    end(test);
+    vi.advanceTimersByTime(5_000);
+    expect(test.sink.calls).toEqual(["start", "end"]);
+    expect(test.host.calls).toEqual(["opened", "closed"]);
+    vi.advanceTimersByTime(1_000);
+    expect(test.sink.calls).toEqual(["start", "end", "destroy"]);
+    expect(reasons).toEqual([reason]);
+    expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("close", () => {
+  it("ends the stream after what was sent, once", async () => {
+    const test = makeSession();
+    void test.session.send("x");
+    const reasons = reasonsOf(test);
+    test.session.close();
+    test.session.close();
+    test.session.complete();
+    expect(test.session.state).toBe("closed");
+    expect(reasons).toEqual(["closed"]);
+    expect(test.sink.text).toBe(`${OPENING}data: x\n\n`);
+    expect(test.sink.calls).toEqual(["start", "end"]);
+    await settle();
+    expect(reasons).toEqual(["closed"]);
+    expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+  });
+
+  it("opens an idle session first, so that the client has an answer", () => {
+    const { session, sink } = makeSession();
+    session.close();
+    expect(sink.status).toBe(200);
+    expect(sink.text).toBe(OPENING);
+    expect(sink.calls).toEqual(["start", "end"]);
+  });
+
+  it("leaves the answer of a route alone that has sent its head", () => {
+    const test = makeSession();
+    test.sink.answerElsewhere();
+    test.session.close();
+    expect(test.session.state).toBe("closed");
+    expect(test.sink.calls).toEqual([]);
+  });
+
+  it("answers an idle HEAD once", () => {
+    const { session, sink } = makeSession({}, { method: "HEAD" });
+    session.close();
+    expect(sink.calls).toEqual(["answer"]);
+    expect(sink.status).toBe(200);
+  });
+
+  it("is released only when the client has taken the rest", async () => {
+    const { session, sink, host } = makeSession();
+    session.open();
+    sink.stopReading();
+    void session.send("x");
+    session.close();
+    await settle();
+    expect(host.calls).toEqual(["opened", "closed"]);
+    sink.take();
+    await settle();
+    expect(host.calls).toEqual(["opened", "closed", "released"]);
+  });
+});
+
+describe("complete", () => {
+  it("sends the completion, byte for byte, and ends", () => {
+    const test = makeSession();
+    void test.session.send("x");
+    const reasons = reasonsOf(test);
+    test.session.complete();
+    expect(test.sink.text).toBe(`${OPENING}data: x\n\n${COMPLETE}`);
+    expect(test.sink.calls).toEqual(["start", "end"]);
+    expect(reasons).toEqual(["completed"]);
+  });
+
+  it("opens an idle session first", () => {
+    const { session, sink } = makeSession();
+    session.complete();
+    expect(sink.text).toBe(`${OPENING}${COMPLETE}`);
+  });
+
+  it("does nothing to a session that is closed", () => {
+    const { session, sink } = makeSession();
+    session.open();
+    session.close();
+    session.complete();
+    expect(sink.text).toBe(OPENING);
+  });
+});
+
+describe("a shutdown", () => {
+  it("sends a reconnection time of its own and ends", () => {
+    const random = vi.spyOn(Math, "random").mockReturnValue(0);
+    const test = makeSession({ reconnectionTimeMs: { min: 1_000, max: 3_000 } });
+    test.session.open();
+    const reasons = reasonsOf(test);
+    random.mockReturnValue(0.999_999);
+    test.session.shutDown();
+    expect(test.sink.text).toBe(":\nretry: 1000\n\nretry: 3000\n\n");
+    expect(test.sink.calls).toEqual(["start", "end"]);
+    expect(reasons).toEqual(["shutdown"]);
+  });
+
+  it("leaves the reconnection time to the client where the hub does", () => {
+    const { session, sink } = makeSession({ reconnectionTimeMs: false });
+    session.open();
+    session.shutDown();
+    expect(sink.text).toBe(OPENING);
+  });
+
+  it.each([
+    [9_000, ":\nretry: 9000\n\nretry: 9000\n\n"],
+    [false, OPENING],
+  ] as const)(
+    "takes the stream's own reconnection time in place of the hub's: %s",
+    (reconnectionTimeMs, text) => {
+      const { session, sink } = makeSession({ reconnectionTimeMs: 1_000 });
+      session.open({ reconnectionTimeMs });
+      session.shutDown();
+      expect(sink.text).toBe(text);
+    },
+  );
+
+  it("cuts off who does not take the rest", () => {
+    const test = makeSession();
+    test.session.open();
+    const reasons = reasonsOf(test);
+    test.sink.stopReading();
+    void test.session.send("x");
+    test.session.shutDown();
+    test.session.destroy();
+    expect(test.sink.calls).toEqual(["start", "end", "destroy"]);
+    expect(reasons).toEqual(["shutdown"]);
+    expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+  });
+});
+
+describe("the client", () => {
+  it("closes the session by leaving, which throws nowhere", async () => {
+    const test = makeSession();
+    test.session.open();
+    const reasons = reasonsOf(test);
+    test.sink.leave();
+    expect(test.session.state).toBe("closed");
+    expect(reasons).toEqual(["client"]);
+    expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+    expect(await test.session.send("x")).toBe(false);
+    expect(test.session.open()).toBe(false);
+    test.session.close();
+    test.session.complete();
+    test.session.shutDown();
+    test.session.destroy();
+    expect(test.host.reports).toEqual([]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("a failure of the framework", () => {
+  it("ends an open stream with the reason error", async () => {
+    const test = makeSession();
+    test.session.open();
+    const reasons = reasonsOf(test);
+    test.sink.fail();
+    test.sink.fail();
+    expect(reasons).toEqual(["error"]);
+    expect(test.sink.calls).toEqual(["start", "end"]);
+    await settle();
+    expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+  });
+});
+
+describe("onClose", () => {
+  it("calls each function once, in order, the same function as often as it was given", async () => {
+    const { session } = makeSession();
+    const calls: string[] = [];
+    const first = (reason: CloseReason): void => void calls.push(`first ${reason}`);
+    session.onClose(first);
+    session.onClose((reason) => void calls.push(`second ${reason}`));
+    session.onClose(first);
+    session.open();
+    session.close();
+    await settle();
+    expect(calls).toEqual(["first closed", "second closed", "first closed"]);
+  });
+
+  it("calls a late function at once", () => {
+    const { session } = makeSession();
+    session.complete();
+    const late = vi.fn();
+    session.onClose(late);
+    expect(late.mock.calls).toEqual([["completed"]]);
+  });
+
+  it("calls a function that is given by another one during the close", () => {
+    const { session } = makeSession();
+    const inner = vi.fn();
+    session.onClose(() => session.onClose(inner));
+    session.close();
+    expect(inner.mock.calls).toEqual([["closed"]]);
+  });
+
+  it("finds the session closed and the signal aborted when it is called", () => {
+    const { session } = makeSession();
+    const { signal } = session;
+    const seen: unknown[] = [];
+    session.onClose(() => seen.push(session.state, signal.aborted, session.bufferedBytes));
+    session.close();
+    expect(seen).toEqual(["closed", true, 0]);
+  });
+
+  it.each(["early", "late"])(
+    "reports what a function throws or rejects with, and calls the others: %s",
+    async (time) => {
+      const { session, host } = makeSession();
+      const thrown = new Error("thrown");
+      const rejected = new Error("rejected");
+      const last = vi.fn();
+      const give = (): void => {
+        session.onClose(() => {
+          throw thrown;
+        });
+        session.onClose((async () => {
+          throw rejected;
+        }) as () => void);
+        session.onClose(last);
+      };
+      if (time === "early") give();
+      expect(() => session.close()).not.toThrow();
+      if (time === "late") give();
+      await settle();
+      expect(host.reports).toEqual([
+        { error: thrown, stage: "onClose" },
+        { error: rejected, stage: "onClose" },
+      ]);
+      expect(last).toHaveBeenCalledTimes(1);
+    },
+  );
+
+  it.each([undefined, null, "fn", {}])("refuses %s", (fn) => {
+    const { session } = makeSession();
+    const { code, message } = thrownBy(() => session.onClose(untyped<() => void>(fn)));
+    expect(code).toBe("ERR_SSE_INVALID_OPTION");
+    expect(message).toMatch(/^Expected onClose to be given a function, got /);
+  });
+});
+
+describe("signal", () => {
+  it("is made on first read and stays the same", () => {
+    const made = vi.spyOn(globalThis, "AbortController");
+    const { session } = makeSession();
+    void session.send("x");
+    expect(made).not.toHaveBeenCalled();
+    expect(session.signal).toBe(session.signal);
+    expect(made).toHaveBeenCalledTimes(1);
+  });
+
+  it("is aborted with the reason when the session closes", () => {
+    const { session, sink } = makeSession();
+    const { signal } = session;
+    const aborted = vi.fn();
+    signal.addEventListener("abort", aborted);
+    session.open();
+    expect(signal.aborted).toBe(false);
+    sink.leave();
+    expect(aborted).toHaveBeenCalledTimes(1);
+    expect(signal.reason).toBe("client");
+  });
+
+  it("is aborted already when it is read first after the close", () => {
+    const { session } = makeSession();
+    session.complete();
+    expect(session.signal.aborted).toBe(true);
+    expect(session.signal.reason).toBe("completed");
+  });
+});

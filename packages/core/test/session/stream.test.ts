@@ -1,0 +1,277 @@
+import { PassThrough, Readable } from "node:stream";
+import { describe, expect, it, vi } from "vitest";
+import type { CloseReason } from "../../src/session/event-stream.js";
+import { OPENING, makeSession, settle } from "../session-under-test.js";
+import { untyped } from "../thrown.js";
+
+/** A source that counts what is asked of it; `next` comes from the test. */
+function makeIterable(next: () => unknown): {
+  source: AsyncIterable<string>;
+  back: ReturnType<typeof vi.fn>;
+} {
+  const back = vi.fn(async () => ({ done: true as const, value: undefined }));
+  const source = untyped<AsyncIterable<string>>({
+    [Symbol.asyncIterator]: () => ({ next, return: back }),
+  });
+  return { source, back };
+}
+
+const never = (): Promise<never> => new Promise(() => {});
+
+describe("stream", () => {
+  it("sends each item as a message, is true at the end and leaves the stream open", async () => {
+    const { session, sink } = makeSession();
+    expect(await session.stream(["a", { event: "e", data: 1 }])).toBe(true);
+    expect(sink.text).toBe(`${OPENING}data: a\n\nevent: e\ndata: 1\n\n`);
+    expect(session.state).toBe("open");
+    expect(sink.calls).toEqual(["start"]);
+  });
+
+  it("opens the stream before the first item is there", () => {
+    const { session } = makeSession();
+    void session.stream(makeIterable(never).source);
+    expect(session.state).toBe("open");
+    session.close();
+  });
+
+  it("makes messages with map and skips what it maps to undefined", async () => {
+    const { session, sink } = makeSession();
+    const map = (n: number): { data: number } | undefined =>
+      n % 2 === 0 ? { data: n } : undefined;
+    expect(await session.stream([1, 2, 3, 4], map)).toBe(true);
+    expect(sink.text).toBe(`${OPENING}data: 2\n\ndata: 4\n\n`);
+  });
+
+  it("gives map decoded text for bytes", async () => {
+    const { session, sink } = makeSession();
+    const bytes = Buffer.from("\u{1F600}");
+    const map = (text: string): { event: string; data: string } => ({ event: "token", data: text });
+    await session.stream([bytes.subarray(0, 2), bytes.subarray(2)], map);
+    expect(sink.text).toBe(`${OPENING}event: token\ndata: \u{1F600}\n\n`);
+  });
+
+  it.each([
+    ["a Node stream", () => Readable.from(["a", "b"])],
+    [
+      "a web stream",
+      () =>
+        new ReadableStream<string>({
+          start: (controller) => {
+            for (const item of ["a", "b"]) controller.enqueue(item);
+            controller.close();
+          },
+        }),
+    ],
+    [
+      "a generator",
+      function* () {
+        yield* ["a", "b"];
+      },
+    ],
+  ])("reads %s", async (_name, make) => {
+    const { session, sink } = makeSession();
+    expect(await session.stream(untyped<Iterable<string>>(make()))).toBe(true);
+    expect(sink.text).toBe(`${OPENING}data: a\n\ndata: b\n\n`);
+  });
+
+  it("reads no faster than the client takes", async () => {
+    const { session, sink } = makeSession({}, { highWaterMark: 5 });
+    session.open();
+    sink.stopReading();
+    let made = 0;
+    function* count(): Generator<string> {
+      for (;;) yield String(++made);
+    }
+    const streaming = session.stream(count());
+    await settle();
+    expect(made).toBe(1);
+    sink.take();
+    await settle();
+    expect(made).toBe(2);
+    sink.leave();
+    expect(await streaming).toBe(false);
+    expect(made).toBe(2);
+  });
+
+  it("is false and cancels the source if the session is closed already", async () => {
+    const { session } = makeSession();
+    session.close();
+    const { source, back } = makeIterable(never);
+    expect(await session.stream(source)).toBe(false);
+    expect(back).toHaveBeenCalledTimes(1);
+  });
+
+  it("cancels the source if the route has answered already", async () => {
+    const { session, sink } = makeSession();
+    sink.answerElsewhere();
+    const { source, back } = makeIterable(never);
+    await expect(session.stream(source)).rejects.toMatchObject({ code: "ERR_SSE_HEADERS_SENT" });
+    expect(back).toHaveBeenCalledTimes(1);
+  });
+
+  it("refuses what is no source and leaves the session as it was", async () => {
+    const { session, sink } = makeSession();
+    await expect(session.stream(untyped<Iterable<string>>("text"))).rejects.toMatchObject({
+      code: "ERR_SSE_INVALID_DATA",
+    });
+    expect(session.state).toBe("idle");
+    expect(sink.calls).toEqual([]);
+  });
+
+  it("is false at once when the session closes, also while the source is idle", async () => {
+    const { session, sink } = makeSession();
+    const { source, back } = makeIterable(never);
+    const streaming = session.stream(source);
+    await settle();
+    sink.leave();
+    expect(back).toHaveBeenCalledTimes(1);
+    expect(await streaming).toBe(false);
+    expect(back).toHaveBeenCalledTimes(1);
+  });
+
+  it("destroys an idle Node stream and cancels an idle web stream when the session closes", async () => {
+    const node = makeSession();
+    const idle = new PassThrough();
+    const streaming = node.session.stream(idle);
+    node.session.close();
+    expect(await streaming).toBe(false);
+    expect(idle.destroyed).toBe(true);
+
+    const web = makeSession();
+    const reasons: unknown[] = [];
+    const cancelled = web.session.stream(
+      new ReadableStream<string>({ cancel: (reason) => void reasons.push(reason) }),
+    );
+    await settle();
+    web.sink.leave();
+    expect(await cancelled).toBe(false);
+    expect(reasons).toEqual(["client"]);
+    expect(node.host.reports).toEqual([]);
+    expect(web.host.reports).toEqual([]);
+  });
+
+  it("is false when map closes the session, and tells the source once", async () => {
+    const { session, sink } = makeSession();
+    const { source, back } = makeIterable(async () => ({ done: false, value: "x" }));
+    const streaming = session.stream(source, (item) => {
+      session.close();
+      return item;
+    });
+    expect(await streaming).toBe(false);
+    expect(back).toHaveBeenCalledTimes(1);
+    expect(sink.text).toBe(OPENING);
+  });
+
+  it("does not tell a source that has ended", async () => {
+    const { session } = makeSession();
+    const { source, back } = makeIterable(async () => ({ done: true }));
+    expect(await session.stream(source)).toBe(true);
+    session.close();
+    expect(back).not.toHaveBeenCalled();
+  });
+
+  it("may run twice at a time, and both end with the session", async () => {
+    const { session, sink } = makeSession();
+    const first = makeIterable(never);
+    const second = makeIterable(never);
+    const streaming = [session.stream(first.source), session.stream(second.source)];
+    sink.leave();
+    expect(await Promise.all(streaming)).toEqual([false, false]);
+    expect(first.back).toHaveBeenCalledTimes(1);
+    expect(second.back).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe("a source that fails", () => {
+  const fault = new Error("source");
+
+  it("rejects the stream and ends it with the reason error, after what was sent", async () => {
+    const { session, sink, host } = makeSession();
+    const reasons: CloseReason[] = [];
+    session.onClose((reason) => void reasons.push(reason));
+    async function* source(): AsyncGenerator<string> {
+      yield "a";
+      throw fault;
+    }
+    await expect(session.stream(source())).rejects.toBe(fault);
+    expect(sink.text).toBe(`${OPENING}data: a\n\n`);
+    expect(reasons).toEqual(["error"]);
+    expect(sink.calls).toEqual(["start", "end"]);
+    // The caller has it: it is no background error.
+    expect(host.reports).toEqual([]);
+  });
+
+  it("is no error any more once the session is closed", async () => {
+    const { session, sink, host } = makeSession();
+    let fail: (error: Error) => void = () => {};
+    const { source } = makeIterable(() => new Promise((_, reject) => (fail = reject)));
+    const streaming = session.stream(source);
+    await settle();
+    sink.leave();
+    fail(fault);
+    expect(await streaming).toBe(false);
+    await settle();
+    expect(host.reports).toEqual([]);
+  });
+
+  it("rejects with what map throws, and tells the source once", async () => {
+    const { session, sink } = makeSession();
+    const { source, back } = makeIterable(async () => ({ done: false, value: "x" }));
+    const map = (): never => {
+      throw fault;
+    };
+    await expect(session.stream(source, map)).rejects.toBe(fault);
+    expect(session.state).toBe("closed");
+    expect(sink.calls).toEqual(["start", "end"]);
+    expect(back).toHaveBeenCalledTimes(1);
+  });
+
+  it("rejects with the error of an item that is no message, and tells the source once", async () => {
+    const { session } = makeSession();
+    const { source, back } = makeIterable(async () => ({
+      done: false,
+      value: { event: "", data: "x" },
+    }));
+    await expect(session.stream(source)).rejects.toMatchObject({ code: "ERR_SSE_INVALID_FIELD" });
+    expect(session.state).toBe("closed");
+    expect(back).toHaveBeenCalledTimes(1);
+  });
+
+  it("is not told to stop: it has failed and knows", async () => {
+    const { session } = makeSession();
+    const { source, back } = makeIterable(() => Promise.reject(fault));
+    await expect(session.stream(source)).rejects.toBe(fault);
+    expect(back).not.toHaveBeenCalled();
+  });
+});
+
+describe("a source that fails to clean up", () => {
+  it("goes to onError with the stage source", async () => {
+    const fault = new Error("clean up");
+    const { session, host } = makeSession();
+    const { source, back } = makeIterable(never);
+    back.mockRejectedValue(fault);
+    const streaming = session.stream(source);
+    session.close();
+    expect(await streaming).toBe(false);
+    await settle();
+    expect(host.reports).toEqual([{ error: fault, stage: "source" }]);
+  });
+
+  it.each([
+    ["the close reason itself", "closed"],
+    ["an AbortError", new DOMException("aborted", "AbortError")],
+  ])(
+    "is no error if it rejects with %s: it heard of the end through the signal",
+    async (_name, rejection) => {
+      const { session, host } = makeSession();
+      const { source, back } = makeIterable(never);
+      back.mockRejectedValue(rejection);
+      const streaming = session.stream(source);
+      session.close();
+      expect(await streaming).toBe(false);
+      await settle();
+      expect(host.reports).toEqual([]);
+    },
+  );
+});
