@@ -4,9 +4,10 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
-const report = path.join(os.tmpdir(), `tidewire-tests-${process.pid}.json`);
 const ownVersion = process.versions.node.split(".")[0];
-let passed = 0;
+/** Every step that has ended: `{ name, isOk, seconds, tests? }`. */
+const steps = JSON.parse(process.env.CI_STEPS ?? "[]");
+let passed = steps.length;
 let failed = 0;
 
 step("build and types", pnpm("build"));
@@ -14,12 +15,9 @@ step("format", pnpm("format:check"));
 // After the build: the rules that ask for types read those of the packages from dist.
 step("lint", pnpm("lint"));
 step("unused code", pnpm("knip"));
-testStep("tests", [
-  ...pnpm("test"),
-  "--reporter=default",
-  "--reporter=json",
-  `--outputFile.json=${report}`,
-]);
+// The tiers by hand, not by their scripts, which build first: a type error in a test is to fail one step, not all.
+testStep("tests", ["--project=test/*"]);
+testStep("soak", ["--mode=soak", "--project=soak/*"]);
 // The same bytes by the other way: see packages/core/src/outlet/direct-write.ts. Beside the steps that follow: both mostly wait.
 const withoutDirectWrites = beside(
   "tests without direct writes",
@@ -30,9 +28,9 @@ const withoutDirectWrites = beside(
   ].flat(),
   { TIDEWIRE_DIRECT_WRITE: "off" },
 );
-step("examples", ["node", "scripts/check-examples.mjs"]);
-// By hand, not by their scripts, which build first: a type error in a test is to fail one step, not all.
+testStep("clients", ["--project=clients"]);
 step("packed packages", ["node", "scripts/check-packages.mjs"]);
+step("examples", ["node", "scripts/check-examples.mjs"]);
 for (const version of ["20", "22", "24", "26"].filter((other) => other !== ownVersion)) {
   step(`tests under Node ${version}`, ["node", "scripts/test-node-versions.mjs", version]);
 }
@@ -46,6 +44,7 @@ step(
   ].flat(),
 );
 
+console.log(`\n${table()}\n`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 
@@ -54,12 +53,12 @@ function pnpm(script) {
 }
 
 /** Counts as one. */
-function step(name, command, env = {}) {
-  if (run(name, command, env)) passed += 1;
-  else failed += 1;
+function step(name, command) {
+  const start = begin(name);
+  ended(name, run(command), start);
 }
 
-/** Counts as one, and runs beside what follows. What it says is shown when it is over. */
+/** Counts as one, and runs beside what follows. Its output is shown when it is over. */
 function beside(name, [command, ...args], env) {
   const start = performance.now();
   const output = path.join(os.tmpdir(), `tidewire-beside-${process.pid}.log`);
@@ -72,34 +71,56 @@ function beside(name, [command, ...args], env) {
     child.once("close", (status) => {
       console.log(`--- ${name}\n${fs.readFileSync(output, "utf8")}`);
       fs.rmSync(output);
-      const seconds = ((performance.now() - start) / 1_000).toFixed(1);
-      console.log(`${status === 0 ? "ok  " : "FAIL"} ${name} (${seconds} s)`);
-      if (status === 0) passed += 1;
-      else failed += 1;
+      ended(name, status === 0, start);
       resolve();
     });
   });
 }
 
-/** Counts each test of the suite; as one failure if it failed without one, for example in its compilation. */
-function testStep(name, command) {
-  const isPassed = run(name, command);
+/** Counts each test of a tier; as one failure if it failed without one, for example in its compilation. */
+function testStep(name, args) {
+  const report = path.join(os.tmpdir(), `tidewire-tests-${process.pid}.json`);
+  const start = begin(name);
+  const isOk = run(
+    [
+      ["node", "node_modules/vitest/vitest.mjs", "run", ...args],
+      ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
+    ].flat(),
+  );
   const { numPassedTests = 0, numFailedTests = 0 } = fs.existsSync(report)
     ? JSON.parse(fs.readFileSync(report, "utf8"))
     : {};
   fs.rmSync(report, { force: true });
-  passed += numPassedTests;
-  failed += isPassed ? numFailedTests : Math.max(1, numFailedTests);
+  ended(name, isOk, start, {
+    passed: numPassedTests,
+    failed: isOk ? numFailedTests : Math.max(1, numFailedTests),
+  });
 }
 
-function run(name, [command, ...args], env = {}) {
+function begin(name) {
   console.log(`--- ${name}`);
-  const start = performance.now();
-  const { status } = spawnSync(command, args, {
-    stdio: ["ignore", "inherit", "inherit"],
-    env: { ...process.env, ...env },
+  return performance.now();
+}
+
+/** @param tests - How many tests the step has run; absent for a step that counts as one. */
+function ended(name, isOk, start, tests) {
+  const seconds = (performance.now() - start) / 1_000;
+  console.log(`${isOk ? "ok  " : "FAIL"} ${name} (${seconds.toFixed(1)} s)`);
+  steps.push({ name, isOk, seconds, tests });
+  passed += tests?.passed ?? (isOk ? 1 : 0);
+  failed += tests?.failed ?? (isOk ? 0 : 1);
+}
+
+/** One line for each step, in the order in which they ended. */
+function table() {
+  const width = Math.max(...steps.map(({ name }) => name.length));
+  const lines = steps.map(({ name, isOk, seconds, tests }) => {
+    const counts = tests === undefined ? "" : `  ${tests.passed} passed, ${tests.failed} failed`;
+    return `${isOk ? "ok  " : "FAIL"} ${name.padEnd(width)} ${seconds.toFixed(1).padStart(7)} s${counts}`;
   });
-  const seconds = ((performance.now() - start) / 1_000).toFixed(1);
-  console.log(`${status === 0 ? "ok  " : "FAIL"} ${name} (${seconds} s)`);
-  return status === 0;
+  return lines.join("\n");
+}
+
+function run([command, ...args]) {
+  return spawnSync(command, args, { stdio: ["ignore", "inherit", "inherit"] }).status === 0;
 }

@@ -45,8 +45,20 @@ function pack() {
         path.join(folder, entry),
       );
       const { name, filename } = JSON.parse(output);
-      return { name, file: path.resolve(work, filename) };
+      return {
+        name,
+        file: path.resolve(work, filename),
+        entries: entriesOf(path.join(folder, entry)),
+      };
     });
+}
+
+/** What the package of a folder lets be imported: `@tidewire/core/log`. */
+function entriesOf(folder) {
+  const manifest = JSON.parse(fs.readFileSync(path.join(folder, "package.json"), "utf8"));
+  return Object.keys(manifest.exports)
+    .filter((entry) => entry !== "./package.json")
+    .map((entry) => path.posix.join(manifest.name, entry));
 }
 
 function checkContents(file) {
@@ -106,7 +118,7 @@ function checkProject(title, devDependencies, programs) {
     run("npm", ["install", "--no-audit", "--no-fund", "--no-package-lock"], folder),
   );
   if (!isInstalled) return;
-  for (const { name } of tarballs) {
+  for (const name of tarballs.flatMap(({ entries }) => entries)) {
     check(`${title}: import("${name}")`, () => load(`await import("${name}")`, "module", folder));
     check(`${title}: require("${name}")`, () => load(`require("${name}")`, "commonjs", folder));
   }

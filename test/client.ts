@@ -154,15 +154,21 @@ export async function within<T>(what: string, promise: Promise<T>, ms = DEADLINE
   }
 }
 
-/** Waits until `isTrue` holds. For states that no event tells of. */
+/**
+ * Waits until `isTrue` holds. For states that no event tells of.
+ *
+ * @param what - What is waited for. A function is called on failure, and can say what is there instead.
+ */
 export async function eventually(
-  what: string,
+  what: string | (() => string),
   isTrue: () => boolean,
   ms = DEADLINE_MS,
 ): Promise<void> {
   const end = performance.now() + ms;
   while (!isTrue()) {
-    if (performance.now() > end) throw new Error(`Waited ${ms} ms for ${what}`);
+    if (performance.now() > end) {
+      throw new Error(`Waited ${ms} ms for ${typeof what === "string" ? what : what()}`);
+    }
     await new Promise((resolve) => {
       setTimeout(resolve, 5);
     });

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { chromium } from "playwright-core";
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, describe, test } from "vitest";
+import { afterAll, beforeAll, describe } from "vitest";
 
 const PATHS = [
   process.env["CHROMIUM"],
@@ -12,6 +12,9 @@ const PATHS = [
   "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
   "/Applications/Chromium.app/Contents/MacOS/Chromium",
 ];
+
+const MISSING =
+  "Chromium is not installed: set CHROMIUM to its path or install the package chromium.";
 
 /** What lets Chromium run as root in a container, and keeps it from asking the network for anything else. */
 const ARGS = [
@@ -25,7 +28,7 @@ const ARGS = [
 ];
 
 /**
- * A suite that has a Chromium of its own. Without one it says so and skips; under `CI=true` it fails.
+ * A suite that has a Chromium of its own. Without one it says so and skips; under `CI=true` the file fails.
  *
  * @param name - What the suite is about.
  * @param define - Defines the tests; the browser may be asked for inside of them.
@@ -33,25 +36,17 @@ const ARGS = [
 export function describeInChromium(name: string, define: (browser: () => Browser) => void): void {
   const executablePath = PATHS.find((path) => path !== undefined && existsSync(path));
   if (executablePath === undefined) {
-    const message =
-      "Chromium is not installed: set CHROMIUM to its path or install the package chromium.";
-    if (process.env["CI"] === "true") {
-      test(`${name}: Chromium is installed`, () => {
-        throw new Error(message);
-      });
-    } else {
-      console.warn(message);
-      describe.skipIf(true)(name, () => {
-        define(() => missing(message));
-      });
-    }
-    return;
+    if (process.env["CI"] === "true") throw new Error(MISSING);
+    console.warn(MISSING);
   }
-
-  describe(name, () => {
+  describe.skipIf(executablePath === undefined)(name, () => {
     let browser: Browser | undefined;
     beforeAll(async () => {
-      browser = await chromium.launch({ executablePath, headless: true, args: ARGS });
+      browser = await chromium.launch({
+        executablePath: executablePath ?? missing(MISSING),
+        headless: true,
+        args: ARGS,
+      });
     }, 60_000);
     afterAll(() => browser?.close());
     define(() => browser ?? missing("Chromium has not started"));

@@ -1,5 +1,6 @@
 import { SseError, memoryLog } from "@tidewire/core";
-import type { Log, LogEntry, LogFollower, LogHealth } from "@tidewire/core";
+import type { Log, LogHealth } from "@tidewire/core";
+import type { LogEntry, LogFollower } from "@tidewire/core/log";
 import { logContract } from "./log.js";
 
 logContract({
@@ -39,19 +40,27 @@ class SharedHistory {
         });
         return entry.id;
       },
-      read: async (after, upTo) => {
-        const first = after === undefined ? 0 : numberOf(after) - 100_000_000;
-        const last = numberOf(upTo) - 100_000_000;
-        if (!(first >= 0 && first <= this.entries.length)) return "unknown";
-        // Pages of three, and the entry up to which is read.
-        const start = Math.max(first, last - 4);
-        const page = this.entries.slice(start, last).map((entry) => ({ ...entry, ageMs: 0 }));
-        return { entries: page, isLast: start === first };
+      past: {
+        find: async (ids) =>
+          ids.map((id) => {
+            const place = numberOf(id) - 100_000_000;
+            return place >= 0 && place <= this.entries.length ? { missedMs: 0 } : "unknown";
+          }),
+        read: async (after, upTo, { hasUpTo = false } = {}) => {
+          const first = after === undefined ? 0 : numberOf(after) - 100_000_000;
+          const last = numberOf(upTo) - 100_000_000;
+          if (!(first >= 0 && first <= this.entries.length)) return "unknown";
+          // Pages of three, and the entry up to which is read.
+          const start = Math.max(first, last - 4);
+          const end = Math.max(start, hasUpTo ? last - 1 : last);
+          const page = this.entries.slice(start, end).map((entry) => ({ ...entry, ageMs: 0 }));
+          return { entries: page, isLast: start === first };
+        },
+        sync: () =>
+          new Promise((resolve) => {
+            setImmediate(resolve);
+          }),
       },
-      sync: () =>
-        new Promise((resolve) => {
-          setImmediate(resolve);
-        }),
       compare: (a, b) => numberOf(a) - numberOf(b),
       health: () => ({ state, lagMs: 0, reconnects: 0 }),
       close: async () => {

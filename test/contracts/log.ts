@@ -1,4 +1,12 @@
-import type { Log, LogEntry, LogFollower, LogMessage, LogResetReason } from "@tidewire/core";
+import type { Log } from "@tidewire/core";
+import type {
+  LogEntry,
+  LogFollower,
+  LogMessage,
+  LogPast,
+  LogResetReason,
+  PastRoom,
+} from "@tidewire/core/log";
 import * as fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually } from "../client.js";
@@ -46,6 +54,28 @@ class Recorder implements LogFollower {
   async until(count: number): Promise<void> {
     await eventually(`${count} entries`, () => this.entriesSeen.length >= count);
   }
+}
+
+/** Reads page by page, and gives all entries in order. */
+async function readAll(
+  past: LogPast,
+  after: string,
+  upTo: string,
+  room: PastRoom,
+): Promise<LogEntry[]> {
+  const found: LogEntry[] = [];
+  let { hasUpTo } = room;
+  let top = upTo;
+  for (let isLast = false; !isLast;) {
+    const page = await past.read(after, top, { ...room, hasUpTo });
+    if (typeof page !== "object") throw new Error(`${page}: ${after} to ${top}`);
+    for (const { ageMs } of page.entries) expect(ageMs).toBeGreaterThanOrEqual(0);
+    found.unshift(...page.entries.map(({ ageMs: _, ...entry }) => entry));
+    isLast = page.isLast;
+    top = found[0]?.id ?? top;
+    hasUpTo = true;
+  }
+  return found;
 }
 
 const LEGAL_ID = /^[A-Za-z0-9._~-]{1,128}$/;
@@ -273,69 +303,113 @@ export function logContract({ name, open }: LogUnderTest): void {
 
     it("reads back from any of its entries to any older one, page by page", async ({ skip }) => {
       const { log, recorder, tail } = await begin();
-      const { read } = log;
-      if (read === undefined) return skip(`${name} keeps nothing but what it has delivered`);
+      const { past } = log;
+      if (past === undefined) return skip(`${name} keeps nothing but what it has delivered`);
       for (let n = 0; n < 10; n++) await log.append(`c${n % 2}`, { data: String(n) });
       await recorder.until(10);
       const places = [tail, ...recorder.ids];
       for (const [older, after] of places.entries()) {
         for (let newer = older; newer < places.length; newer++) {
-          const wanted = recorder.entriesSeen.slice(older, newer);
-          const found: LogEntry[] = [];
-          let upTo = places[newer] as string;
-          for (let isLast = false; !isLast;) {
-            const page = await read.call(log, after, upTo);
-            if (typeof page === "string") throw new Error(`${page}: ${after} to ${upTo}`);
-            // The entry up to which is read comes again in the next page.
-            const entries = found.length === 0 ? page.entries : page.entries.slice(0, -1);
-            found.unshift(...entries.map(({ ageMs: _, ...entry }) => entry));
-            for (const { ageMs } of page.entries) expect(ageMs).toBeGreaterThanOrEqual(0);
-            isLast = page.isLast;
-            upTo = found[0]?.id ?? upTo;
+          for (const isFirst of [true, false]) {
+            // Without the newest entry, if the caller has that.
+            const wanted = recorder.entriesSeen.slice(older, isFirst ? newer : newer - 1);
+            const found = await readAll(past, after, places[newer] as string, {
+              hasUpTo: !isFirst,
+            });
+            expect(found).toEqual(older < newer ? wanted : []);
           }
-          expect(found).toEqual(wanted);
         }
       }
     });
 
     it("reads back as far as it goes when no older place is named", async ({ skip }) => {
       const { log, recorder } = await begin();
-      const { read } = log;
-      if (read === undefined) return skip(`${name} keeps nothing but what it has delivered`);
+      const { past } = log;
+      if (past === undefined) return skip(`${name} keeps nothing but what it has delivered`);
       for (let n = 0; n < 3; n++) await log.append("a", { data: String(n) });
       await recorder.until(3);
-      const page = await read.call(log, undefined, recorder.ids[2] as string);
+      const page = await past.read(undefined, recorder.ids[2] as string);
       expect(page).toMatchObject({
         entries: recorder.entriesSeen.map(({ id, data }) => ({ id, data })),
         isLast: true,
       });
     });
 
+    it("reads no more than the caller has room for, but one entry at least", async ({ skip }) => {
+      const { log, recorder } = await begin();
+      const { past } = log;
+      if (past === undefined) return skip(`${name} keeps nothing but what it has delivered`);
+      const data = "x".repeat(1_000);
+      for (let n = 0; n < 10; n++) await log.append("a", { data });
+      await recorder.until(10);
+      const [from, to] = [recorder.ids[0] as string, recorder.ids[9] as string];
+      for (const room of [{ maxEntries: 2 }, { maxBytes: 2_500 }, { maxBytes: 0 }]) {
+        const page = await past.read(from, to, { ...room, hasUpTo: true });
+        if (typeof page !== "object") throw new Error(page);
+        expect(page.entries.length).toBeGreaterThan(0);
+        // Logs may have limits of their own that are smaller.
+        expect(page.entries.length).toBeLessThanOrEqual(3);
+        expect(page.entries.at(-1)?.id).toBe(recorder.ids[8]);
+        expect(await readAll(past, from, to, { ...room, hasUpTo: true })).toEqual(
+          recorder.entriesSeen.slice(1, 9),
+        );
+      }
+    });
+
+    it("finds the ids that it has given, many at once, and says how old is what comes behind", async ({
+      skip,
+    }) => {
+      const { log, recorder, tail } = await begin();
+      const { past } = log;
+      if (past === undefined) return skip(`${name} keeps nothing but what it has delivered`);
+      for (let n = 0; n < 3; n++) await log.append("a", { data: String(n) });
+      await recorder.until(3);
+      const ids = [tail, ...recorder.ids];
+      const asked = ids.flatMap((id) => [id, "no id", id]);
+      const found = (await past.find(asked)) ?? [];
+      expect(found).toHaveLength(asked.length);
+      const held: unknown = { missedMs: expect.any(Number) };
+      expect(found).toEqual(asked.map((id) => (id === "no id" ? "unknown" : held)));
+      expect(await past.find([])).toEqual([]);
+    });
+
     it("says when all is delivered that was in the log", async ({ skip }) => {
       const { log, recorder, other } = await begin();
-      if (log.sync === undefined) return skip(`${name} always has delivered all`);
-      await log.sync();
+      const { past } = log;
+      if (past === undefined) return skip(`${name} always has delivered all`);
+      await past.sync();
       const writer = other === undefined ? log : other();
       closers.push(() => writer.close());
       for (let round = 1; round <= 20; round++) {
         await writer.append("a", { data: String(round) });
-        await log.sync();
+        await past.sync();
         expect(recorder.entriesSeen).toHaveLength(round);
       }
-      const sync = log.sync.bind(log);
-      await Promise.all(Array.from({ length: 10 }, () => sync()));
+      await Promise.all(Array.from({ length: 10 }, () => past.sync()));
     });
 
     it("never reads anything for what cannot be one of its ids, and never rejects for it", async ({
       skip,
     }) => {
       const { log, recorder } = await begin();
-      const { read } = log;
-      if (read === undefined) return skip(`${name} keeps nothing but what it has delivered`);
+      const { past } = log;
+      if (past === undefined) return skip(`${name} keeps nothing but what it has delivered`);
       await log.append("a", { data: "1" });
       await recorder.until(1);
       const upTo = recorder.ids[0] as string;
-      for (const id of GARBAGE) expect(await read.call(log, id, upTo)).toBe("unknown");
+      for (const id of GARBAGE) expect(await past.read(id, upTo)).toBe("unknown");
+      expect(await past.find(GARBAGE)).toEqual(GARBAGE.map(() => "unknown"));
+    });
+
+    it("closes within the time that it is given, also twice and with less time", async () => {
+      const { log } = await begin();
+      await log.append("a", { data: "1" });
+      const slow = log.close(10_000);
+      await log.close(0);
+      await slow;
+      await expect(log.append("a", { data: "2" })).rejects.toMatchObject({
+        code: "ERR_SSE_CLOSED",
+      });
     });
 
     it("compares with NaN what cannot be one of its ids, on either side", async () => {

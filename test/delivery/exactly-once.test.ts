@@ -111,19 +111,23 @@ it.each([
 
     const numbers = Array.from({ length: EVENTS }, (_, i) => i);
     const expected = sets.map((set) => numbers.filter((n) => set.includes(channelOf(n))));
+    const faults = (): string[] =>
+      clients.flatMap(({ events }, i) => {
+        const received = events.map(({ data }) => Number.parseInt(data, 10));
+        const fault = firstFault(received, expected[i] ?? []);
+        return fault === "none" ? [] : [`client ${i} ${fault}`];
+      });
     await eventually(
-      "all clients to have all",
+      () => `all clients to have all: ${faults().slice(0, 3).join("; ")}`,
       () => clients.every(({ events }, i) => events.length >= (expected[i]?.length ?? 0)),
       20_000,
-    ).catch(() => {});
-    for (const [i, client] of clients.entries()) {
-      expect(client.resets).toEqual([]);
-      const received = client.events.map(({ data }) => Number.parseInt(data, 10));
-      expect(firstFault(received, expected[i] ?? [])).toBe("none");
-    }
+    );
+    expect(faults()).toEqual([]);
+    expect(clients.flatMap(({ resets }) => resets)).toEqual([]);
     const reconnects = clients.reduce((sum, { connections }) => sum + connections - 1, 0);
     console.log(`${reconnects} reconnections, ${hub.stats().replays} replays`);
-    expect(reconnects).toBeGreaterThan(CUTS * 0.9);
+    // One that finds its client still on the way back does not count.
+    expect(reconnects).toBeGreaterThan(CUTS * 0.75);
   },
 );
 

@@ -1,5 +1,5 @@
 import http from "node:http";
-import type { AnyHub } from "@tidewire/core";
+import type { AnyHub } from "@tidewire/core/adapter";
 import { listen as listenRaw } from "../contracts/raw-server.js";
 import type { RawServer } from "../contracts/raw-server.js";
 

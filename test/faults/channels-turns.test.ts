@@ -73,18 +73,37 @@ it(
   },
 );
 
-/** One connection of a client, and what it should get. */
+/**
+ * One connection of a client, and what it should get.
+ *
+ * A turn is the synchronous code of a call and the promise jobs and `nextTick`s that it leads to. The handler of a
+ * request is one turn, and each `setImmediate` of the test another one. So the test knows of each call whether it
+ * belongs to the turn of the first `subscribe`, whose channels take part in the replay, or to a later one, whose
+ * channels begin there.
+ */
 interface Visit {
-  /** Events that it may get, oldest first; those with `isSure` it must get. */
-  readonly due: { readonly number: number; readonly channel: string; isSure: boolean }[];
+  /** Number of the last event that the client had when it came. */
+  readonly since: number;
+  /** Events that it may get, oldest first. */
+  readonly due: Due[];
   readonly joined: Set<string>;
   /** Numbers as they came. */
   readonly got: number[];
   /** Set once the session exists at the server. */
   session: Session<Hub> | undefined;
   isOver: boolean;
-  /** `true` once it left a channel with events on their way: then there may be holes before its end. */
-  hasLeft: boolean;
+}
+
+/** An event, and whether a connection gets it. */
+interface Due {
+  readonly number: number;
+  readonly channel: string;
+  /**
+   * - `must`: it does
+   * - `unless-cut`: it does, unless the connection ends before: then it gets nothing after it either
+   * - `may`: it may or may not: its channel was left, or has a snapshot that contains it
+   */
+  kind: "must" | "unless-cut" | "may";
 }
 
 it(
@@ -104,9 +123,22 @@ it(
     const { hub, clients } = await serve(
       (index) => own[index] ?? [],
       (index, session) => {
-        (visits[index] as Visit).session = session;
+        const current = visits[index] as Visit;
+        current.session = session;
+        const first = names.filter(() => random() < 0.1);
+        if (first.length === 0) return;
+        const join = (): void => {
+          void session.subscribe(first, random() < 0.5 ? {} : { latest: 3 });
+          joinInFirstTurn(current, first);
+        };
+        const kind = random();
+        if (kind < 0.3) join();
+        else if (kind < 0.6) process.nextTick(join);
+        else void Promise.resolve().then(join);
       },
     );
+    /** Numbers of the events by their ids, as `publish` gave them. */
+    const numbers = new Map<string, number>();
 
     function visit(index: number): void {
       const client = clients[index] as EventClient;
@@ -117,13 +149,25 @@ it(
       };
       client.events.length = 0;
       const joined = new Set(own[index]);
-      // The counter in the id of a log in memory is the event's number, as nobody else publishes.
-      const since = client.lastEventId === "" ? Infinity : Number(client.lastEventId.split(".")[1]);
+      // The first time it has no position, and nothing was published.
+      const since = client.lastEventId === "" ? 0 : numbers.get(client.lastEventId);
+      if (since === undefined) throw new Error(`No event has the id ${client.lastEventId}`);
       const due = published
-        .slice(Math.min(since, published.length))
+        .slice(since)
         .filter(({ channel }) => joined.has(channel))
-        .map(({ number, channel }) => ({ number, channel, isSure: true }));
-      visits[index] = { due, joined, got, session: undefined, isOver: false, hasLeft: false };
+        .map(({ number, channel }): Due => ({ number, channel, kind: "must" }));
+      visits[index] = { since, due, joined, got, session: undefined, isOver: false };
+    }
+
+    /** Its replay is of these channels, too. */
+    function joinInFirstTurn({ since, due, joined }: Visit, channels: readonly string[]): void {
+      const added = new Set(channels.filter((channel) => !joined.has(channel)));
+      for (const channel of added) joined.add(channel);
+      for (const { number, channel } of published.slice(since)) {
+        if (added.has(channel)) due.push({ number, channel, kind: "must" });
+      }
+      due.sort((left, right) => left.number - right.number);
+      done.joinsInFirstTurn += 1;
     }
 
     function publishTick(): void {
@@ -131,32 +175,50 @@ it(
         const channel = pick(names);
         const number = published.length + 1;
         published.push({ number, channel });
-        void hub.publish(channel, String(number));
+        void hub.publish(channel, String(number)).then(({ id }) => numbers.set(id, number));
         for (const { due, joined, isOver } of visits) {
-          if (!isOver && joined.has(channel)) due.push({ number, channel, isSure: true });
+          if (!isOver && joined.has(channel)) due.push({ number, channel, kind: "must" });
         }
       }
     }
 
     /** What it has not got yet it may still get, or not. */
-    function release({ due, got }: Visit, isReleased: (channel: string) => boolean): void {
+    function leave({ due, joined, got }: Visit, channels: readonly string[]): void {
       const last = got.at(-1) ?? 0;
+      for (const channel of channels) joined.delete(channel);
       for (const event of due) {
-        if (event.number > last && isReleased(event.channel)) event.isSure = false;
+        if (event.number > last && channels.includes(event.channel)) event.kind = "may";
       }
     }
 
-    const done = { joins: 0, leaves: 0, closes: 0, cuts: 0, returns: 0 };
+    /** It gets what is on its way to it up to some event, and nothing after that. */
+    function end(current: Visit): void {
+      const last = current.got.at(-1) ?? 0;
+      current.isOver = true;
+      for (const event of current.due) {
+        if (event.number > last && event.kind === "must") event.kind = "unless-cut";
+      }
+    }
+
+    const done = { joinsInFirstTurn: 0, joins: 0, leaves: 0, closes: 0, cuts: 0, returns: 0 };
 
     /** What a client is told of the channels that it joins, before anything else: perhaps only turns later. */
-    function greeting(): SubscribeOptions {
+    function greeting({ due }: Visit, channels: readonly string[]): SubscribeOptions {
       const kind = random();
       if (kind < 0.4) return {};
       if (kind < 0.6) return { latest: 3 };
-      const state = [{ data: "state" }];
-      if (kind < 0.8) return { snapshot: () => state };
-      const wait = Math.floor(random() * 5);
-      return { snapshot: () => turns(wait).then(() => state) };
+      const wait = kind < 0.8 ? 0 : Math.floor(random() * 5);
+      const joinedAt = published.length;
+      return {
+        snapshot() {
+          // It contains what was published since the call, if it is taken later.
+          for (const event of due) {
+            if (event.number > joinedAt && channels.includes(event.channel)) event.kind = "may";
+          }
+          const state = [{ data: "state" }];
+          return kind < 0.8 ? state : turns(wait).then(() => state);
+        },
+      };
     }
 
     function disturb(): void {
@@ -175,21 +237,19 @@ it(
       const dice = random();
       if (dice < 0.4) {
         const channels = names.filter(() => random() < 0.3);
+        const added = channels.filter((channel) => !current.joined.has(channel));
         if (channels.length === 0) return;
-        void current.session.subscribe(channels, greeting());
+        void current.session.subscribe(channels, greeting(current, added));
         for (const channel of channels) current.joined.add(channel);
         done.joins += 1;
       } else if (dice < 0.8) {
         const channels = [...current.joined].filter(() => random() < 0.5);
         if (channels.length === 0) return;
         current.session.unsubscribe(channels);
-        for (const channel of channels) current.joined.delete(channel);
-        release(current, (channel) => channels.includes(channel));
-        current.hasLeft = true;
+        leave(current, channels);
         done.leaves += 1;
       } else {
-        release(current, () => true);
-        current.isOver = true;
+        end(current);
         if (dice < 0.9) {
           current.session.close();
           done.closes += 1;
@@ -203,6 +263,11 @@ it(
     for (let i = 0; i < SESSIONS; i++) visit(i);
     await connectAll(clients);
     await eventually("all to be live", () => hub.stats().sessions.live === SESSIONS);
+    await eventually("all to have a position", () =>
+      clients.every(({ lastEventId }) => lastEventId !== ""),
+    );
+    // The position that they were given before anything was published.
+    for (const { lastEventId } of clients) numbers.set(lastEventId, 0);
     for (let round = 0; round < 40; round++) {
       publishTick();
       const count = Math.floor(random() * 12);
@@ -223,36 +288,39 @@ it(
     }
     publishTick();
 
-    await eventually("all to have what they must have", () =>
-      visits.every(
-        ({ due, got }) => (due.findLast(({ isSure }) => isSure)?.number ?? 0) <= (got.at(-1) ?? 0),
-      ),
-    ).catch(() => {});
+    const faults = (): string[] =>
+      [...visits, ...finished].flatMap((current) => faultOf(current) ?? []).slice(0, 5);
+    await eventually(
+      () => `all to have what they must have: ${faults().join("; ")}`,
+      () =>
+        visits.every(
+          ({ due, got }) =>
+            (due.findLast(({ kind }) => kind === "must")?.number ?? 0) <= (got.at(-1) ?? 0),
+        ),
+    );
     // For what is too much to come.
     await turns(50);
     console.log(
       `${published.length} events, ${JSON.stringify(done)}, ${hub.stats().delivered} delivered, ${hub.stats().replays} replays`,
     );
-    const faults = [...visits, ...finished].map(faultOf).filter((fault) => fault !== undefined);
-    expect(faults.slice(0, 5)).toEqual([]);
+    expect(faults()).toEqual([]);
     expect(clients.flatMap(({ resets }) => resets)).toEqual([]);
     expect(Math.min(...Object.values(done))).toBeGreaterThan(20);
   },
 );
 
 /** @returns What is wrong with what a connection got; `undefined` if nothing is. */
-function faultOf({ due, got, isOver, hasLeft }: Visit): string | undefined {
+function faultOf({ due, got }: Visit): string | undefined {
   let next = 0;
-  let hole: number | undefined;
-  for (const { number, isSure } of due) {
+  let end: number | undefined;
+  for (const { number, kind } of due) {
     if (got[next] === number) {
-      if (hole !== undefined && isOver && !hasLeft)
-        return `got ${number} but not ${hole} before it`;
+      if (end !== undefined) return `got ${number} but not ${end} before it`;
       next += 1;
-    } else if (isSure) {
+    } else if (kind === "must") {
       return `did not get ${number}, but ${got.slice(next, next + 5).join()}`;
-    } else {
-      hole ??= number;
+    } else if (kind === "unless-cut") {
+      end ??= number;
     }
   }
   return next === got.length

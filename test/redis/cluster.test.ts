@@ -63,16 +63,17 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
     const expected = members.map(({ channels }) =>
       log.filter(({ channel }) => channels.has(channel)),
     );
-    // Where that takes too long the faults say who misses what.
+    const faults = (): string[] =>
+      members.flatMap(({ client }, i) => {
+        const fault = firstFault(client.events, expected[i] ?? []);
+        return fault === undefined ? [] : [`client ${i}: ${fault}`];
+      });
     await eventually(
-      "all clients to have all",
+      () => `all clients to have all: ${faults().slice(0, 3).join("; ")}`,
       () => members.every(({ client }, i) => client.events.length >= (expected[i]?.length ?? 0)),
       20_000,
-    ).catch(() => {});
-    return members.flatMap(({ client }, i) => {
-      const fault = firstFault(client.events, expected[i] ?? []);
-      return fault === undefined ? [] : [`client ${i}: ${fault}`];
-    });
+    );
+    return faults();
   }
 
   it(

@@ -9,7 +9,10 @@ const health = [];
 const hub = createHub({
   ...hubOptions,
   log: redisLog({ ...log, onHealth: ({ state }) => health.push(state) }),
-  onError: (error, { stage }) => errors.push(`${stage}: ${String(error)}`),
+  onError: (error, { stage }) => {
+    // What becomes of a publish is answered to the test that asked for it.
+    if (stage !== "publish") errors.push(`${stage}: ${String(error)}`);
+  },
 });
 
 const server = http.createServer((request, response) => {
@@ -18,7 +21,10 @@ const server = http.createServer((request, response) => {
     latest: Number(url.searchParams.get("latest") ?? 0),
   });
 });
-server.listen(0, "127.0.0.1", () => process.send({ port: server.address().port }));
+// Thousands of clients come at once. One that finds the queue full would try again only after seconds.
+server.listen({ port: 0, host: "127.0.0.1", backlog: 8_192 }, () =>
+  process.send({ port: server.address().port }),
+);
 
 /** Publishes numbers, so many in each ten milliseconds, and tells what became of each. */
 async function publish({ channels, from, count, perSecond, prefix, dedupe = false }) {

@@ -175,7 +175,7 @@ describeWithRedis("When Redis goes away", () => {
     const start = performance.now();
     const loads = new Loads(nodes);
     await loads.run(10);
-    const during = loads.run(2_000, { perSecond: 1_000 });
+    const during = loads.run(4_000, { perSecond: 1_000 });
     const CUTS = 4;
     for (let cuts = 1; cuts <= CUTS; cuts++) {
       const had = witnesses[0].events.length;

@@ -30,6 +30,13 @@ export class RedisProxy {
   /** Those that are accepted and never answered. */
   readonly #ignored: Set<net.Socket> = new Set();
   #takesNew = true;
+  #isShut = false;
+  /** Bytes a second from Redis to all clients together; `undefined` for as many as come. */
+  bytesPerSecond: number | undefined;
+  /** Called with everything that clients send. */
+  onSent: (bytes: Buffer) => void = () => {};
+  /** Bytes from Redis. */
+  received = 0;
   /** Set until the reply that is to be lost has been lost. */
   #cut: Cut | undefined;
 
@@ -89,6 +96,20 @@ export class RedisProxy {
     this.#takesNew = true;
   }
 
+  /** Cuts all connections, and refuses new ones until `open` is called. */
+  shut(): void {
+    this.#isShut = true;
+    for (const { client, redis } of this.#links) {
+      client.resetAndDestroy();
+      redis.destroy();
+    }
+  }
+
+  /** Takes connections again. */
+  open(): void {
+    this.#isShut = false;
+  }
+
   async close(): Promise<void> {
     this.#server.close();
     for (const { client, redis } of this.#links) {
@@ -102,6 +123,10 @@ export class RedisProxy {
   #accept(client: net.Socket): void {
     this.attempts.push(performance.now());
     client.on("error", () => {});
+    if (this.#isShut) {
+      client.resetAndDestroy();
+      return;
+    }
     if (!this.#takesNew) {
       this.#ignored.add(client.pause());
       return;
@@ -114,6 +139,7 @@ export class RedisProxy {
     let cut: Cut | undefined;
     let lost = "";
     client.on("data", (bytes) => {
+      this.onSent(bytes);
       if (this.#cut !== undefined && bytes.includes(this.#cut.command)) {
         cut = this.#cut;
         this.#cut = undefined;
@@ -121,8 +147,12 @@ export class RedisProxy {
       redis.write(bytes);
     });
     redis.on("data", (bytes) => {
+      this.received += bytes.length;
       if (cut === undefined) {
         client.write(bytes);
+        if (this.bytesPerSecond === undefined) return;
+        redis.pause();
+        setTimeout(() => redis.resume(), (1_000 * bytes.length) / this.bytesPerSecond);
         return;
       }
       lost += bytes.toString("latin1");

@@ -17,7 +17,9 @@ afterEach(async () => {
 /** What the log needs, as docs/scaling.md has it. */
 const ACL = [
   ..."reset on >secret ~tidewire ~{tidewire}:* -@all".split(" "),
-  ..."+xadd +xrange +xrevrange +xread +xinfo +xtrim +exists +eval +get +set +time +ping".split(" "),
+  ..."+xadd +xrange +xrevrange +xread +xinfo +xtrim +exists +eval +get +set +hget +hset +unlink +rename +time +ping".split(
+    " ",
+  ),
 ];
 
 /** A certificate for 127.0.0.1 that has signed itself. */

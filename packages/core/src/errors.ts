@@ -1,3 +1,5 @@
+/** The error class of all packages, and its codes. */
+
 /**
  * Every code a Tidewire error can carry. `docs/errors.md` explains each one.
  */

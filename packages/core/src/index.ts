@@ -1,7 +1,9 @@
+/** Entry point for applications: `@tidewire/core`. */
+
 export { SseError, isSseError } from "./errors.js";
 export type { SseErrorCode, SseErrorOptions } from "./errors.js";
 export type { SseMessage } from "./wire/message.js";
-export type { HeaderTarget, StreamHeaders } from "./http/head.js";
+export type { StreamHeaders } from "./http/head.js";
 export type { SseCorsOptions } from "./http/cors.js";
 export { DEFAULTS } from "./options/hub.js";
 export type {
@@ -13,28 +15,12 @@ export type {
 } from "./options/hub.js";
 export type { JitterRange } from "./options/jitter.js";
 export type { OpenOptions } from "./options/open.js";
-export type {
-  Exchange,
-  ExchangeStream,
-  NodeRequest,
-  NodeResponse,
-  StreamBody,
-} from "./http/exchange.js";
+export type { Exchange } from "./http/exchange.js";
 export type { Decoded, StreamSource, WebReadable } from "./session/source.js";
 export type { MapItem } from "./session/pump.js";
-export type { CloseReason, Session, SessionState } from "./session/event-stream.js";
+export type { CloseReason, Session, SessionState } from "./session/session.js";
 export type { Channel, ChannelMap, ChannelMessage, ChannelsOf, Published } from "./hub/channel.js";
-export type {
-  Log,
-  LogEntry,
-  LogFollower,
-  LogHealth,
-  LogMessage,
-  LogPage,
-  LogResetReason,
-  PastEntry,
-  PublishOptions,
-} from "./log/log.js";
+export type { Log, LogHealth, PublishOptions } from "./log/log.js";
 export { memoryLog } from "./log/memory-log.js";
 export type { SnapshotMessages, SubscribeOptions } from "./options/subscribe.js";
 export type { ResetReason } from "./wire/frame.js";
@@ -43,6 +29,4 @@ export { createPublisher } from "./hub/publisher.js";
 export type { Publisher, PublisherOptions } from "./hub/publisher.js";
 export { createHub } from "./hub/hub.js";
 export type { Hub } from "./hub/hub.js";
-export { resolveHub } from "./hub/resolve-hub.js";
-export type { AnyHub } from "./hub/resolve-hub.js";
 export type { CloseOptions } from "./hub/shutdown.js";

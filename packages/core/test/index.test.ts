@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import * as adapter from "../src/adapter.js";
 import * as core from "../src/index.js";
 
 it("The public entry exports these values and no more", () => {
@@ -9,6 +10,9 @@ it("The public entry exports these values and no more", () => {
     "createPublisher",
     "isSseError",
     "memoryLog",
-    "resolveHub",
   ]);
+});
+
+it("The entry for adapters exports these values and no more", () => {
+  expect(Object.keys(adapter)).toEqual(["resolveHub"]);
 });

@@ -1,25 +1,37 @@
-import { encodeFrame } from "../src/wire/frame.js";
-import type { SseMessage } from "../src/wire/message.js";
-import { resolveOptions } from "../src/options/hub.js";
-import type { SharedFrames } from "../src/wire/shared-frames.js";
+/** Delivery without a network: clients whose sockets are full whenever a test says so. */
+
 import { Delivery } from "../src/delivery/delivery.js";
-import type { DeliveryObserver } from "../src/delivery/subscription.js";
-import type { ResetReason } from "../src/wire/frame.js";
-import type { LogEntry } from "../src/log/log.js";
-import type { SubscribeOptions } from "../src/options/subscribe.js";
+import type { DeliveryObserver } from "../src/delivery/audience.js";
 import { Subscription } from "../src/delivery/subscription.js";
-import type { SubscribedSession } from "../src/delivery/subscription.js";
 import { Window } from "../src/delivery/window.js";
 import type { Retention } from "../src/delivery/window.js";
+import type { LogEntry } from "../src/log/log.js";
+import { resolveOptions } from "../src/options/hub.js";
+import type { SubscribeOptions } from "../src/options/subscribe.js";
+import { Outlet } from "../src/outlet/outlet.js";
+import type { OutletRequest } from "../src/outlet/outlet.js";
+import type { ResetReason } from "../src/wire/frame.js";
+import type { SharedFrames } from "../src/wire/shared-frames.js";
+import { MemoryHeaders } from "./memory-headers.js";
+import { makeSettings } from "./memory-outlet.js";
 import { interpret } from "./whatwg-parser.js";
 import type { DispatchedEvent } from "./whatwg-parser.js";
 
 const OPTIONS = resolveOptions();
 
-/** A session that writes into memory, and whose socket is full whenever the test says so. */
-export class MemorySession implements SubscribedSession {
-  isOpen = true;
-  isBlocked = false;
+/** A comment that fills the socket of a client. Not written down. */
+const FULL: Buffer = Buffer.from(":full\n\n");
+
+/** A client: an outlet that writes into memory. */
+export class MemoryClient extends Outlet {
+  readonly request: OutletRequest = { headers: {} };
+  readonly context = undefined;
+  readonly headers: MemoryHeaders = new MemoryHeaders();
+  readonly isHeadSent = true;
+  readonly isQueued = false;
+  readonly isOver = false;
+  readonly bufferedBytes = 0;
+  readonly progress = 0;
   hasFailed = false;
   /** `true`: the next write fills the socket, as does every one until `drain`. */
   fillsUp = false;
@@ -29,38 +41,66 @@ export class MemorySession implements SubscribedSession {
   onWrite: () => void = () => {};
   subscription: Subscription | undefined;
 
-  writeFrames({ bytes }: SharedFrames): boolean {
-    if (!this.isOpen) throw new Error("A write before the head or after the end");
-    this.writes.push(Buffer.from(bytes));
-    if (this.fillsUp) this.isBlocked = true;
+  /** @param holdsHead - `true`: nothing can be written until {@link MemoryClient.sendHead}. */
+  constructor({ holdsHead = false }: { readonly holdsHead?: boolean } = {}) {
+    super(makeSettings());
+    this.owner = {
+      outletReady: () => {},
+      outletFailed: () => {
+        this.hasFailed = true;
+        this.close();
+      },
+      outletClosed: () => {},
+    };
+    this.open(false);
+    if (!holdsHead) this.sendHead();
+  }
+
+  get isClosed(): boolean {
+    return this.phase === "ended";
+  }
+
+  start(): void {}
+
+  /** The head goes out. */
+  sendHead(): void {
+    this.headSent();
+  }
+
+  protected put(bytes: Uint8Array): boolean {
+    const frame = Buffer.from(bytes);
+    // The opening comment comes with whatever is written first.
+    const own = frame.subarray(0, 3).toString() === ":\n\n" ? frame.subarray(3) : frame;
+    if (own.byteLength === 0) return true;
+    if (own.equals(FULL)) return !this.fillsUp;
+    this.writes.push(own);
     this.onWrite();
-    return !this.isBlocked;
+    return !this.fillsUp;
   }
 
-  encode(message: SseMessage | string): Buffer {
-    return encodeFrame(message, OPTIONS);
+  protected putShared({ bytes }: SharedFrames): boolean {
+    return this.put(bytes);
   }
 
-  fail(): void {
-    this.hasFailed = true;
-    this.close();
-  }
+  protected endBody(): void {}
+  awaitTurn(): void {}
+  destroy(): void {}
+  answer(): void {}
+  refuse(): void {}
 
   close(): void {
-    this.isOpen = false;
-    this.subscription?.closed();
+    this.finish();
   }
 
   /** The client stops taking anything. */
   block(): void {
     this.fillsUp = true;
-    this.isBlocked = true;
+    this.send(FULL);
   }
 
   /** The client has taken all. `fillsUp` stays: the next write blocks again. */
   drainOnce(): void {
-    this.isBlocked = false;
-    this.subscription?.advance();
+    this.drained();
   }
 
   /** The client has taken all and keeps up from now on. */
@@ -98,7 +138,7 @@ export class MemorySession implements SubscribedSession {
 }
 
 /** What delivery has told, written down. */
-export class RecordingObserver implements DeliveryObserver {
+export class RecordingObserver implements DeliveryObserver<Subscription> {
   events = 0;
   bytes = 0;
   replays = 0;
@@ -146,7 +186,7 @@ export class Harbor {
 
   constructor(retention: Partial<Retention> = {}) {
     this.window = new Window({ ...RETENTION, ...retention }, numberedId(0), compareNumbered);
-    this.delivery = new Delivery(this.window, this.observer);
+    this.delivery = new Delivery(this.window, this.observer, OPTIONS);
   }
 
   /** What the log hands over in one call: each as `channel data`, the data empty if there is none. */
@@ -163,23 +203,37 @@ export class Harbor {
   subscribe(
     channels: string | readonly string[],
     { lastEventId = "", ...options }: SubscribeOptions & { readonly lastEventId?: string } = {},
-    session: MemorySession = new MemorySession(),
-  ): MemorySession {
+    session: MemoryClient = new MemoryClient(),
+  ): MemoryClient {
     const subscription = this.begin(channels, { lastEventId, ...options }, session);
     subscription.takeTurn();
     return session;
   }
 
-  /** Subscribes, and leaves the rest to later turns. */
+  /**
+   * Subscribes, and leaves the rest to later turns.
+   *
+   * @param others - Further calls in the same turn.
+   */
   begin(
     channels: string | readonly string[],
     { lastEventId = "", ...options }: SubscribeOptions & { readonly lastEventId?: string },
-    session: MemorySession,
+    session: MemoryClient,
+    ...others: readonly {
+      readonly channels: readonly string[];
+      readonly options?: SubscribeOptions;
+    }[]
   ): Subscription {
-    const subscription = new Subscription(session, this.delivery);
+    const subscription = new Subscription(session, this.delivery.audience, OPTIONS);
     session.subscription = subscription;
     const names = typeof channels === "string" ? [channels] : channels;
-    subscription.begin(names, options, lastEventId, false);
+    if (lastEventId === "") subscription.begin();
+    else subscription.beginLater();
+    subscription.join(names, options, lastEventId !== "");
+    for (const { channels: added, options: how = {} } of others) {
+      subscription.join(added, how, lastEventId !== "" && how.snapshot === undefined);
+    }
+    if (lastEventId !== "") subscription.place(lastEventId);
     return subscription;
   }
 }

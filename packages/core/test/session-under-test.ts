@@ -1,80 +1,75 @@
+/** A session without a hub, for tests of one event stream. */
+
 import { createCors } from "../src/http/cors.js";
-import { Heartbeat } from "../src/outlet/heartbeat.js";
-import type { Beating } from "../src/outlet/heartbeat.js";
+import type { Cors } from "../src/http/cors.js";
 import { resolveOptions } from "../src/options/hub.js";
-import type { ErrorStage, HubOptions } from "../src/options/hub.js";
-import { Session } from "../src/session/event-stream.js";
-import type { SessionHost } from "../src/session/event-stream.js";
-import type { Sink, SinkListener } from "../src/outlet/sink.js";
-import { MemorySink } from "./memory-sink.js";
-import type { MemorySinkOptions } from "./memory-sink.js";
-
-/** What a hub does with a session, beside the public surface. */
-interface SessionInternals extends SinkListener, Beating {
-  shutDown(): void;
-  destroy(): void;
-}
-
-/** A session with its internals, which the declarations that are published leave out. */
-export type TestSession = Session<string> & SessionInternals;
-
-const InternalSession = Session as unknown as new (
-  sink: Sink,
-  host: SessionHost,
-  hub: string,
-) => TestSession;
+import type { ErrorStage, HubOptions, ResolvedOptions } from "../src/options/hub.js";
+import { Heartbeat } from "../src/outlet/heartbeat.js";
+import type { Outlet } from "../src/outlet/outlet.js";
+import { EventStream } from "../src/session/event-stream.js";
+import { MemoryOutlet, makeSettings } from "./memory-outlet.js";
+import type { MemoryOutletOptions } from "./memory-outlet.js";
 
 /** A hub's part towards its sessions, which writes down what it hears. */
-export class RecordingHost implements SessionHost {
-  readonly options: SessionHost["options"];
-  readonly cors: SessionHost["cors"];
-  readonly heartbeat: Heartbeat<TestSession> = new Heartbeat();
+export class RecordingHost {
+  readonly options: ResolvedOptions;
+  readonly cors: Cors | undefined;
+  readonly heartbeat: Heartbeat<Outlet> = new Heartbeat();
   /** What `turnAway` answers. */
   obstacle: "shutdown" | "busy" | undefined;
-  /** Each call that a session made, in order. */
+  /** What the session told its hub, in order. */
   readonly calls: ("opened" | "closed" | "released")[] = [];
   readonly reports: { readonly error: unknown; readonly stage: ErrorStage }[] = [];
 
   constructor(options: HubOptions) {
     this.options = resolveOptions(options);
     this.cors = this.options.cors === false ? undefined : createCors(this.options.cors);
-  }
-
-  turnAway(): "shutdown" | "busy" | undefined {
-    return this.obstacle;
-  }
-
-  opened(session: Session): void {
-    this.calls.push("opened");
-    this.heartbeat.add(session as TestSession);
-  }
-
-  subscribe(): Promise<boolean> {
-    throw new Error("Channels are tested with a hub");
-  }
-
-  unsubscribe(): void {
-    throw new Error("Channels are tested with a hub");
-  }
-
-  closed(): void {
-    this.calls.push("closed");
-  }
-
-  released(session: Session): void {
-    this.calls.push("released");
-    this.heartbeat.delete(session as TestSession);
-  }
-
-  report(error: unknown, stage: ErrorStage): void {
-    this.reports.push({ error, stage });
+    this.heartbeat.onEmpty = () => this.calls.push("released");
   }
 }
 
-/** A session over a {@link MemorySink}, its sink and its host. */
+/** An event stream whose hub is a {@link RecordingHost}. */
+export class TestSession extends EventStream {
+  readonly hub = "the hub";
+  readonly #host: RecordingHost;
+
+  constructor(outlet: Outlet, host: RecordingHost) {
+    super(outlet);
+    this.#host = host;
+    this.closeIfGone();
+  }
+
+  protected get options(): ResolvedOptions {
+    return this.#host.options;
+  }
+
+  protected get cors(): Cors | undefined {
+    return this.#host.cors;
+  }
+
+  report(error: unknown, stage: ErrorStage): void {
+    this.#host.reports.push({ error, stage });
+  }
+
+  protected turnAway(): "shutdown" | "busy" | undefined {
+    return this.#host.obstacle;
+  }
+
+  protected waiting(): void {}
+
+  protected started(): void {
+    this.#host.calls.push("opened");
+  }
+
+  protected left(): void {
+    if (this.outlet.place !== undefined) this.#host.calls.push("closed");
+  }
+}
+
+/** A session over a {@link MemoryOutlet}, its outlet and its host. */
 export interface SessionUnderTest {
   readonly session: TestSession;
-  readonly sink: MemorySink;
+  readonly sink: MemoryOutlet;
   readonly host: RecordingHost;
 }
 
@@ -85,15 +80,20 @@ export const OPENING = ":\n\n";
  * Makes a session.
  *
  * @param options - Of its hub. `reconnectionTimeMs` is off unless given, so that the opening is {@link OPENING}.
- * @param sinkOptions - Of its sink.
+ * @param outletOptions - Of its sink.
  */
 export function makeSession(
   options: HubOptions = {},
-  sinkOptions: MemorySinkOptions = {},
+  outletOptions: MemoryOutletOptions = {},
 ): SessionUnderTest {
-  const sink = new MemorySink(sinkOptions);
   const host = new RecordingHost({ reconnectionTimeMs: false, ...options });
-  return { session: new InternalSession(sink, host, "the hub"), sink, host };
+  const { heartbeat, options: resolved } = host;
+  const { maxBufferedBytes, stallTimeoutMs } = resolved;
+  const sink = new MemoryOutlet(
+    outletOptions,
+    makeSettings({ heartbeat, maxBufferedBytes, stallTimeoutMs }),
+  );
+  return { session: new TestSession(sink, host), sink, host };
 }
 
 /** Lets every promise that can settle do so. Fake timers leave microtasks alone. */

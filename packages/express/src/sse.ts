@@ -1,14 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { SseError, resolveHub } from "@tidewire/core";
-import type {
-  AnyHub,
-  ChannelMap,
-  ChannelsOf,
-  Exchange,
-  Hub,
-  HubOptions,
-  Session,
-} from "@tidewire/core";
+import { SseError } from "@tidewire/core";
+import type { ChannelMap, ChannelsOf, Hub, HubOptions, Session } from "@tidewire/core";
+import { resolveHub } from "@tidewire/core/adapter";
+import type { AnyHub, Exchange } from "@tidewire/core/adapter";
 
 /** Named here: inside the namespace of Express another package may have added a `Session`. */
 type ResponseSession = Session<Hub>;

@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import type { Exchange, ExchangeStream, HeaderTarget, StreamBody } from "@tidewire/core";
+import type { Exchange, ExchangeStream, HeaderTarget, StreamBody } from "@tidewire/core/adapter";
 import type { FastifyReply } from "fastify";
 
 type RawRequest = Exchange["request"];

@@ -1,5 +1,6 @@
-import { resolveHub } from "@tidewire/core";
-import type { AnyHub, Hub, HubOptions, Session } from "@tidewire/core";
+import type { Hub, HubOptions, Session } from "@tidewire/core";
+import { resolveHub } from "@tidewire/core/adapter";
+import type { AnyHub } from "@tidewire/core/adapter";
 import type { FastifyPluginAsync, FastifyReply } from "fastify";
 import fastifyPlugin from "fastify-plugin";
 import { FastifyExchange, HANDLED } from "./fastify-exchange.js";

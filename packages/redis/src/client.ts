@@ -1,3 +1,5 @@
+/** What the log uses of node-redis, and how its clients are made. */
+
 import { ErrorReply, createClient } from "redis";
 
 /** What the log uses of a client of node-redis. */
@@ -20,6 +22,11 @@ export interface RedisClient {
   unref(): void;
 }
 
+/** The part of node-redis that is given every piece of a reply as it arrives; internal to node-redis. */
+interface WithDecoder {
+  _getQueue?(): { readonly decoder?: { write?: (chunk: unknown) => void } };
+}
+
 /** A client whose settings are used, or a function that gives one, for each attempt to connect. */
 export type RedisClientSource = RedisClient | (() => RedisClient | Promise<RedisClient>);
 
@@ -29,6 +36,22 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** A command that node-redis has accepted and Redis has refused: it was not carried out. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof ErrorReply;
+}
+
+/**
+ * Has a function called with every piece of data that a client receives, also in the middle of a reply.
+ *
+ * node-redis gives no access to its socket. A client without the decoder that is used here, such as one that wraps
+ * another, reports nothing: then only whole replies count as progress.
+ */
+export function hear(client: RedisClient, heard: () => void): void {
+  const decoder = (client as WithDecoder)._getQueue?.().decoder;
+  const write = decoder?.write;
+  if (decoder === undefined || typeof write !== "function") return;
+  decoder.write = (chunk) => {
+    heard();
+    write.call(decoder, chunk);
+  };
 }
 
 /** @returns What the clients of a log are made from. */
@@ -47,6 +70,8 @@ export async function makeClient(source: RedisClientSource): Promise<RedisClient
   const client = given.duplicate({
     RESP: 2,
     disableOfflineQueue: true,
+    // Saves a round trip before the first command.
+    disableClientInfo: true,
     commandOptions: { timeout: undefined },
     maintNotifications: "disabled",
     pingInterval: undefined,
@@ -58,7 +83,7 @@ export async function makeClient(source: RedisClientSource): Promise<RedisClient
       reconnectStrategy: false,
     },
   });
-  // Without a listener an error would take the process down. What it means is found out by who waits for it.
+  // Without a listener an error would end the process. Whoever waits for the client deals with it.
   client.on("error", () => {});
   return client;
 }

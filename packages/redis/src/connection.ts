@@ -1,5 +1,8 @@
-import { makeClient } from "./client.js";
+/** One connection to Redis, made anew whenever it is lost. The reader, the writer and the pager have one each. */
+
+import { hear, makeClient } from "./client.js";
 import type { RedisClient, RedisClientSource } from "./client.js";
+import { Deadline } from "./deadline.js";
 
 /** What a connection tells its owner. */
 export interface ConnectionObserver {
@@ -9,10 +12,12 @@ export interface ConnectionObserver {
   down(error: unknown): void;
 }
 
-/** Somebody who waits for the connection. */
+/** A caller that waits for the connection. */
 interface Waiting {
   readonly use: (client: RedisClient) => void;
   readonly fail: (error: unknown) => void;
+  /** Ends the wait; `undefined` for one that waits as long as it takes. */
+  readonly timer: NodeJS.Timeout | undefined;
 }
 
 /** A client that is not ready after this many milliseconds is given up: Redis may be stopped, or half dead. */
@@ -21,23 +26,25 @@ const READY_TIMEOUT_MS = 5_000;
 const MIN_PAUSE_MS = 50;
 /** The longest pause. */
 const MAX_PAUSE_MS = 5_000;
-/** For so long after a loss those who want to use the connection wait; then they are told at once. */
+/** For so long after a loss callers wait for the connection; after that they fail at once. */
 const GRACE_MS = 1_000;
 
 /**
  * One connection to Redis that is made again whenever it is lost.
  *
  * The pauses grow from 50 ms to 5 s, each drawn at random, so that the nodes of a cluster do not come back all at
- * once. A short loss is waited out: a command that was not sent can wait. After that whoever wants to send one is
- * told at once that it was not.
+ * once. A short loss is waited out: a command that was not sent can wait. After that a caller fails at once, and knows
+ * that its command was not sent.
+ *
+ * The connection itself never keeps the process alive. A command whose deadline does, does.
  */
 export class Connection {
   readonly #source: RedisClientSource;
   readonly #observer: ConnectionObserver;
-  readonly #isBackground: boolean;
+  readonly #isProbed: boolean;
   /** Set while the connection can be used. */
   #client: RedisClient | undefined;
-  /** In the order of their calls; served before anybody else. Empty while `#client` is set. */
+  /** In the order of their calls; served before any other. Empty while `#client` is set. */
   readonly #waiting: Set<Waiting> = new Set();
   #isStarted = false;
   #isClosed = false;
@@ -46,19 +53,29 @@ export class Connection {
   #lastError: unknown;
   /** Attempts since the connection was last of use. */
   #failures = 0;
+  /** Pieces of data that were received. */
+  #received = 0;
   /** Gives up the present client, or the attempt to connect one. */
   #lose: ((error: unknown) => void) | undefined;
   /** Ends the present pause. */
   #wake: (() => void) | undefined;
 
-  /** @param isBackground - Whether the process may exit while it is open. */
-  constructor(source: RedisClientSource, isBackground: boolean, observer: ConnectionObserver) {
+  /**
+   * @param isProbed - Whether Redis has to answer before the connection is used. An owner whose first command may
+   *   fail does without: that saves a round trip.
+   */
+  constructor(source: RedisClientSource, isProbed: boolean, observer: ConnectionObserver) {
     this.#source = source;
-    this.#isBackground = isBackground;
+    this.#isProbed = isProbed;
     this.#observer = observer;
   }
 
-  /** Begins to connect. Again is nothing. */
+  /** A number that changes whenever something is received. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Begins to connect. Idempotent. */
   start(): void {
     if (this.#isStarted || this.#isClosed) return;
     this.#isStarted = true;
@@ -83,22 +100,35 @@ export class Connection {
     if (this.#client !== undefined) return use(this.#client);
     const graceMs = this.#downSince + GRACE_MS - performance.now();
     if (!isPatient && graceMs <= 0) return fail(this.#lastError);
-    const waiting: Waiting = { use, fail };
-    this.#waiting.add(waiting);
-    if (isPatient) return;
-    setTimeout(() => {
+    const giveUp = (): void => {
       if (this.#waiting.delete(waiting)) fail(this.#lastError);
-    }, graceMs);
+    };
+    const timer = isPatient ? undefined : setTimeout(giveUp, graceMs);
+    const waiting: Waiting = { use, fail, timer };
+    this.#waiting.add(waiting);
   }
 
-  /** The connection does what it is for: the pauses begin anew. */
+  /** The connection does its work: the pauses begin anew. */
   succeed(): void {
     this.#failures = 0;
   }
 
-  /** Gives the client up unless the timer is cleared before: a reply that is so late will not come. */
-  expectReply(ms: number): NodeJS.Timeout {
-    return setTimeout(() => this.fail(new Error(`No reply from Redis within ${ms} ms`)), ms);
+  /** A whole reply has come: progress also where pieces of replies cannot be noticed. */
+  heard(): void {
+    this.#received += 1;
+  }
+
+  /**
+   * Gives the client up when nothing at all has been received for a time: no reply will come. Clear it when nothing
+   * is expected any more.
+   */
+  expectData(ms: number): Deadline {
+    return new Deadline({
+      ms,
+      progress: () => this.#received,
+      expired: () => this.fail(new Error(`Nothing received from Redis for ${ms} ms`)),
+      isBackground: true,
+    });
   }
 
   /** The client is of no use any more: it is cut, and another one is made. */
@@ -112,9 +142,14 @@ export class Connection {
     this.#isClosed = true;
     this.#lose?.(closedError());
     this.#wake?.();
+    for (const { fail } of this.#takeWaiting()) fail(closedError());
+  }
+
+  #takeWaiting(): readonly Waiting[] {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
-    for (const { fail } of waiting) fail(closedError());
+    for (const { timer } of waiting) clearTimeout(timer);
+    return waiting;
   }
 
   async #run(): Promise<void> {
@@ -135,13 +170,14 @@ export class Connection {
       this.#lose = resolve;
     });
     const lose = this.#lose;
-    const timer = setTimeout(() => {
-      lose?.(new Error(`Redis did not answer within ${READY_TIMEOUT_MS} ms`));
-    }, READY_TIMEOUT_MS);
-    if (this.#isBackground) timer.unref();
+    const deadline = new Deadline({
+      ms: READY_TIMEOUT_MS,
+      expired: () => lose?.(new Error(`Redis did not answer within ${READY_TIMEOUT_MS} ms`)),
+      isBackground: true,
+    });
     const opened = this.#open((made) => {
       client = made;
-      // One that is destroyed while its socket is being opened takes no notice: nobody would cut it any more.
+      // A client that is destroyed while its socket is being opened ignores that: its connection would stay open.
       made.on("connect", () => {
         if (isGivenUp) made.destroy();
       });
@@ -158,13 +194,11 @@ export class Connection {
       ),
       lost.then(() => false),
     ]);
-    clearTimeout(timer);
+    deadline.clear();
     if (isUp && client !== undefined && !this.#isClosed) {
       this.#client = client;
       this.#observer.up(client);
-      const waiting = [...this.#waiting];
-      this.#waiting.clear();
-      for (const { use } of waiting) use(client);
+      for (const { use } of this.#takeWaiting()) use(client);
       await lost;
       this.#client = undefined;
       this.#downSince = performance.now();
@@ -178,10 +212,11 @@ export class Connection {
   async #open(made: (client: RedisClient) => void): Promise<RedisClient> {
     const client = await makeClient(this.#source);
     made(client);
-    if (this.#isBackground) client.unref();
+    client.unref();
+    hear(client, () => this.heard());
     await client.connect();
-    // Redis takes connections before it has loaded its data; only then it does what it is asked.
-    await client.sendCommand(["PING"]);
+    // Redis takes connections before it has loaded its data, and refuses all commands until then.
+    if (this.#isProbed) await client.sendCommand(["PING"]);
     return client;
   }
 
@@ -189,8 +224,7 @@ export class Connection {
     const most = Math.min(MAX_PAUSE_MS, 2 * MIN_PAUSE_MS * 2 ** Math.min(failures, 10));
     const ms = Math.max(MIN_PAUSE_MS, Math.random() * most);
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      if (this.#isBackground) timer.unref();
+      const timer = setTimeout(resolve, ms).unref();
       this.#wake = () => {
         clearTimeout(timer);
         resolve();

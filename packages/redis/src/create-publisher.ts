@@ -1,3 +1,5 @@
+/** A publisher for processes without streams. */
+
 import { createPublisher as createLogPublisher } from "@tidewire/core";
 import type { ChannelMap, ChannelsOf, Publisher, PublisherOptions } from "@tidewire/core";
 import type { RedisLogOptions } from "./options.js";
@@ -13,13 +15,15 @@ export interface RedisPublisherOptions
  *
  * @typeParam Channels - As for `createHub`.
  * @param options - As of `redisLog`, and how events are made.
- * @returns A publisher. Close it, or its connection keeps the process alive.
+ * @returns A publisher. It keeps the process alive only while something is being published.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
  */
 export function createPublisher<Channels extends ChannelsOf<Channels> = ChannelMap>({
   serialize,
   maxEventBytes,
+  onError,
   ...options
 }: RedisPublisherOptions): Publisher<Channels> {
-  return createLogPublisher<Channels>({ log: redisLog(options), serialize, maxEventBytes });
+  const log = redisLog(options);
+  return createLogPublisher<Channels>({ log, serialize, maxEventBytes, onError });
 }

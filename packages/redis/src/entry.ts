@@ -1,5 +1,7 @@
+/** The format of the stream: what its entries hold, and the ids that clients are given for them. */
+
 import { randomInt } from "node:crypto";
-import type { LogEntry, LogMessage } from "@tidewire/core";
+import type { LogEntry, LogMessage } from "@tidewire/core/log";
 
 /** A place in the stream: the id that Redis gave, and the tag of the entry that stands there. */
 export interface Place {
@@ -28,8 +30,12 @@ const SEPARATOR = "~";
 const TAGS = 2 ** 24;
 /** What a tag may be. */
 const TAG = /^[0-9a-z]{5}$/;
-/** Digits of milliseconds and counter: whole numbers that are safe to compare. */
-const ID = /^(0|[1-9]\d{0,14})-(0|[1-9]\d{0,14})~([0-9a-z]{5}|)$/;
+/** Digits of milliseconds and counter, without leading zeros: then a longer number is a larger one. */
+const ID = /^(0|[1-9]\d{0,19})-(0|[1-9]\d{0,19})~([0-9a-z]{5}|)$/;
+/** The largest that Redis can count to. */
+const MAX_UINT64 = "18446744073709551615";
+/** A reconnection time as this package writes it. */
+const RETRY = /^\d{1,10}$/;
 
 /** @returns A tag for a new entry. */
 export function drawTag(): string {
@@ -37,7 +43,7 @@ export function drawTag(): string {
 }
 
 /**
- * Says what a client is told of a place.
+ * Returns the id that a client is given for a place.
  *
  * Redis' own id is not enough: after a failover that lost the newest entries, with a clock that is behind, new entries
  * get ids that were given before. The tag tells the two apart.
@@ -46,30 +52,41 @@ export function formatId({ streamId, tag }: Place): string {
   return `${streamId}${SEPARATOR}${tag}`;
 }
 
-/** @returns The place that an id stands for; `undefined` for what cannot be one of this log. */
+/** @returns The place that an id stands for; `undefined` for text that cannot be an id of this log. */
 export function parseId(id: string): Place | undefined {
   const match = ID.exec(id);
-  return match === null ? undefined : { streamId: `${match[1]}-${match[2]}`, tag: match[3] ?? "" };
+  if (match === null) return undefined;
+  const [, ms = "", counter = "", tag = ""] = match;
+  if (!isUint64(ms) || !isUint64(counter)) return undefined;
+  return { streamId: `${ms}-${counter}`, tag };
 }
 
 /** @returns As `Log.compare`. */
 export function compareIds(a: string, b: string): number {
-  const left = ID.exec(a);
-  const right = ID.exec(b);
-  if (left === null || right === null) return NaN;
-  for (const part of [1, 2]) {
-    const difference = Number(left[part]) - Number(right[part]);
-    if (difference !== 0) return difference;
-  }
-  const tag = left[3] ?? "";
-  const other = right[3] ?? "";
-  if (tag === other) return 0;
-  return tag < other ? -1 : 1;
+  const left = parseId(a);
+  const right = parseId(b);
+  if (left === undefined || right === undefined) return NaN;
+  const order = compareStreamIds(left.streamId, right.streamId);
+  if (order !== 0 || left.tag === right.tag) return order;
+  return left.tag < right.tag ? -1 : 1;
 }
 
 /** Compares two ids of Redis. */
 export function compareStreamIds(a: string, b: string): number {
-  return compareIds(`${a}${SEPARATOR}`, `${b}${SEPARATOR}`);
+  if (a === b) return 0;
+  // Each part has up to twenty digits, which no number holds. As text they compare like numbers once they are of one length.
+  const dash = a.indexOf("-");
+  const difference = dash - b.indexOf("-");
+  if (difference !== 0) return difference;
+  const ms = a.slice(0, dash);
+  const otherMs = b.slice(0, dash);
+  if (ms !== otherMs) return ms < otherMs ? -1 : 1;
+  if (a.length !== b.length) return a.length - b.length;
+  return a < b ? -1 : 1;
+}
+
+function isUint64(digits: string): boolean {
+  return digits.length < MAX_UINT64.length || digits <= MAX_UINT64;
 }
 
 /** @returns Milliseconds of the id that Redis gave, by its clock. */
@@ -89,40 +106,9 @@ export function encodeEntry(
   return fields;
 }
 
-/** @returns The fields of an entry that is no event: a place to begin at in a stream that has none. */
-export function encodeMark(tag: string): string[] {
-  return [FIELD.tag, tag];
-}
-
-/**
- * @returns The fields of an entry that is no event: it says that the history was replaced, and where a node stood in
- *   the one that is lost.
- */
-export function encodeFork(tag: string, { streamId }: Place): string[] {
-  return [FIELD.tag, tag, FIELD.lost, streamId];
-}
-
-/**
- * @returns Where a node stood when the history was replaced, if an entry says so: whoever has seen no more than that
- *   may have missed what is lost.
- */
-export function lostBefore(entry: StreamEntry): string | undefined {
-  const [, fields] = entry;
-  let lost: string | undefined;
-  for (let at = 0; at + 1 < fields.length; at += 2) {
-    if (fields[at] === FIELD.lost) lost = fields[at + 1];
-  }
-  // An event of another program may have a field of that name.
-  if (lost === undefined || decodeEntry(entry) !== undefined) return undefined;
-  return parseId(`${lost}${SEPARATOR}`)?.streamId;
-}
-
 /** @returns The place of an entry. */
 export function placeOf([streamId, fields]: StreamEntry): Place {
-  for (let at = 0; at + 1 < fields.length; at += 2) {
-    if (fields[at] === FIELD.tag) return { streamId, tag: legalTag(fields[at + 1]) };
-  }
-  return { streamId, tag: "" };
+  return { streamId, tag: legalTag(valueOf(fields, FIELD.tag)) };
 }
 
 /** Whether an entry is the one at a place, and not another one with the same id of Redis. */
@@ -130,28 +116,57 @@ export function isAt(entry: StreamEntry, { streamId, tag }: Place): boolean {
   return entry[0] === streamId && placeOf(entry).tag === tag;
 }
 
-/** @returns The event of an entry; `undefined` if it is none. */
-export function decodeEntry(entry: StreamEntry): LogEntry | undefined {
-  const [streamId, fields] = entry;
-  let tag = "";
+/** @returns Number of characters in an entry's fields: about what it weighs. */
+export function weightOf([, fields]: StreamEntry): number {
+  let weight = 0;
+  for (const field of fields) weight += field.length;
+  return weight;
+}
+
+/** Whether an entry is the mark that a node leaves when it finds that the history was replaced. */
+export function isMark([, fields]: StreamEntry): boolean {
+  // An event of another program may have a field of that name.
+  if (valueOf(fields, FIELD.channel) !== undefined) return false;
+  const lost = valueOf(fields, FIELD.lost);
+  return lost !== undefined && parseId(`${lost}${SEPARATOR}`) !== undefined;
+}
+
+/** @returns The event of an entry; `undefined` if it is not one. */
+export function decodeEntry([streamId, fields]: StreamEntry): LogEntry | undefined {
+  let tag: string | undefined;
   let channel: string | undefined;
   let event: string | undefined;
   let data: string | undefined;
-  let retry: number | undefined;
+  let retry: string | undefined;
+  // Of several fields of one name the first one counts, as it does for the scripts.
   for (let at = 0; at + 1 < fields.length; at += 2) {
-    const value = fields[at + 1] as string;
+    const value = fields[at + 1];
     const name = fields[at];
-    if (name === FIELD.tag) tag = legalTag(value);
-    else if (name === FIELD.channel) channel = value;
-    else if (name === FIELD.event) event = value;
-    else if (name === FIELD.data) data = value;
-    else if (name === FIELD.retry) retry = Number(value);
+    if (name === FIELD.tag) tag ??= value;
+    else if (name === FIELD.channel) channel ??= value;
+    else if (name === FIELD.event) event ??= value;
+    else if (name === FIELD.data) data ??= value;
+    else if (name === FIELD.retry) retry ??= value;
   }
   if (channel === undefined || data === undefined) return undefined;
-  return { id: formatId({ streamId, tag }), channel, event, data, retry };
+  return {
+    id: formatId({ streamId, tag: legalTag(tag) }),
+    channel,
+    event,
+    data,
+    // `NaN` is reported as an entry that cannot be sent.
+    retry: retry === undefined ? undefined : RETRY.test(retry) ? Number(retry) : NaN,
+  };
 }
 
 /** A program that is not ours may have written anything: what cannot be part of an id is no tag. */
-function legalTag(value: string | undefined): string {
+export function legalTag(value: string | undefined): string {
   return value !== undefined && TAG.test(value) ? value : "";
+}
+
+function valueOf(fields: readonly string[], name: string): string | undefined {
+  for (let at = 0; at + 1 < fields.length; at += 2) {
+    if (fields[at] === name) return fields[at + 1];
+  }
+  return undefined;
 }

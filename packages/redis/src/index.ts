@@ -1,3 +1,5 @@
+/** Public surface of the package. */
+
 export { redisLog } from "./redis-log.js";
 export { createPublisher } from "./create-publisher.js";
 export type { RedisPublisherOptions } from "./create-publisher.js";

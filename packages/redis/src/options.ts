@@ -1,5 +1,7 @@
+/** Options of the log and their defaults. */
+
 import { DEFAULTS, SseError } from "@tidewire/core";
-import type { LogHealth } from "@tidewire/core";
+import type { LogHealth } from "@tidewire/core/log";
 import { clientOf } from "./client.js";
 import type { RedisClient, RedisClientSource } from "./client.js";
 
@@ -29,7 +31,7 @@ export interface RedisLogOptions {
   readonly url?: string | undefined;
   /**
    * A client of node-redis in place of `url`, for settings that a URL has no place for: it need not be connected
-   * and is not used itself; the log makes two connections of its own with the same options. Or a function that
+   * and is not used itself; the log makes connections of its own with the same options. Or a function that
    * gives one each time a connection is made, for an address that changes.
    */
   readonly client?: RedisClientSource | undefined;

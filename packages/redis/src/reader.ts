@@ -1,20 +1,24 @@
-import type { LogEntry, LogResetReason } from "@tidewire/core";
+/** Follows the stream over a connection of its own, and finds out when entries are lost. */
+
+import type { LogEntry, LogResetReason } from "@tidewire/core/log";
 import type { RedisClient, RedisClientSource } from "./client.js";
+import { Commands } from "./commands.js";
+import type { Send, StreamInfo, Tail } from "./commands.js";
 import { Connection } from "./connection.js";
+import type { Deadline } from "./deadline.js";
 import {
   compareStreamIds,
   decodeEntry,
   drawTag,
-  encodeFork,
-  encodeMark,
+  formatId,
   isAt,
-  lostBefore,
+  isMark,
   placeOf,
+  weightOf,
 } from "./entry.js";
 import type { Place, StreamEntry } from "./entry.js";
 import { siblingKey } from "./key.js";
-import { PageSize } from "./page-size.js";
-import { NEWEST } from "./scripts.js";
+import { PageBudget } from "./page-budget.js";
 
 /** What a reader tells the log. */
 export interface ReaderObserver {
@@ -32,16 +36,23 @@ export interface ReaderObserver {
 
 /** Redis answers after so many milliseconds at the latest when nothing comes. */
 const BLOCK_MS = 5_000;
-/** A reply that is so much later than it has to be will not come: the connection is half dead. */
-const LATE_MS = 2_000;
-/** All nodes find out the same loss within this time, in milliseconds. */
-const SAME_FORK_MS = 30_000;
+/** If nothing is received for so much longer, the connection is half dead: with the step of a deadline, two seconds. */
+const LATE_MS = 1_750;
 /** Reads while much is published are so far apart, in milliseconds: each takes what came meanwhile. */
 const PACE_MS = 10;
 /** And so far while nobody here waits for any of it, */
 const LEISURE_MS = 25;
 /** and at least so many entries come in the meantime. */
 const MANY = 8;
+/** Within so many milliseconds no more is published than one reply may hold. */
+const FRESH_MS = 100;
+/** The most entries of a reply that is limited by count. */
+const MOST_FRESH = 256;
+/** An entry that weighs more is not transferred again just to see that it is there, in bytes. */
+const HEAVY = 4_096;
+
+/** More than any entry weighs. */
+const ANYTHING = Number.MAX_SAFE_INTEGER;
 
 /** Where the reader stands. */
 interface Cursor extends Place {
@@ -49,38 +60,53 @@ interface Cursor extends Place {
   readonly added: number | undefined;
 }
 
+/** What one read gave. */
+interface Read {
+  /** The entries behind the cursor. */
+  readonly entries: readonly StreamEntry[];
+  readonly isMore: boolean;
+}
+
 /**
  * Follows the stream over a connection of its own.
  *
- * Each read begins *with* the entry that was read last. As long as it is there, with the tag that it had, all that
- * comes behind it is all there is: Redis drops only from the front. If it is not, something was dropped that was not
- * read yet, or the history is another one: the stream was deleted, or a failover lost its end. Sessions are told, and
- * reading goes on from the tail. So a hole is found before anything behind it is delivered.
+ * Each read begins *with* the entry that was read last. As long as it is there, with the tag that it had, what comes
+ * behind it is complete: Redis drops only from the front. If it is not there, then something was dropped unread, or
+ * the history is another one: the stream was deleted, or a failover lost its end. Sessions get a reset, and reading
+ * goes on from the tail. Thus a hole is found before anything behind it is delivered.
+ *
+ * A lost history leaves a mark in the new one. Every place before a mark is void, because what a node or a client there
+ * has seen may lack what was lost.
  *
  * A command that blocks tells when there is something to read. While much is published it is not needed: every ten
- * milliseconds there is.
+ * milliseconds there is. A read that may find much, because some time has passed or because entries are large, is
+ * limited in bytes, which takes Redis several times as long as one that is limited by count.
  */
 export class Reader {
   readonly #key: string;
+  readonly #commands: Commands;
   /** Of a stream to which nobody ever writes. */
   readonly #paceKey: string;
   readonly #observer: ReaderObserver;
   readonly #connection: Connection;
-  readonly #pageSize = new PageSize();
+  readonly #budget = new PageBudget();
   #cursor: Cursor | undefined;
-  /** Where it has read from without a break: the beginning, or the last reset. */
-  #since: string | undefined;
-  /** Until then what other nodes tell of a loss is the one that is known already. */
-  #deafUntil = 0;
+  /** What the entry at the cursor weighs; `Infinity` while that is not known. */
+  #cursorWeight = Infinity;
+  /** When the last read came that found all there was. */
+  #completeAt = -Infinity;
+  /** The newest mark at or before the cursor, in the form of an id; `""` if there is none. */
+  #mark = "";
   /** Those who wait until the cursor is at an id of Redis, or past it. */
   #waiting: { readonly streamId: string; readonly resolve: () => void }[] = [];
   #isClosed = false;
 
   constructor(key: string, source: RedisClientSource, observer: ReaderObserver) {
     this.#key = key;
+    this.#commands = new Commands(key);
     this.#paceKey = siblingKey(key, "pace");
     this.#observer = observer;
-    this.#connection = new Connection(source, true, {
+    this.#connection = new Connection(source, false, {
       up: (client) => void this.#follow(client),
       down: (error) => observer.down(error),
     });
@@ -119,69 +145,103 @@ export class Reader {
 
   /** Reads until the connection is lost, and then has it made again. */
   async #follow(client: RedisClient): Promise<void> {
-    const watchdog = setTimeout(() => {
-      this.#connection.fail(new Error("Redis did not answer in time: the connection is half dead"));
-    }, BLOCK_MS + LATE_MS).unref();
-    const send = async <Reply>(args: readonly string[]): Promise<Reply> => {
-      watchdog.refresh();
-      return (await client.sendCommand(args)) as Reply;
+    const deadline: Deadline = this.#connection.expectData(BLOCK_MS + LATE_MS);
+    const send: Send = async <Reply>(args: readonly string[]): Promise<Reply> => {
+      const reply = (await client.sendCommand(args)) as Reply;
+      this.#connection.heard();
+      return reply;
     };
     try {
       let cursor = this.#cursor ?? (await this.#begin(send));
       for (let wait: Wait = "nothing"; !this.#isClosed;) {
-        const entries = await this.#next(send, cursor, wait);
+        const read = await this.#read(send, cursor, wait);
         if (this.#isClosed) return;
         const readAt = performance.now();
-        const count = this.#pageSize.count;
-        this.#pageSize.saw(entries);
-        const [first] = entries;
-        if (first === undefined || !isAt(first, cursor)) {
+        if (read === undefined) {
           cursor = await this.#reset(cursor, send);
           wait = "nothing";
           continue;
         }
-        const last = entries.at(-1) ?? first;
-        cursor = { ...placeOf(last), added: plus(cursor.added, entries.length - 1) };
-        this.#cursor = cursor;
+        const { entries, isMore } = read;
+        const last = entries.at(-1);
+        if (last !== undefined) {
+          cursor = { ...placeOf(last), added: plus(cursor.added, entries.length) };
+          this.#cursor = cursor;
+          this.#cursorWeight = weightOf(last);
+        }
         this.#connection.succeed();
-        const isWanted = entries.length > 1 && this.#deliver(entries.slice(1));
+        const isWanted = last !== undefined && this.#deliver(entries);
         this.#reached();
-        // There may be more behind a page that is full.
-        if (entries.length > count) {
+        if (isMore) {
           this.#observer.behind();
           wait = "nothing";
           continue;
         }
+        this.#completeAt = readAt;
         this.#observer.caughtUp();
-        if (entries.length === 1) wait = "entry";
-        else if (!isWanted && entries.length > MANY) wait = "leisure";
-        else wait = await pause(readAt + PACE_MS - performance.now(), watchdog);
+        if (last === undefined) wait = "entry";
+        else if (!isWanted && entries.length >= MANY) wait = "leisure";
+        else wait = await pause(readAt + PACE_MS - performance.now());
       }
     } catch (error) {
       this.#connection.fail(error);
     } finally {
-      clearTimeout(watchdog);
+      deadline.clear();
     }
   }
 
-  /** @returns The entry at the cursor, if it is still there, and those behind it. */
-  async #next(send: Send, { streamId }: Place, wait: Wait): Promise<StreamEntry[]> {
-    const count = String(this.#pageSize.count + 1);
-    // Both at once: Redis keeps the second until the first is answered.
-    const [, entries] = await Promise.all([
-      wait === "nothing" ? undefined : send(this.#block(wait, streamId)),
-      send<StreamEntry[]>(["XRANGE", this.#key, streamId, "+", "COUNT", count]),
+  /** @returns `undefined` if the entry at the cursor is not there any more. */
+  async #read(send: Send, cursor: Place, wait: Wait): Promise<Read | undefined> {
+    if (wait === "entry") return this.#readWhenThereIs(send, cursor);
+    // Redis keeps commands until a blocking one before them is answered. What it then finds came just now.
+    const isFresh = wait === "leisure" || performance.now() - this.#completeAt < FRESH_MS;
+    const isLight = isFresh && this.#cursorWeight <= HEAVY;
+    const [, read] = await Promise.all([
+      wait === "leisure" ? send(blockFor(LEISURE_MS, this.#paceKey, "0")) : undefined,
+      isLight ? this.#readByCount(send, cursor) : this.#readByWeight(send, cursor, wait),
     ]);
-    return entries;
+    return read;
   }
 
-  /** A command that is answered when there is something behind the cursor, but after five seconds at most; or after a time. */
-  #block(wait: "entry" | "leisure", streamId: string): string[] {
-    // That Redis keeps the time saves the node every other wake-up. It does so
-    // exactly only while it has enough to do; therefore not where anybody waits.
-    const [ms, key, after] =
-      wait === "entry" ? [BLOCK_MS, this.#key, streamId] : [LEISURE_MS, this.#paceKey, "0"];
-    return ["XREAD", "COUNT", "1", "BLOCK", String(ms), "STREAMS", key, after];
+  /** Waits until there is something behind the cursor, but five seconds at most, and reads it. */
+  async #readWhenThereIs(send: Send, cursor: Place): Promise<Read | undefined> {
+    const { entries: most, bytes } = this.#budget;
+    const [came, page] = await Promise.all([
+      send<[string, StreamEntry[]][] | null>(blockFor(BLOCK_MS, this.#key, cursor.streamId)),
+      this.#commands.readOn(send, cursor.streamId, most, bytes, HEAVY),
+    ]);
+    if (page === undefined || page.tag !== cursor.tag) return undefined;
+    if (!page.isBare) return page;
+    // The command that blocks has brought the first entry already: twice would be too much where it is large.
+    const first = came?.[0]?.[1][0];
+    const [bare, ...others] = page.entries;
+    const isSame = first !== undefined && bare !== undefined && isAt(first, placeOf(bare));
+    return isSame
+      ? { entries: [first, ...others], isMore: page.isMore }
+      : { entries: [], isMore: true };
+  }
+
+  async #readByCount(send: Send, cursor: Place): Promise<Read | undefined> {
+    const range = ["XRANGE", this.#key, cursor.streamId, "+"];
+    const page = await send<StreamEntry[]>([...range, "COUNT", String(MOST_FRESH + 1)]);
+    const [first] = page;
+    if (first === undefined || !isAt(first, cursor)) return undefined;
+    return { entries: page.slice(1), isMore: page.length > MOST_FRESH };
+  }
+
+  async #readByWeight(send: Send, cursor: Place, wait: Wait): Promise<Read | undefined> {
+    const { entries, bytes } = this.#budget;
+    const askedAt = performance.now();
+    try {
+      const page = await this.#commands.readOn(send, cursor.streamId, entries, bytes, ANYTHING);
+      if (page === undefined || page.tag !== cursor.tag) return undefined;
+      // Behind a command that blocks, the time says nothing about the page.
+      if (wait === "nothing") this.#budget.took(page.entries, performance.now() - askedAt);
+      return page;
+    } catch (error) {
+      if (wait === "nothing") this.#budget.failed();
+      throw error;
+    }
   }
 
   /** @returns Whether anybody is waiting for any of it. */
@@ -192,112 +252,75 @@ export class Reader {
       const event = decodeEntry(entry);
       if (event !== undefined) {
         events.push(event);
-      } else if (this.#tellsOfLoss(entry)) {
+      } else if (isMark(entry)) {
+        // Another node has seen more of the lost history than this one, which did not notice: the entry where it stood
+        // is in both.
         isWanted = this.#observer.entries(events) || isWanted;
         events = [];
+        this.#mark = formatId(placeOf(entry));
         this.#startAnew(placeOf(entry), "fork");
       }
     }
     return this.#observer.entries(events) || isWanted;
   }
 
-  /**
-   * Whether another node has seen more of the lost history than this one, which did not notice: what it stands on is in
-   * both. It has missed what was lost.
-   */
-  #tellsOfLoss(entry: StreamEntry): boolean {
-    const lost = lostBefore(entry);
-    if (lost === undefined || performance.now() < this.#deafUntil) return false;
-    return this.#since !== undefined && compareStreamIds(lost, this.#since) >= 0;
-  }
-
   #startAnew(place: Place, reason: LogResetReason): void {
-    this.#since = place.streamId;
-    if (reason === "fork") this.#deafUntil = performance.now() + SAME_FORK_MS;
     if (!this.#isClosed) this.#observer.reset(reason, place);
   }
 
   async #begin(send: Send): Promise<Cursor> {
-    const cursor = await this.#newest(send);
-    this.#cursor = cursor;
-    this.#since = cursor.streamId;
-    if (!this.#isClosed) this.#observer.started(cursor);
-    return cursor;
+    const tail = await this.#commands.start(send, drawTag());
+    this.#stand(tail);
+    if (!this.#isClosed) this.#observer.started(tail);
+    return tail;
   }
 
-  async #newest(send: Send): Promise<Cursor> {
-    const [entries, { added }] = await Promise.all([
-      send<StreamEntry[]>(["EVAL", NEWEST, "1", this.#key, ...encodeMark(drawTag())]),
-      this.#inspect(send),
-    ]);
-    const [newest] = entries;
-    if (newest === undefined) throw new Error("Redis keeps no entry");
-    return { ...placeOf(newest), added };
+  #stand(tail: Tail): void {
+    this.#cursor = tail;
+    this.#cursorWeight = Infinity;
+    this.#mark = tail.mark;
   }
 
   async #reset(cursor: Cursor, send: Send): Promise<Cursor> {
-    const stream = await this.#inspect(send);
-    const reason = reasonFor(cursor, stream);
-    const next = reason === "fork" ? await this.#mark(cursor, send) : await this.#newest(send);
-    this.#cursor = next;
-    this.#startAnew(next, reason);
+    const reason = reasonFor(cursor, await this.#commands.inspect(send));
+    const tail =
+      reason === "fork"
+        ? await this.#commands.mark(send, this.#mark, drawTag(), cursor.streamId)
+        : await this.#commands.start(send, drawTag());
+    this.#stand(tail);
+    this.#startAnew(tail, reason);
     this.#reached(true);
-    return next;
+    return tail;
   }
-
-  /**
-   * Leaves a mark in the new history. What it has in common with the old one looks good in both: a client that was
-   * there would go on without what is lost, on any node, unless it is told by the mark.
-   */
-  async #mark(lost: Place, send: Send): Promise<Cursor> {
-    const tag = drawTag();
-    const streamId = await send<string>(["XADD", this.#key, "*", ...encodeFork(tag, lost)]);
-    return { streamId, tag, added: (await this.#inspect(send)).added };
-  }
-
-  async #inspect(send: Send): Promise<Stream> {
-    const exists = (await send<number>(["EXISTS", this.#key])) === 1;
-    if (!exists) return {};
-    const reply = await send<unknown[]>(["XINFO", "STREAM", this.#key]);
-    const info = new Map<unknown, unknown>();
-    for (let at = 0; at + 1 < reply.length; at += 2) info.set(reply[at], reply[at + 1]);
-    const first = info.get("first-entry") as StreamEntry | null | undefined;
-    return {
-      lastId: String(info.get("last-generated-id")),
-      firstId: first?.[0],
-      // Redis counts from 7.0 on.
-      added: info.has("entries-added") ? Number(info.get("entries-added")) : undefined,
-    };
-  }
-}
-
-/** What Redis says of a stream; nothing if there is none. */
-interface Stream {
-  readonly lastId?: string;
-  readonly firstId?: string | undefined;
-  readonly added?: number | undefined;
 }
 
 /** What to wait for before the next read: that there is something; that more has come, which nobody is waiting for. */
 type Wait = "nothing" | "entry" | "leisure";
-
-type Send = <Reply>(args: readonly string[]) => Promise<Reply>;
 
 function plus(added: number | undefined, more: number): number | undefined {
   return added === undefined ? undefined : added + more;
 }
 
 /** The cursor's entry is not there any more: because it was dropped with all before it, or because the history is another. */
-function reasonFor(cursor: Cursor, { lastId, firstId, added }: Stream): LogResetReason {
+function reasonFor(cursor: Cursor, { lastId, firstId, added }: StreamInfo): LogResetReason {
   if (lastId === undefined || firstId === undefined) return "fork";
   if (compareStreamIds(lastId, cursor.streamId) < 0) return "fork";
   if (added !== undefined && cursor.added !== undefined && added < cursor.added) return "fork";
   return compareStreamIds(firstId, cursor.streamId) > 0 ? "trimmed" : "fork";
 }
 
+/**
+ * A command that is answered when there is something behind a place, but after a time at most.
+ *
+ * That Redis keeps the time, of a stream to which nobody writes, saves the node every other wake-up. It does so exactly
+ * only while it has enough to do; therefore not where a client waits.
+ */
+function blockFor(ms: number, key: string, after: string): string[] {
+  return ["XREAD", "COUNT", "1", "BLOCK", String(ms), "STREAMS", key, after];
+}
+
 /** The process may exit meanwhile. */
-async function pause(ms: number, watchdog: NodeJS.Timeout): Promise<"nothing"> {
-  watchdog.refresh();
+async function pause(ms: number): Promise<"nothing"> {
   if (ms > 0) {
     await new Promise((resolve) => {
       setTimeout(resolve, ms).unref();

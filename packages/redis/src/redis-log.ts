@@ -1,3 +1,5 @@
+/** The log on a Redis stream: reader, writer and pager together. */
+
 import { SseError } from "@tidewire/core";
 import type {
   Log,
@@ -5,10 +7,11 @@ import type {
   LogFollower,
   LogHealth,
   LogMessage,
-  LogPage,
+  LogPast,
   LogResetReason,
+  PastQuery,
   PublishOptions,
-} from "@tidewire/core";
+} from "@tidewire/core/log";
 import { compareIds, formatId } from "./entry.js";
 import type { Place } from "./entry.js";
 import { resolveRedisLogOptions } from "./options.js";
@@ -23,7 +26,8 @@ import { Writer } from "./writer.js";
  *
  * All that is published on any of them goes into one stream, and each reads it all: every session gets every event
  * of its channels in the same order wherever it is connected, and a client may come back to another process. Nothing
- * is done before the hub needs it; then there are two connections, one to publish and one to read.
+ * is done before the hub needs it; then there is a connection that follows the stream, one that publishes once
+ * something is published, and one that reads back while clients wait for it.
  *
  * @param options - Where Redis is, and how much it keeps.
  * @returns A log for one hub or one publisher.
@@ -34,6 +38,7 @@ export function redisLog(options: RedisLogOptions): Log {
 }
 
 class RedisLog implements Log, ReaderObserver {
+  readonly past: LogPast;
   readonly #options: ResolvedRedisLogOptions;
   readonly #writer: Writer;
   readonly #pager: Pager;
@@ -54,9 +59,13 @@ class RedisLog implements Log, ReaderObserver {
 
   constructor(options: ResolvedRedisLogOptions) {
     this.#options = options;
-    // Whoever publishes is told as well.
     this.#writer = new Writer(options, (error) => void (this.#lastError = error));
-    this.#pager = new Pager(options.key, this.#writer.connection);
+    this.#pager = new Pager(options.key, options.source);
+    this.past = {
+      find: (ids, query) => this.#pager.find(ids, query),
+      read: (after, upTo, room) => this.#pager.read(after, upTo, room),
+      sync: (query) => this.#sync(query),
+    };
   }
 
   start(follower: LogFollower): Promise<string> {
@@ -82,21 +91,9 @@ class RedisLog implements Log, ReaderObserver {
     return this.#writer.append(channel, message, options);
   }
 
-  async read(after: string | undefined, upTo: string): Promise<LogPage | "trimmed" | "unknown"> {
-    try {
-      return await this.#pager.read(after, upTo);
-    } catch (error) {
-      throw this.#state === "closed" ? closedError() : error;
-    }
-  }
-
-  async sync(): Promise<void> {
-    try {
-      const newest = await this.#pager.newest();
-      if (newest !== undefined) await this.#reader?.reach(newest);
-    } catch (error) {
-      throw this.#state === "closed" ? closedError() : error;
-    }
+  async #sync(query: PastQuery | undefined): Promise<void> {
+    const newest = await this.#pager.newestId(query);
+    if (newest !== undefined) await this.#reader?.reach(newest);
   }
 
   compare(a: string, b: string): number {
@@ -110,13 +107,14 @@ class RedisLog implements Log, ReaderObserver {
     return this.#lastError === undefined ? health : { ...health, lastError: this.#lastError };
   }
 
-  close(): Promise<void> {
+  close(withinMs?: number): Promise<void> {
     this.#follower = undefined;
     this.#reader?.close();
+    this.#pager.close();
     this.#behindSince = undefined;
     this.#notStarted?.(closedError());
     this.#become("closed");
-    return this.#writer.close();
+    return this.#writer.close(withinMs);
   }
 
   /** Called by the reader. */

@@ -1,8 +1,12 @@
+/** Publishes to the stream over a connection of its own. */
+
 import { SseError } from "@tidewire/core";
-import type { LogMessage, PublishOptions } from "@tidewire/core";
+import type { LogMessage, PublishOptions } from "@tidewire/core/log";
 import { isRefusal } from "./client.js";
 import type { RedisClient } from "./client.js";
+import { evaluate } from "./commands.js";
 import { Connection } from "./connection.js";
+import { Deadline } from "./deadline.js";
 import { drawTag, encodeEntry, formatId } from "./entry.js";
 import { siblingKey } from "./key.js";
 import type { ResolvedRedisLogOptions } from "./options.js";
@@ -18,8 +22,10 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 /**
  * Adds events to the stream, each at most once.
  *
- * An event that was sent and not answered is not sent again: Redis may have it. Whoever publishes is told which of
- * the two it is, that it is certainly not there or that nobody knows.
+ * An event that was sent and not answered is not sent again: Redis may have it. The error of a publish says whether the
+ * event is certainly not there, or whether that is unknown.
+ *
+ * While a publish is under way, its deadline keeps the process alive. At any other time nothing here does.
  */
 export class Writer {
   readonly #options: ResolvedRedisLogOptions;
@@ -30,23 +36,18 @@ export class Writer {
   readonly #pending: Set<Promise<unknown>> = new Set();
   /** When old events were last dropped. */
   #trimmedAt = -Infinity;
-  #closing: Promise<void> | undefined;
+  #isClosed = false;
 
   /** @param down - Receives why the connection was lost, or could not be made. */
   constructor(options: ResolvedRedisLogOptions, down: (error: unknown) => void) {
     this.#options = options;
     const { key, retention } = options;
     this.#add = ["XADD", key, "MAXLEN", "~", String(retention.maxEvents), "*"];
-    this.#connection = new Connection(options.source, false, {
+    this.#connection = new Connection(options.source, true, {
       // Whatever Redis refuses from now on: this connection is not lost by it.
       up: () => this.#connection.succeed(),
       down,
     });
-  }
-
-  /** The connection, which may be used for other short commands. */
-  get connection(): Connection {
-    return this.#connection;
   }
 
   /** As `Log.append`. */
@@ -55,7 +56,7 @@ export class Writer {
     message: LogMessage,
     { dedupeKey }: PublishOptions = {},
   ): Promise<string> {
-    if (this.#closing !== undefined) {
+    if (this.#isClosed) {
       return Promise.reject(new SseError("ERR_SSE_CLOSED", "The log is closed"));
     }
     // As UTF-8 it would be another name, on which other sessions are.
@@ -76,25 +77,34 @@ export class Writer {
     return added;
   }
 
-  /** Takes nothing more, and closes the connection once all is settled. Never rejects. */
-  close(): Promise<void> {
-    this.#closing ??= Promise.allSettled(this.#pending).then(() => this.#connection.close());
-    return this.#closing;
+  /**
+   * Takes nothing more, and closes the connection once all is settled. Never rejects.
+   *
+   * @param withinMs - As for `Log.close`.
+   */
+  async close(withinMs?: number): Promise<void> {
+    this.#isClosed = true;
+    const settled = Promise.allSettled(this.#pending);
+    if (withinMs !== undefined) {
+      let timer: NodeJS.Timeout | undefined;
+      const over = new Promise((resolve) => {
+        timer = setTimeout(resolve, withinMs);
+      });
+      await Promise.race([settled, over]);
+      clearTimeout(timer);
+      // What was sent is rejected as unknown, what was not sent as rejected.
+      this.#connection.close();
+    }
+    await settled;
+    this.#connection.close();
   }
 
   #addOnce(fields: readonly string[], tag: string, dedupeKey: string): string[] {
     const { key, retention, dedupeWindowMs } = this.#options;
+    const keys = [key, siblingKey(key, "once"), siblingKey(key, "once:old")];
     const limits = [String(retention.maxEvents), String(dedupeWindowMs)];
-    return [
-      "EVAL",
-      ADD_ONCE,
-      "2",
-      key,
-      siblingKey(key, `once:${dedupeKey}`),
-      ...limits,
-      tag,
-      ...fields,
-    ];
+    // As UTF-8 half of a surrogate pair is the same whichever half it is. JSON escapes it.
+    return evaluate(ADD_ONCE, keys, ...limits, JSON.stringify(dedupeKey), tag, ...fields);
   }
 
   #send(command: readonly string[]): Promise<string> {
@@ -102,15 +112,15 @@ export class Writer {
       this.#connection.use(
         (client) => {
           this.#trim(client);
-          // The whole connection, because the reply to whatever comes behind would be as late.
-          const timer = this.#connection.expectReply(this.#options.publishTimeoutMs);
+          const deadline = this.#deadline((error) => reject(unknown(error)));
           client.sendCommand(command).then(
             (reply) => {
-              clearTimeout(timer);
+              this.#connection.heard();
+              deadline.clear();
               resolve(String(reply));
             },
             (error: unknown) => {
-              clearTimeout(timer);
+              deadline.clear();
               reject(isRefusal(error) ? rejected(error) : unknown(error));
             },
           );
@@ -120,13 +130,29 @@ export class Writer {
     });
   }
 
+  /** The time within which Redis has to answer a publish that is sent now. */
+  #deadline(expired: (error: Error) => void): Deadline {
+    const ms = this.#options.publishTimeoutMs;
+    const before = this.#connection.received;
+    return new Deadline({
+      ms,
+      isBackground: false,
+      expired: () => {
+        const error = new Error(`No reply from Redis within ${ms} ms`);
+        expired(error);
+        // If others were answered meanwhile, Redis is slow but there. If not, no reply will come to any of them.
+        if (this.#connection.received === before) this.#connection.fail(error);
+      },
+    });
+  }
+
   #trim(client: RedisClient): void {
     const { key, retention } = this.#options;
     const now = performance.now();
     if (now - this.#trimmedAt < Math.max(MIN_TRIM_MS, retention.maxAgeMs / TRIMS_PER_AGE)) return;
     this.#trimmedAt = now;
     // What is not dropped now is dropped later; and what keeps Redis from it, the publish behind will meet too.
-    client.sendCommand(["EVAL", TRIM, "1", key, String(retention.maxAgeMs)]).catch(() => {});
+    client.sendCommand(evaluate(TRIM, [key], String(retention.maxAgeMs))).catch(() => {});
   }
 }
 

@@ -110,7 +110,7 @@ afterEach(async () => {
 function observe(source: RedisClientSource): Observed {
   const ups: RedisClient[] = [];
   const downs: unknown[] = [];
-  const connection = new Connection(source, false, {
+  const connection = new Connection(source, true, {
     up: (client) => void ups.push(client),
     down: (error) => void downs.push(error),
   });
@@ -243,6 +243,37 @@ describe("Connection", () => {
     expect(listener.countOf("XADD")).toBe(1);
     // A client that is gone does not keep commands for later either.
     await expect(before.sendCommand(["XADD", "tidewire", "*", "d", "y"])).rejects.toThrow(Error);
+  });
+
+  it("takes note of every piece that it receives, also in the middle of a reply", async () => {
+    const listener = await Listener.start();
+    listener.reply = (args) => (args[0] === "GET" ? undefined : replyAsRedis(args));
+    const { connection } = connectTo(listener);
+    const client = await used(connection);
+    const value = client.sendCommand(["GET", "large"]);
+    await settled("the command", () => listener.countOf("GET") === 1);
+    let before = connection.received;
+    for (const piece of ["$6", "\r\nab", "cd", "ef"]) {
+      listener.sockets[0]?.write(piece);
+      await settled(`a piece: ${piece}`, () => connection.received > before);
+      before = connection.received;
+    }
+    listener.sockets[0]?.write("\r\n");
+    expect(await value).toBe("abcdef");
+  });
+
+  it("is used at once by an owner that does without a probe", async () => {
+    const listener = await Listener.start();
+    const ups: RedisClient[] = [];
+    const connection = new Connection(clientOf(listener.url), false, {
+      up: (client) => void ups.push(client),
+      down: () => {},
+    });
+    closers.push(() => connection.close());
+    const client = await used(connection);
+    expect(await client.sendCommand(["ECHO", "first"])).toBe("first");
+    // Nothing else was sent before: that would have taken another round trip.
+    expect(listener.commands).toEqual([["ECHO", "first"]]);
   });
 
   it("is made anew when its owner says that it is of no use", async () => {

@@ -6,24 +6,27 @@ import {
   decodeEntry,
   drawTag,
   encodeEntry,
-  encodeFork,
-  encodeMark,
   formatId,
   isAt,
-  lostBefore,
+  isMark,
   parseId,
   placeOf,
   timeOf,
+  weightOf,
 } from "../src/entry.js";
 
 const tags = fc.constantFrom("", "00000", "00001", "0000z", "9zzzz", "a0000");
-const places = fc.record({
-  ms: fc.integer({ min: 0, max: 999_999_999_999_999 }),
-  counter: fc.integer({ min: 0, max: 999_999_999_999_999 }),
-  tag: tags,
-});
+/** What Redis can count to, and often numbers of today. */
+const uint64 = fc.oneof(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.nat(), fc.nat(20));
+const places = fc.record({ ms: uint64, counter: uint64, tag: tags });
 
-function idOf({ ms, counter, tag }: { ms: number; counter: number; tag: string }): string {
+interface Numbers {
+  readonly ms: bigint | number;
+  readonly counter: bigint | number;
+  readonly tag: string;
+}
+
+function idOf({ ms, counter, tag }: Numbers): string {
   return `${ms}-${counter}~${tag}`;
 }
 
@@ -67,8 +70,9 @@ describe("formatId and parseId", () => {
     ["no counter", "1~00000"],
     ["a sign", "-1-0~00000"],
     ["a zero in front, which would be a second name of the same place", "01-0~00000"],
-    ["more digits than can be compared", "1000000000000000-0~00000"],
-    ["a counter of more digits than can be compared", "1-1000000000000000~00000"],
+    ["more than Redis can count", "18446744073709551616-0~00000"],
+    ["a counter of more than Redis can count", "1-18446744073709551616~00000"],
+    ["more digits than Redis has", "111111111111111111111-0~00000"],
     ["a fraction", "1.5-0~00000"],
     ["an exponent", "1e3-0~00000"],
     ["space in front", " 1-0~00000"],
@@ -110,16 +114,29 @@ describe("compareIds", () => {
       fc.property(near, near, near, (left, middle, right) => {
         const [a, b, c] = [idOf(left), idOf(middle), idOf(right)];
         expect(Math.sign(compareIds(a, b)) + Math.sign(compareIds(b, a))).toBe(0);
-        if (compareIds(a, b) <= 0 && compareIds(b, c) <= 0) {
-          expect(compareIds(a, c)).toBeLessThanOrEqual(0);
-        }
+        const [first, second, third] = [a, b, c].toSorted(compareIds) as [string, string, string];
+        expect(compareIds(first, second)).toBeLessThanOrEqual(0);
+        expect(compareIds(second, third)).toBeLessThanOrEqual(0);
+        expect(compareIds(first, third)).toBeLessThanOrEqual(0);
       }),
     );
   });
 
-  it("tells the largest numbers apart", () => {
-    expect(compareIds("999999999999998-999999999999999~", "999999999999999-0~")).toBeLessThan(0);
-    expect(compareIds("1-999999999999998~zzzzz", "1-999999999999999~00000")).toBeLessThan(0);
+  it("compares every id that Redis can make, of 64 bits in each part", () => {
+    const MAX = "18446744073709551615";
+    expect(compareIds("18446744073709551614-0~", `${MAX}-0~`)).toBeLessThan(0);
+    expect(compareIds(`${MAX}-18446744073709551614~zzzzz`, `${MAX}-${MAX}~00000`)).toBeLessThan(0);
+    // Microseconds, as some programs make them, and the milliseconds of the same time.
+    expect(compareIds("1795657793533-5~", "1795657793533000-0~")).toBeLessThan(0);
+    fc.assert(
+      fc.property(places, places, (left, right) => {
+        const order =
+          Number(BigInt(left.ms) - BigInt(right.ms)) ||
+          Number(BigInt(left.counter) - BigInt(right.counter)) ||
+          (left.tag < right.tag ? -1 : Number(left.tag > right.tag));
+        expect(Math.sign(compareIds(idOf(left), idOf(right)))).toBe(Math.sign(order));
+      }),
+    );
   });
 });
 
@@ -208,7 +225,8 @@ describe("encodeEntry and decodeEntry", () => {
     ["has no fields", []],
     ["has a channel alone", ["t", "00000", "c", "news"]],
     ["has data alone", ["t", "00000", "d", "x"]],
-    ["is a mark", encodeMark("00000")],
+    ["is a place to begin at", ["t", "00000"]],
+    ["is a mark", ["t", "00000", "lost", "4-0"]],
     ["has a name without a value", ["c", "news", "d"]],
     ["has names of other fields", ["C", "news", "D", "x"]],
   ])("find no event in an entry that %s", (_, fields) => {
@@ -236,29 +254,38 @@ describe("placeOf and isAt", () => {
   });
 
   it("know the place of a mark and of an entry without a tag", () => {
-    expect(placeOf(["5-1", encodeMark("0a1b2")])).toEqual({ streamId: "5-1", tag: "0a1b2" });
+    expect(placeOf(["5-1", ["t", "0a1b2"]])).toEqual({ streamId: "5-1", tag: "0a1b2" });
     expect(placeOf(["5-1", ["x", "t"]])).toEqual({ streamId: "5-1", tag: "" });
     expect(isAt(["5-1", ["x", "y"]], { streamId: "5-1", tag: "" })).toBe(true);
   });
+
+  it("take the same one of several tags as the id that clients are given", () => {
+    const fields = ["t", "0a1b2", "c", "news", "t", "zzzzz", "d", "x"];
+    expect(decodeEntry(["5-1", fields])?.id).toBe("5-1~0a1b2");
+    expect(placeOf(["5-1", fields])).toEqual({ streamId: "5-1", tag: "0a1b2" });
+  });
 });
 
-describe("encodeFork and lostBefore", () => {
-  it("tell where a node stood in the history that is lost", () => {
-    const fields = encodeFork("0a1b2", { streamId: "5-1", tag: "zzzzz" });
-    expect(lostBefore(["7-0", fields])).toBe("5-1");
-    expect(placeOf(["7-0", fields])).toEqual({ streamId: "7-0", tag: "0a1b2" });
-    // It is no event.
-    expect(decodeEntry(["7-0", fields])).toBeUndefined();
+describe("isMark", () => {
+  it("knows the mark of a lost history", () => {
+    expect(isMark(["7-0", ["t", "0a1b2", "lost", "5-1"]])).toBe(true);
   });
 
   it.each([
-    ["is a mark to begin at", encodeMark("0a1b2")],
+    ["is a place to begin at", ["t", "0a1b2"]],
     ["is an event", encodeEntry("0a1b2", "lost", { data: "5-1" })],
     ["is an event of another program that has such a field", ["c", "x", "d", "y", "lost", "5-1"]],
-    ["has no place there", ["lost", "yesterday"]],
-    ["has a place of more than Redis' own id", ["lost", "5-1~00000"]],
+    ["says nothing of a place", ["lost", "yesterday"]],
+    ["has more than Redis' own id", ["lost", "5-1~00000"]],
     ["has nothing", []],
-  ])("find nothing in an entry that %s", (_, fields) => {
-    expect(lostBefore(["7-0", fields])).toBeUndefined();
+  ])("finds none in an entry that %s", (_, fields) => {
+    expect(isMark(["7-0", fields])).toBe(false);
+  });
+});
+
+describe("weightOf", () => {
+  it("counts names and values of all fields", () => {
+    expect(weightOf(["5-1", ["d", "xyz", "name", "ab"]])).toBe(10);
+    expect(weightOf(["5-1", []])).toBe(0);
   });
 });

@@ -1,22 +1,30 @@
-import { encodeMessage } from "../wire/encode.js";
+/** Finds where clients stand that know a position which is not in the window, by reading the log's past. */
+
 import { isSseError } from "../errors.js";
+import type { FoundId, Log, LogPage, LogPast, PastEntry } from "../log/log.js";
 import { FrameSlab } from "../wire/frame-slab.js";
-import type { Log, PastEntry } from "../log/log.js";
+import { NO_CHANNEL, encodeEntry, encodePlace, isControl } from "./log-entry.js";
+import type { ChannelPositions } from "./channel-set.js";
 import type { PastFrame, Window } from "./window.js";
 
 /** Where a client stands: a position in the window, or why there is none. */
 export type Place = number | "trimmed" | "unknown";
 
 /** What a backfill needs of a log that keeps its past. */
-export type PastLog = Required<Pick<Log, "read" | "sync">> & Pick<Log, "compare">;
+export type PastLog = Pick<Log, "compare"> & { readonly past: LogPast };
 
 /** Pages that a process begins with. */
 const WARM_PAGES = 5;
+/** Ids that are looked up at once. */
+const MOST_IDS = 128;
 
 /** A client whose position is not in the window. */
 interface Waiting {
   readonly id: string;
   readonly found: (place: Place) => void;
+  /** Channels of the client: one that has missed nothing on them has a place. */
+  readonly channels: ChannelPositions | undefined;
+  readonly isWanted: () => boolean;
 }
 
 /**
@@ -24,70 +32,117 @@ interface Waiting {
  * and waits for what has yet to come.
  *
  * A client that comes back to a process that has just started, or after a long time, is served from memory like any
- * other once its position is there. One page is read at a time, whoever waits for it: when thousands come back at
- * once, the log is read as far back as the oldest of them, once.
+ * other once its position is there. Ids are looked up first, many at once: only for those that the log holds, and that
+ * the window may still reach, pages are read. One page is read at a time, for all clients that wait: when thousands
+ * come back at once, the log is read as far back as the oldest of them, once.
  *
  * A client may also come from a process that was ahead of this one, by milliseconds as a rule. Its position is looked
- * for again once all was delivered that is in the log.
+ * for again once everything that is in the log was delivered.
  */
 export class Backfill {
   readonly #log: PastLog;
   readonly #window: Window;
   readonly #report: (error: unknown) => void;
+  readonly #maxEventBytes: number;
   /** Of its own: among new frames the old ones would keep memory alive. */
   readonly #slab = new FrameSlab();
-  /** Those whose position is older than the window. In the order of their ids while `#isSorted`. */
+  /** Those whose position is older than the window, if it is one. In the order in which they came. */
+  #unchecked: Waiting[] = [];
+  /** Those of which the log holds the position. In the order of their ids while `#isSorted`. */
   #waiting: Waiting[] = [];
   #isSorted = true;
-  #isReading = false;
-  /** The newest id of which it is known that the log has dropped what came after it, and so what came after older ones. */
+  #isRunning = false;
+  /** Pages that are still to be read without a client that waits. */
+  #warmPages = 0;
+  /** Called when `#warmPages` is 0 again. */
+  #warmed: (() => void) | undefined;
+  /** The newest id of which it is known that what came after it is lost to clients; the same holds for older ones. */
   #trimmed: string | undefined;
+  /** Where the window began when it was full, or had dropped entries: nothing older will ever fit into it. */
+  #floor: string | undefined;
+  /** Where the window began when it was last read for. If it begins elsewhere, it has dropped entries since. */
+  #start: string;
   /** Those whose position is past the tail. */
   #ahead: Waiting[] = [];
   #isSyncing = false;
   /** Number of resets. */
   #resets = 0;
 
-  /** @param report - Receives what fails: the clients that have waited for it get a reset. */
-  constructor(log: PastLog, window: Window, report: (error: unknown) => void) {
+  /**
+   * @param report - Receives what fails: the clients that have waited for it get a reset.
+   * @param maxEventBytes - Larger entries of the log are not sent.
+   */
+  constructor(
+    log: PastLog,
+    window: Window,
+    report: (error: unknown) => void,
+    maxEventBytes: number = Infinity,
+  ) {
     this.#log = log;
     this.#window = window;
+    this.#start = window.start.id;
     this.#report = report;
+    this.#maxEventBytes = maxEventBytes;
   }
 
-  /** Reads some pages, as far back as they go. Never rejects. */
-  async warm(): Promise<void> {
-    let isMore = true;
-    for (let page = 0; page < WARM_PAGES && isMore; page++) isMore = await this.#turn(undefined);
+  /** Reads some pages, as far back as they go, unless clients that wait have had them read. Never rejects. */
+  warm(): Promise<void> {
+    this.#warmPages = WARM_PAGES;
+    return new Promise((resolve) => {
+      this.#warmed = resolve;
+      this.#wake();
+    });
   }
 
-  /** Finds the place of an id that is not in the window. Settles when it is told; never if `reset` comes before. */
-  locate(id: string): Promise<Place> {
-    return new Promise((found) => this.#look({ id, found }));
+  /**
+   * Finds the place of an id that is not in the window.
+   *
+   * @param channels - Channels of the client: one that has missed nothing on them has a place.
+   * @param isWanted - Asked now and then: the search ends when it returns `false`.
+   * @returns Settles when the place is known; `"unknown"` if `reset` comes before, never if it is not wanted any more.
+   */
+  locate(
+    id: string,
+    channels?: ChannelPositions,
+    isWanted: () => boolean = always,
+  ): Promise<Place> {
+    return new Promise((found) => this.#look({ id, found, channels, isWanted }));
   }
 
-  /** All positions are void, and with them what is waited for. */
+  /** All positions are void: a client that waits for its own has none. */
   reset(): void {
     this.#resets += 1;
+    const waiting = [...this.#unchecked, ...this.#waiting, ...this.#ahead];
+    this.#unchecked = [];
     this.#waiting = [];
     this.#ahead = [];
+    for (const { found } of waiting) found("unknown");
     this.#trimmed = undefined;
+    this.#floor = undefined;
+    this.#start = this.#window.start.id;
+    this.#endWarming();
   }
 
   #look(waiting: Waiting): void {
-    const place = this.#window.locate(waiting.id);
-    if (place === "trimmed" && this.#wasTrimmed(waiting.id)) {
-      waiting.found(place);
-    } else if (place === "trimmed") {
-      this.#waiting.push(waiting);
-      this.#isSorted = false;
-      if (!this.#isReading) void this.#run();
+    const place = this.#window.locate(waiting.id, waiting.channels);
+    if (place === "trimmed" && !this.#isLost(waiting.id)) {
+      this.#unchecked.push(waiting);
+      this.#wake();
     } else if (place === "unknown" && this.#log.compare(waiting.id, this.#window.tailId) > 0) {
       this.#ahead.push(waiting);
       if (!this.#isSyncing) void this.#sync();
     } else {
       waiting.found(place);
     }
+  }
+
+  /** Whether it is known, without asking the log, that a client there has missed what cannot be replayed. */
+  #isLost(id: string): boolean {
+    const log = this.#log;
+    const { start } = this.#window;
+    if (start.id !== this.#start) this.#setFloor(start.id);
+    if (this.#trimmed !== undefined && log.compare(id, this.#trimmed) <= 0) return true;
+    return this.#floor !== undefined && log.compare(id, this.#floor) < 0;
   }
 
   /** Has those who are ahead wait until the log has no more than the window. One wait serves all who come before it. */
@@ -97,10 +152,15 @@ export class Backfill {
       const resets = this.#resets;
       const ahead = this.#ahead;
       this.#ahead = [];
-      await this.#try(() => this.#log.sync());
-      if (resets !== this.#resets) continue;
+      await this.#try(() =>
+        this.#log.past.sync({ isWanted: () => ahead.some(({ isWanted }) => isWanted()) }),
+      );
       for (const waiting of ahead) {
-        const place = this.#window.locate(waiting.id);
+        if (resets !== this.#resets) {
+          waiting.found("unknown");
+          continue;
+        }
+        const place = this.#window.locate(waiting.id, waiting.channels);
         if (place === "trimmed") this.#look(waiting);
         // What is still past the tail was never given to anybody.
         else waiting.found(place);
@@ -109,10 +169,65 @@ export class Backfill {
     this.#isSyncing = false;
   }
 
+  #wake(): void {
+    if (!this.#isRunning) void this.#run();
+  }
+
+  /** Looks some ids up and reads one page, in turn, until no client waits. */
   async #run(): Promise<void> {
-    this.#isReading = true;
-    for (let id = this.#next(); id !== undefined; id = this.#next()) await this.#turn(id);
-    this.#isReading = false;
+    this.#isRunning = true;
+    for (;;) {
+      if (this.#unchecked.length > 0) await this.#check();
+      this.#waiting = this.#waiting.filter(({ isWanted }) => isWanted());
+      const id = this.#next();
+      if (id !== undefined || this.#warmPages > 0) await this.#turn(id);
+      else if (this.#unchecked.length === 0) break;
+    }
+    this.#isRunning = false;
+  }
+
+  /** Looks up the ids of those who came first. */
+  async #check(): Promise<void> {
+    const resets = this.#resets;
+    const unchecked = this.#unchecked;
+    const clients = new Map<string, Waiting[]>();
+    let taken = 0;
+    for (const waiting of unchecked) {
+      if (clients.size === MOST_IDS && !clients.has(waiting.id)) break;
+      taken += 1;
+      if (!waiting.isWanted()) continue;
+      const place = this.#window.locate(waiting.id, waiting.channels);
+      // Much may have been read since it came.
+      if (place !== "trimmed" || this.#isLost(waiting.id)) {
+        waiting.found(place);
+        continue;
+      }
+      const same = clients.get(waiting.id);
+      if (same === undefined) clients.set(waiting.id, [waiting]);
+      else same.push(waiting);
+    }
+    this.#unchecked = unchecked.slice(taken);
+    if (clients.size === 0) return;
+    const isWanted = (): boolean =>
+      [...clients.values()].some((all) => all.some((waiting) => waiting.isWanted()));
+    const ids = [...clients.keys()];
+    const found = await this.#try(() => this.#log.past.find(ids, { isWanted }));
+    for (const [index, id] of ids.entries()) {
+      if (resets !== this.#resets)
+        for (const { found: tell } of clients.get(id) ?? []) tell("unknown");
+      else this.#answer(id, found?.[index] ?? "unknown", clients.get(id) ?? []);
+    }
+  }
+
+  #answer(id: string, found: FoundId, clients: readonly Waiting[]): void {
+    const isTooOld = typeof found === "object" && found.missedMs > this.#window.room.maxAgeMs;
+    const missing = isTooOld ? "trimmed" : typeof found === "string" ? found : undefined;
+    if (missing === "trimmed") this.#forget(id);
+    for (const waiting of clients) {
+      if (missing !== undefined) waiting.found(missing);
+      else this.#waiting.push(waiting);
+    }
+    this.#isSorted = false;
   }
 
   /** As far back as the oldest: on the way there all the others are passed. But once one was too old, halfway. */
@@ -126,56 +241,77 @@ export class Backfill {
     this.#isSorted = true;
   }
 
-  /**
-   * Reads one page, towards an id if there is one, and tells those whose place is known then.
-   *
-   * @returns Whether there may be a further page.
-   */
-  async #turn(id: string | undefined): Promise<boolean> {
+  /** Reads one page, towards an id if there is one, and tells those whose place is known then. */
+  async #turn(id: string | undefined): Promise<void> {
+    if (this.#warmPages > 0) this.#warmPages -= 1;
+    const isMore = await this.#read(id);
+    // A read towards an id ends there; what is older may still have room.
+    if (this.#warmPages === 0 || (id === undefined && !isMore)) this.#endWarming();
+  }
+
+  /** @returns Whether there may be a further page. */
+  async #read(id: string | undefined): Promise<boolean> {
     const resets = this.#resets;
-    const { start } = this.#window;
-    const page = (await this.#try(() => this.#log.read(id, start.id))) ?? "unknown";
+    const { start, room } = this.#window;
+    // Even where nothing more fits, the id right before the first entry is a position that clients may have.
+    const isFull = room.entries <= 0 || room.bytes <= 0;
+    if (isFull && !start.isHeld) return this.#giveUp();
+    const page = await this.#try(() =>
+      this.#log.past.read(id, start.id, {
+        hasUpTo: start.isHeld,
+        maxEntries: Math.max(0, room.entries) + 1,
+        maxBytes: Math.max(0, room.bytes),
+        isWanted: () => this.#warmPages > 0 || this.#waiting.some(({ isWanted }) => isWanted()),
+      }),
+    );
     // All of it is void. The clients that have waited know already, others came since.
     if (resets !== this.#resets) return false;
-    if (typeof page === "string") {
-      this.#refuse(id, page);
+    if (page === undefined || typeof page === "string") {
+      this.#refuse(id, page ?? "unknown");
       return false;
     }
     // The window drops old entries: then it has no room for older ones.
-    if (start.id !== this.#window.start.id) {
-      this.#giveUp();
-      return false;
-    }
-    const past = page.entries.slice(0, start.isHeld ? -1 : undefined);
-    const fits = this.#window.prepend(
-      past.flatMap((entry) => this.#store(entry) ?? []),
-      page.isLast ? id : undefined,
-      performance.now(),
-    );
-    // Nothing older can be held, or nothing has come: who waits for more would wait for ever.
-    const isStuck = !fits || (past.length === 0 && !page.isLast);
-    if (isStuck) this.#giveUp();
-    else this.#recheck();
-    return !isStuck && !page.isLast;
+    if (start.id !== this.#window.start.id) return this.#giveUp();
+    return this.#prepend(page, id);
   }
 
-  /** @returns `undefined` if it has failed. */
+  #prepend({ entries, isLast }: LogPage, id: string | undefined): boolean {
+    const past = entries.map((entry) => this.#store(entry));
+    const fits = this.#window.prepend(past, isLast ? id : undefined, performance.now());
+    this.#start = this.#window.start.id;
+    // Nothing older can be held, or nothing has come: a client would wait for ever.
+    if (!fits || (past.length === 0 && !isLast)) return this.#giveUp();
+    this.#recheck();
+    return !isLast;
+  }
+
+  /** @returns `undefined` if it has failed, or was given up. */
   async #try<Result>(ask: () => Promise<Result>): Promise<Result | undefined> {
     try {
       return await ask();
     } catch (error) {
-      // Nobody waits for anything any more.
+      // The log was closed: no client waits for anything any more.
       if (isSseError(error) && error.code === "ERR_SSE_CLOSED") this.reset();
       else this.#report(error);
       return undefined;
     }
   }
 
+  #endWarming(): void {
+    this.#warmPages = 0;
+    this.#warmed?.();
+    this.#warmed = undefined;
+  }
+
+  /** Keeps until the next reset that a client at an id, or at an older one, has missed what is lost. */
+  #forget(id: string): void {
+    if (this.#trimmed === undefined || this.#log.compare(id, this.#trimmed) > 0) this.#trimmed = id;
+  }
+
   /** What is older than something that was trimmed is so too. */
   #refuse(id: string | undefined, page: "trimmed" | "unknown"): void {
     if (id === undefined) return;
-    // Kept until the history is another one: who comes later with an older one needs no read.
-    if (page === "trimmed") this.#trimmed = id;
+    if (page === "trimmed") this.#forget(id);
     const left: Waiting[] = [];
     for (const waiting of this.#waiting) {
       const order = this.#log.compare(waiting.id, id);
@@ -185,15 +321,18 @@ export class Backfill {
     this.#waiting = left;
   }
 
-  #wasTrimmed(id: string): boolean {
-    return this.#trimmed !== undefined && this.#log.compare(id, this.#trimmed) <= 0;
-  }
-
-  /** There will be no more: who has no place now gets none. */
-  #giveUp(): void {
+  /** The window takes no more: a client that has no place now gets none. @returns That there is no further page. */
+  #giveUp(): false {
+    this.#setFloor(this.#window.start.id);
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { id, found } of waiting) found(this.#window.locate(id));
+    for (const { id, channels, found } of waiting) found(this.#window.locate(id, channels));
+    return false;
+  }
+
+  #setFloor(id: string): void {
+    this.#start = id;
+    this.#floor = id;
   }
 
   /** Tells those whose place is in the window now. */
@@ -209,13 +348,22 @@ export class Backfill {
     }
   }
 
-  #store({ id, channel, event, data, retry, ageMs }: PastEntry): PastFrame | undefined {
+  #store(entry: PastEntry): PastFrame {
+    const { id, ageMs } = entry;
+    let channel = NO_CHANNEL;
+    let block = encodePlace(entry);
     try {
-      const frame = this.#slab.write(encodeMessage({ event, id, retry, data }));
-      return { id, channel, frame, at: performance.now() - ageMs };
+      if (!isControl(entry)) {
+        block = encodeEntry(entry, this.#maxEventBytes);
+        ({ channel } = entry);
+      }
     } catch {
-      // What no client could be sent: that was reported when it was new.
-      return undefined;
+      // No client may be sent it, which was reported when it was new. It is a position all the same.
     }
+    return { id, at: performance.now() - ageMs, frame: this.#slab.write(block, channel) };
   }
+}
+
+function always(): boolean {
+  return true;
 }

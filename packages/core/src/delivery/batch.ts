@@ -1,130 +1,220 @@
-import { shareChunk, shareStored, sizeOf } from "../wire/shared-frames.js";
+/** What was published in one turn, or in several, on its way to all live subscriptions. */
+
+import { shareChunk, shareStored } from "../wire/shared-frames.js";
+import type { Audience } from "./audience.js";
 import { SLICE_BYTES } from "./subscription.js";
 import type { DeliveredFrames, Subscription } from "./subscription.js";
+import type { Deque } from "./deque.js";
 import type { WindowEntry } from "./window.js";
 
-/** The subscriptions of each channel that has any. */
-export type Subscribers = ReadonlyMap<string, ReadonlySet<Subscription>>;
+/** An entry on its way, with the name of its channel. */
+export interface FreshEntry {
+  readonly channel: string;
+  readonly entry: WindowEntry;
+}
 
-/** The entries of one turn, or of several while another batch was under way. */
+/** The most that a batch holds, in bytes, and so the most that it keeps in memory beyond the window. */
+const MAX_BYTES = 4_194_304;
+/** The most deliveries of a batch of several channels: all are looked up before the first one. */
+const MAX_DELIVERIES = 32_768;
+
+/** Entries of one turn or of several, and a walk through the subscriptions that they concern. */
 export interface Batch {
   /** Position of the first entry. */
   readonly first: number;
   /** Position of the last entry. */
   readonly last: number;
-  /** @returns The subscriptions that it concerns, each once. */
-  targets(subscribers: Subscribers): Iterator<Subscription>;
-  /**
-   * @param subscription - One of its targets.
-   * @returns What concerns it, joined once for all with the same channels; `undefined` if it is too much for one
-   *   write.
-   */
-  framesFor(subscription: Subscription): DeliveredFrames | undefined;
+  /** What concerns the subscription that `next` gave last: in the order of the log, each piece joined for one write. */
+  readonly pieces: readonly DeliveredFrames[];
+  /** @returns The next subscription; each comes once. `undefined` after the last. */
+  next(): Subscription | undefined;
 }
 
-/** @param entries - At least one, in the order of the log. */
-export function createBatch(entries: readonly WindowEntry[]): Batch {
-  const channel = entries[0]?.channel ?? "";
-  return entries.every((entry) => entry.channel === channel)
-    ? new ChannelBatch(entries, channel)
-    : new MixedBatch(entries);
+/**
+ * Takes a batch from the entries that wait.
+ *
+ * @param fresh - At least one entry, in the order of the log; those taken are removed.
+ * @param audience - Who is subscribed.
+ */
+export function takeBatch(fresh: Deque<FreshEntry>, audience: Audience<Subscription>): Batch {
+  const taken: FreshEntry[] = [];
+  const channels = new Set<string>();
+  let bytes = 0;
+  let deliveries = 0;
+  for (let next = fresh.at(0); next !== undefined; next = fresh.at(0)) {
+    const { channel, entry } = next;
+    bytes += entry.end - entry.start;
+    if (!channels.has(channel)) deliveries += audience.of(channel)?.size ?? 0;
+    const isFull = bytes > MAX_BYTES || (channels.size > 0 && deliveries > MAX_DELIVERIES);
+    if (taken.length > 0 && isFull) break;
+    channels.add(channel);
+    taken.push(next);
+    fresh.shift();
+  }
+  const [only] = channels;
+  return only !== undefined && channels.size === 1
+    ? new ChannelBatch(taken, only, audience)
+    : new MixedBatch(taken, audience);
 }
 
 /** Entries of one channel: the same bytes for everybody. */
 class ChannelBatch implements Batch {
   readonly first: number;
   readonly last: number;
-  readonly #channel: string;
-  readonly #frames: DeliveredFrames | undefined;
+  readonly pieces: readonly DeliveredFrames[];
+  readonly #members: Iterator<Subscription>;
 
-  constructor(entries: readonly WindowEntry[], channel: string) {
-    this.first = entries[0]?.position ?? 0;
-    this.last = entries.at(-1)?.position ?? 0;
-    this.#channel = channel;
-    this.#frames = join(entries);
+  constructor(entries: readonly FreshEntry[], channel: string, audience: Audience<Subscription>) {
+    this.first = entries[0]?.entry.position ?? 0;
+    this.last = entries.at(-1)?.entry.position ?? 0;
+    this.pieces = join(entries.map(({ entry }) => entry));
+    // Of the live set: one that joins meanwhile takes nothing, because its cursor is past the batch.
+    this.#members = (audience.of(channel) ?? NOBODY).values();
   }
 
-  targets(subscribers: Subscribers): Iterator<Subscription> {
-    // As they are. Who joins meanwhile takes nothing from the batch: its cursor is past it.
-    return subscriptionsOf(subscribers, this.#channel).values();
-  }
-
-  framesFor(): DeliveredFrames | undefined {
-    return this.#frames;
+  next(): Subscription | undefined {
+    const next = this.#members.next();
+    return next.done === true ? undefined : next.value;
   }
 }
 
-/** Entries of several channels. */
+const NOBODY: ReadonlySet<Subscription> = new Set();
+
+/** Subscriptions with the same channels in a batch: a path of channels, in the order in which the batch has them. */
+class Group {
+  /** The path without its last channel; `undefined` for the empty path. */
+  readonly parent: Group | undefined;
+  /** Last channel of the path. */
+  readonly channel: string;
+  /** Entries of that channel. */
+  readonly entries: readonly WindowEntry[];
+  /** Those whose path this is; filled once all paths are known. */
+  readonly members: Subscription[] = [];
+  /** Longer paths, by their last channel; `undefined` while there are none. */
+  #longer: Map<string, Group> | undefined;
+
+  constructor(parent: Group | undefined, channel: string, entries: readonly WindowEntry[]) {
+    this.parent = parent;
+    this.channel = channel;
+    this.entries = entries;
+  }
+
+  /** @returns The group of those that have one more channel. */
+  with(channel: string, entries: readonly WindowEntry[]): Group {
+    this.#longer ??= new Map();
+    let group = this.#longer.get(channel);
+    if (group === undefined) {
+      group = new Group(this, channel, entries);
+      this.#longer.set(channel, group);
+    }
+    return group;
+  }
+}
+
+/** Whether a subscription has not left any channel of a path. There may be thousands: no recursion. */
+function hasAll({ channels }: Subscription, path: Group): boolean {
+  for (let group = path; group.parent !== undefined; group = group.parent) {
+    if (!channels.has(group.channel)) return false;
+  }
+  return true;
+}
+
+/** @returns The entries of a path, of those channels that a subscription has not left, in the order of the log. */
+function entriesOf(path: Group, subscription?: Subscription): readonly WindowEntry[] {
+  const lists: (readonly WindowEntry[])[] = [];
+  for (let group = path; group.parent !== undefined; group = group.parent) {
+    if (subscription?.channels.has(group.channel) !== false) lists.push(group.entries);
+  }
+  const [only] = lists;
+  if (only !== undefined && lists.length === 1) return only;
+  const all: WindowEntry[] = [];
+  let last = -Infinity;
+  let isSorted = true;
+  // The path has the channels in the order of their first entries: mostly that is the order of all of them.
+  for (let list = lists.pop(); list !== undefined; list = lists.pop()) {
+    for (const entry of list) {
+      isSorted &&= entry.position > last;
+      last = entry.position;
+      all.push(entry);
+    }
+  }
+  return isSorted ? all : all.toSorted((a, b) => a.position - b.position);
+}
+
+/** Entries of several channels. What it costs to sort them out is proportional to the deliveries. */
 class MixedBatch implements Batch {
   readonly first: number;
   readonly last: number;
-  readonly #entries: readonly WindowEntry[];
-  readonly #byChannel = new Map<string, { entries: WindowEntry[]; frames?: Joined }>();
-  /** Joined frames of several channels, by their names as JSON: a name may hold anything. */
-  #ofChannels: Map<string, Joined> | undefined;
+  pieces: readonly DeliveredFrames[] = [];
+  /** Groups that have members. */
+  readonly #groups: Group[] = [];
+  /** Index of the next of `#groups`. */
+  #nextGroup = 0;
+  #group: Group | undefined;
+  /** Of `#group`: joined once for all of it, and held no longer than that. */
+  #shared: readonly DeliveredFrames[] = [];
+  /** Index of the next member of `#group`. */
+  #at = 0;
 
-  constructor(entries: readonly WindowEntry[]) {
-    this.#entries = entries;
-    this.first = entries[0]?.position ?? 0;
-    this.last = entries.at(-1)?.position ?? 0;
-    for (const entry of entries) {
-      const own = this.#byChannel.get(entry.channel);
-      if (own === undefined) this.#byChannel.set(entry.channel, { entries: [entry] });
-      else own.entries.push(entry);
+  constructor(entries: readonly FreshEntry[], audience: Audience<Subscription>) {
+    this.first = entries[0]?.entry.position ?? 0;
+    this.last = entries.at(-1)?.entry.position ?? 0;
+    const byChannel = new Map<string, WindowEntry[]>();
+    for (const { channel, entry } of entries) {
+      const own = byChannel.get(channel);
+      if (own === undefined) byChannel.set(channel, [entry]);
+      else own.push(entry);
     }
-  }
-
-  /** Marks each subscription with the channel that concerns it, if it is but one. */
-  targets(subscribers: Subscribers): Iterator<Subscription> {
-    const targets: Subscription[] = [];
-    for (const channel of this.#byChannel.keys()) {
-      for (const subscription of subscriptionsOf(subscribers, channel)) {
-        if (subscription.batch === this.last) {
-          subscription.channel = undefined;
-        } else {
-          subscription.batch = this.last;
-          subscription.channel = channel;
-          targets.push(subscription);
-        }
+    const none = new Group(undefined, "", []);
+    const groupOf = new Map<Subscription, Group>();
+    for (const [channel, own] of byChannel) {
+      for (const subscription of audience.of(channel) ?? []) {
+        groupOf.set(subscription, (groupOf.get(subscription) ?? none).with(channel, own));
       }
     }
-    return targets.values();
+    for (const [subscription, group] of groupOf) {
+      if (group.members.push(subscription) === 1) this.#groups.push(group);
+    }
   }
 
-  framesFor({ channel, channels }: Subscription): DeliveredFrames | undefined {
-    // Nearly all have one channel in a batch: for them nothing is computed but a look into a map.
-    const own = channel === undefined ? undefined : this.#byChannel.get(channel);
-    if (own !== undefined) {
-      own.frames ??= { joined: join(own.entries) };
-      return own.frames.joined;
+  next(): Subscription | undefined {
+    if (this.#at === (this.#group?.members.length ?? 0)) {
+      this.#group = this.#groups[this.#nextGroup++];
+      if (this.#group === undefined) return undefined;
+      this.#at = 0;
+      this.#shared = join(entriesOf(this.#group));
     }
-    const present = [...this.#byChannel.keys()].filter((name) => channels.has(name));
-    const key = JSON.stringify(present);
-    this.#ofChannels ??= new Map();
-    let frames = this.#ofChannels.get(key);
-    if (frames === undefined) {
-      frames = { joined: join(this.#entries.filter((entry) => channels.has(entry.channel))) };
-      this.#ofChannels.set(key, frames);
+    const group = this.#group;
+    const subscription = group?.members[this.#at++];
+    if (subscription !== undefined && group !== undefined) {
+      // One that has left a channel since gets nothing of it any more.
+      this.pieces = hasAll(subscription, group)
+        ? this.#shared
+        : join(entriesOf(group, subscription));
     }
-    return frames.joined;
+    return subscription;
   }
 }
 
-/** What came of joining, which may be nothing. */
-interface Joined {
-  readonly joined: DeliveredFrames | undefined;
-}
-
-function join(entries: readonly WindowEntry[]): DeliveredFrames | undefined {
-  if (entries.length > 1 && sizeOf(entries) > SLICE_BYTES) return undefined;
-  const [first] = entries;
-  const shared =
-    first !== undefined && entries.length === 1 ? shareChunk(first) : shareStored(entries);
-  return { shared, count: entries.length, last: entries.at(-1)?.position ?? 0 };
-}
-
-const NONE: ReadonlySet<Subscription> = new Set();
-
-function subscriptionsOf(subscribers: Subscribers, channel: string): ReadonlySet<Subscription> {
-  return subscribers.get(channel) ?? NONE;
+/** @returns The entries as pieces of at most one slice each, or of one entry. */
+function join(entries: readonly WindowEntry[]): DeliveredFrames[] {
+  const [only] = entries;
+  if (only !== undefined && entries.length === 1) {
+    return [{ shared: shareChunk(only), count: 1, last: only.position }];
+  }
+  const pieces: DeliveredFrames[] = [];
+  for (let from = 0, to = 0; from < entries.length; from = to) {
+    let bytes = 0;
+    for (; to < entries.length; to++) {
+      const { start, end } = entries[to] as WindowEntry;
+      if (to > from && bytes + end - start > SLICE_BYTES) break;
+      bytes += end - start;
+    }
+    const piece = entries.slice(from, to);
+    const [first] = piece;
+    const shared =
+      first !== undefined && piece.length === 1 ? shareChunk(first) : shareStored(piece);
+    pieces.push({ shared, count: piece.length, last: piece.at(-1)?.position ?? 0 });
+  }
+  return pieces;
 }

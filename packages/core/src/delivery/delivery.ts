@@ -1,197 +1,182 @@
-import type { Backfill, Place } from "./backfill.js";
-import { createBatch } from "./batch.js";
-import type { Batch } from "./batch.js";
-import { shareFrames } from "../wire/shared-frames.js";
-import type { SharedFrames } from "../wire/shared-frames.js";
-import { encodeMessage } from "../wire/encode.js";
-import { encodeCursorFrame } from "../wire/frame.js";
-import { FrameSlab } from "../wire/frame-slab.js";
-import type { LogEntry, LogFollower, LogResetReason } from "../log/log.js";
-import type { DeliveryObserver, Subscription, SubscriptionHost } from "./subscription.js";
-import type { Window, WindowEntry } from "./window.js";
+/** From the log to the subscriptions of its channels. */
 
-/** After so many milliseconds delivery lets other work have its turn. */
-const TURN_MS = 3;
+import type { LogEntry, LogFollower, LogResetReason } from "../log/log.js";
+import { FrameSlab } from "../wire/frame-slab.js";
+import type { Framing } from "../wire/frame.js";
+import { Audience } from "./audience.js";
+import type { DeliveryObserver } from "./audience.js";
+import type { Backfill } from "./backfill.js";
+import { takeBatch } from "./batch.js";
+import type { Batch, FreshEntry } from "./batch.js";
+import { Deque } from "./deque.js";
+import { NO_CHANNEL, UnsendableReports, encodeEntry, encodePlace, isControl } from "./log-entry.js";
+import type { Subscription } from "./subscription.js";
+import { Turns } from "./turns.js";
+import type { Window } from "./window.js";
+
 /** Subscriptions between two looks at the clock. */
 const LOOK_EVERY = 32;
 
 /**
  * Carries what the log gives to the subscriptions of its channels.
  *
- * Each entry is encoded once, into the window. All entries of one turn are joined and go to each subscription
- * in one write; many subscriptions are served in turns, so that the event loop is never held for long.
+ * Each entry is encoded once, into the window. All entries of one turn are joined and go to each subscription in one
+ * write; many subscriptions are served in several turns, so that the event loop is never held for long.
  */
-export class Delivery implements LogFollower, SubscriptionHost {
-  readonly window: Window;
-  readonly observer: DeliveryObserver;
-  /** Absent where the log keeps nothing that is older than the window. */
+export class Delivery implements LogFollower {
+  readonly audience: Audience<Subscription>;
+  readonly #maxEventBytes: number;
   readonly #backfill: Backfill | undefined;
+  readonly #unsendable: UnsendableReports;
   readonly #slab = new FrameSlab();
-  readonly #channels: Map<string, Set<Subscription>> = new Map();
   /**
-   * Entries for the next batch: of this turn and, while a batch is under way, of those it takes. A server that is
-   * asked for more than it can do so joins ever more events into each write, and falls behind no further.
+   * Entries for the next batch: of this turn and, while a batch is under way, of those it takes. A server that is asked
+   * for more than it can do so joins ever more events into each write, and falls behind no further. Every one of them is
+   * in the window too: there is no second limit on what they hold.
    */
-  #fresh: WindowEntry[] = [];
+  readonly #fresh = new Deque<FreshEntry>([]);
+  /** Channels whose entries have left the window before they could be handed over. */
+  readonly #overtaken = new Set<string>();
   /** What is being handed over. */
   #batch: Batch | undefined;
-  /** Those that have yet to get it. Set exactly while `#batch` is. */
-  #targets: Iterator<Subscription> | undefined;
-  /** Subscriptions that read on from their cursor when it is their turn. */
-  #behind: Subscription[] = [];
-  #isScheduled = false;
-  #position = 0;
-  /** The last cursor event: in a quiet time it is the same for all. */
-  #cursor: { readonly id: string; readonly frames: SharedFrames } | undefined;
+  readonly #turns: Turns;
 
-  constructor(window: Window, observer: DeliveryObserver, backfill?: Backfill) {
-    this.window = window;
-    this.observer = observer;
+  /**
+   * @param framing - Limits of the hub: entries of other programs may be larger than what it publishes itself.
+   * @param backfill - Absent where the log keeps nothing older than the window.
+   */
+  constructor(
+    window: Window,
+    observer: DeliveryObserver<Subscription>,
+    { maxEventBytes }: Pick<Framing, "maxEventBytes">,
+    backfill?: Backfill,
+  ) {
+    this.#maxEventBytes = maxEventBytes;
     this.#backfill = backfill;
-    this.#position = window.tail;
-  }
-
-  get position(): number {
-    return this.#position;
-  }
-
-  /** Number of channels that have subscriptions. */
-  get channelCount(): number {
-    return this.#channels.size;
-  }
-
-  /** @returns How many subscriptions a channel has. */
-  subscriptionCount(channel: string): number {
-    return this.#channels.get(channel)?.size ?? 0;
+    this.#unsendable = new UnsendableReports((error) => observer.report(error, "log"));
+    this.#turns = new Turns((end) => this.#turn(end));
+    this.audience = new Audience(window, observer, this.#turns, backfill);
   }
 
   /** Called by the log. */
   entries(entries: readonly LogEntry[]): boolean {
-    let isWanted = false;
+    const { audience } = this;
+    const { window } = audience;
     const now = performance.now();
-    for (const { id, channel, event, data, retry } of entries) {
-      let block: string;
-      try {
-        block = encodeMessage({ event, id, retry, data });
-      } catch (error) {
-        // Another program has written to the log what no client could be sent. The others go on.
-        this.observer.report(error, "log");
+    let isWanted = false;
+    for (const logEntry of entries) {
+      const { id, channel } = logEntry;
+      const block = this.#encode(logEntry, now);
+      if (block === undefined) {
+        window.append(id, this.#slab.write(encodePlace(logEntry), NO_CHANNEL), now);
         continue;
       }
-      const entry = this.window.append(id, channel, this.#slab.write(block), now);
-      // Who joins the channel later begins behind it, or finds it in the window.
-      if (!this.#channels.has(channel)) continue;
-      this.#fresh.push(entry);
+      const entry = window.append(id, this.#slab.write(block, channel), now);
+      // One that joins the channel later begins behind the entry, or finds it in the window.
+      if (audience.of(channel) === undefined) continue;
+      this.#fresh.push({ channel, entry });
       isWanted = true;
     }
-    if (isWanted) this.#wake();
+    this.#dropOvertaken();
+    if (isWanted || this.#overtaken.size > 0) this.#turns.wake();
     else this.#advance();
     return isWanted;
   }
 
-  /** All was handed over but what is under way, and what nobody is subscribed to needs not be. */
-  #advance(): void {
-    if (this.#batch !== undefined) return;
-    const next = this.#fresh[0];
-    this.#position = next === undefined ? this.window.tail : next.position - 1;
-  }
-
   /** Called by the log. */
   failed(error: unknown): void {
-    this.observer.report(error, "log");
+    this.audience.observer.report(error, "log");
   }
 
   /** Called by the log. */
   reset(reason: LogResetReason, tail: string): void {
-    this.window.reset(tail);
+    const { audience } = this;
+    audience.window.reset(tail);
     this.#backfill?.reset();
-    this.#fresh = [];
+    while (this.#fresh.length > 0) this.#fresh.shift();
+    this.#overtaken.clear();
     this.#batch = undefined;
-    this.#targets = undefined;
-    this.#position = this.window.tail;
-    for (const subscription of new Set([...this.#channels.values()].flatMap((set) => [...set]))) {
-      subscription.reset(reason);
+    audience.position = audience.window.tail;
+    for (const subscription of audience.all()) subscription.reset(reason);
+  }
+
+  /** @returns The block for clients; `undefined` if the entry is just a position for them. */
+  #encode(entry: LogEntry, now: number): string | undefined {
+    if (isControl(entry)) return undefined;
+    try {
+      return encodeEntry(entry, this.#maxEventBytes);
+    } catch (error) {
+      // Another program has written to the log what no client may be sent. The others go on.
+      this.#unsendable.add(error, now);
+      return undefined;
     }
   }
 
-  locate(id: string): Place | Promise<Place> {
-    const place = this.window.locate(id);
-    return typeof place === "number" || this.#backfill === undefined
-      ? place
-      : this.#backfill.locate(id);
-  }
-
-  join(channel: string, subscription: Subscription): void {
-    const subscriptions = this.#channels.get(channel);
-    if (subscriptions === undefined) this.#channels.set(channel, new Set([subscription]));
-    else subscriptions.add(subscription);
-  }
-
-  leave(channel: string, subscription: Subscription): void {
-    const subscriptions = this.#channels.get(channel);
-    if (subscriptions?.delete(subscription) === true && subscriptions.size === 0) {
-      this.#channels.delete(channel);
+  /** Forgets what the window has dropped: those that were to get it find out that it is gone. */
+  #dropOvertaken(): void {
+    const { first } = this.audience.window;
+    for (let next = this.#fresh.at(0); next !== undefined; next = this.#fresh.at(0)) {
+      if (next.entry.position >= first) return;
+      this.#overtaken.add(next.channel);
+      this.#fresh.shift();
     }
   }
 
-  schedule(subscription: Subscription): void {
-    this.#behind.push(subscription);
-    this.#wake();
-  }
-
-  cursorFrames(id: string): SharedFrames {
-    if (this.#cursor?.id !== id) {
-      this.#cursor = { id, frames: shareFrames([encodeCursorFrame(id)]) };
-    }
-    return this.#cursor.frames;
-  }
-
-  #wake(): void {
-    if (this.#isScheduled) return;
-    this.#isScheduled = true;
-    setImmediate(() => this.#turn());
+  /** Everything was handed over except the batch under way. Entries without a subscription need no handing over. */
+  #advance(): void {
+    // Those that were overtaken stand before what they have lost: the position may not pass them.
+    if (this.#batch !== undefined || this.#overtaken.size > 0) return;
+    const next = this.#fresh.at(0);
+    const { audience } = this;
+    audience.position = next === undefined ? audience.window.tail : next.entry.position - 1;
   }
 
   /** One turn: hands over what was published, then lets those that are behind read on, until the time is up. */
-  #turn(): void {
-    this.#isScheduled = false;
-    const end = performance.now() + TURN_MS;
+  #turn(end: number): boolean {
     this.#deliver(end);
     this.#catchUp(end);
-    if (this.#batch !== undefined || this.#fresh.length > 0 || this.#behind.length > 0)
-      this.#wake();
+    return (
+      this.#batch !== undefined ||
+      this.#fresh.length > 0 ||
+      this.#overtaken.size > 0 ||
+      this.audience.waitingCount > 0
+    );
   }
 
   #deliver(end: number): void {
-    if (this.#batch === undefined && this.#fresh.length > 0) {
-      this.#batch = createBatch(this.#fresh);
-      this.#targets = this.#batch.targets(this.#channels);
-      this.#fresh = [];
+    if (this.#batch === undefined) {
+      this.#tellOvertaken();
+      if (this.#fresh.length === 0) return;
+      this.#batch = takeBatch(this.#fresh, this.audience);
     }
     const batch = this.#batch;
-    const targets = this.#targets;
-    if (batch === undefined || targets === undefined) return;
     let untilLook = LOOK_EVERY;
-    for (let next = targets.next(); !next.done; next = targets.next()) {
-      next.value.deliver(batch.first, batch.last, batch.framesFor(next.value));
-      // Whatever a batch leads to, a reset among it, this one may be gone.
+    for (let member = batch.next(); member !== undefined; member = batch.next()) {
+      member.deliver(batch.first, batch.last, batch.pieces);
+      // Whatever a delivery leads to, a reset among it, this batch may be gone.
       if (this.#batch !== batch) return;
       if (--untilLook > 0) continue;
       if (performance.now() > end) return;
       untilLook = LOOK_EVERY;
     }
     this.#batch = undefined;
-    this.#targets = undefined;
+    this.#advance();
+  }
+
+  #tellOvertaken(): void {
+    if (this.#overtaken.size === 0) return;
+    for (const channel of this.#overtaken) {
+      for (const subscription of this.audience.of(channel) ?? []) subscription.overtaken();
+    }
+    this.#overtaken.clear();
     this.#advance();
   }
 
   #catchUp(end: number): void {
-    const waiting = this.#behind;
-    this.#behind = [];
-    let done = 0;
-    // At least one, whatever is published: nobody starves.
-    do waiting[done++]?.takeTurn();
-    while (done < waiting.length && performance.now() < end);
-    for (; done < waiting.length; done++) this.#behind.push(waiting[done] as Subscription);
+    // Those that come meanwhile stand behind them.
+    let left = this.audience.waitingCount;
+    // At least one, whatever is published: what one waits for does not depend on how much others get.
+    do this.audience.next()?.takeTurn();
+    while (--left > 0 && performance.now() < end);
   }
 }

@@ -1,8 +1,83 @@
-import type { Log, LogEntry, LogFollower, LogResetReason } from "../log/log.js";
-import type { PastLog } from "./backfill.js";
+/** Starts the log of a hub: from nothing to a position from which delivery goes on. */
 
-/** Keeps what a log tells before it is known where the log stands: all that is after that place. */
-export class EarlyFollower implements LogFollower {
+import { isSseError } from "../errors.js";
+import type { Log, LogEntry, LogFollower, LogResetReason } from "../log/log.js";
+import type { ResolvedOptions } from "../options/hub.js";
+import type { DeliveryObserver } from "./audience.js";
+import { Backfill } from "./backfill.js";
+import type { PastLog } from "./backfill.js";
+import { Delivery } from "./delivery.js";
+import type { Subscription } from "./subscription.js";
+import { Window } from "./window.js";
+
+/** The log of a hub while it starts, and what delivers from it afterwards. */
+export class LogStart {
+  readonly #log: Log;
+  readonly #options: ResolvedOptions;
+  readonly #observer: DeliveryObserver<Subscription>;
+  #delivery: Delivery | undefined;
+  #isSettled = false;
+  /**
+   * Settles once the log has told its position, or never will; `undefined` where it told at once. Never rejects.
+   */
+  readonly settled: Promise<void> | undefined;
+
+  constructor(log: Log, options: ResolvedOptions, observer: DeliveryObserver<Subscription>) {
+    this.#log = log;
+    this.#options = options;
+    this.#observer = observer;
+    const follower = new EarlyFollower((error) => observer.report(error, "log"));
+    const tail = log.start(follower);
+    if (typeof tail === "string") {
+      this.#isSettled = true;
+      this.#begin(tail, follower);
+      return;
+    }
+    this.settled = tail.then(
+      (tailId) => {
+        this.#isSettled = true;
+        this.#begin(tailId, follower);
+      },
+      (error: unknown) => {
+        this.#isSettled = true;
+        // Closed before it could start: that is no fault.
+        if (isSseError(error) && error.code === "ERR_SSE_CLOSED") return;
+        observer.report(error, "log");
+      },
+    );
+  }
+
+  /** `undefined` until the log has told its position, and for ever if it cannot. */
+  get delivery(): Delivery | undefined {
+    return this.#delivery;
+  }
+
+  /** Whether the log has told its position, or never will. */
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
+  #begin(tailId: string, follower: EarlyFollower): void {
+    const log = this.#log;
+    const window = new Window(this.#options.retention, tailId, (a, b) => log.compare(a, b));
+    const report = (error: unknown): void => this.#observer.report(error, "log");
+    const backfill = keepsPast(log)
+      ? new Backfill(log, window, report, this.#options.maxEventBytes)
+      : undefined;
+    const delivery = new Delivery(window, this.#observer, this.#options, backfill);
+    this.#delivery = delivery;
+    follower.handTo(delivery);
+    if (backfill === undefined) return;
+    // Those that ask for `latest` wait for it; most of those that come back find their position in it.
+    const { audience } = delivery;
+    audience.warmingUp = backfill.warm().then(() => {
+      audience.warmingUp = undefined;
+    });
+  }
+}
+
+/** Keeps what a log tells before its position is known: everything after that position. */
+class EarlyFollower implements LogFollower {
   readonly failed: (error: unknown) => void;
   #calls: ((follower: LogFollower) => void)[] | undefined = [];
   #follower: LogFollower | undefined;
@@ -22,7 +97,7 @@ export class EarlyFollower implements LogFollower {
     else this.#calls?.push((follower) => follower.reset(reason, tail));
   }
 
-  /** From now on all goes to another follower. */
+  /** From now on everything goes to another follower. */
   handTo(follower: LogFollower): void {
     this.#follower = follower;
     for (const call of this.#calls ?? []) call(follower);
@@ -31,6 +106,6 @@ export class EarlyFollower implements LogFollower {
 }
 
 /** Whether a log can be asked for what is older than it has delivered. */
-export function keepsPast(log: Log): log is Log & PastLog {
-  return log.read !== undefined && log.sync !== undefined;
+function keepsPast(log: Log): log is Log & PastLog {
+  return log.past !== undefined;
 }

@@ -1,531 +1,34 @@
+/** One stream's place in the log. */
+
+import { draw } from "../options/jitter.js";
+import type { SnapshotMessages, SubscribeOptions } from "../options/subscribe.js";
+import { Scope } from "../outlet/async-context.js";
+import type { Outlet } from "../outlet/outlet.js";
+import type { Reader } from "../outlet/reader.js";
+import { encodeResetFrame, encodeRetryFrame } from "../wire/frame.js";
+import type { Framing, ResetReason } from "../wire/frame.js";
+import { withoutIdParts } from "../wire/frame-slab.js";
+import { shareChunk, shareStored, sizeOf } from "../wire/shared-frames.js";
+import type { SharedFrames, StoredFrame } from "../wire/shared-frames.js";
+import type { Audience } from "./audience.js";
 import type { Place } from "./backfill.js";
 import { ChannelSet } from "./channel-set.js";
-import { shareFrames, shareStored, sizeOf } from "../wire/shared-frames.js";
-import type { SharedFrames } from "../wire/shared-frames.js";
-import { encodeResetFrame, withoutId } from "../wire/frame.js";
-import type { ResetReason } from "../wire/frame.js";
-import type { SseMessage } from "../wire/message.js";
-import { checkSnapshot } from "../options/subscribe.js";
-import type { SnapshotMessages, SubscribeOptions } from "../options/subscribe.js";
-import type { Window } from "./window.js";
-
-/** What a subscription needs of the session that it writes to. */
-export interface SubscribedSession {
-  /** `true` from when the head is out until the session closes. */
-  readonly isOpen: boolean;
-  /** `true` while the client has yet to take what was written. */
-  readonly isBlocked: boolean;
-  /** Writes frames whole; `false` if the next ones should wait. */
-  writeFrames(frames: SharedFrames): boolean;
-  /** Encodes a message that has no id. */
-  encode(message: SseMessage | string): Buffer;
-  /** Closes the session because something that feeds it has failed. */
-  fail(): void;
-}
-
-/** What is told of delivery; none of it is needed to deliver. */
-export interface DeliveryObserver {
-  counted(events: number, bytes: number): void;
-  replayed(subscription: Subscription): void;
-  wasReset(subscription: Subscription, reason: ResetReason): void;
-  report(error: unknown, stage: "snapshot" | "log"): void;
-}
-
-/** What a subscription needs of the hub's delivery. */
-export interface SubscriptionHost {
-  readonly window: Window;
-  /** Everything up to here was handed to every live subscription. */
-  readonly position: number;
-  /** Finds where a client stands: at once if that is in memory, else once it was read from the log. */
-  locate(id: string): Place | Promise<Place>;
-  join(channel: string, subscription: Subscription): void;
-  leave(channel: string, subscription: Subscription): void;
-  /** Calls `takeTurn` when others have had theirs. */
-  schedule(subscription: Subscription): void;
-  /** @returns The cursor event with an id. */
-  cursorFrames(id: string): SharedFrames;
-  readonly observer: DeliveryObserver;
-}
-
-/** What a client is told before it gets anything from the log. */
-interface Greeting {
-  /** Says that events were missed. */
-  readonly reset?: ResetReason;
-  readonly snapshots: readonly Snapshot[];
-  readonly latest: number;
-  readonly channels: readonly string[];
-  /** `false` for channels that join a stream later: the client has a position already. */
-  readonly isFirst: boolean;
-  /** Place from which the client gets everything; `undefined` for the tail at the time of the greeting. */
-  readonly place: Point | undefined;
-}
-
-/** A position and its id, which has to be read in the same turn: the window moves on. */
-interface Point {
-  readonly position: number;
-  readonly id: string;
-}
-
-/** What is so only until a client that resumes has had its turn: most never do. */
-interface Beginning {
-  /** `true` while further calls of `subscribe`, made before the first one was decided, have yet to be. */
-  isAwaiting: boolean;
-  /** `true` while the client's position is looked for in the log. */
-  isLocating: boolean;
-}
-
-type Snapshot = () => SnapshotMessages | PromiseLike<SnapshotMessages>;
+import { Hold, Step, Welcome, snapshotError } from "./welcome.js";
+import type { PendingReset, Snapshot } from "./welcome.js";
 
 /** A live client's position is looked at so many times while the window is replaced: four in the older half. */
 const LOOKS_PER_WINDOW = 8;
 
 /** Before every position, also those of entries from before the window. */
-const FROM_THE_START = -(2 ** 30);
+const BEFORE_ALL = -(2 ** 30);
+
+/** How long a client waits before it comes back to a snapshot that has failed, in milliseconds. */
+const FAILED_RETRY_MS = { min: 5_000, max: 30_000 };
 
 /** The most that is taken from the window for one write, in bytes. */
 export const SLICE_BYTES = 65_536;
 
-/**
- * One session's place in the log: a cursor and a set of channels, but no queue.
- *
- * It is *live* while its socket keeps up: what is published goes straight to it. When the socket backs up it
- * falls behind, which costs nothing: it reads on from its cursor in the window as soon as there is room, and
- * is live again when it finds nothing more. A client that comes back begins behind, at the position that it
- * reports. Only entries after the cursor are ever written, in their order: that is the whole promise.
- */
-export class Subscription {
-  /** Channels, and for each the position after which it counts. */
-  readonly channels: ChannelSet = new ChannelSet();
-  /** Delivery's own: the last position of the batch that it was last picked for. A reference would keep all of its frames. */
-  batch = 0;
-  /** Delivery's own: the only channel of that batch that concerns it; `undefined` if there are several. */
-  channel: string | undefined;
-  readonly session: SubscribedSession;
-  readonly #host: SubscriptionHost;
-  /** Everything up to here was written, or does not concern these channels. */
-  #cursor = 0;
-  /** Position that the client knows. */
-  #told = 0;
-  /** `true` while nothing after the cursor waits in the window but what delivery is about to hand over. */
-  #isLive = false;
-  #isClosed = false;
-  /** `true` while a snapshot is being made: nothing may be written before it. */
-  #isHeld = false;
-  /** Set from a `subscribe` that resumes until the turn after it: what joins until then is replayed as well. */
-  #beginning: Beginning | undefined;
-  /** What to do when everything up to a position was written. */
-  #end: { readonly position: number; readonly fn: () => void } | undefined;
-  /** `true` while its turn is scheduled. */
-  #isScheduled = false;
-  /** What the client has yet to be told, oldest first; `undefined` while there is nothing. */
-  #greetings: Greeting[] | undefined;
-  /** Snapshots, and the channels whose state they give; `undefined` while there were none. */
-  #snapshots: Map<Snapshot, readonly string[]> | undefined;
-  /** `true` until a client that came back has been sent something that it had missed. */
-  #isResuming = false;
-  /** Batches that begin at or before it may hold entries from before a channel was joined. */
-  #joinedAt = 0;
-
-  constructor(session: SubscribedSession, host: SubscriptionHost) {
-    this.session = session;
-    this.#host = host;
-  }
-
-  /** `true` while the client has everything. */
-  get isLive(): boolean {
-    return this.#isLive;
-  }
-
-  /**
-   * Joins the first channels of a stream, at the position that the client reports.
-   *
-   * All in one turn: between reading the tail and joining nothing can be published, so that there is neither
-   * a gap nor a double. A client that resumes gets what it missed in a later turn, so that the channels of a
-   * second call are replayed as well.
-   *
-   * @param isAwaiting - Whether further calls have yet to be decided; `release` tells of that.
-   */
-  begin(
-    channels: readonly string[],
-    options: SubscribeOptions,
-    lastEventId: string,
-    isAwaiting: boolean,
-  ): void {
-    // What is too old is not replayed, also where nothing was published since.
-    this.#host.window.trim(performance.now());
-    for (const channel of channels) this.#join(channel, FROM_THE_START);
-    const { snapshot } = options;
-    if (snapshot !== undefined) this.#addSnapshot(snapshot, channels);
-    if (lastEventId === "") {
-      this.#welcome(channels, options);
-      this.advance();
-      return;
-    }
-    const beginning: Beginning = { isAwaiting, isLocating: true };
-    this.#beginning = beginning;
-    const place = this.#host.locate(lastEventId);
-    if (!(place instanceof Promise)) {
-      this.#located(place, beginning);
-      return;
-    }
-    void place.then((found) => {
-      // A reset or the end of the session may have come before.
-      if (beginning.isLocating) this.#located(found, beginning);
-    });
-  }
-
-  /** Greets a client that comes for the first time. */
-  #welcome(channels: readonly string[], { latest = 0, snapshot }: SubscribeOptions): void {
-    const { tail, tailId } = this.#host.window;
-    this.#cursor = tail;
-    this.#willGreet({
-      snapshots: snapshot === undefined ? [] : [snapshot],
-      latest,
-      channels,
-      isFirst: true,
-      place: snapshot === undefined ? { position: tail, id: tailId } : undefined,
-    });
-  }
-
-  /** Whatever is found, it is void. */
-  #stopLocating(): void {
-    if (this.#beginning !== undefined) this.#beginning.isLocating = false;
-  }
-
-  /** Where the client stands is known. */
-  #located(place: Place, beginning: Beginning): void {
-    beginning.isLocating = false;
-    if (typeof place === "number") {
-      this.#cursor = place;
-      this.#told = place;
-      this.#isResuming = true;
-      this.#schedule();
-      return;
-    }
-    this.#beginning = undefined;
-    this.#cursor = this.#host.window.tail;
-    this.#willGreet(this.#resetGreeting(place));
-    this.advance();
-  }
-
-  /** No further call has yet to be decided. */
-  release(): void {
-    if (this.#beginning?.isAwaiting !== true) return;
-    this.#beginning.isAwaiting = false;
-    this.#schedule();
-  }
-
-  /**
-   * Writes what was published in this turn, before its turn comes: something else is about to be written, and the
-   * client would see the two in the wrong order. One that is behind stays so.
-   */
-  catchUp(): void {
-    if (!this.#isLive || this.#position() >= this.#host.window.tail) return;
-    this.#fallBehind(this.#position());
-    this.advance();
-  }
-
-  /** Calls a function once everything that was published until now is written; never if the session closes before. */
-  finish(fn: () => void): void {
-    this.#end = { position: this.#host.window.tail, fn };
-    if (this.#isLive) this.#fallBehind(this.#position());
-    this.advance();
-  }
-
-  /** Joins further channels, from now on. */
-  add(channels: readonly string[], options: SubscribeOptions): void {
-    if (this.#isClosed) return;
-    const added = channels.filter((channel) => !this.channels.has(channel));
-    if (added.length === 0) return;
-    const { latest = 0, snapshot } = options;
-    if (snapshot !== undefined) this.#addSnapshot(snapshot, added);
-    // The client has been here before and gets what it missed, on these channels too. Not where they have a
-    // state: it may have been cut before it had that.
-    if (this.#beginning !== undefined && snapshot === undefined) {
-      for (const channel of added) this.#join(channel, FROM_THE_START);
-      return;
-    }
-    const { tail } = this.#host.window;
-    this.#joinedAt = tail;
-    for (const channel of added) this.#join(channel, tail);
-    if (latest === 0 && snapshot === undefined) return;
-    this.#fallBehind(this.#position());
-    this.#willGreet({
-      snapshots: snapshot === undefined ? [] : [snapshot],
-      latest,
-      channels: added,
-      isFirst: false,
-      place: undefined,
-    });
-    this.advance();
-  }
-
-  /** Leaves channels; those that were not joined are ignored. */
-  remove(channels: readonly string[]): void {
-    for (const channel of channels) {
-      if (this.channels.delete(channel)) this.#host.leave(channel, this);
-    }
-    for (const [snapshot, stated] of this.#snapshots ?? []) {
-      if (!stated.some((channel) => this.channels.has(channel))) this.#snapshots?.delete(snapshot);
-    }
-  }
-
-  /** The session takes no more. */
-  closed(): void {
-    this.#isClosed = true;
-    this.#stopLocating();
-    this.#isLive = false;
-    this.#greetings = undefined;
-    for (const channel of this.channels.keys()) {
-      this.channels.delete(channel);
-      this.#host.leave(channel, this);
-    }
-  }
-
-  /** All positions are void: the client is told, and goes on from the tail. */
-  reset(reason: ResetReason): void {
-    this.#isLive = false;
-    this.#stopLocating();
-    this.#greetings = [this.#resetGreeting(reason)];
-    this.#schedule();
-  }
-
-  /**
-   * Takes what was published in one turn.
-   *
-   * @param first - Position of the first entry.
-   * @param last - Position of the last entry.
-   * @param frames - Those that concern this subscription, joined; `undefined` if they are too much for one write.
-   */
-  deliver(first: number, last: number, frames: DeliveredFrames | undefined): void {
-    // One that is behind finds it in the window. One that has left the channels since gets nothing.
-    if (!this.#isLive || this.#cursor >= last || frames?.count === 0) return;
-    const isWhole = this.#cursor < first && this.#joinedAt < first;
-    if (frames === undefined || !isWhole || this.session.isBlocked) {
-      this.#fallBehind(Math.max(this.#cursor, first - 1));
-      this.advance();
-      return;
-    }
-    this.#cursor = last;
-    this.#told = frames.last;
-    this.#host.observer.counted(frames.count, frames.shared.size);
-    this.session.writeFrames(frames.shared);
-  }
-
-  /**
-   * Called by the heartbeat.
-   *
-   * @param isSilent - Whether nothing was written for so long that a heartbeat is due.
-   * @returns A cursor event if the client's position should be moved: so that a quiet channel never makes it
-   *   look as if the client had missed what others published.
-   */
-  beat(now: number, isSilent: boolean): SharedFrames | undefined {
-    if (!this.#isLive) return undefined;
-    const position = this.#position();
-    if (position <= this.#told) return undefined;
-    if (!isSilent && !this.#host.window.isAging(this.#told, now)) return undefined;
-    const id = this.#host.window.idAt(position);
-    if (id === undefined) return undefined;
-    this.#told = position;
-    return this.#host.cursorFrames(id);
-  }
-
-  /** Called by the heartbeat: for how many milliseconds the client's position may be left as it is. */
-  restMs(now: number): number {
-    return this.#host.window.turnoverMs(now) / LOOKS_PER_WINDOW;
-  }
-
-  /** Writes what can be written now. Called when the stream opens and when the client has taken all. */
-  advance(): void {
-    // Its turn comes: taking another one now would be at the cost of the others.
-    if (!this.#isScheduled && this.#beginning === undefined) this.#advance();
-  }
-
-  /** Called by delivery when it is the turn of this subscription. */
-  takeTurn(): void {
-    this.#isScheduled = false;
-    if (this.#beginning?.isAwaiting === true || this.#beginning?.isLocating === true) return;
-    this.#beginning = undefined;
-    this.#advance();
-  }
-
-  #advance(): void {
-    while (!this.#isClosed && !this.#isHeld && !this.#isLive && this.session.isOpen) {
-      if (this.session.isBlocked) return;
-      if (this.#endReached()) return;
-      if (this.#greetings !== undefined) {
-        const greeting = this.#greetings.shift();
-        if (this.#greetings.length === 0) this.#greetings = undefined;
-        if (greeting !== undefined) this.#greet(greeting);
-        continue;
-      }
-      if (!this.#host.window.holdsAfter(this.#cursor)) {
-        // Passed by the window: the client was too slow for what is retained.
-        this.#willGreet(this.#resetGreeting("overflow"));
-        continue;
-      }
-      this.#writeSlice();
-      if (this.#endReached()) return;
-      if (!this.#isLive) {
-        if (!this.session.isBlocked) this.#schedule();
-        return;
-      }
-    }
-  }
-
-  #endReached(): boolean {
-    const end = this.#end;
-    if (end === undefined || this.#greetings !== undefined) return false;
-    if (this.#cursor < end.position) return false;
-    this.#end = undefined;
-    end.fn();
-    return true;
-  }
-
-  #writeSlice(): void {
-    const { window } = this.#host;
-    const { frames, cursor, last } = window.slice(this.channels, this.#cursor, SLICE_BYTES);
-    this.#cursor = cursor;
-    // Nothing was published meanwhile, this is still the same turn.
-    this.#isLive = cursor >= window.tail;
-    const isReplay = this.#isResuming && frames.length > 0;
-    this.#isResuming = false;
-    if (isReplay) this.#host.observer.replayed(this);
-    if (frames.length === 0) return;
-    this.#told = last;
-    const shared = shareStored(frames);
-    this.#host.observer.counted(frames.length, shared.size);
-    this.session.writeFrames(shared);
-  }
-
-  #greet(greeting: Greeting): void {
-    const { window } = this.#host;
-    // What was published until now is part of the state that a snapshot gives.
-    const place = greeting.place ?? { position: window.tail, id: window.tailId };
-    if (greeting.isFirst) this.#cursor = place.position;
-    else this.#joinAt(greeting.channels, place.position);
-    const latest = this.#latest(greeting, place.position);
-    let snapshots: (SnapshotMessages | PromiseLike<SnapshotMessages>)[];
-    try {
-      snapshots = greeting.snapshots.map((snapshot) => snapshot());
-    } catch (error) {
-      return this.#failed(error);
-    }
-    if (!snapshots.some(isThenable)) {
-      return this.#write(greeting, snapshots as SnapshotMessages[], latest, place);
-    }
-    this.#isHeld = true;
-    Promise.all(snapshots.map(async (messages) => messages)).then(
-      (messages) => {
-        this.#isHeld = false;
-        if (this.#isClosed) return;
-        this.#write(greeting, messages, latest, place);
-        this.advance();
-      },
-      (error: unknown) => this.#failed(error),
-    );
-  }
-
-  #write(
-    greeting: Greeting,
-    snapshots: readonly SnapshotMessages[],
-    latest: readonly Buffer[],
-    { position, id }: Point,
-  ): void {
-    const { reset, isFirst, channels } = greeting;
-    const frames: Buffer[] = [];
-    try {
-      for (const messages of snapshots) {
-        checkSnapshot(messages);
-        for (const message of messages) frames.push(this.session.encode(message));
-      }
-    } catch (error) {
-      return this.#failed(error);
-    }
-    // The position comes last: a client that is cut in the middle of the state begins anew. After a reset an
-    // empty id takes the old position from it, which may look good in the new history.
-    const needsCursor = isFirst && (reset === undefined || frames.length > 0);
-    if (reset !== undefined) {
-      frames.unshift(encodeResetFrame(reset, channels, needsCursor ? "" : id));
-      this.#host.observer.wasReset(this, reset);
-    }
-    frames.push(...latest);
-    if (isFirst) this.#told = position;
-    const cursor = needsCursor ? this.#host.cursorFrames(id) : undefined;
-    // All that most clients are greeted with.
-    if (cursor !== undefined && frames.length === 0) return void this.session.writeFrames(cursor);
-    if (cursor !== undefined) frames.push(cursor.bytes);
-    if (frames.length > 0) this.session.writeFrames(shareFrames(frames));
-  }
-
-  #latest({ channels, latest, isFirst }: Greeting, upTo: number): Buffer[] {
-    if (latest === 0) return [];
-    const entries = this.#host.window.latest(channels, latest, upTo);
-    this.#host.observer.counted(entries.length, sizeOf(entries));
-    const frames = entries.map(({ slab, start, end }) => slab.subarray(start, end));
-    return isFirst ? frames : frames.map(withoutId);
-  }
-
-  /** Moves the place after which channels count to where their state is taken. */
-  #joinAt(channels: readonly string[], position: number): void {
-    this.#joinedAt = position;
-    for (const channel of channels) {
-      if (this.channels.has(channel)) this.channels.set(channel, position);
-    }
-  }
-
-  #resetGreeting(reset: ResetReason): Greeting {
-    return {
-      reset,
-      snapshots: [...(this.#snapshots?.keys() ?? [])],
-      latest: 0,
-      channels: this.channels.keys(),
-      isFirst: true,
-      place: undefined,
-    };
-  }
-
-  #failed(error: unknown): void {
-    this.#isHeld = false;
-    if (this.#isClosed) return;
-    this.#host.observer.report(error, "snapshot");
-    this.session.fail();
-  }
-
-  #willGreet(greeting: Greeting): void {
-    this.#greetings ??= [];
-    this.#greetings.push(greeting);
-  }
-
-  /** One function may give the state of the channels of several calls. */
-  #addSnapshot(snapshot: Snapshot, channels: readonly string[]): void {
-    this.#snapshots ??= new Map();
-    this.#snapshots.set(snapshot, [...(this.#snapshots.get(snapshot) ?? []), ...channels]);
-  }
-
-  /** A live subscription's cursor stays where it last wrote something; what it has is more. */
-  #position(): number {
-    return this.#isLive ? Math.max(this.#cursor, this.#host.position) : this.#cursor;
-  }
-
-  #fallBehind(position: number): void {
-    this.#cursor = position;
-    this.#isLive = false;
-  }
-
-  #join(channel: string, since: number): void {
-    this.channels.set(channel, since);
-    this.#host.join(channel, this);
-  }
-
-  #schedule(): void {
-    if (this.#isScheduled || this.#isClosed) return;
-    this.#isScheduled = true;
-    this.#host.schedule(this);
-  }
-}
-
-/** Frames that several subscriptions share. */
+/** Frames of one write that several subscriptions share. */
 export interface DeliveredFrames {
   readonly shared: SharedFrames;
   /** Number of events. */
@@ -534,7 +37,538 @@ export interface DeliveredFrames {
   readonly last: number;
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+/**
+ * One stream's place in the log: one cursor, a set of channels, and a start for each channel that begins ahead of the
+ * cursor. No queue.
+ *
+ * An entry is due if its channel is in the set and its position is greater than the cursor and the channel's start. Only
+ * three things move the cursor: writing the entries up to a position; finding that none up to it is due; and writing a
+ * reset that names every channel of that moment. Joining a channel, `latest` and `snapshot` set the start of their own
+ * channels and of no other.
+ *
+ * A subscription is *live* while the client has everything that was handed over: what is published goes straight to the
+ * outlet. A live one has no starts. When the socket backs up it falls behind, which costs nothing: it reads on from its
+ * cursor in the window as soon as there is room.
+ */
+export class Subscription implements Reader {
+  readonly channels: ChannelSet = new ChannelSet();
+  readonly outlet: Outlet;
+  readonly #audience: Audience<Subscription>;
+  readonly #framing: Framing;
+  /** Every entry up to here is written or not due. A live one has everything that was handed over beyond it, too. */
+  #cursor = BEFORE_ALL;
+  /** Position that the client knows; `BEFORE_ALL` while it has none: until then events go out without ids. */
+  #told = BEFORE_ALL;
+  #phase: "behind" | "live" | "closed" = "behind";
+  /** Whether its turn has been scheduled, or is under way: then functions of the application may be on the stack. */
+  #turn: "none" | "scheduled" | "running" = "none";
+  /** Set while the client has yet to be told something that does not come from the log. */
+  #welcome: Welcome | undefined;
+  /** Snapshots of joined channels, by their function; `undefined` while there are none. */
+  #snapshots: Map<Snapshot["take"], Snapshot> | undefined;
+  /** What to do once everything up to a position is written. */
+  #end: { readonly position: number; readonly fn: () => void } | undefined;
+
+  /**
+   * @param audience - Those of the hub.
+   * @param framing - How the messages of snapshots become bytes.
+   */
+  constructor(outlet: Outlet, audience: Audience<Subscription>, framing: Framing) {
+    this.outlet = outlet;
+    this.#audience = audience;
+    this.#framing = framing;
+    outlet.reader = this;
+  }
+
+  /** `true` while the client has everything. */
+  get isLive(): boolean {
+    return this.#phase === "live";
+  }
+
+  /** Begins at the tail: the client comes for the first time. */
+  begin(): void {
+    this.#cursor = this.#audience.window.tail;
+    this.#welcome = new Welcome();
+  }
+
+  /** Begins at a position that is not known yet: {@link Subscription.place} tells. Until then nothing is written. */
+  beginLater(): void {
+    this.#welcome = new Welcome();
+    this.#welcome.isAwaiting = true;
+  }
+
+  /**
+   * Says where a stream begins that has begun later. The replay waits for that, so that every channel of its turn takes
+   * part in it.
+   *
+   * @param lastEventId - What the client reports; `""` if its stream opened before the log had a position: it may have
+   *   missed what was published in between.
+   */
+  place(lastEventId: string): void {
+    const welcome = this.#welcome;
+    if (welcome?.isAwaiting !== true) return;
+    // The log was reset meanwhile: whatever the client reports is void.
+    if (welcome.reset !== undefined) return this.#placed(welcome, "unknown");
+    if (lastEventId === "") return this.#placed(welcome, "unknown");
+    // What is too old is not replayed, even where nothing was published since.
+    this.#audience.window.trim(performance.now());
+    const isWanted = (): boolean => this.#welcome === welcome && welcome.isAwaiting;
+    const channels = welcome.withoutUntaken(this.channels);
+    const place = this.#audience.locate(lastEventId, channels, isWanted);
+    if (!(place instanceof Promise)) return this.#placed(welcome, place);
+    welcome.isLocating = true;
+    void place.then((found) => {
+      // A reset of the log or the end of the stream may have come first.
+      if (isWanted()) this.#placed(welcome, found);
+    });
+  }
+
+  /**
+   * Joins channels. Those that were joined before are ignored.
+   *
+   * @param channels - Checked names.
+   * @param isReplayed - Whether they begin at the position that the client reports, and not here and now.
+   */
+  join(
+    channels: readonly string[],
+    { latest = 0, snapshot }: SubscribeOptions,
+    isReplayed: boolean,
+  ): void {
+    const added = channels.filter((channel) => !this.channels.has(channel));
+    if (added.length === 0 || this.#phase === "closed") return;
+    const comesFirst = this.#told === BEFORE_ALL && this.channels.size === 0;
+    const { tail } = this.#audience.window;
+    // Nothing is due on a stream without channels.
+    if (this.channels.size === 0 && this.#told !== BEFORE_ALL) this.#moveTo(tail);
+    // What was published before belongs to the other channels: it is written first, and then the start is reached. Not
+    // before the channels have joined, because that may call functions of the application.
+    if (!isReplayed && this.#phase === "live" && this.#position() < tail) {
+      this.#fallBehind(this.#position());
+    }
+    for (const channel of added) {
+      this.channels.add(channel, isReplayed || this.#position() >= tail ? undefined : tail);
+      this.#audience.join(channel, this);
+    }
+    const state = snapshot === undefined ? undefined : this.#keepSnapshot(snapshot, added);
+    if (!isReplayed && (state !== undefined || latest > 0)) {
+      this.#fallBehind(this.#position());
+      this.#welcome ??= new Welcome();
+      this.#welcome.steps.push(new Step(added, state, { latest, upTo: tail, comesFirst }));
+    }
+    this.wake();
+  }
+
+  /** Leaves channels; those that were not joined are ignored. Nothing of them is written any more. */
+  leave(channels: readonly string[]): void {
+    for (const channel of channels) {
+      if (this.channels.delete(channel)) this.#audience.leave(channel, this);
+    }
+    for (const [take, snapshot] of this.#snapshots ?? []) {
+      for (const channel of channels) snapshot.channels.delete(channel);
+      if (snapshot.channels.size === 0) this.#snapshots?.delete(take);
+    }
+    const welcome = this.#welcome;
+    if (welcome === undefined) return;
+    const wasHeld = welcome.held !== undefined;
+    welcome.leave(channels);
+    // What waited for the state of a channel that was left waits no more.
+    if (wasHeld && welcome.held === undefined) this.wake();
+  }
+
+  /** Every position is void: the client is told, and goes on from here. */
+  reset(reason: ResetReason): void {
+    if (this.#phase === "closed") return;
+    this.#welcome?.release();
+    const welcome = new Welcome();
+    welcome.reset = { reason, position: this.#audience.window.tail };
+    // A reset in place of a replay names every channel of its turn: it waits for the same calls.
+    welcome.isAwaiting = this.#welcome?.isAwaiting === true && !this.#welcome.isLocating;
+    this.#fallBehind(this.#cursor);
+    this.#welcome = welcome;
+    this.#schedule();
+  }
+
+  /**
+   * Takes what was published in one turn, or in several.
+   *
+   * @param first - Position of the first entry.
+   * @param last - Position of the last entry.
+   * @param pieces - Those that concern this subscription, each piece joined for one write.
+   */
+  deliver(first: number, last: number, pieces: readonly DeliveredFrames[]): void {
+    // One that is behind finds it in the window.
+    if (this.#phase !== "live" || this.#cursor >= last) return;
+    if (this.#cursor >= first) {
+      this.#fallBehind(this.#cursor);
+      this.wake();
+      return;
+    }
+    for (const { shared, count, last: position } of pieces) {
+      // A write may have found that the client has left.
+      if (this.#phase !== "live") return;
+      if (this.outlet.isBlocked) return this.#fallBehind(Math.max(this.#cursor, first - 1));
+      this.#cursor = position;
+      this.#told = position;
+      this.#audience.observer.counted(count, shared.size);
+      this.outlet.writeFrames(shared);
+    }
+    this.#cursor = last;
+  }
+
+  /** Something published on its channels has left the window before it could be handed over. */
+  overtaken(): void {
+    if (this.#phase !== "live") return;
+    this.#fallBehind(this.#position());
+    // Not at once: functions of the application may publish, while others have yet to be told the same.
+    this.#schedule();
+  }
+
+  wake(): void {
+    // Its turn comes, or is under way: taking another one now would be at the cost of the others, or out of order.
+    if (this.#turn === "none") this.#advance();
+  }
+
+  /** Called by delivery when it is the turn of this subscription. */
+  takeTurn(): void {
+    this.#turn = "none";
+    this.#advance();
+  }
+
+  catchUp(): void {
+    if (this.#phase !== "live" || this.#position() >= this.#audience.window.tail) return;
+    this.#fallBehind(this.#position());
+    this.wake();
+  }
+
+  finish(fn: () => void): void {
+    this.#end = { position: this.#audience.window.tail, fn };
+    if (this.#phase === "live") this.#fallBehind(this.#position());
+    this.wake();
+  }
+
+  closed(): void {
+    this.#phase = "closed";
+    this.#welcome?.release();
+    this.#welcome = undefined;
+    this.#snapshots = undefined;
+    this.#end = undefined;
+    for (const channel of this.channels.keys()) {
+      this.channels.delete(channel);
+      this.#audience.leave(channel, this);
+    }
+  }
+
+  beat(now: number, isSilent: boolean): SharedFrames | undefined {
+    // A quiet channel must never make it look as if the client had missed what was published on others.
+    if (this.#phase !== "live") return undefined;
+    const position = this.#position();
+    if (position <= this.#told) return undefined;
+    const { window } = this.#audience;
+    if (!isSilent && !window.isAging(this.#told, now)) return undefined;
+    const id = window.idAt(position);
+    if (id === undefined) return undefined;
+    this.#told = position;
+    return this.#audience.cursorFrames(id);
+  }
+
+  restMs(now: number): number {
+    return this.#audience.window.turnoverMs(now) / LOOKS_PER_WINDOW;
+  }
+
+  #placed(welcome: Welcome, place: Place): void {
+    welcome.isAwaiting = false;
+    if (typeof place === "number") {
+      this.#cursor = place;
+      this.#told = place;
+      this.channels.passed(place);
+      welcome.isReplay = true;
+      this.#schedule();
+      return;
+    }
+    welcome.reset ??= { reason: place, position: this.#audience.window.tail };
+    this.wake();
+  }
+
+  /** Writes what can be written now. */
+  #advance(): void {
+    this.#turn = "running";
+    let isMore = false;
+    try {
+      isMore = this.#writeOn();
+    } finally {
+      this.#turn = "none";
+    }
+    // Every client that is behind gets a slice in turn.
+    if (isMore) this.#schedule();
+  }
+
+  /** @returns Whether there is more that could be written now. */
+  #writeOn(): boolean {
+    while (this.#phase === "behind" && this.outlet.isOpen && !this.outlet.isBlocked) {
+      const welcome = this.#welcome;
+      if (welcome?.isAwaiting === true || welcome?.held !== undefined) return false;
+      if (welcome?.reset === undefined && this.#isOvertaken()) {
+        this.#welcome ??= new Welcome();
+        this.#welcome.reset = { reason: "overflow", position: this.#audience.window.tail };
+        continue;
+      }
+      const isMore =
+        welcome !== undefined && (welcome.isPending || this.#told === BEFORE_ALL)
+          ? this.#writeWelcome(welcome)
+          : this.#writeSlice();
+      if (this.#isEnded()) return false;
+      if (isMore && !this.outlet.isBlocked) return true;
+    }
+    return false;
+  }
+
+  /** Calls what waits for everything up to a position to be written. */
+  #isEnded(): boolean {
+    const end = this.#end;
+    if (end === undefined || this.#welcome !== undefined || this.#cursor < end.position) {
+      return false;
+    }
+    this.#end = undefined;
+    end.fn();
+    return true;
+  }
+
+  /**
+   * Writes a slice of what the client has to be told before the next event of the log, in one write.
+   *
+   * @returns Whether there is more of it that could be written now.
+   */
+  #writeWelcome(welcome: Welcome): boolean {
+    const { window, warmingUp } = this.#audience;
+    const frames: StoredFrame[] = [];
+    let events = 0;
+    let isMore = false;
+    if (welcome.reset !== undefined) this.#takeReset(welcome, welcome.reset, frames);
+    while (this.#welcome === welcome && !isMore) {
+      const room = Math.max(1, SLICE_BYTES - sizeOf(frames));
+      const step = welcome.nextStep(this.#told !== BEFORE_ALL);
+      if (step !== undefined) {
+        if (!step.hasState) {
+          // What was gathered goes out first, and `#writeOn` looks again: the function may leave channels, or publish
+          // so much that the window passes this stream.
+          if (frames.length === 0) this.#takeState(welcome, step);
+          break;
+        }
+        if (step.wantsLatest && warmingUp !== undefined) {
+          this.#hold(welcome, step, warmingUp);
+          break;
+        }
+        if (step.isOvertaken(window)) {
+          // Some of `latest` is written, and the next event of it is gone.
+          welcome.done(step);
+          welcome.reset = { reason: "overflow", position: window.tail };
+          break;
+        }
+        this.#skipTo(step.upTo);
+        // On a stream whose client has a position, events of the past may not take it back.
+        const hasIds = this.#told === BEFORE_ALL && step.comesFirst && step.upTo <= this.#cursor;
+        const slice = step.next(window, hasIds, room);
+        frames.push(...slice.frames);
+        events += slice.events;
+        if (hasIds && slice.events > 0) welcome.hasGivenIds = true;
+        if (slice.isLast) welcome.done(step);
+        isMore = sizeOf(frames) >= SLICE_BYTES;
+      } else if (this.#told === BEFORE_ALL) {
+        // A client gets its first position when every start lies behind the cursor. What is due before that on other
+        // channels comes without ids: cut in between, the client has none and begins anew. Unless it was given some.
+        const start = Math.max(this.#cursor, this.channels.latestStart);
+        const channels = welcome.withoutUntaken(this.channels);
+        const slice = window.slice(channels, this.#cursor, room, start);
+        this.#moveTo(slice.cursor);
+        frames.push(...(welcome.hasGivenIds ? slice.frames : slice.frames.flatMap(withoutIdParts)));
+        events += slice.frames.length;
+        if (slice.cursor < start) {
+          isMore = true;
+        } else {
+          this.#told = this.#cursor;
+          frames.push(this.#cursorFrame());
+        }
+      } else {
+        if (!welcome.isReplay) this.#welcome = undefined;
+        break;
+      }
+    }
+    if (events > 0) this.#audience.observer.counted(events, sizeOf(frames));
+    this.#write(frames);
+    return isMore;
+  }
+
+  /** Adds a reset to `frames` and schedules every snapshot again. */
+  #takeReset(welcome: Welcome, { reason, position }: PendingReset, frames: StoredFrame[]): void {
+    const { window, observer } = this.#audience;
+    welcome.reset = undefined;
+    welcome.isReplay = false;
+    // The reset names every channel there is now, so that it stands for whatever was lost on any of them.
+    // The cursor never goes back: it may be further where there was no channel for a while.
+    this.#moveTo(Math.max(this.#cursor, window.holdsAfter(position) ? position : window.tail));
+    const channels = this.channels.keys();
+    if (channels.length === 0) return;
+    const { tail } = window;
+    const states = [...(this.#snapshots?.values() ?? [])];
+    welcome.steps = [
+      ...states.map(
+        (state) => new Step(state.channels, state, { latest: 0, upTo: tail, comesFirst: true }),
+      ),
+      ...welcome.steps.filter((step) => step.wantsLatest).map((step) => step.withoutState()),
+    ];
+    // An empty id takes the old position from the client, which may look good in the new history: cut in the middle of
+    // the state, it begins anew.
+    const id = states.length > 0 ? "" : (window.idAt(this.#cursor) ?? window.tailId);
+    this.#told = states.length > 0 ? BEFORE_ALL : this.#cursor;
+    frames.push(stored(encodeResetFrame(reason, channels, id)));
+    observer.wasReset(this, reason, channels);
+  }
+
+  /** Has the state of a step taken. It may be here at once or later, or fail. */
+  #takeState(welcome: Welcome, step: Step): void {
+    const { tail } = this.#audience.window;
+    // What was published until now is part of the state: the channels begin behind it.
+    for (const channel of step.channels) {
+      this.channels.add(channel, tail > this.#cursor ? tail : undefined);
+    }
+    try {
+      const messages = step.takeState(tail);
+      if (isThenable(messages)) this.#hold(welcome, step, messages);
+      else if (this.#isNext(welcome, step)) step.keepState(messages, this.#framing);
+    } catch (error) {
+      if (this.#isNext(welcome, step)) this.#failed(step, error);
+    }
+  }
+
+  /** Nothing is written until a promise settles: the state of a step, or the past that it asks for. */
+  #hold(welcome: Welcome, step: Step, promise: PromiseLike<SnapshotMessages | void>): void {
+    const hold = new Hold(step, {
+      done: (messages) => {
+        welcome.release();
+        try {
+          if (!step.hasState) step.keepState(messages, this.#framing);
+        } catch (error) {
+          return this.#failed(step, error);
+        }
+        this.wake();
+      },
+      failed: (error) => this.#failed(step, error),
+    });
+    if (this.#isNext(welcome, step)) welcome.held = hold;
+    else hold.release();
+    hold.waitFor(promise);
+  }
+
+  /** Whether a step is still to be written: its own function may have closed the stream, or left the channels. */
+  #isNext(welcome: Welcome, step: Step): boolean {
+    return this.#welcome === welcome && welcome.steps.includes(step);
+  }
+
+  #failed({ channels }: Step, error: unknown): void {
+    this.#audience.observer.report(snapshotError(error, channels), "snapshot");
+    // The client comes back to a snapshot that may fail again: not at once.
+    this.outlet.fail(encodeRetryFrame(draw(FAILED_RETRY_MS)));
+  }
+
+  /** Moves the cursor up to a position if nothing is due until there. */
+  #skipTo(position: number): void {
+    if (position <= this.#cursor) return;
+    const slice = this.#audience.window.slice(this.channels, this.#cursor, 1, position);
+    if (slice.frames.length === 0) this.#moveTo(slice.cursor);
+  }
+
+  /** Whether something that was due has left the window: the client was too slow for what is retained. */
+  #isOvertaken(): boolean {
+    const { window } = this.#audience;
+    if (window.holdsAfter(this.#cursor)) return false;
+    // Channels whose state has yet to be taken begin only behind that: they have lost nothing.
+    const channels = this.#welcome?.withoutUntaken(this.channels) ?? this.channels;
+    if (channels.size > 0 && !window.holdsAfter(this.#cursor, channels)) return true;
+    // What has left was not due.
+    this.#moveTo(window.first - 1);
+    return false;
+  }
+
+  /** @returns Whether there is more. */
+  #writeSlice(): boolean {
+    const { window, observer } = this.#audience;
+    const { frames, cursor, last } = window.slice(this.channels, this.#cursor, SLICE_BYTES);
+    this.#moveTo(cursor);
+    // Nothing was published meanwhile: this is still the same turn.
+    if (cursor >= window.tail) this.#phase = "live";
+    const isReplay = this.#welcome?.isReplay === true;
+    this.#welcome = undefined;
+    if (frames.length > 0) {
+      if (isReplay) observer.replayed(this);
+      this.#told = last;
+      observer.counted(frames.length, sizeOf(frames));
+      this.#write(frames);
+    }
+    return cursor < window.tail;
+  }
+
+  /** Writes frames for this client alone, in one write if they are small. */
+  #write(frames: readonly StoredFrame[]): void {
+    const [first] = frames;
+    if (first === undefined) return;
+    if (frames.length === 1 && first.start > 0) {
+      // An event of the log, which lies in the slab as a chunk: no copy.
+      this.outlet.writeFrames(shareChunk(first));
+    } else if (sizeOf(frames) <= SLICE_BYTES) {
+      this.outlet.writeFrames(shareStored(frames));
+    } else {
+      // A copy of a large event for each client that has stalled would be most of what they hold.
+      for (const { slab, start, end } of frames) this.outlet.write(slab.subarray(start, end));
+    }
+  }
+
+  #cursorFrame(): StoredFrame {
+    const { window } = this.#audience;
+    const id = window.idAt(this.#cursor) ?? window.tailId;
+    return stored(this.#audience.cursorFrames(id).bytes);
+  }
+
+  /** A live subscription's cursor stays where it last wrote something; what it has is more. */
+  #position(): number {
+    return this.#phase === "live" ? Math.max(this.#cursor, this.#audience.position) : this.#cursor;
+  }
+
+  #moveTo(cursor: number): void {
+    this.#cursor = cursor;
+    this.channels.passed(cursor);
+  }
+
+  #fallBehind(position: number): void {
+    this.#cursor = position;
+    this.#phase = "behind";
+  }
+
+  /** One function may give the state of the channels of several calls. */
+  #keepSnapshot(take: Snapshot["take"], channels: readonly string[]): Snapshot {
+    this.#snapshots ??= new Map();
+    let snapshot = this.#snapshots.get(take);
+    if (snapshot === undefined) {
+      snapshot = { take, scope: new Scope(), channels: new Set() };
+      this.#snapshots.set(take, snapshot);
+    }
+    for (const channel of channels) snapshot.channels.add(channel);
+    return snapshot;
+  }
+
+  #schedule(): void {
+    // One that is under way goes on by itself.
+    if (this.#turn !== "none" || this.#phase === "closed") return;
+    this.#turn = "scheduled";
+    this.#audience.schedule(this);
+  }
+}
+
+/** A frame with its own buffer. */
+function stored(slab: Buffer): StoredFrame {
+  return { slab, start: 0, end: slab.byteLength };
+}
+
+function isThenable(value: unknown): value is PromiseLike<SnapshotMessages> {
   return (
     typeof value === "object" &&
     value !== null &&

@@ -1,5 +1,12 @@
+/** The newest part of the log in memory: what is replayed, and how it is known whether a client has missed anything. */
+
+import { haveSameChannel, idOf, storedBytes } from "../wire/frame-slab.js";
 import type { StoredFrame } from "../wire/shared-frames.js";
+import { ChannelIndex } from "./channel-index.js";
+import type { Positions } from "./channel-index.js";
+import type { ChannelPositions } from "./channel-set.js";
 import { Deque, firstWhere } from "./deque.js";
+import { DroppedEntries } from "./dropped.js";
 
 /** How much of the log a hub keeps in memory for replay: whichever limit is reached first. */
 export interface Retention {
@@ -7,28 +14,28 @@ export interface Retention {
   readonly maxAgeMs: number;
   /** Number of events. */
   readonly maxEvents: number;
-  /** Bytes of encoded events. */
+  /** Bytes of encoded events and of the names of their channels. */
   readonly maxBytes: number;
 }
 
-/** One event in the window: its block, encoded once for all sessions. */
+/**
+ * One event in the window: its block, encoded once for all sessions.
+ *
+ * A window holds a hundred thousand of them: id and channel are read from the slab when they are needed.
+ */
 export interface WindowEntry extends StoredFrame {
   /** Place in the log, counted by this process: from 1 on since it began, down from 0 what was read from before. */
   readonly position: number;
-  /** Id in the log. */
-  readonly id: string;
-  /** Channel it was published on. */
-  readonly channel: string;
+  /** Number that stands for the channel while the window has an entry of it. */
+  readonly key: number;
   /** When it came, in whole milliseconds of a clock that never goes back. */
   readonly at: number;
-  /** Bytes of all entries up to and with this one. */
-  readonly endByte: number;
 }
 
 /** An entry from before the window, for {@link Window.prepend}. */
 export interface PastFrame {
   readonly id: string;
-  readonly channel: string;
+  /** As `FrameSlab` has stored it, with its channel and this id. */
   readonly frame: StoredFrame;
   /** When it was published, by the clock of {@link WindowEntry.at}. */
   readonly at: number;
@@ -42,6 +49,14 @@ export interface WindowStart {
   readonly isHeld: boolean;
 }
 
+/** What still fits into the window. */
+export interface WindowRoom {
+  /** Age in milliseconds beyond which nothing is kept. */
+  readonly maxAgeMs: number;
+  readonly entries: number;
+  readonly bytes: number;
+}
+
 /** Frames to write next, and the position behind the last of them. */
 export interface Slice {
   readonly frames: readonly StoredFrame[];
@@ -51,46 +66,66 @@ export interface Slice {
   readonly last: number;
 }
 
-/** Channels, and for each the position after which it counts. A `Map` is one. */
-export interface ChannelPositions extends Iterable<[string, number]> {
-  readonly size: number;
-  get(channel: string): number | undefined;
-}
-
 /** Channels up to which their indexes are merged; past it the window itself is scanned. */
 const MAX_MERGED = 16;
+
+/** Channels of which the last dropped entry is remembered, at most. */
+const MAX_DROPPED = 16_384;
+
+/** Where a walk through the positions of one channel is. */
+interface Head {
+  readonly positions: Positions;
+  next: number;
+}
+
+/** An entry of which the key is not known yet. */
+type NewEntry = { -readonly [Name in keyof WindowEntry]: WindowEntry[Name] };
 
 /**
  * The newest part of the log as shared frames, with an index by channel.
  *
- * Positions count the entries that this process has seen. A client's position `p` is good as long as
- * entry `p` is here: then everything after it is here too.
+ * Positions count the entries that this process has seen. A client's position is good as long as everything after it
+ * is here that is on its channels.
  */
 export class Window {
   readonly #retention: Retention;
   readonly #compare: (a: string, b: string) => number;
   readonly #entries = new Deque<WindowEntry>([]);
-  /** Positions of the entries of each channel that has any. */
-  readonly #index = new Map<string, Deque<number>>();
+  readonly #index: ChannelIndex;
+  readonly #dropped: DroppedEntries;
   /** Id of the tail: of the last entry, or of where the log stood when the window began. */
   #tailId: string;
   #tail = 0;
   /** Position of the first entry; one past the tail while there is none. */
   #first = 1;
-  /** Id of the position before `#first` while everything after it is here, `undefined` once one was trimmed. */
-  #originId: string | undefined;
-  #endByte = 0;
+  /** Id of the position before `#first`, or the entry that was there; `undefined` if that is not known. */
+  #origin: string | StoredFrame | undefined;
+  #bytes = 0;
+  /** Entries from this position on take at most half of `maxBytes`, and are all that do. */
+  #newerHalf = 1;
+  /** Bytes of the entries from `#newerHalf` on. */
+  #newerBytes = 0;
 
   /**
    * @param retention - Limits.
    * @param tailId - Id of the log's tail: the position of a client that has seen nothing yet.
    * @param compare - The order of ids.
+   * @param hashBits - By how many bits channels are told apart before their names are compared.
    */
-  constructor(retention: Retention, tailId: string, compare: (a: string, b: string) => number) {
+  constructor(
+    retention: Retention,
+    tailId: string,
+    compare: (a: string, b: string) => number,
+    hashBits: number = 30,
+  ) {
     this.#retention = retention;
     this.#compare = compare;
     this.#tailId = tailId;
-    this.#originId = tailId;
+    this.#origin = tailId;
+    this.#index = new ChannelIndex((position) => this.#at(position) as WindowEntry, hashBits);
+    const max = Math.min(retention.maxEvents, MAX_DROPPED);
+    const hash = (channel: string): number => this.#index.hash(channel);
+    this.#dropped = new DroppedEntries(max, hash, compare, 0, tailId);
   }
 
   /** Position of the newest entry; 0 before the first. */
@@ -103,22 +138,34 @@ export class Window {
     return this.#tailId;
   }
 
+  /** Position of the first entry; one past the tail while there is none. */
+  get first(): number {
+    return this.#first;
+  }
+
   /** Number of entries. */
   get size(): number {
     return this.#entries.length;
   }
 
-  /** Bytes of all frames. */
+  /** Bytes that are stored for all entries: frames, the chunks around them, names of channels. */
   get bytes(): number {
-    const first = this.#entries.at(0);
-    return first === undefined ? 0 : this.#endByte - first.endByte + first.end - first.start;
+    return this.#bytes;
   }
 
   /** Where the window begins: what is older has to be read from the log. */
   get start(): WindowStart {
-    const first = this.#entries.at(0);
     if (this.#originId !== undefined) return { id: this.#originId, isHeld: false };
-    return { id: first?.id ?? this.#tailId, isHeld: first !== undefined };
+    const first = this.#entries.at(0);
+    return first === undefined
+      ? { id: this.#tailId, isHeld: false }
+      : { id: idOf(first), isHeld: true };
+  }
+
+  /** What can be put in front of the window before it drops something. */
+  get room(): WindowRoom {
+    const { maxAgeMs, maxEvents, maxBytes } = this.#retention;
+    return { maxAgeMs, entries: maxEvents - this.size, bytes: maxBytes - this.bytes };
   }
 
   /** When the oldest entry came; `undefined` if there is none. */
@@ -126,27 +173,28 @@ export class Window {
     return this.#entries.at(0)?.at;
   }
 
-  /** Adds the next entry of the log and trims what is past the limits. */
-  append(id: string, channel: string, frame: StoredFrame, now: number): WindowEntry {
+  /**
+   * Adds the next entry of the log and trims what is past the limits.
+   *
+   * @param frame - As `FrameSlab` has stored it, with its channel and this id.
+   */
+  append(id: string, frame: StoredFrame, now: number): WindowEntry {
     const { slab, start, end } = frame;
-    this.#tail += 1;
-    this.#endByte += end - start;
+    const last = this.#at(this.#tail);
+    const position = this.#tail + 1;
+    // Many publish several events in a row on one channel.
+    const isRepeated = last !== undefined && haveSameChannel(last, frame);
+    const key = isRepeated ? last.key : this.#index.keyFor(frame);
+    this.#index.append(key, position);
+    // A fraction would take an object of its own.
+    const entry: WindowEntry = { position, key, slab, start, end, at: Math.floor(now) };
+    this.#tail = position;
     this.#tailId = id;
-    const entry: WindowEntry = {
-      position: this.#tail,
-      id,
-      channel,
-      slab,
-      start,
-      end,
-      // A fraction would take an object of its own.
-      at: Math.floor(now),
-      endByte: this.#endByte,
-    };
     this.#entries.push(entry);
-    const positions = this.#index.get(channel);
-    if (positions === undefined) this.#index.set(channel, new Deque([entry.position]));
-    else positions.push(entry.position);
+    const bytes = storedBytes(frame);
+    this.#bytes += bytes;
+    this.#newerBytes += bytes;
+    this.#halve();
     this.trim(now);
     return entry;
   }
@@ -160,85 +208,98 @@ export class Window {
    */
   prepend(past: readonly PastFrame[], originId: string | undefined, now: number): boolean {
     const { maxAgeMs, maxEvents, maxBytes } = this.#retention;
-    const first = this.#entries.at(0);
-    const added: WindowEntry[] = [];
-    let endByte = this.#endByte - this.bytes;
-    let nextAt = first?.at ?? now;
+    const added: NewEntry[] = [];
+    let nextAt = this.oldestAt ?? Math.floor(now);
+    let bytes = this.#bytes;
     for (let index = past.length - 1; index >= 0; index--) {
-      const { id, channel, frame, at } = past[index] as PastFrame;
-      const { slab, start, end } = frame;
-      // As `trim` has it: an entry is as good as the one that a client there would miss.
-      if (now - nextAt > maxAgeMs || this.size + added.length >= maxEvents) break;
-      if (this.#endByte - endByte + end - start > maxBytes) break;
-      const position = this.#first - 1 - added.length;
+      const { frame, at } = past[index] as PastFrame;
       nextAt = Math.min(Math.floor(at), nextAt);
-      added.push({ position, id, channel, slab, start, end, at: nextAt, endByte });
-      endByte -= end - start;
+      bytes += storedBytes(frame);
+      if (now - nextAt > maxAgeMs || this.size + added.length >= maxEvents || bytes > maxBytes)
+        break;
+      const { slab, start, end } = frame;
+      const position = this.#first - 1 - added.length;
+      added.push({ position, key: 0, slab, start, end, at: nextAt });
+      this.#bytes = bytes;
     }
-    added.reverse();
-    this.#entries.unshift(added);
+    const left = past.length - added.length;
+    // What came right before is as good a position as any, also if it is not here itself.
+    if (left > 0) this.#origin = past[left - 1]?.id;
+    else if (originId !== undefined || past.length > 0) this.#origin = originId;
+    if (added.length === 0) return left === 0;
+    this.#entries.unshift(added.toReversed());
     this.#first -= added.length;
-    for (const [channel, positions] of groupPositions(added)) {
-      const index = this.#index.get(channel);
-      if (index === undefined) this.#index.set(channel, new Deque(positions));
-      else index.unshift(positions);
-    }
-    const isWhole = added.length === past.length;
-    // If nothing was added, the place right before the first entry is still what it was.
-    if (originId !== undefined && isWhole) this.#originId = originId;
-    else if (past.length > 0) this.#originId = undefined;
-    return isWhole;
+    this.#index.prepend(added);
+    this.#dropped.reset(this.#first - 1, this.#originId);
+    this.#halve();
+    return left === 0;
   }
 
-  /** Drops what is past the limits. */
+  /** Drops what is past the limits. Too old are all that are; by number and bytes the newest always stays. */
   trim(now: number): void {
     const { maxAgeMs, maxEvents, maxBytes } = this.#retention;
-    while (this.size > 1) {
-      // An entry is a position as well. It is good for as long as the one that a client there would miss.
-      const isOld = now - (this.#entries.at(1)?.at ?? now) > maxAgeMs;
-      if (!isOld && this.size <= maxEvents && this.bytes <= maxBytes) return;
-      this.#drop();
+    for (let first = this.#entries.at(0); first !== undefined; first = this.#entries.at(0)) {
+      const isOver = this.size > maxEvents || this.#bytes > maxBytes;
+      if (!(isOver && this.size > 1) && now - first.at <= maxAgeMs) return;
+      this.#drop(first);
     }
   }
 
   /** Forgets all entries: positions before are void, and the next entry comes after `tailId`. */
   reset(tailId: string): void {
-    while (this.size > 0) this.#drop();
+    this.#entries.clear();
+    this.#index.clear();
+    this.#bytes = 0;
+    this.#newerBytes = 0;
     // A place of its own, so that no position from before is taken for it.
     this.#tail += 1;
     this.#first = this.#tail + 1;
+    this.#newerHalf = this.#first;
     this.#tailId = tailId;
-    this.#originId = tailId;
+    this.#origin = tailId;
+    this.#dropped.reset(this.#tail, tailId);
   }
 
   /**
    * Finds the position that an id stands for.
    *
    * @param id - What a client reports: anything.
+   * @param channels - Those that concern the client: the answer is good for them alone. Absent: for all.
    * @returns The position, `"trimmed"` if something after it is not here any more, `"unknown"` if it is no id
    *   of this log or one from its future.
    */
-  locate(id: string): number | "trimmed" | "unknown" {
+  locate(id: string, channels?: ChannelPositions): number | "trimmed" | "unknown" {
     if (id === this.#tailId) return this.#tail;
     if (id === this.#originId) return this.#first - 1;
     const first = this.#entries.at(0);
-    const order = this.#compare(id, first?.id ?? this.#tailId);
+    const order = this.#compare(id, first === undefined ? this.#tailId : idOf(first));
     if (Number.isNaN(order)) return "unknown";
-    if (order < 0) return "trimmed";
-    const found = this.#search((entry) => this.#compare(entry.id, id) >= 0);
+    if (order < 0) {
+      // Nothing between it and the window concerns these channels.
+      const isGood = channels !== undefined && this.#dropped.hasNoneAfterId(id, channels);
+      return isGood ? this.#first - 1 : "trimmed";
+    }
+    const found = firstWhere(this.#entries, (entry) => this.#compare(idOf(entry), id) >= 0);
     const entry = this.#entries.at(found);
-    return entry?.id === id ? entry.position : "unknown";
+    return entry !== undefined && idOf(entry) === id ? entry.position : "unknown";
   }
 
-  /** @returns The id of a position that is here, or of the tail; `undefined` for any other. */
+  /** @returns The id of a position that is here, of the one before, or of the tail; `undefined` for any other. */
   idAt(position: number): string | undefined {
     if (position === this.#tail) return this.#tailId;
-    return position === this.#first - 1 ? this.#originId : this.#at(position)?.id;
+    if (position === this.#first - 1) return this.#originId;
+    const entry = this.#at(position);
+    return entry === undefined ? undefined : idOf(entry);
   }
 
-  /** Whether everything after a position is here. */
-  holdsAfter(position: number): boolean {
-    return position >= this.#first - 1;
+  /**
+   * Whether everything after a position is here.
+   *
+   * @param channels - Those that count. Absent: all.
+   */
+  holdsAfter(position: number, channels?: ChannelPositions): boolean {
+    if (position >= this.#first - 1) return true;
+    return channels !== undefined && this.#dropped.hasNoneAfter(position, channels);
   }
 
   /** Whether a position is in the older half of what is kept: a client that rests on it may soon miss something. */
@@ -246,84 +307,124 @@ export class Window {
     if (position >= this.#tail) return false;
     const next = this.#at(position + 1);
     if (next === undefined) return true;
-    const { maxAgeMs, maxEvents, maxBytes } = this.#retention;
+    const { maxAgeMs, maxEvents } = this.#retention;
     return (
       now - next.at > maxAgeMs / 2 ||
       this.#tail - position > maxEvents / 2 ||
-      this.#endByte - next.endByte + next.end - next.start > maxBytes / 2
+      position + 1 < this.#newerHalf
     );
   }
 
   /** @returns In how many milliseconds all of it will be replaced, if as much comes as did. */
   turnoverMs(now: number): number {
     const { maxEvents, maxBytes } = this.#retention;
-    const fill = Math.max(this.size / maxEvents, this.bytes / maxBytes);
+    const fill = Math.max(this.size / maxEvents, this.#bytes / maxBytes);
     return Math.max(1, now - (this.oldestAt ?? -Infinity)) / fill;
   }
 
   /**
    * Takes the frames after a position.
    *
-   * @param channels - Those whose entries count.
+   * @param channels - Those whose entries count, each after its own position.
    * @param after - Only entries after this position.
    * @param maxBytes - At most so many bytes, but at least one frame if there is any.
+   * @param upTo - Only entries up to this position.
    * @returns The frames in order; none if there is nothing more.
    */
-  slice(channels: ChannelPositions, after: number, maxBytes: number): Slice {
+  slice(
+    channels: ChannelPositions,
+    after: number,
+    maxBytes: number,
+    upTo: number = this.#tail,
+  ): Slice {
     const frames: StoredFrame[] = [];
+    const end = Math.min(upTo, this.#tail);
     let bytes = 0;
     let cursor = after;
+    if (after >= end) return { frames, cursor, last: 0 };
     for (const entry of this.#after(channels, after)) {
+      if (entry.position > end) break;
       const size = entry.end - entry.start;
       if (bytes > 0 && bytes + size > maxBytes) return { frames, cursor, last: cursor };
       frames.push(entry);
       bytes += size;
       cursor = entry.position;
     }
-    return { frames, cursor: Math.max(after, this.#tail), last: frames.length > 0 ? cursor : 0 };
+    return { frames, cursor: end, last: frames.length > 0 ? cursor : 0 };
   }
 
-  /** @returns The newest `count` entries of these channels up to a position, oldest first. */
-  latest(channels: Iterable<string>, count: number, upTo: number = this.#tail): WindowEntry[] {
-    const found: WindowEntry[] = [];
-    for (const channel of channels) {
-      const positions = this.#index.get(channel);
-      if (positions === undefined) continue;
-      const end = firstWhere(positions, (position) => position > upTo);
-      for (let i = Math.max(0, end - count); i < end; i++) {
-        const entry = this.#at(positions.at(i) ?? 0);
-        if (entry !== undefined) found.push(entry);
+  /**
+   * Finds where the newest entries of these channels begin.
+   *
+   * @param count - So many of all channels together, or as many as there are.
+   * @param upTo - Only entries up to this position.
+   * @returns The position after which they are all of these channels' up to `upTo`.
+   */
+  afterLatest(channels: Iterable<string>, count: number, upTo: number = this.#tail): number {
+    const names = new Set(channels);
+    let after = upTo;
+    let left = count;
+    if (names.size > MAX_MERGED) {
+      const keys = this.#keysOf(names);
+      for (let position = Math.min(upTo, this.#tail); left > 0; position--) {
+        const entry = this.#at(position);
+        if (entry === undefined) break;
+        if (!keys.has(entry.key)) continue;
+        after = position - 1;
+        left -= 1;
       }
+      return after;
     }
-    found.sort((a, b) => a.position - b.position);
-    return found.slice(Math.max(0, found.length - count));
+    const heads: Head[] = [];
+    for (const channel of names) {
+      const positions = this.#index.positions(channel);
+      const end = firstWhere(positions, (position) => position > upTo);
+      if (end > 0) heads.push({ positions, next: end - 1 });
+    }
+    for (; left > 0; left--) {
+      let newest: Head | undefined;
+      let position = -Infinity;
+      for (const head of heads) {
+        const candidate = head.positions.at(head.next) ?? -Infinity;
+        if (head.next >= 0 && candidate > position) [newest, position] = [head, candidate];
+      }
+      if (newest === undefined) break;
+      newest.next -= 1;
+      after = position - 1;
+    }
+    return after;
   }
 
   #after(channels: ChannelPositions, after: number): Iterable<WindowEntry> {
     return channels.size > MAX_MERGED ? this.#scan(channels, after) : this.#merge(channels, after);
   }
 
-  /** Walks all entries: what it costs does not depend on the number of channels. */
+  /** Walks all entries: what it costs does not depend on the number of channels, once their keys are found. */
   *#scan(channels: ChannelPositions, after: number): Iterable<WindowEntry> {
+    const starts = new Map<number, number>();
+    for (const [channel, start = -Infinity] of channels) {
+      const key = this.#index.keyOf(channel);
+      if (key !== undefined) starts.set(key, start);
+    }
     for (let position = Math.max(after + 1, this.#first); position <= this.#tail; position++) {
       const entry = this.#at(position);
       if (entry === undefined) return;
-      const since = channels.get(entry.channel);
-      if (since !== undefined && position > since) yield entry;
+      const start = starts.get(entry.key);
+      if (start !== undefined && position > start) yield entry;
     }
   }
 
   /** Walks the entries of these channels alone, however many others lie between them. */
   *#merge(channels: ChannelPositions, after: number): Iterable<WindowEntry> {
-    const heads: { positions: Deque<number>; next: number }[] = [];
-    for (const [channel, since] of channels) {
-      const positions = this.#index.get(channel);
-      if (positions === undefined) continue;
-      const next = firstWhere(positions, (position) => position > Math.max(after, since));
+    const heads: Head[] = [];
+    for (const [channel, start = -Infinity] of channels) {
+      const positions = this.#index.positions(channel);
+      const from = Math.max(after, start);
+      const next = firstWhere(positions, (position) => position > from);
       if (next < positions.length) heads.push({ positions, next });
     }
     for (;;) {
-      let lowest: (typeof heads)[number] | undefined;
+      let lowest: Head | undefined;
       let position = Infinity;
       for (const head of heads) {
         const candidate = head.positions.at(head.next) ?? Infinity;
@@ -336,33 +437,53 @@ export class Window {
     }
   }
 
+  #keysOf(channels: Iterable<string>): Set<number> {
+    const keys = new Set<number>();
+    for (const channel of channels) {
+      const key = this.#index.keyOf(channel);
+      if (key !== undefined) keys.add(key);
+    }
+    return keys;
+  }
+
   #at(position: number): WindowEntry | undefined {
     return position < this.#first ? undefined : this.#entries.at(position - this.#first);
   }
 
-  #search(isAtOrPast: (entry: WindowEntry) => boolean): number {
-    return firstWhere(this.#entries, isAtOrPast);
+  get #originId(): string | undefined {
+    return typeof this.#origin === "object" ? idOf(this.#origin) : this.#origin;
   }
 
-  #drop(): void {
-    const entry = this.#entries.at(0);
-    if (entry === undefined) return;
+  /** Drops the first entry. */
+  #drop(entry: WindowEntry): void {
+    const { position, key, slab } = entry;
     this.#entries.shift();
     this.#first += 1;
-    this.#originId = undefined;
-    const positions = this.#index.get(entry.channel);
-    positions?.shift();
-    // Without this a hub whose channels come and go would keep a list for each that ever was.
-    if (positions?.length === 0) this.#index.delete(entry.channel);
+    const bytes = storedBytes(entry);
+    this.#bytes -= bytes;
+    if (position === this.#newerHalf) {
+      this.#newerHalf += 1;
+      this.#newerBytes -= bytes;
+    }
+    const next = this.#entries.at(0);
+    // To read each id would make every event dearer. But the last entry of a slab must not keep it.
+    this.#origin = next?.slab === slab ? entry : idOf(entry);
+    this.#dropped.add(key >= 0 ? key : this.#index.hashOf(entry), entry, next?.slab);
+    this.#index.shift(key, entry);
   }
-}
 
-function groupPositions(entries: readonly WindowEntry[]): Map<string, number[]> {
-  const groups = new Map<string, number[]>();
-  for (const { channel, position } of entries) {
-    const positions = groups.get(channel);
-    if (positions === undefined) groups.set(channel, [position]);
-    else positions.push(position);
+  /** Moves the middle to where it belongs after the window has grown at either end. */
+  #halve(): void {
+    const most = this.#retention.maxBytes / 2;
+    while (this.#newerBytes > most) {
+      this.#newerBytes -= storedBytes(this.#at(this.#newerHalf) as WindowEntry);
+      this.#newerHalf += 1;
+    }
+    while (this.#newerHalf > this.#first) {
+      const bytes = storedBytes(this.#at(this.#newerHalf - 1) as WindowEntry);
+      if (this.#newerBytes + bytes > most) return;
+      this.#newerBytes += bytes;
+      this.#newerHalf -= 1;
+    }
   }
-  return groups;
 }

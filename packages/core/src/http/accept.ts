@@ -1,3 +1,5 @@
+/** What the `Accept` header says about event streams; pure. */
+
 import Negotiator from "negotiator";
 
 const EVENT_STREAM = "text/event-stream";

@@ -1,3 +1,5 @@
+/** Applies the `cors` package to event streams and their preflights. */
+
 import type { IncomingHttpHeaders } from "node:http";
 import corsMiddleware from "cors";
 import type { CorsOptions, CorsOptionsDelegate } from "cors";

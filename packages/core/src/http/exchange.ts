@@ -1,3 +1,5 @@
+/** The contract between an adapter and the core: one request, its response, and what the framework does with both. */
+
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { SseError } from "../errors.js";

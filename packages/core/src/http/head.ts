@@ -1,3 +1,5 @@
+/** Heads of event streams; pure. */
+
 import { SseError, describeValue } from "../errors.js";
 
 /**
@@ -44,8 +46,8 @@ const HEADER_VALUE = /^[\t\u0020-\u007e\u0080-\u00ff]*$/;
 /**
  * Sets the headers of an event stream on a response whose head has not gone out.
  *
- * Headers set before survive, but for those that cannot be true of a stream. Cookies of `extra` are
- * added to the ones that are there.
+ * Headers set before survive, but for those that cannot be true of a stream. Cookies and `Vary` of `extra` are added to
+ * what is there.
  *
  * @param target - The response's headers.
  * @param extra - Headers of the caller's, checked by {@link checkHeaders}; they win over the defaults.
@@ -56,7 +58,9 @@ export function setStreamHeaders(target: HeaderTarget, extra: StreamHeaders | un
   if (extra === undefined) return;
   for (const [name, value] of Object.entries(extra)) {
     if (value === undefined) continue;
-    if (name.toLowerCase() === "set-cookie") addCookies(target, value);
+    const lower = name.toLowerCase();
+    if (lower === "set-cookie") addCookies(target, value);
+    else if (lower === "vary") addVary(target, value);
     else target.setHeader(name, typeof value === "string" ? value : [...value]);
   }
 }
@@ -105,6 +109,18 @@ function addCookies(target: HeaderTarget, value: string | readonly string[]): vo
     ...(before === undefined ? [] : [before].flat().map(String)),
     ...[value].flat(),
   ]);
+}
+
+/** What CORS has set stays: without `Origin` a cache would hand one page's answer to another. */
+function addVary(target: HeaderTarget, value: string | readonly string[]): void {
+  const before = target.getHeader("vary");
+  const names = [before === undefined ? [] : [before].flat().map(String), value]
+    .flat()
+    .flatMap((list) => list.split(","))
+    .map((name) => name.trim())
+    .filter((name) => name !== "");
+  const unique = new Map(names.map((name) => [name.toLowerCase(), name]));
+  target.setHeader("vary", unique.has("*") ? "*" : [...unique.values()].join(", "));
 }
 
 function invalid(message: string): SseError {

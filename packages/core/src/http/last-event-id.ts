@@ -1,3 +1,5 @@
+/** Reads the last event ID that a client reports; pure. */
+
 const BEYOND_ASCII = /[\u0080-\u00ff]/;
 
 /**

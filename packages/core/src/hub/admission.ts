@@ -1,182 +1,89 @@
-import { Backfill } from "../delivery/backfill.js";
-import { Delivery } from "../delivery/delivery.js";
-import { EarlyFollower, keepsPast } from "../delivery/log-start.js";
-import { SseError, isSseError } from "../errors.js";
+/** Who may subscribe, and whether the log is ready for it. */
+
+import type { Delivery } from "../delivery/delivery.js";
+import { LogStart } from "../delivery/log-start.js";
+import type { DeliveryObserver } from "../delivery/audience.js";
+import type { Subscription } from "../delivery/subscription.js";
 import type { Log, LogHealth } from "../log/log.js";
-import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
-import type { Session } from "../session/event-stream.js";
-import { checkChannels, checkSubscribeOptions } from "../options/subscribe.js";
-import type { SubscribeOptions } from "../options/subscribe.js";
-import { Subscription } from "../delivery/subscription.js";
-import type { DeliveryObserver } from "../delivery/subscription.js";
-import { Window } from "../delivery/window.js";
+import type { AuthorizedSession, ResolvedOptions } from "../options/hub.js";
 
-/** What a admission tells the hub. */
-export interface AdmissionObserver extends DeliveryObserver {
-  report(error: unknown, stage: ErrorStage): void;
-}
-
-/**
- * Brings the log and sessions together: who may subscribe, and from where on.
- */
+/** Decides whether sessions may subscribe. */
 export class Admission {
-  readonly #options: ResolvedOptions;
+  readonly #authorize: ResolvedOptions["authorize"];
   readonly #log: Log;
-  readonly #observer: AdmissionObserver;
-  /** Set once the log has told where it stands; a log in memory tells at once. */
-  #delivery: Delivery | undefined;
-  /** Settles when `#delivery` is set; `undefined` while nobody has needed the log. */
-  #starting: Promise<void> | undefined;
-  /** `true` once it is certain that `#delivery` will never be set. */
-  #hasFailed = false;
-  /** The last `subscribe` of a session that has yet to be decided: those after it wait for their turn. */
-  readonly #undecided: WeakMap<Session, Promise<boolean>> = new WeakMap();
+  readonly #start: LogStart;
+  /** Called once the log has a position, or will never have one. */
+  readonly #waiting: Set<() => void> = new Set();
 
-  constructor(options: ResolvedOptions, log: Log, observer: AdmissionObserver) {
-    this.#options = options;
+  constructor(options: ResolvedOptions, log: Log, observer: DeliveryObserver<Subscription>) {
+    this.#authorize = options.authorize;
     this.#log = log;
-    this.#observer = observer;
-    this.#start();
+    this.#start = new LogStart(log, options, observer);
+    void this.#start.settled?.then(() => {
+      for (const fn of this.#waiting) fn();
+      this.#waiting.clear();
+    });
   }
 
-  /** `undefined` until the log has told where it stands. */
+  /** `undefined` until the log has told its position. */
   get delivery(): Delivery | undefined {
-    return this.#delivery;
+    return this.#start.delivery;
   }
 
-  /** How the log is. */
+  /** Health of the log. */
   get health(): LogHealth {
     return this.#log.health();
   }
 
-  /** @throws {SseError} What is wrong with the channels or the options. */
-  subscribe(
-    session: Session,
-    channels: string | readonly string[],
-    options: SubscribeOptions,
-  ): Promise<boolean> {
-    const names = checkChannels(channels);
-    checkSubscribeOptions(options);
-    if (session.state === "closed") return Promise.resolve(false);
-    // A client that gets no stream in any case is not asked about: it may not even be logged in any more.
-    if (this.#options.authorize !== undefined && session.isUnwelcome && !session.open()) {
-      return Promise.resolve(false);
-    }
-    const verdict = this.#authorize(session, names);
-    const before = this.#undecided.get(session);
-    if (verdict === true && before === undefined && this.#delivery !== undefined) {
-      return Promise.resolve(this.#follow(session, names, options, this.#delivery, false));
-    }
-    const isLast = (): boolean => this.#undecided.get(session) === decided;
-    const decided = this.#subscribeLater(session, names, options, verdict, before, isLast);
-    this.#undecided.set(session, decided);
-    return decided.finally(() => {
-      if (!isLast()) return;
-      this.#undecided.delete(session);
-      if (session.follower instanceof Subscription) session.follower.release();
-    });
+  /** Whether anybody is asked before a client may subscribe. */
+  get isAsking(): boolean {
+    return this.#authorize !== undefined;
   }
 
-  /** @throws {SseError} What is wrong with the channels. */
-  unsubscribe(session: Session, channels: string | readonly string[]): void {
-    const names = checkChannels(channels);
-    if (session.follower instanceof Subscription) session.follower.remove(names);
-  }
-
-  #start(): void {
-    const follower = new EarlyFollower((error) => this.#observer.report(error, "log"));
-    const tail = this.#log.start(follower);
-    if (typeof tail === "string") {
-      this.#delivery = this.#deliver(tail).delivery;
-      follower.handTo(this.#delivery);
-      return;
-    }
-    this.#starting = tail.then(async (tailId) => {
-      const { delivery, backfill } = this.#deliver(tailId);
-      // So that a client that comes for the first time finds its `latest`, and most that come back their position.
-      await backfill?.warm();
-      this.#delivery = delivery;
-      follower.handTo(delivery);
-    });
-    this.#starting.catch((error: unknown) => {
-      this.#hasFailed = true;
-      // Closed before it could start: that is no fault.
-      if (isSseError(error) && error.code === "ERR_SSE_CLOSED") return;
-      this.#observer.report(error, "log");
-    });
-  }
-
-  #deliver(tailId: string): { delivery: Delivery; backfill: Backfill | undefined } {
-    const log = this.#log;
-    const window = new Window(this.#options.retention, tailId, (a, b) => log.compare(a, b));
-    const report = (error: unknown): void => this.#observer.report(error, "log");
-    const backfill = keepsPast(log) ? new Backfill(log, window, report) : undefined;
-    return { delivery: new Delivery(window, this.#observer, backfill), backfill };
-  }
-
-  /** @returns Whether all channels are allowed; at once where nobody has to be asked. Rejects if `authorize` throws. */
-  #authorize(session: Session, channels: readonly string[]): true | Promise<boolean> {
-    const { authorize } = this.#options;
+  /**
+   * Asks whether a client may subscribe to channels.
+   *
+   * @returns The channels that it may not; `true` if all were allowed at once. Rejects if `authorize` throws.
+   */
+  decide(channels: readonly string[], session: AuthorizedSession): true | Promise<string[]> {
+    const authorize = this.#authorize;
     if (authorize === undefined) return true;
-    // Async, so that what it throws is a rejection as well.
-    const verdicts = channels.map(async (channel) => authorize(channel, session));
-    // Anything but `true` refuses: a forgotten `await` inside must not let everybody in.
-    return Promise.all(verdicts).then((all: unknown[]) => all.every((verdict) => verdict === true));
-  }
-
-  async #subscribeLater(
-    session: Session,
-    names: readonly string[],
-    options: SubscribeOptions,
-    verdict: boolean | Promise<boolean>,
-    before: Promise<boolean> | undefined,
-    isLast: () => boolean,
-  ): Promise<boolean> {
+    const verdicts: (boolean | Promise<boolean>)[] = [];
     try {
-      const isAllowed = await verdict;
-      // In the order of the calls, however long each was looked at: the first one decides what is replayed.
-      await before;
-      if (!isAllowed) {
-        session.refuse(
-          new SseError("ERR_SSE_FORBIDDEN", "The client may not subscribe to this channel", {
-            statusCode: 403,
-          }),
-        );
-        return false;
-      }
-      // However long the log cannot be reached: a client that is left without an answer would give up for ever.
-      if (this.#delivery === undefined && !this.#hasFailed && !session.open()) return false;
-      // What fails there has been reported: here it only means that there is nothing to subscribe to.
-      await this.#starting?.catch(() => {});
-      if (this.#delivery === undefined)
-        session.refuse(new Error("The log has not started"), "error");
-      return (
-        this.#delivery !== undefined &&
-        this.#follow(session, names, options, this.#delivery, !isLast())
-      );
+      for (const channel of channels) verdicts.push(authorize(channel, session));
     } catch (error) {
-      this.#observer.report(error, "authorize");
-      session.refuse(error, "error");
-      return false;
+      // Those asked before it may reject as well.
+      for (const verdict of verdicts) if (verdict instanceof Promise) verdict.catch(() => {});
+      return rejectedWith(error);
     }
+    // One that answers at once need not make the call wait.
+    return verdicts.every((verdict) => verdict === true) || refusedOf(channels, verdicts);
   }
 
-  #follow(
-    session: Session,
-    names: readonly string[],
-    options: SubscribeOptions,
-    delivery: Delivery,
-    isAwaiting: boolean,
-  ): boolean {
-    if (session.closeReason !== undefined) return false;
-    if (session.follower instanceof Subscription) {
-      session.follower.add(names, options);
-      return session.closeReason === undefined;
+  /**
+   * Calls a function once the log has told its position, or never will; at once if that is so.
+   *
+   * @returns Takes the function back: a client that leaves must not wait for a log that cannot be reached.
+   */
+  whenStarted(fn: () => void): () => void {
+    if (this.#start.isSettled) {
+      fn();
+      return () => {};
     }
-    const subscription = new Subscription(session, delivery);
-    session.follower = subscription;
-    subscription.begin(names, options, session.lastEventId, isAwaiting);
-    // After that: what a client is greeted with goes out with the first bytes of the stream.
-    return session.open();
+    this.#waiting.add(fn);
+    return () => void this.#waiting.delete(fn);
   }
+}
+
+/** @returns The channels with another verdict than `true`: a forgotten `await` inside must not let everybody in. */
+async function refusedOf(
+  channels: readonly string[],
+  verdicts: readonly (boolean | Promise<boolean>)[],
+): Promise<string[]> {
+  const all: unknown[] = await Promise.all(verdicts.map(async (verdict) => verdict));
+  return channels.filter((_channel, index) => all[index] !== true);
+}
+
+async function rejectedWith(error: unknown): Promise<never> {
+  throw error;
 }

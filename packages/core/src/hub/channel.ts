@@ -1,3 +1,5 @@
+/** Types of channels: for the compiler, and `hub.channel(name)`. */
+
 import type { PublishOptions } from "../log/log.js";
 import type { SseMessage } from "../wire/message.js";
 

@@ -1,25 +1,28 @@
+/** The owner of everything in a process: makes sessions, publishes, counts, closes. */
+
 import { channel as diagnosticsChannel } from "node:diagnostics_channel";
+import type { Subscription } from "../delivery/subscription.js";
+import { createCors, isPreflight } from "../http/cors.js";
+import type { Exchange } from "../http/exchange.js";
+import type { PublishOptions } from "../log/log.js";
+import { memoryLog } from "../log/memory-log.js";
+import { resolveOptions } from "../options/hub.js";
+import type { ErrorStage, HubOptions } from "../options/hub.js";
+import { checkChannel } from "../options/subscribe.js";
+import { NodeSink } from "../outlet/node-sink.js";
+import type { OutletSettings } from "../outlet/outlet.js";
+import type { Session } from "../session/session.js";
 import { Admission } from "./admission.js";
 import type { Channel, ChannelMap, ChannelMessage, ChannelsOf, Published } from "./channel.js";
-import { createCors, isPreflight } from "../http/cors.js";
-import type { Cors } from "../http/cors.js";
-import { Heartbeat } from "../outlet/heartbeat.js";
-import { memoryLog } from "../log/memory-log.js";
-import type { Exchange } from "../http/exchange.js";
-import { NodeSink } from "../outlet/node-sink.js";
-import { resolveOptions } from "../options/hub.js";
-import type { ErrorStage, HubOptions, ResolvedOptions } from "../options/hub.js";
-import type { PublishOptions } from "../log/log.js";
+import { HubSession } from "./hub-session.js";
+import type { HubParts } from "./hub-session.js";
 import { Publisher } from "./publisher.js";
-import type { Obstacle } from "../session/reception.js";
-import { Session } from "../session/event-stream.js";
-import type { SessionHost } from "../session/event-stream.js";
-import { BATCH_MS, BATCH_SIZE, GRACE_MS, checkCloseOptions, wait } from "./shutdown.js";
+import { reportTo } from "./report.js";
+import { Sessions } from "./sessions.js";
+import { checkCloseOptions, shutDown } from "./shutdown.js";
 import type { CloseOptions } from "./shutdown.js";
 import { Counters } from "./stats.js";
 import type { HubStats } from "./stats.js";
-import { checkChannel } from "../options/subscribe.js";
-import { Subscription } from "../delivery/subscription.js";
 
 /** Marks hubs, also those of another copy of the package. */
 export const HUB: unique symbol = Symbol.for("tidewire.hub");
@@ -32,111 +35,101 @@ const DIAGNOSTICS = {
 };
 
 /**
- * Owner of all event streams of a process: it makes sessions, publishes to channels, drives heartbeats and
- * ends streams.
+ * Owner of all event streams of a process: it creates sessions, publishes to channels, drives heartbeats and ends
+ * streams.
  *
- * One hub may serve several frameworks at once. What happens can be listened to on the diagnostics channels
+ * One hub may serve several frameworks at once. It publishes what happens on the diagnostics channels
  * `tidewire.session.open` (`{ session }`), `tidewire.session.close` (`{ session, reason }`), `tidewire.publish`
- * (`{ channel, id }`) and `tidewire.reset` (`{ session, reason, channels }`), at no cost while nobody does.
+ * (`{ channel, id }`) and `tidewire.reset` (`{ session, reason, channels }`), which is free when nobody subscribes.
  *
  * @typeParam Channels - Channels, their event types and data, so that the compiler checks what is published.
  */
 export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
   /** @internal */
   readonly [HUB]: true = true;
-  readonly #options: ResolvedOptions;
-  readonly #cors: Cors | undefined;
-  /** Drives the sessions whose response is not over yet, those that are closed already included. */
-  readonly #heartbeat: Heartbeat<Session> = new Heartbeat();
-  readonly #host: SessionHost;
-  readonly #admission: Admission;
+  readonly #parts: HubParts<Hub<Channels>>;
+  readonly #outletSettings: OutletSettings;
   readonly #publisher: Publisher<Channels>;
   readonly #counters = new Counters();
-  /** Those of the sessions that take messages. */
-  #openCount = 0;
   /** Set from the first `close` on; no stream is opened any more. */
   #closing: Promise<void> | undefined;
-  /** Set while `close` waits for the last response. */
-  #onEmpty: (() => void) | undefined;
 
   /** @internal Hubs are made by {@link createHub}. */
-  constructor(options: HubOptions | undefined) {
-    this.#options = resolveOptions(options);
-    this.#cors = this.#options.cors === false ? undefined : createCors(this.#options.cors);
-    this.#host = {
-      options: this.#options,
-      cors: this.#cors,
-      heartbeat: this.#heartbeat,
-      turnAway: () => this.#obstacle(),
+  constructor(given: HubOptions | undefined) {
+    const options = resolveOptions(given);
+    const counters = this.#counters;
+    const report = (error: unknown, stage: ErrorStage): void => reportTo(options, error, stage);
+    const log = options.log ?? memoryLog();
+    this.#publisher = new Publisher<Channels>(log, options, {
+      published: (name, id) => {
+        counters.published += 1;
+        if (DIAGNOSTICS.publish.hasSubscribers) DIAGNOSTICS.publish.publish({ channel: name, id });
+      },
+      failed: (error) => report(error, "publish"),
+    });
+    const sessions = new Sessions(options);
+    const { maxBufferedBytes, stallTimeoutMs } = options;
+    this.#outletSettings = { heartbeat: sessions.heartbeat, maxBufferedBytes, stallTimeoutMs };
+    this.#parts = {
+      hub: this,
+      options,
+      cors: options.cors === false ? undefined : createCors(options.cors),
+      sessions,
+      admission: new Admission(options, log, {
+        counted: (events, bytes) => {
+          counters.delivered += events;
+          counters.deliveredBytes += bytes;
+        },
+        replayed: () => {
+          counters.replays += 1;
+        },
+        wasReset: ({ outlet }: Subscription, reason, channels) => {
+          counters.resets[reason] += 1;
+          if (!DIAGNOSTICS.reset.hasSubscribers) return;
+          DIAGNOSTICS.reset.publish({ session: outlet.owner, reason, channels });
+        },
+        report,
+      }),
       opened: (session) => {
-        this.#heartbeat.add(session);
-        this.#openCount += 1;
         if (DIAGNOSTICS.open.hasSubscribers) DIAGNOSTICS.open.publish({ session });
       },
       closed: (session, reason) => {
-        this.#openCount -= 1;
-        this.#counters.closes[reason] += 1;
+        counters.closes[reason] += 1;
         if (DIAGNOSTICS.close.hasSubscribers) DIAGNOSTICS.close.publish({ session, reason });
       },
-      released: (session) => {
-        this.#heartbeat.delete(session);
-        if (this.#heartbeat.size === 0) this.#onEmpty?.();
-      },
-      subscribe: (session, channels, how) => this.#admission.subscribe(session, channels, how),
-      unsubscribe: (session, channels) => this.#admission.unsubscribe(session, channels),
-      report: (error, stage) => this.#report(error, stage),
+      report,
     };
-    const log = this.#options.log ?? memoryLog();
-    this.#publisher = new Publisher<Channels>(log, this.#options, (name, id) => {
-      this.#counters.published += 1;
-      if (DIAGNOSTICS.publish.hasSubscribers) DIAGNOSTICS.publish.publish({ channel: name, id });
-    });
-    this.#admission = new Admission(this.#options, log, {
-      counted: (events, bytes) => {
-        this.#counters.delivered += events;
-        this.#counters.deliveredBytes += bytes;
-      },
-      replayed: () => {
-        this.#counters.replays += 1;
-      },
-      wasReset: ({ session, channels }, reason) => {
-        this.#counters.resets[reason] += 1;
-        if (!DIAGNOSTICS.reset.hasSubscribers) return;
-        DIAGNOSTICS.reset.publish({ session, reason, channels: [...channels.keys()] });
-      },
-      report: (error, stage) => this.#report(error, stage),
-    });
   }
 
   /** Streams that are open now. */
   get sessionCount(): number {
-    return this.#openCount;
+    return this.#parts.sessions.openCount;
   }
 
   /**
-   * Makes the session of one request. Nothing is sent and the response stays free until something is
-   * sent through the session.
+   * Creates the session of one request. Nothing is sent, and the route may answer in any other way until it sends
+   * something through the session.
    *
    * @param exchange - `{ request, response }` of `node:http` or `node:http2`; adapters give more.
    * @returns The session: idle, or closed if the client has left already.
-   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is none, or its response has a session already.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is invalid, or its response has a session already.
    */
   createSession(exchange: Exchange): Session<Hub<Channels>> {
-    return new Session<Hub<Channels>>(new NodeSink(exchange), this.#host, this);
+    return new HubSession(new NodeSink(exchange, this.#outletSettings), this.#parts);
   }
 
   /**
-   * Publishes one event to all sessions that are subscribed to a channel, and to those that come back for
-   * it while it is retained.
+   * Publishes one event to all sessions that are subscribed to a channel, and to clients that come back while the event
+   * is retained.
    *
-   * @param channel - A string of 1 to 256 characters.
+   * @param channel - A string of 1 to 256 characters that does not begin with `~`.
    * @param message - The event, without an id, or a string that stands for `{ data: string }`.
    * @param options - A `dedupeKey` makes it safe to try again.
-   * @returns The event's id, once the log has it. Rejects with `ERR_SSE_LOG_REJECTED` if the log does not take it,
-   *   with `ERR_SSE_LOG_UNKNOWN` if that cannot be told; with `memoryLog()` never.
+   * @returns The event's id, once the log has it. Rejects with `ERR_SSE_LOG_REJECTED` if the log does not take it, with
+   *   `ERR_SSE_LOG_UNKNOWN` if that cannot be told, with `ERR_SSE_CLOSED` if the hub is closed. Every rejection goes to
+   *   `onError` with the stage `publish`, too, and one that is not awaited does not end the process.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION`, `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or
-   *   `ERR_SSE_ID_RESERVED` if the event cannot be published as it is.
-   * @throws {SseError} `ERR_SSE_CLOSED` if the hub is closed.
+   *   `ERR_SSE_ID_RESERVED` if the event is invalid.
    */
   publish<Name extends keyof Channels & string>(
     channel: Name,
@@ -147,15 +140,16 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
   }
 
   /**
-   * Gives one channel by its name.
+   * Returns one channel by its name.
    *
-   * @param name - A string of 1 to 256 characters. It need not exist: it is there as soon as it is used.
+   * @param name - A string of 1 to 256 characters that does not begin with `~`. A channel exists as soon as it is used.
    * @returns The channel. Nothing is kept for it.
-   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the name is not what it may be.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the name is invalid.
    */
   channel<Name extends keyof Channels & string>(name: Name): Channel<Channels[Name]> {
     checkChannel(name);
-    const subscriptionCount = (): number => this.#admission.delivery?.subscriptionCount(name) ?? 0;
+    const subscriptionCount = (): number =>
+      this.#parts.admission.delivery?.audience.of(name)?.size ?? 0;
     return {
       name,
       get subscriptionCount() {
@@ -166,23 +160,24 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
   }
 
   /**
-   * Counts what the hub has done and holds. Walks over all sessions: for a look now and then.
+   * Returns counters and the current state. Visits all sessions: call it every few seconds, not for every event.
    *
    * @returns A copy that does not change.
    */
   stats(): HubStats {
+    const { sessions: all, admission } = this.#parts;
     const sessions = { connecting: 0, open: 0, live: 0, behind: 0 };
-    for (const { state, follower } of this.#heartbeat) {
+    for (const { state, outlet } of all) {
       if (state !== "connecting" && state !== "open") continue;
       sessions[state] += 1;
-      if (follower instanceof Subscription) sessions[follower.isLive ? "live" : "behind"] += 1;
+      if (outlet.reader !== undefined) sessions[outlet.reader.isLive ? "live" : "behind"] += 1;
     }
     const { published, delivered, deliveredBytes, replays, resets, closes } = this.#counters;
-    const window = this.#admission.delivery?.window;
+    const audience = admission.delivery?.audience;
     const now = performance.now();
     return {
       sessions,
-      channels: this.#admission.delivery?.channelCount ?? 0,
+      channels: audience?.channelCount ?? 0,
       published,
       delivered,
       deliveredBytes,
@@ -190,11 +185,11 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
       resets: { ...resets },
       closes: { ...closes },
       window: {
-        events: window?.size ?? 0,
-        bytes: window?.bytes ?? 0,
-        ageMs: now - (window?.oldestAt ?? now),
+        events: audience?.window.size ?? 0,
+        bytes: audience?.window.bytes ?? 0,
+        ageMs: now - (audience?.window.oldestAt ?? now),
       },
-      log: this.#admission.health,
+      log: admission.health,
     };
   }
 
@@ -207,8 +202,9 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
    */
   handlePreflight(exchange: Exchange, next: (error?: unknown) => void): void {
     const { request, response } = exchange;
-    if (this.#cors === undefined || !isPreflight(request)) return next();
-    this.#cors.preflight(request, exchange.headers ?? response, (error, isAllowed) => {
+    const { cors } = this.#parts;
+    if (cors === undefined || !isPreflight(request)) return next();
+    cors.preflight(request, exchange.headers ?? response, (error, isAllowed) => {
       if (!isAllowed) return next(error);
       if (response.headersSent) return;
       if (exchange.answer !== undefined) return exchange.answer(204);
@@ -218,82 +214,34 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
   }
 
   /**
-   * Closes the hub: new streams are turned away, open ones are ended with the reason `shutdown`.
+   * Closes the hub: new streams are turned away, open ones are ended with the reason `shutdown`, and so are sessions that
+   * have not opened yet. Then the log is closed.
    *
-   * Call it before `server.close()`, which otherwise waits for streams that never end by themselves.
-   * Closing twice is closing once.
+   * Call it before `server.close()`, which otherwise waits for streams that do not end by themselves. Idempotent.
    *
    * @param options - Over what time the ends are spread.
-   * @returns Resolves when all responses are over: within `drainMs`, or a quarter of a second if that is
-   *   longer. A client that does not take the rest until then is cut off, which may take as long again at most.
-   *   Never rejects.
-   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if `drainMs` is not a whole number from 0, or not the only option.
+   * @returns Resolves within `drainMs` (at least a quarter of a second) plus at most three quarters of a second, whatever
+   *   clients, callbacks and the log do. A client that does not take its end in time is cut off. Never rejects.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if `drainMs` is not a whole number from 0, or an option is unknown.
    */
   close(options: CloseOptions = {}): Promise<void> {
     const drainMs = checkCloseOptions(options);
-    this.#closing ??= this.#drain(drainMs);
+    if (this.#closing === undefined) {
+      const { sessions } = this.#parts;
+      sessions.close();
+      this.#closing = shutDown(sessions, (withinMs) => this.#publisher.close(withinMs), drainMs);
+    }
     return this.#closing;
-  }
-
-  async #drain(drainMs: number): Promise<void> {
-    const start = performance.now();
-    // The last client needs time to take its end before the deadline.
-    const spreadMs = Math.max(0, drainMs - GRACE_MS);
-    const sessions = [...this.#heartbeat];
-    for (let ended = 0; ended < sessions.length;) {
-      const share = spreadMs === 0 ? 1 : (performance.now() - start) / spreadMs;
-      const due = Math.min(Math.ceil(share * sessions.length), ended + BATCH_SIZE, sessions.length);
-      for (; ended < due; ended++) sessions[ended]?.shutDown();
-      if (ended < sessions.length) await wait(spreadMs === 0 ? 0 : BATCH_MS);
-    }
-    if (this.#heartbeat.size > 0) {
-      const left = Math.max(GRACE_MS, drainMs - (performance.now() - start));
-      await this.#empty(left);
-    }
-    for (const session of this.#heartbeat) session.destroy();
-    if (this.#heartbeat.size > 0) await this.#empty(GRACE_MS);
-    await this.#publisher.close();
-  }
-
-  /** Resolves when the last response is over, or after `ms`. */
-  #empty(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(settle, ms);
-      this.#onEmpty = settle;
-      function settle(): void {
-        clearTimeout(timer);
-        resolve();
-      }
-    });
-  }
-
-  #obstacle(): Obstacle | undefined {
-    if (this.#closing !== undefined) return "shutdown";
-    const { maxSessions } = this.#options;
-    return maxSessions !== false && this.#openCount >= maxSessions ? "busy" : undefined;
-  }
-
-  #report(error: unknown, stage: ErrorStage): void {
-    const failed = (fault: unknown): void => {
-      // The last resort: a reporter that fails has nowhere else to say so.
-      console.error("tidewire: the option onError failed:", fault);
-    };
-    try {
-      const result: unknown = this.#options.onError(error, { stage });
-      if (result instanceof Promise) result.catch(failed);
-    } catch (fault) {
-      failed(fault);
-    }
   }
 }
 
 /**
- * Makes a hub.
+ * Creates a hub.
  *
  * @typeParam Channels - Channels, their event types and data, so that the compiler checks what is published.
  * @param options - See {@link HubOptions}; each has a default.
  * @returns A hub without sessions. It keeps no timer until a stream is open and never keeps the process alive.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function createHub<Channels extends ChannelsOf<Channels> = ChannelMap>(
   options?: HubOptions,

@@ -1,17 +1,31 @@
+/** Adds events to the log: for a hub, and for a process that holds no sessions. */
+
 import type { ChannelMap, ChannelMessage, ChannelsOf, Published } from "./channel.js";
 import { SseError, describeValue } from "../errors.js";
 import { encodeLogMessage } from "../wire/frame.js";
-import type { Log, LogHealth, PublishOptions } from "../log/log.js";
+import type { Log, LogHealth, LogMessage, PublishOptions } from "../log/log.js";
 import type { SseMessage } from "../wire/message.js";
 import { invalidOption } from "../options/check.js";
 import { resolveOptions } from "../options/hub.js";
 import type { HubOptions, ResolvedOptions } from "../options/hub.js";
+import { reportTo } from "./report.js";
 import { checkChannel } from "../options/subscribe.js";
 
-const OPTIONS = ["log", "serialize", "maxEventBytes"];
+const OPTIONS = ["log", "serialize", "maxEventBytes", "onError"];
+
+/** Told of what a publisher does. */
+export interface PublishObserver {
+  /** An event is in the log. */
+  published(channel: string, id: string): void;
+  /** An event is not in the log, or its fate is unknown. */
+  failed(error: unknown): void;
+}
 
 /** Options of `createPublisher`. */
-export interface PublisherOptions extends Pick<HubOptions, "serialize" | "maxEventBytes"> {
+export interface PublisherOptions extends Pick<
+  HubOptions,
+  "serialize" | "maxEventBytes" | "onError"
+> {
   /** The log to publish to: the same that the hubs of the other processes have. */
   readonly log: Log;
 }
@@ -24,57 +38,78 @@ export interface PublisherOptions extends Pick<HubOptions, "serialize" | "maxEve
 export class Publisher<Channels extends ChannelsOf<Channels> = ChannelMap> {
   readonly #log: Log;
   readonly #options: Pick<ResolvedOptions, "serialize" | "maxEventBytes">;
-  readonly #published: ((channel: string, id: string) => void) | undefined;
+  readonly #observer: PublishObserver;
   #isClosed = false;
 
   /** @internal Publishers are made by {@link createPublisher}; a hub has one that tells it of each event. */
   constructor(
     log: Log,
     options: Pick<ResolvedOptions, "serialize" | "maxEventBytes">,
-    published?: (channel: string, id: string) => void,
+    observer: PublishObserver,
   ) {
     this.#log = log;
     this.#options = options;
-    this.#published = published;
+    this.#observer = observer;
   }
 
   /**
    * Publishes one event, as `hub.publish`.
    *
-   * @param channel - A string of 1 to 256 characters.
+   * @param channel - A string of 1 to 256 characters that does not begin with `~`.
    * @param message - The event, without an id, or a string that stands for `{ data: string }`.
    * @param options - A `dedupeKey` makes it safe to try again.
-   * @returns The event's id, once the log has it. Rejects with `ERR_SSE_LOG_REJECTED` if the log does not take it,
-   *   with `ERR_SSE_LOG_UNKNOWN` if that cannot be told.
+   * @returns The event's id, once the log has it. Rejects with `ERR_SSE_LOG_REJECTED` if the log does not take it, with
+   *   `ERR_SSE_LOG_UNKNOWN` if that cannot be told, with `ERR_SSE_CLOSED` if the publisher is closed. Every rejection
+   *   goes to `onError` with the stage `publish`, too, and one that is not awaited does not end the process.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION`, `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or
-   *   `ERR_SSE_ID_RESERVED` if the event cannot be published as it is.
-   * @throws {SseError} `ERR_SSE_CLOSED` if the publisher is closed.
+   *   `ERR_SSE_ID_RESERVED` if the event is invalid.
    */
   publish<Name extends keyof Channels & string>(
     channel: Name,
     message: ChannelMessage<Channels[Name]>,
     options?: PublishOptions,
   ): Promise<Published> {
-    if (this.#isClosed)
-      throw new SseError("ERR_SSE_CLOSED", "Nothing is published any more: closed");
     checkChannel(channel);
     if (options !== undefined) checkPublishOptions(options);
     const entry = encodeLogMessage(message as SseMessage | string, this.#options);
-    return this.#log.append(channel, entry, options).then((id) => {
-      this.#published?.(channel, id);
-      return { id };
-    });
+    const published = this.#append(channel, entry, options).then(
+      (id) => {
+        this.#observer.published(channel, id);
+        return { id };
+      },
+      (error: unknown) => {
+        this.#observer.failed(error);
+        // Most who publish do not wait: a log that cannot be reached for a moment must not end their process.
+        published.catch(() => {});
+        throw error;
+      },
+    );
+    return published;
   }
 
-  /** How the log is. */
+  #append(channel: string, entry: LogMessage, options?: PublishOptions): Promise<string> {
+    if (!this.#isClosed) return this.#log.append(channel, entry, options);
+    return Promise.reject(
+      new SseError("ERR_SSE_CLOSED", "The hub or publisher is closed and publishes nothing more", {
+        statusCode: 503,
+      }),
+    );
+  }
+
+  /** Health of the log. */
   get health(): LogHealth {
     return this.#log.health();
   }
 
-  /** Closes the log, once what is being published is settled. Closing twice is closing once. Never rejects. */
-  close(): Promise<void> {
+  /**
+   * Closes the log, once what is being published is settled. Idempotent.
+   *
+   * @param withinMs - Settles it within so many milliseconds; absent: as long as the log itself gives it.
+   * @returns Never rejects.
+   */
+  close(withinMs?: number): Promise<void> {
     this.#isClosed = true;
-    return this.#log.close();
+    return this.#log.close(withinMs);
   }
 }
 
@@ -84,7 +119,7 @@ export class Publisher<Channels extends ChannelsOf<Channels> = ChannelMap> {
  * @typeParam Channels - As for `createHub`.
  * @param options - The log, and how events are made.
  * @returns A publisher. Close it: a log may keep connections open.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid, or the log is `memoryLog()`.
  */
 export function createPublisher<Channels extends ChannelsOf<Channels> = ChannelMap>(
   options: PublisherOptions,
@@ -99,7 +134,13 @@ export function createPublisher<Channels extends ChannelsOf<Channels> = ChannelM
   if (resolved.log === undefined) {
     throw invalidOption("Expected `log` to be the log to publish to, got undefined");
   }
-  return new Publisher<Channels>(resolved.log, resolved);
+  if (resolved.log.isLocal === true) {
+    throw invalidOption("Expected `log` to be one that other processes read, got memoryLog()");
+  }
+  return new Publisher<Channels>(resolved.log, resolved, {
+    published: () => {},
+    failed: (error) => reportTo(resolved, error, "publish"),
+  });
 }
 
 function checkPublishOptions(options: PublishOptions): void {

@@ -1,8 +1,10 @@
+/** Finds the hub of an adapter: the one it was given, or a new one. */
+
 import { describeValue } from "../errors.js";
 import { invalidOption } from "../options/check.js";
 import type { HubOptions } from "../options/hub.js";
 import type { Exchange } from "../http/exchange.js";
-import type { Session } from "../session/event-stream.js";
+import type { Session } from "../session/session.js";
 import type { ChannelMap, ChannelsOf } from "./channel.js";
 import { HUB, createHub } from "./hub.js";
 import type { Hub } from "./hub.js";
@@ -18,7 +20,7 @@ export interface AnyHub extends Pick<Hub, "close" | "handlePreflight" | "session
  *
  * @param options - Options of a new hub, or `{ hub }` alone.
  * @returns The hub.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is not what it may be, or stands beside `hub`.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid, or stands beside `hub`.
  */
 export function resolveHub<Channels extends ChannelsOf<Channels> = ChannelMap>(
   options: (HubOptions & { readonly hub?: undefined }) | { readonly hub: AnyHub },

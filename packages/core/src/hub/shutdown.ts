@@ -1,5 +1,8 @@
+/** Closes a hub: ends its sessions over a time, cuts those that do not take their end, closes the log. */
+
 import { describeValue } from "../errors.js";
 import { checkMilliseconds, invalidOption } from "../options/check.js";
+import type { Sessions } from "./sessions.js";
 
 /** Options of `hub.close`. */
 export interface CloseOptions {
@@ -13,11 +16,11 @@ export interface CloseOptions {
 }
 
 /** What a client may still take after its stream was ended, in milliseconds. */
-export const GRACE_MS = 250;
+const GRACE_MS = 250;
 /** Time between two batches of ends. */
-export const BATCH_MS = 20;
+const BATCH_MS = 20;
 /** Ends in a batch when there is no time to spread them over. */
-export const BATCH_SIZE = 500;
+const BATCH_SIZE = 500;
 
 /** @returns The option `drainMs`. */
 export function checkCloseOptions(options: CloseOptions): number {
@@ -33,8 +36,58 @@ export function checkCloseOptions(options: CloseOptions): number {
   return checkMilliseconds("drainMs", options.drainMs ?? 0);
 }
 
-/** Resolves after a time. */
-export function wait(ms: number): Promise<void> {
+/**
+ * Ends all sessions of a hub, then its log.
+ *
+ * @param sessions - No further one is opened.
+ * @param closeLog - Closes the log, within a number of milliseconds if it can.
+ * @param drainMs - Over what time the ends are spread.
+ * @returns Resolves in time, whatever clients, callbacks and the log do. Never rejects.
+ */
+export async function shutDown(
+  sessions: Sessions,
+  closeLog: (withinMs: number) => Promise<void>,
+  drainMs: number,
+): Promise<void> {
+  const start = performance.now();
+  const { heartbeat, waiting } = sessions;
+  // Those that have no stream yet are answered like all that come later.
+  const unanswered = [...waiting];
+  for (const session of unanswered) session.shutDown();
+  // The last client needs time to take its end before the deadline.
+  const spreadMs = Math.max(0, drainMs - GRACE_MS);
+  const open = [...sessions];
+  for (let ended = 0; ended < open.length;) {
+    const share = spreadMs === 0 ? 1 : (performance.now() - start) / spreadMs;
+    const due = Math.min(Math.ceil(share * open.length), ended + BATCH_SIZE, open.length);
+    for (; ended < due; ended++) open[ended]?.shutDown();
+    if (ended < open.length) await wait(spreadMs === 0 ? 0 : BATCH_MS);
+  }
+  const isEmpty = (): boolean =>
+    heartbeat.size === 0 && unanswered.every(({ isAnswered }) => isAnswered);
+  if (!isEmpty()) {
+    await untilEmpty(heartbeat, Math.max(GRACE_MS, drainMs - (performance.now() - start)));
+  }
+  for (const session of sessions) session.destroy();
+  for (const session of unanswered) if (!session.isAnswered) session.destroy();
+  if (heartbeat.size > 0) await untilEmpty(heartbeat, GRACE_MS);
+  const left = Math.max(GRACE_MS, drainMs - (performance.now() - start));
+  await Promise.race([closeLog(left), wait(left + GRACE_MS)]);
+}
+
+/** Resolves when the last response is over, or after `ms`. */
+function untilEmpty(heartbeat: Sessions["heartbeat"], ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(settle, ms);
+    heartbeat.onEmpty = settle;
+  });
+}
+
+function wait(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms);
   });

@@ -1,6 +1,8 @@
+/** What `hub.stats()` returns, and the counters behind it. */
+
 import type { ResetReason } from "../wire/frame.js";
 import type { LogHealth } from "../log/log.js";
-import type { CloseReason } from "../session/event-stream.js";
+import type { CloseReason } from "../session/session.js";
 
 /** What a hub has done and holds: `hub.stats()`. Counts are since the hub was made. */
 export interface HubStats {
@@ -34,7 +36,7 @@ export interface HubStats {
     /** Age of the oldest event in milliseconds; 0 if there is none. */
     readonly ageMs: number;
   };
-  /** How the log is: whether what other processes publish arrives. */
+  /** Health of the log: whether events of other processes arrive. */
   readonly log: LogHealth;
 }
 

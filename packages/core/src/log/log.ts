@@ -1,6 +1,6 @@
-/**
- * A published event as the log keeps it: everything but its id, its data serialized.
- */
+/** The contract between a hub and the log that its events go through, and the data that both exchange. */
+
+/** A published event as the log keeps it: everything but its id, its data serialized. */
 export interface LogMessage {
   /** Event type; `undefined` for `"message"`. */
   readonly event?: string | undefined;
@@ -26,10 +26,85 @@ export interface PastEntry extends LogEntry {
 
 /** A piece of the log's past. */
 export interface LogPage {
-  /** In the order of the log. The last one is that up to which was read, unless no event stands there. */
+  /** In the order of the log. */
   readonly entries: readonly PastEntry[];
   /** Whether `entries` begin right after the place from which was to be read, so that there is no further page. */
   readonly isLast: boolean;
+}
+
+/** How long a question to a log's past stands. */
+export interface PastQuery {
+  /** Asked now and then while the log cannot be reached; the question is given up once it returns `false`. */
+  readonly isWanted?: (() => boolean) | undefined;
+}
+
+/** How much of the past is of use to the caller. */
+export interface PastRoom extends PastQuery {
+  /**
+   * Most entries.
+   *
+   * @defaultValue the log's own limit
+   */
+  readonly maxEntries?: number | undefined;
+  /**
+   * Most bytes of data; a page has at least one entry all the same.
+   *
+   * @defaultValue the log's own limit
+   */
+  readonly maxBytes?: number | undefined;
+  /**
+   * Whether the caller has the entry `upTo`: then it is left out.
+   *
+   * @defaultValue `false`
+   */
+  readonly hasUpTo?: boolean | undefined;
+}
+
+/**
+ * What a log knows of an id.
+ *
+ * - an object: its entry is there. `missedMs` says how long ago the first entry behind it was published, in milliseconds
+ *   by the log's own clock: 0 if there is none
+ * - `"trimmed"`: older than all that the log holds
+ * - `"unknown"`: no id of this log, or one from a history that was replaced
+ */
+export type FoundId = { readonly missedMs: number } | "trimmed" | "unknown";
+
+/**
+ * The part of a log that is older than what it has delivered.
+ *
+ * Each question waits while the log cannot be reached. It rejects only if the log was closed or refuses to be read, and
+ * resolves to `undefined` only if it was given up.
+ */
+export interface LogPast {
+  /**
+   * Looks ids up, without reading what lies behind them.
+   *
+   * @param ids - What clients report: anything.
+   * @returns What the log knows of each, in their order.
+   */
+  find(ids: readonly string[], query?: PastQuery): Promise<readonly FoundId[] | undefined>;
+  /**
+   * Reads back from a place that the hub holds in memory to an older one.
+   *
+   * @param after - Id of the older place: anything that a client reports. `undefined`: as far back as the log goes.
+   * @param upTo - Id of an entry or of the tail, as the log has delivered it.
+   * @param room - What the caller can use.
+   * @returns The newest page of what lies between, without `after`, and with the entry `upTo` unless the caller has it.
+   *   Only the last page may have nothing else. `"trimmed"` if the log does not hold all of it any more, `"unknown"`
+   *   if `after` is no id of this log.
+   */
+  read(
+    after: string | undefined,
+    upTo: string,
+    room?: PastRoom,
+  ): Promise<LogPage | "trimmed" | "unknown" | undefined>;
+  /**
+   * Waits until everything that is in the log at the time of the call was delivered, or a `reset` has come instead.
+   *
+   * A client may come from a follower that was ahead: its position is known then.
+   */
+  sync(query?: PastQuery): Promise<void>;
 }
 
 /** What may be said of a publish beside its message. */
@@ -89,6 +164,8 @@ export interface LogFollower {
  * - call the follower after `close` has resolved.
  */
 export interface Log {
+  /** `true` if only the hub that has the log can publish to it. */
+  readonly isLocal?: boolean;
   /**
    * Begins to deliver. Called at most once.
    *
@@ -102,34 +179,21 @@ export interface Log {
    *   not be, with `ERR_SSE_LOG_UNKNOWN` if that cannot be told, with `ERR_SSE_CLOSED` after `close`.
    */
   append(channel: string, message: LogMessage, options?: PublishOptions): Promise<string>;
-  /**
-   * Reads back from a place that the hub holds in memory to an older one. Absent where the log keeps nothing but
-   * what it has delivered.
-   *
-   * @param after - Id of the older place: anything that a client reports. `undefined`: as far back as the log goes.
-   * @param upTo - Id of an entry or of the tail, as the log has delivered it.
-   * @returns The newest page of what lies between, with the entry `upTo` itself and without `after`. Only one that is
-   *   the last may have nothing but `upTo`. `"trimmed"` if the log does not hold all of it any more, `"unknown"` if `after` is no id of this log. Waits while the log
-   *   cannot be reached; rejects only if it was closed or refuses to be read.
-   */
-  read?(after: string | undefined, upTo: string): Promise<LogPage | "trimmed" | "unknown">;
-  /**
-   * Waits until everything that is in the log at the time of the call was delivered. Absent where that is always so.
-   *
-   * A client may come from a follower that was ahead: its position is known then.
-   *
-   * @returns Settles also when a `reset` has come instead. Waits while the log cannot be reached; rejects only if it
-   *   was closed or refuses to be read.
-   */
-  sync?(): Promise<void>;
+  /** What is older than the log has delivered. Absent where it keeps nothing else, and has always delivered all. */
+  readonly past?: LogPast | undefined;
   /**
    * Compares two ids by their place in the log.
    *
    * @returns Negative, zero or positive; `NaN` if `a` or `b` cannot be an id of this log.
    */
   compare(a: string, b: string): number;
-  /** @returns How the log is now. */
+  /** @returns Health of the log. */
   health(): LogHealth;
-  /** Stops delivering. Never rejects. */
-  close(): Promise<void>;
+  /**
+   * Stops delivering and takes no more appends; those under way are settled. Never rejects.
+   *
+   * @param withinMs - For so long they may take, in milliseconds; then they reject. `undefined`: as long as the log
+   *   gives each of them anyway.
+   */
+  close(withinMs?: number): Promise<void>;
 }

@@ -49,7 +49,7 @@ export function unexpected(name: string, expected: string, value: unknown): SseE
   return invalidOption(`Expected \`${name}\` ${verb}${expected}, got ${describeValue(value)}`);
 }
 
-/** The error of every option that is not what it may be. */
+/** The error of every invalid option. */
 export function invalidOption(message: string): SseError {
   return new SseError("ERR_SSE_INVALID_OPTION", message);
 }

@@ -1,31 +1,40 @@
+/** Options of a hub: their types, defaults and checks. Every framework takes the same. */
+
 import { describeValue } from "../errors.js";
 import type { SseCorsOptions } from "../http/cors.js";
 import type { Log } from "../log/log.js";
 import { MAX_MS, atLeast, checkName, invalidOption, milliseconds, unexpected } from "./check.js";
 import type { JitterRange } from "./jitter.js";
 
-/** Where a background fault came from: what `onError` receives beside the error. */
-export type ErrorStage = "onClose" | "source" | "snapshot" | "authorize" | "log";
+/** Where a background error came from: what `onError` receives with the error. */
+export type ErrorStage =
+  | "authorize"
+  | "log"
+  | "onClose"
+  | "publish"
+  | "snapshot"
+  | "source"
+  | "write";
 
-/** How much of the log a hub keeps in memory for replay: whichever limit is reached first. */
+/** How much of the log a hub keeps in memory for replay: whichever limit is reached first. Applied on each publish. */
 export interface RetentionOptions {
-  /** Age in milliseconds past which a missed event is no longer replayed. @defaultValue `300_000` */
+  /** Age in milliseconds at which an event is dropped. @defaultValue `300_000` */
   readonly maxAgeMs?: number | undefined;
   /** Number of events. @defaultValue `100_000` */
   readonly maxEvents?: number | undefined;
   /**
-   * Bytes of encoded events. About 150 bytes of bookkeeping for each event come on top.
+   * Bytes of encoded events and the names of their channels. About 120 bytes of bookkeeping per event come on top.
    *
    * @defaultValue `67_108_864` (64 MiB)
    */
   readonly maxBytes?: number | undefined;
 }
 
-/** What `authorize` is told of the session. */
+/** What `authorize` knows about the session. */
 export interface AuthorizedSession {
   /** The request as the framework has it: of Express, of Fastify, or the raw one. */
   readonly request: unknown;
-  /** What the client reports. */
+  /** The last event ID that the client reports. */
   readonly lastEventId: string;
   /** Aborted when the client leaves. */
   readonly signal: AbortSignal;
@@ -36,8 +45,8 @@ export interface AuthorizedSession {
  */
 export interface HubOptions {
   /**
-   * Longest silence of a stream in milliseconds: a comment goes out when nothing else was written for
-   * so long, so that proxies keep the connection and a client that vanished is found. It goes out up to one
+   * Longest silence of a stream in milliseconds: a comment goes out when nothing else was written for this long, so that
+   * proxies keep the connection and a client that vanished is detected. It goes out at least 100 ms and at most about a
    * second early. At least 1 000; `false` turns it off.
    *
    * @defaultValue `15_000`
@@ -45,15 +54,16 @@ export interface HubOptions {
    */
   readonly heartbeatMs?: number | false | undefined;
   /**
-   * How long a client waits before it reconnects, in milliseconds: a number, or a range from which
-   * each session draws. `false` leaves it to the client.
+   * How long a client waits before it reconnects, in milliseconds: a number, or a range from which each session draws.
+   * `false` leaves it to the client.
    *
    * @defaultValue `{ min: 1_000, max: 3_000 }`
    * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#concept-event-stream-reconnection-time
    */
   readonly reconnectionTimeMs?: number | JitterRange | false | undefined;
   /**
-   * Unsent bytes that one session may hold. Past it the session closes with `slow`.
+   * Bytes that the application may send to one session while its client does not take them: past it the session closes
+   * with `slow`. Published events and snapshots do not count, nor does the message that first fills the socket.
    *
    * @defaultValue `1_048_576` (1 MiB)
    */
@@ -80,8 +90,8 @@ export interface HubOptions {
    */
   readonly maxAgeMs?: number | false | undefined;
   /**
-   * How long a socket that has unsent bytes may take none, in milliseconds. Then the session closes
-   * with `slow`. At least 1 000.
+   * How long a socket that has unsent bytes may take none, in milliseconds. Then the session closes with `slow`. Time in
+   * which this process itself was paused does not count. At least 1 000.
    *
    * @defaultValue `30_000`
    */
@@ -101,16 +111,15 @@ export interface HubOptions {
    */
   readonly serialize?: ((data: unknown) => string) | undefined;
   /**
-   * How much of what was published can be replayed to a client that comes back: whichever limit is
-   * reached first.
+   * How many published events can be replayed to a client that comes back: whichever limit is reached first.
    *
    * @defaultValue `{ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }`
    */
   readonly retention?: RetentionOptions | undefined;
   /**
-   * Says whether a client may subscribe to a channel: asked for every channel of every `subscribe`, with
-   * today's credentials also when a client comes back. Anything but `true` refuses with 403 before the head;
-   * on a stream that is open it closes it with `refused`. What it throws refuses with 500 and goes to `onError`.
+   * Decides whether a client may subscribe to a channel: called for every channel of every `subscribe`, also when a
+   * client comes back. Anything but `true` refuses with 403 before the head; a stream that is open already ends with
+   * `refused`. An error that it throws refuses with 500 and goes to `onError`.
    *
    * @defaultValue allows everything
    */
@@ -124,7 +133,7 @@ export interface HubOptions {
    */
   readonly log?: Log | undefined;
   /**
-   * Receives what fails in the background, where no caller could catch it. A client that leaves is no error.
+   * Receives errors that no caller can catch. A client that leaves is not an error.
    *
    * @defaultValue prints the first error to stderr
    */
@@ -188,7 +197,7 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
  *
  * @param options - As an application writes them.
  * @returns A frozen copy without `undefined`.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function resolveOptions(options: HubOptions = {}): ResolvedOptions {
   if (typeof options !== "object" || options === null || !isPlain(options)) {

@@ -1,3 +1,5 @@
+/** Options of one stream, given to `session.open()`. */
+
 import { describeValue } from "../errors.js";
 import { checkHeaders } from "../http/head.js";
 import type { StreamHeaders } from "../http/head.js";
@@ -12,17 +14,17 @@ import type { JitterRange } from "./jitter.js";
 export interface OpenOptions {
   /** Status of the response, 200 to 299 without 204 and 205. `EventSource` takes nothing but 200, the default. */
   readonly status?: number | undefined;
-  /** Headers beside those of an event stream. `Set-Cookie` joins the cookies that are there. */
+  /** Additional headers. `Set-Cookie` and `Vary` are added to what is there. */
   readonly headers?: StreamHeaders | undefined;
-  /** In place of the hub's `heartbeatMs`, for this stream. */
+  /** Replaces the hub's `heartbeatMs` for this stream. */
   readonly heartbeatMs?: number | false | undefined;
-  /** In place of the hub's `reconnectionTimeMs`, for this stream. */
+  /** Replaces the hub's `reconnectionTimeMs` for this stream. */
   readonly reconnectionTimeMs?: number | JitterRange | false | undefined;
-  /** In place of the hub's `maxAgeMs`, for this stream. */
+  /** Replaces the hub's `maxAgeMs` for this stream. */
   readonly maxAgeMs?: number | false | undefined;
 }
 
-/** Options of one stream with what the hub says filled in. */
+/** Options of one stream, with the hub's options as defaults. */
 export interface ResolvedOpenOptions {
   readonly status: number;
   readonly headers: StreamHeaders | undefined;
@@ -34,12 +36,12 @@ export interface ResolvedOpenOptions {
 const OPEN_OPTIONS = ["status", "headers", "heartbeatMs", "reconnectionTimeMs", "maxAgeMs"];
 
 /**
- * Checks the options of one stream and fills in what the hub says.
+ * Checks the options of one stream and fills in the hub's options.
  *
  * @param options - As given to `open()`.
  * @param defaults - The hub's options.
  * @returns Options without `undefined`, but for `headers`.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is not what it may be.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function resolveOpenOptions(
   options: OpenOptions | undefined,

@@ -1,4 +1,7 @@
+/** Checks what `session.subscribe` and `publish` are given. */
+
 import { SseError, describeValue } from "../errors.js";
+import { detach } from "../log/detach.js";
 import type { SseMessage } from "../wire/message.js";
 import { invalidOption } from "./check.js";
 
@@ -8,16 +11,16 @@ export type SnapshotMessages = Iterable<SseMessage | string>;
 /** Options of `session.subscribe`. */
 export interface SubscribeOptions {
   /**
-   * How many of the retained events of these channels a client gets that comes without a last event ID,
+   * How many retained events of these channels, counted together, a client gets that comes without a last event ID,
    * oldest first. A client that resumes gets what it missed instead.
    *
    * @defaultValue `0`
    */
   readonly latest?: number | undefined;
   /**
-   * Gives the state that the events of these channels change. Called for a client that comes without a
-   * last event ID and again after each reset. What it returns is sent before anything published after the
-   * call, so that state and changes fit together. If it throws, the session closes with `error`.
+   * Returns the state that the events of these channels change. Called for a client that comes without a last event ID
+   * and again after each reset. The messages are sent before anything published after the call, so that state and changes
+   * fit together. If it throws, the session closes with `error` and the client comes back after 5 to 30 seconds.
    */
   readonly snapshot?: (() => SnapshotMessages | PromiseLike<SnapshotMessages>) | undefined;
 }
@@ -25,7 +28,7 @@ export interface SubscribeOptions {
 /**
  * Checks the options of `session.subscribe`.
  *
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function checkSubscribeOptions(options: SubscribeOptions): void {
   if (typeof options !== "object" || options === null) {
@@ -61,28 +64,39 @@ export function checkSnapshot(messages: unknown): void {
   );
 }
 
+/** Channels with this prefix are reserved: control entries between processes travel on them. */
+const RESERVED_CHANNEL_PREFIX = "~";
+
 /**
  * Checks the name of a channel, or several.
  *
- * @returns The names, each once.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a name is not a string of 1 to 256 characters, or there is none.
+ * @returns The names, each once, to keep: they share no memory with what they may have been cut from.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` as {@link checkChannel}, or if there is no name.
  */
 export function checkChannels(channels: string | readonly string[]): string[] {
   const names = Array.isArray(channels) ? (channels as readonly unknown[]) : [channels];
   if (names.length === 0) throw invalidOption("Expected a channel, got an empty array");
-  for (const name of names) checkChannel(name);
-  return names.length === 1 ? [names[0] as string] : [...new Set(names as readonly string[])];
+  const checked = names.map((name) => {
+    checkChannel(name);
+    return detach(name);
+  });
+  return checked.length === 1 ? checked : [...new Set(checked)];
 }
 
 /**
  * Checks the name of a channel.
  *
  * @param name - What the caller gave: anything.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it is no string of 1 to 256 characters.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it is no string of 1 to 256 characters, or begins with `~`.
  */
-export function checkChannel(name: unknown): void {
-  if (typeof name === "string" && name !== "" && name.length <= 256) return;
+export function checkChannel(name: unknown): asserts name is string {
+  if (typeof name !== "string" || name === "" || name.length > 256) {
+    throw invalidOption(
+      `Expected a channel to be a string of 1 to 256 characters, got ${describeValue(name)}`,
+    );
+  }
+  if (!name.startsWith(RESERVED_CHANNEL_PREFIX)) return;
   throw invalidOption(
-    `Expected a channel to be a string of 1 to 256 characters, got ${describeValue(name)}`,
+    `Expected a channel not to begin with "${RESERVED_CHANNEL_PREFIX}", which is reserved, got ${describeValue(name)}`,
   );
 }

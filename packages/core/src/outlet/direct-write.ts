@@ -1,3 +1,5 @@
+/** Writes ready-made chunks of HTTP/1.1 straight to a socket, if that sends the same bytes as `response.write`. */
+
 import { OutgoingMessage } from "node:http";
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -37,17 +39,17 @@ export function takesChunks(response: ServerResponse): boolean {
  * ends are the same for every client. So one buffer with all four can be written to each of them: same bytes,
  * same order, a quarter less work.
  *
- * That holds only while nothing stands between the response and its socket. Before every chunk it is seen to that
+ * That holds only while nothing stands between the response and its socket. Every chunk requires that
  *
  * - it is still this response's turn: the next one on the connection has to wait for its end;
  * - the socket can be written to. Node drops what is written to a response whose socket somebody has ended;
- * - nobody has wrapped `write`: compressors and loggers do, also late;
- * - nobody has corked the response, and with it the socket: it may hold back bytes that have to go before.
+ * - `write` is not wrapped: compressors and loggers wrap it, also late;
+ * - the response is not corked, and with it the socket: it may hold bytes that have to go first.
  *
- * The caller has seen to the rest: the response {@link takesChunks} and has not ended.
+ * The caller guarantees the rest: the response {@link takesChunks} and has not ended.
  *
- * Nothing else of the response is looked at. Up to Node 22 each response of Express has a shape of its own, for
- * which a property takes up to half a microsecond to read: a few of them would be as much as the write saves.
+ * No other property of the response is read. Up to Node 22 each response of Express has its own hidden class, for which
+ * reading a property takes up to half a microsecond: a few of them would cost as much as the write saves.
  *
  * @param chunk - Length, line end, bytes, line end.
  * @returns `undefined` if the bytes have to be written in the ordinary way, or not at all. Else, as

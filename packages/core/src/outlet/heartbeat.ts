@@ -1,3 +1,7 @@
+/** One timer for all streams of a hub: heartbeats, ages and stalls. */
+
+import { runOutside } from "./async-context.js";
+
 /** What a {@link Heartbeat} drives. */
 export interface Beating {
   /** The heartbeat's own: where it stands in the ring; `undefined` while it is not driven. */
@@ -14,14 +18,13 @@ export interface Beating {
   /**
    * Called in each sweep while it is watched.
    *
-   * @param now - As for `beat`.
    * @returns Whether it need not be watched any more.
    */
-  settle(now: number): boolean;
+  settle(): boolean;
 }
 
 /** Time between two sweeps in milliseconds: the resolution of heartbeats, ages and stalls. */
-export const SWEEP_MS = 500;
+export const SWEEP_MS = 450;
 /** The longest that a member may sleep, in sweeps. */
 export const MAX_SWEEPS = 8;
 
@@ -56,6 +59,9 @@ export class Heartbeat<Member extends Beating = Beating> {
   /** `true` while a sweep waits for its next slice: the sweeps do not overtake each other. */
   #isSweeping = false;
 
+  /** Called whenever the last member was deleted. */
+  onEmpty: (() => void) | undefined;
+
   /** Number of those that are driven. */
   get size(): number {
     return this.#size;
@@ -76,7 +82,7 @@ export class Heartbeat<Member extends Beating = Beating> {
     if (member.place !== undefined) return;
     this.#put(member, this.#sweeps % PLACES);
     this.#size += 1;
-    this.#timer ??= setInterval(() => this.#startSweep(), SWEEP_MS).unref();
+    this.#timer ??= runOutside(() => setInterval(() => this.#startSweep(), SWEEP_MS).unref());
   }
 
   /**
@@ -97,6 +103,7 @@ export class Heartbeat<Member extends Beating = Beating> {
     if (this.#size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
+    this.onEmpty?.();
   }
 
   /** The last one takes its place. */
@@ -145,7 +152,7 @@ export class Heartbeat<Member extends Beating = Beating> {
     for (let left = this.#watched.length; left > 0; left--) {
       const member = this.#watched[index];
       if (member === undefined) break;
-      if (member.settle(now)) this.#unwatch(member);
+      if (member.settle()) this.#unwatch(member);
       // It may have been deleted, and another one stand there.
       if (this.#watched[index] === member) index += 1;
       yield;

@@ -1,3 +1,5 @@
+/** Responses of Node as outlets: the only file that writes to them, beside direct-write. */
+
 import { STATUS_CODES } from "node:http";
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -14,7 +16,10 @@ import type {
 } from "../http/exchange.js";
 import { removeBodyHeaders } from "../http/head.js";
 import type { HeaderTarget } from "../http/head.js";
-import type { Sink, SinkListener } from "./sink.js";
+import { findCompressor } from "./compressor.js";
+import type { Compressor } from "./compressor.js";
+import { Outlet } from "./outlet.js";
+import type { OutletSettings } from "./outlet.js";
 
 /** Largest single write over HTTP/2. */
 const SLICE_BYTES = 65_536;
@@ -27,17 +32,16 @@ const SINK: unique symbol = Symbol("tidewire.sink");
 type Marked = NodeResponse & { [SINK]?: NodeSink | undefined };
 
 /**
- * A response of `node:http` (HTTP/1.0, HTTP/1.1) or `node:http2` as a sink.
+ * A response of `node:http` (HTTP/1.0, HTTP/1.1) or `node:http2` as an outlet.
  */
-export class NodeSink implements Sink, ExchangeStream {
+export class NodeSink extends Outlet implements ExchangeStream {
   readonly #exchange: Exchange;
   readonly #response: NodeResponse;
   /** `undefined` until the body may begin; then the response or what stands before it. */
   #body: StreamBody | undefined;
-  #listener: SinkListener | undefined;
   /** `true` once our own `end`, `answer` or `refuse` is why the response ends. */
   #isEndedHere = false;
-  /** `true` once `sinkClosed` was called: it is called once. */
+  /** `true` once the owner was told that the response has closed: that happens once. */
   #isOver = false;
   /** Set from the first write to an HTTP/1.1 response that nothing stands before, until somebody ends it. */
   #socket: Socket | undefined;
@@ -52,9 +56,11 @@ export class NodeSink implements Sink, ExchangeStream {
 
   /**
    * @param exchange - Request and response. The client may be gone already.
-   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is none, or its response has a session already.
+   * @param settings - Those of the hub.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is invalid, or its response has a session already.
    */
-  constructor(exchange: Exchange) {
+  constructor(exchange: Exchange, settings: OutletSettings) {
+    super(settings);
     checkExchange(exchange);
     const response: Marked = exchange.response;
     if (response[SINK] !== undefined) {
@@ -66,7 +72,7 @@ export class NodeSink implements Sink, ExchangeStream {
     response.on("close", onClose);
     // A pipelined response waits without a socket and would not hear of its end.
     if (isHttp1(response) && response.socket === null) waitOn(this.request.socket, this);
-    // Whoever asks for a session after the response has closed is not told of it again.
+    // A response that has closed already emits no further "close".
     this.#isOver = isHttp1(response) ? response.closed : response.stream.closed;
   }
 
@@ -84,6 +90,10 @@ export class NodeSink implements Sink, ExchangeStream {
 
   get isHeadSent(): boolean {
     return this.#response.headersSent;
+  }
+
+  get isQueued(): boolean {
+    return isHttp1(this.#response) && this.#response.socket === null && !this.isClosed;
   }
 
   get isOver(): boolean {
@@ -116,10 +126,6 @@ export class NodeSink implements Sink, ExchangeStream {
     return socket.bytesWritten - socket.writableLength - queuedBytes(socket);
   }
 
-  attach(listener: SinkListener): void {
-    this.#listener = listener;
-  }
-
   start(status: number): void {
     const { start } = this.#exchange;
     if (start !== undefined) {
@@ -142,22 +148,22 @@ export class NodeSink implements Sink, ExchangeStream {
       mark(body, this);
     }
     this.#compressor = findCompressor(body, response);
-    this.#listener?.sinkOpened();
+    this.headSent();
   }
 
   failed(): void {
-    this.#listener?.fail();
+    this.owner.outletFailed("error");
   }
 
-  write(bytes: Uint8Array): boolean {
+  protected put(bytes: Uint8Array): boolean {
     return this.#writeBytes(bytes) || this.#letGo();
   }
 
-  writeShared(frames: SharedFrames): boolean {
+  protected putShared(frames: SharedFrames): boolean {
     const socket = this.#socket;
-    if (socket === undefined) return this.write(frames.bytes);
+    if (socket === undefined) return this.put(frames.bytes);
     const isTaken = writeDirectly(this.#response as ServerResponse, socket, frames.chunk);
-    return isTaken === undefined ? this.write(frames.bytes) : isTaken || this.#letGo();
+    return isTaken === undefined ? this.put(frames.bytes) : isTaken || this.#letGo();
   }
 
   #writeBytes(bytes: Uint8Array): boolean {
@@ -197,7 +203,7 @@ export class NodeSink implements Sink, ExchangeStream {
     if (isTaken || this.#hasWaited) return isTaken;
     this.#hasWaited = true;
     // A compressor that wraps the response moves listeners to a stream of its own, which has no mark.
-    body.on("drain", this.#compressor === undefined ? onDrain : () => this.drained());
+    body.on("drain", this.#compressor === undefined ? onDrain : () => this.bodyDrained());
     return false;
   }
 
@@ -214,10 +220,14 @@ export class NodeSink implements Sink, ExchangeStream {
     return isTaken;
   }
 
-  end(): void {
+  protected endBody(): void {
     this.#isEndedHere = true;
     const body = this.#body ?? this.#response;
     if (!body.writableEnded) body.end();
+  }
+
+  awaitTurn(): void {
+    this.#response.once("socket", onTurn);
   }
 
   destroy(): void {
@@ -254,11 +264,11 @@ export class NodeSink implements Sink, ExchangeStream {
   }
 
   /** Called by the shared listener of the body. */
-  drained(): void {
+  bodyDrained(): void {
     // The write that it is about has yet to return.
     if (isLettingGo) return;
     if (this.#compressor !== undefined) this.#compressor.heldBytes = 0;
-    this.#listener?.sinkDrained();
+    this.drained();
   }
 
   /** Called by the shared listener of the response: somebody has ended it, and its last bytes are on their way. */
@@ -281,7 +291,7 @@ export class NodeSink implements Sink, ExchangeStream {
     this.ended();
     if (isHttp1(response)) (this.request.socket as WaitedSocket | null)?.[WAITING]?.delete(this);
     const isByServer = this.#isEndedHere || response.writableEnded;
-    this.#listener?.sinkClosed(isByServer ? "server" : "client");
+    this.responseClosed(isByServer ? "server" : "client");
   }
 }
 
@@ -312,13 +322,18 @@ function onClose(this: Marked): void {
   this[SINK]?.closed();
 }
 
+/** A pipelined response has been given its connection. */
+function onTurn(this: Marked): void {
+  this[SINK]?.owner.outletReady();
+}
+
 /** "prefinish" comes from inside `response.end`, "finish" only when the client has taken all. */
 function onEnd(this: Marked): void {
   this[SINK]?.ended();
 }
 
 function onDrain(this: { [SINK]?: NodeSink | undefined }): void {
-  this[SINK]?.drained();
+  this[SINK]?.bodyDrained();
 }
 
 /**
@@ -344,26 +359,10 @@ function uncork(response: NodeResponse): boolean {
   const corked = response.writableLength > socket.writableLength ? response : socket;
   if (corked.writableCorked > 0) {
     corked.uncork();
-    // Whoever has corked it will uncork it.
+    // Balanced: the caller that has corked it will uncork it.
     corked.cork();
   }
   return !response.writableNeedDrain;
-}
-
-/** A compressor between us and the client. */
-interface Compressor {
-  flush(): void;
-  /** What it was given since it asked to wait: it does not say how much it holds. */
-  heldBytes: number;
-}
-
-function findCompressor(body: StreamBody, response: NodeResponse): Compressor | undefined {
-  // Compressors add `flush` to the response itself. The inherited one is Node's, deprecated, and flushes the head.
-  const canFlush = body === response ? Object.hasOwn(body, "flush") : "flush" in body;
-  if (!canFlush) return undefined;
-  const { flush } = body as { flush?: unknown };
-  if (typeof flush !== "function") return undefined;
-  return { flush: () => (flush as () => void).call(body), heldBytes: 0 };
 }
 
 function statusOf(error: unknown): number {

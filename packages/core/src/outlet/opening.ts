@@ -1,26 +1,20 @@
-import { encodeOpening } from "../wire/frame.js";
-import type { ResolvedOpenOptions } from "../options/open.js";
+/** State of an outlet that only an opening stream needs; dropped with its first bytes. */
 
-/**
- * What a session needs only while its stream opens: an open stream, of which there are thousands, does without it.
- */
+import { encodeOpening } from "../wire/frame.js";
+
+/** What an opening stream has accepted but cannot write yet. */
 export class Opening {
-  readonly options: ResolvedOpenOptions;
-  /** Frames that were accepted before the head was out. */
+  /** Frames accepted before the head was out. */
   #held: Uint8Array[] = [];
   #heldBytes = 0;
   #first: Buffer | undefined;
 
-  constructor(options: ResolvedOpenOptions) {
-    this.options = options;
-  }
-
-  /** Sum of the lengths of what is held. */
+  /** Sum of the lengths of the held frames. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
 
-  /** What the stream begins with; `undefined` until the head is out. */
+  /** Bytes that the stream begins with; `undefined` until the head is out. */
   get first(): Buffer | undefined {
     return this.#first;
   }
@@ -31,7 +25,7 @@ export class Opening {
     this.#heldBytes += frame.byteLength;
   }
 
-  /** Forgets what is held. */
+  /** Forgets the held frames. */
   drop(): void {
     this.#held = [];
     this.#heldBytes = 0;

@@ -1,3 +1,6 @@
+/** Reads a source into a session, at the pace of the client. */
+
+import { breathe } from "../outlet/pace.js";
 import type { SseMessage } from "../wire/message.js";
 import { openSource } from "./source.js";
 import type { Decoded, SourceReader, StreamSource } from "./source.js";
@@ -14,8 +17,8 @@ export interface PumpTarget {
   whenClosed(fn: (reason: string) => void): () => void;
   /** Closes the session because its source has failed. */
   fail(): void;
-  /** Reports what no caller can catch. */
-  report(error: unknown): void;
+  /** Reports an error that no caller can catch. */
+  report(error: unknown, stage: "source"): void;
 }
 
 /** Makes a message of an item; `undefined` skips it. */
@@ -70,6 +73,8 @@ async function readAll<Item>(
 ): Promise<boolean> {
   for (;;) {
     const { done, value } = await reader.next();
+    // A source that never waits, and a map that skips what it gives, would hold the event loop.
+    await breathe();
     if (target.closeReason !== undefined) return false;
     if (done) return true;
     try {
@@ -77,7 +82,7 @@ async function readAll<Item>(
       if (map !== undefined && message === undefined) continue;
       if (!(await target.send(message as SseMessage | string))) return false;
     } catch (error) {
-      // The source did nothing wrong and does not know yet that nobody reads on.
+      // The source did nothing wrong and does not know yet that reading has stopped.
       cancel(reader, "error", target);
       throw error;
     }
@@ -88,6 +93,6 @@ function cancel(reader: SourceReader, reason: string, target: PumpTarget): void 
   reader.cancel(reason).catch((error: unknown) => {
     // A source that hears of the end through `signal` as well often rejects with just that.
     const isAbort = error === reason || (error instanceof Error && error.name === "AbortError");
-    if (!isAbort) target.report(error);
+    if (!isAbort) target.report(error, "source");
   });
 }

@@ -1,9 +1,11 @@
+/** Decides how a request for an event stream is answered; pure. */
+
 import { acceptsEventStream, namesEventStream } from "../http/accept.js";
 import { SseError } from "../errors.js";
 import { readLastEventId } from "../http/last-event-id.js";
 import { COMPLETE_ID } from "../wire/message.js";
 import { draw } from "../options/jitter.js";
-import type { SinkRequest } from "../outlet/sink.js";
+import type { OutletRequest } from "../outlet/outlet.js";
 
 /** Why no further stream may be opened: the hub is closed, or it has `maxSessions`. */
 export type Obstacle = "shutdown" | "busy";
@@ -34,7 +36,7 @@ const TURNED_AWAY_MS = { min: 5_000, max: 30_000 };
  * @param obstacle - Why no further stream may be opened; `undefined` if one may.
  * @returns The answer; what it takes is up to the session.
  */
-export function receive(request: SinkRequest, obstacle: Obstacle | undefined): Reception {
+export function receive(request: OutletRequest, obstacle: Obstacle | undefined): Reception {
   const { method, url, headers } = request;
   if (!acceptsEventStream(headers.accept)) {
     return {

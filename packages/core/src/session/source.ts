@@ -1,3 +1,5 @@
+/** Reads iterables and streams of every kind through one interface, for `session.stream()`. */
+
 import { SseError, describeValue } from "../errors.js";
 
 /**
@@ -24,7 +26,7 @@ export interface SourceReader {
   /** @returns The next item; rejects if the source fails. */
   next(): Promise<{ readonly done: boolean; readonly value?: unknown }>;
   /**
-   * Tells the source that nobody reads on, also while a `next` is pending. Called at most once.
+   * Cancels the source, also while a `next` is pending. Called at most once.
    *
    * @returns Settles when the source has cleaned up; rejects if that fails.
    */

@@ -1,16 +1,31 @@
-import { frameChunk } from "./shared-frames.js";
+/** Memory for the frames of the window, and what can be read from it: a frame's id and the name of its channel. */
+
+import { END } from "./shared-frames.js";
 import type { StoredFrame } from "./shared-frames.js";
 
 /** Size of a slab in bytes. */
 const SLAB_BYTES = 65_536;
-/** A frame larger than this has memory of its own: at the end of a slab it would waste too much. */
-const MAX_SHARED_BYTES = 16_384;
+/** A larger frame gets its own memory: at the end of a slab up to this much is wasted, an eighth of it. */
+const MAX_SHARED_BYTES = 8_192;
+/** What one UTF-16 unit takes in UTF-8, at most. */
+const MAX_UNIT_BYTES = 3;
+/** Behind a chunk: twice the length of the name in UTF-16 units, plus 1 if each takes two bytes. */
+const NAME_HEAD = "\0\0\0\0";
+/** Between a frame and the name of its channel. */
+const GAP_BYTES = END.length + NAME_HEAD.length;
+const CR = 0x0d;
+const LF = 0x0a;
+/** First byte of `event: `, the only field that may come before the id. */
+const E = 0x65;
 
 /**
  * Memory for frames that are kept for a while and dropped in the order in which they came.
  *
  * Node's own pool cuts small buffers from pieces that short-lived ones share: each frame would keep a piece
  * alive, of which the rest is garbage. Here frames lie side by side, and a slab is free once its last one is.
+ *
+ * Behind each frame lies the name of its channel. As strings, names would weigh more than short events do, and one
+ * that was cut out of a large text would keep all of that text alive.
  */
 export class FrameSlab {
   #slab: Buffer = Buffer.alloc(0);
@@ -18,24 +33,194 @@ export class FrameSlab {
 
   /**
    * @param block - Text of a frame.
+   * @param channel - Name of the channel that it was published on.
    * @returns Where its bytes are, as UTF-8. Around them lies the rest of a chunk of HTTP/1.1, so that the frame can be
    *   sent from where it is.
    */
-  write(block: string): StoredFrame {
-    const size = Buffer.byteLength(block);
-    const { text, start } = frameChunk(block, size);
-    const total = text.length - block.length + size;
-    if (total > MAX_SHARED_BYTES) {
-      const slab = Buffer.allocUnsafeSlow(total);
-      slab.write(text);
-      return { slab, start, end: start + size };
+  write(block: string, channel: string): StoredFrame {
+    const text = block + END + NAME_HEAD + channel;
+    const most = MAX_UNIT_BYTES * text.length;
+    if (most > MAX_SHARED_BYTES || this.#used + headBytes(most) + most > this.#slab.byteLength) {
+      // To measure exactly takes as long as to write: only where it may not fit.
+      const size = Buffer.byteLength(block);
+      const isAscii = Buffer.byteLength(channel) === channel.length;
+      const room = isAscii ? channel.length : MAX_UNIT_BYTES * channel.length;
+      const total = headBytes(size) + size + GAP_BYTES + room;
+      if (total > MAX_SHARED_BYTES) {
+        return fill(Buffer.allocUnsafeSlow(total), headBytes(size), text, block.length, channel);
+      }
+      if (this.#used + headBytes(most) + total > this.#slab.byteLength) {
+        this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+        this.#used = 0;
+      }
     }
-    if (this.#used + total > this.#slab.byteLength) {
-      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-      this.#used = 0;
-    }
-    const begin = this.#used + start;
-    this.#used += this.#slab.write(text, this.#used);
-    return { slab: this.#slab, start: begin, end: begin + size };
+    const start = this.#used + headBytes(MAX_UNIT_BYTES * block.length);
+    const frame = fill(this.#slab, start, text, block.length, channel);
+    this.#used = frame.end + GAP_BYTES + nameBytes(frame);
+    return frame;
   }
+}
+
+/**
+ * Measures what {@link FrameSlab.write} has stored for a frame.
+ *
+ * @returns Bytes of the frame, of the chunk around it and of the channel's name.
+ */
+export function storedBytes(frame: StoredFrame): number {
+  const size = frame.end - frame.start;
+  return headBytes(size) + size + GAP_BYTES + nameBytes(frame);
+}
+
+/** @returns The channel that {@link FrameSlab.write} was given with a frame. */
+export function channelOf(frame: StoredFrame): string {
+  const from = frame.end + GAP_BYTES;
+  const encoding = isWide(frame) ? "utf16le" : "latin1";
+  return frame.slab.toString(encoding, from, from + nameBytes(frame));
+}
+
+/** Whether {@link FrameSlab.write} was given this channel with a frame. Makes no string. */
+export function isOnChannel(frame: StoredFrame, channel: string): boolean {
+  const { slab, end } = frame;
+  const { length } = channel;
+  if (nameHead(frame) >>> 1 !== length) return false;
+  const from = end + GAP_BYTES;
+  const step = isWide(frame) ? 2 : 1;
+  // Names of one application differ at their end as a rule.
+  for (let i = length - 1; i >= 0; i--) {
+    if (unitAt(slab, from + i * step, step) !== channel.charCodeAt(i)) return false;
+  }
+  return true;
+}
+
+/** Whether two frames are on the same channel. */
+export function haveSameChannel(a: StoredFrame, b: StoredFrame): boolean {
+  if (nameHead(a) !== nameHead(b)) return false;
+  const { slab } = a;
+  const other = b.slab;
+  const offset = b.end - a.end;
+  const from = a.end + GAP_BYTES;
+  for (let at = from + nameBytes(a) - 1; at >= from; at--) {
+    if (slab[at] !== other[at + offset]) return false;
+  }
+  return true;
+}
+
+/** @returns A number from 0 to 2^32 - 1 for the name of a frame's channel: the one that {@link hashName} gives. */
+export function hashChannelOf(frame: StoredFrame, seed: number): number {
+  const { slab, end } = frame;
+  const step = isWide(frame) ? 2 : 1;
+  const to = end + GAP_BYTES + nameBytes(frame);
+  let hash = seed;
+  for (let at = end + GAP_BYTES; at < to; at += step) hash = mix(hash, unitAt(slab, at, step));
+  return finish(hash);
+}
+
+/** @returns A number from 0 to 2^32 - 1 for a name. */
+export function hashName(name: string, seed: number): number {
+  let hash = seed;
+  for (let i = 0; i < name.length; i++) hash = mix(hash, name.charCodeAt(i));
+  return finish(hash);
+}
+
+/** @returns The id of a frame, from its bytes. */
+export function idOf(frame: StoredFrame): string {
+  const from = idLine(frame);
+  // Behind "id: " and without the line's end. An id is ASCII.
+  return frame.slab.toString("latin1", from + 4, lineEnd(frame.slab, from) - 1);
+}
+
+/**
+ * Takes the id out of a frame without a copy.
+ *
+ * @param frame - A frame with an id.
+ * @returns What lies before the id's line, which may be empty, and what lies behind it.
+ */
+export function withoutIdParts(frame: StoredFrame): readonly [StoredFrame, StoredFrame] {
+  const { slab, start, end } = frame;
+  const from = idLine(frame);
+  return [
+    { slab, start, end: from },
+    { slab, start: lineEnd(slab, from), end },
+  ];
+}
+
+/**
+ * Writes a frame with all that belongs around it.
+ *
+ * @param start - Where the frame begins. There is room before it for the chunk's head.
+ * @param text - The block of the frame, {@link END}, {@link NAME_HEAD} and the channel. Written in one go: each call
+ *   into Node takes as long as copying a kilobyte.
+ */
+function fill(
+  slab: Buffer,
+  start: number,
+  text: string,
+  blockLength: number,
+  channel: string,
+): StoredFrame {
+  const written = slab.write(text, start);
+  let end = start + blockLength;
+  let isNameWide = false;
+  if (written !== text.length) {
+    const inName = Buffer.byteLength(channel);
+    isNameWide = inName !== channel.length;
+    end = start + written - inName - GAP_BYTES;
+    // Not in UTF-8, where halves of surrogate pairs would all be the same: a name must not become another one.
+    if (isNameWide) slab.write(channel, end + GAP_BYTES, "utf16le");
+  }
+  slab.writeUInt32LE(2 * channel.length + (isNameWide ? 1 : 0), end + END.length);
+  let at = start - 1;
+  slab[at--] = LF;
+  slab[at--] = CR;
+  for (let size = end - start; size > 0; size >>>= 4) {
+    const digit = size & 15;
+    slab[at--] = digit < 10 ? 48 + digit : 87 + digit;
+  }
+  return { slab, start, end };
+}
+
+/** Fields come in a fixed order: the id is on the first line, or on the second behind the event type. */
+function idLine({ slab, start }: StoredFrame): number {
+  return slab[start] === E ? lineEnd(slab, start) : start;
+}
+
+/** @returns Where the next line begins. */
+function lineEnd(slab: Buffer, from: number): number {
+  let at = from;
+  while (at < slab.length && slab[at] !== LF) at += 1;
+  return at + 1;
+}
+
+/** @returns Bytes of what stands before a chunk: its size in hexadecimal and a line's end. */
+function headBytes(size: number): number {
+  return ((35 - Math.clz32(size | 1)) >>> 2) + END.length;
+}
+
+function nameHead({ slab, end }: StoredFrame): number {
+  const at = end + END.length;
+  return unitAt(slab, at, 2) | (unitAt(slab, at + 2, 2) << 16);
+}
+
+function isWide(frame: StoredFrame): boolean {
+  return (nameHead(frame) & 1) === 1;
+}
+
+function nameBytes(frame: StoredFrame): number {
+  const head = nameHead(frame);
+  return (head >>> 1) << (head & 1);
+}
+
+function unitAt(slab: Buffer, at: number, step: number): number {
+  const low = slab[at] as number;
+  return step === 1 ? low : low | ((slab[at + 1] as number) << 8);
+}
+
+function mix(hash: number, unit: number): number {
+  const mixed = Math.imul(hash ^ unit, 0x9e3779b1);
+  return mixed ^ (mixed >>> 15);
+}
+
+function finish(hash: number): number {
+  const mixed = Math.imul(hash, 0x85ebca6b);
+  return (mixed ^ (mixed >>> 13)) >>> 0;
 }

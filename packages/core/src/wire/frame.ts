@@ -1,10 +1,12 @@
+/** Turns messages and the core's own events into bytes, after checking everything that can be wrong with them. */
+
 import { shareFrames } from "./shared-frames.js";
 import type { SharedFrames } from "./shared-frames.js";
 import { checkFields, encodeComment, encodeMessage } from "./encode.js";
 import { SseError, describeValue } from "../errors.js";
 import type { LogMessage } from "../log/log.js";
 import { COMPLETE_ID, RESERVED_EVENT_PREFIX } from "./message.js";
-import type { SseMessage } from "./message.js";
+import type { EventMessage, SseMessage } from "./message.js";
 
 /**
  * How an application's message becomes bytes.
@@ -72,7 +74,7 @@ export function encodeOpening(milliseconds: number | undefined): Buffer {
 }
 
 /**
- * Encodes a reconnection time as a block of its own.
+ * Encodes a reconnection time as a separate block.
  *
  * @param milliseconds - Reconnection time.
  * @returns The frame.
@@ -113,17 +115,28 @@ export function encodeResetFrame(
 }
 
 /**
- * Takes the id out of a frame.
+ * Checks a message whose place in the stream is given by the log, and serializes its data.
  *
- * @param frame - A frame with an `id` field.
- * @returns A new frame without it.
+ * @param message - A message without an id, or a string that stands for `{ data: string }`.
+ * @param framing - Serializer and size limit.
+ * @returns The message, ready to be encoded.
+ * @throws {SseError} As {@link encodeFrame}; `ERR_SSE_ID_RESERVED` for any id.
  */
-export function withoutId(frame: Buffer): Buffer {
-  const block = frame.toString();
-  // Fields come in a fixed order: the id is on the first line, or on the second behind the event type.
-  const start = block.startsWith("event: ") ? block.indexOf("\n") + 1 : 0;
-  const end = block.indexOf("\n", start) + 1;
-  return Buffer.from(block.slice(0, start) + block.slice(end));
+export function prepareMessage(message: SseMessage | string, framing: Framing): EventMessage {
+  if (typeof message !== "string") checkMessage(message);
+  const { id, event, retry }: Partial<SseMessage> = typeof message === "string" ? {} : message;
+  if (id !== undefined) {
+    throw new SseError(
+      "ERR_SSE_ID_RESERVED",
+      "The ids of a stream that has subscribed are those of the log",
+    );
+  }
+  const data = typeof message === "string" ? message : dataOf(message, framing);
+  const prepared = { event, retry, data };
+  checkFields(prepared);
+  const most = MOST_PER_UNIT * ((data?.length ?? 0) + (event?.length ?? 0)) + OTHER_FIELDS_BYTES;
+  if (most > framing.maxEventBytes) checkSize(encodeMessage(prepared), framing);
+  return prepared;
 }
 
 /**

@@ -1,3 +1,5 @@
+/** The shape of a message, and the names that are reserved. */
+
 /**
  * One event for the client, as an application writes it.
  *
@@ -36,12 +38,12 @@ export interface EventMessage {
   readonly id?: string | undefined;
   /** Reconnection time in milliseconds; `undefined` leaves the field out. */
   readonly retry?: number | undefined;
-  /** Data, each of its lines in a field of its own; `undefined` leaves the field out. */
+  /** Data, one field per line; `undefined` leaves the field out. */
   readonly data?: string | undefined;
 }
 
 /** Id that `complete()` sends; a request that comes back with it is answered 204, which stops `EventSource`. */
 export const COMPLETE_ID = "~end";
 
-/** Event types that begin so belong to Tidewire: `sse-cursor`, `sse-reset`, `sse-complete`. */
+/** Event types with this prefix are reserved: `sse-cursor`, `sse-reset`, `sse-complete`. */
 export const RESERVED_EVENT_PREFIX = "sse-";

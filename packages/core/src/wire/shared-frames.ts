@@ -1,5 +1,8 @@
+/** Frames that many responses are sent, as bytes and as a chunk of HTTP/1.1. */
+
 /**
- * A frame as a part of a larger buffer: for one that is kept a view of its own would be most of what it weighs.
+ * A frame as a part of a larger buffer. Frames are kept for long, and a `Buffer` view for each would weigh more than most
+ * frames.
  */
 export interface StoredFrame {
   readonly slab: Buffer;
@@ -34,12 +37,13 @@ export class SharedFrames {
 }
 
 /** Behind the bytes of a chunk. */
-const END = "\r\n";
+export const END = "\r\n";
 
 /**
  * Says what stands before the bytes of a chunk.
  *
  * @param size - Number of bytes, more than 0.
+ * @returns Their number in hexadecimal, and a line's end.
  * @see https://www.rfc-editor.org/rfc/rfc9112#section-7.1
  */
 function headOf(size: number): string {
@@ -47,21 +51,9 @@ function headOf(size: number): string {
 }
 
 /**
- * Puts around a block what Node's `response.write` would send around it.
- *
- * @param block - Text of a frame.
- * @param size - Its bytes as UTF-8.
- * @returns The text of a chunk, and where the block begins in it.
- */
-export function frameChunk(block: string, size: number): { text: string; start: number } {
-  const head = headOf(size);
-  return { text: head + block + END, start: head.length };
-}
-
-/**
  * Shares a frame that is stored as a chunk, without a copy.
  *
- * @param frame - A frame around which its slab holds what {@link frameChunk} says.
+ * @param frame - A frame as `FrameSlab` stores it: its slab holds a chunk's head before it and a chunk's end behind it.
  * @returns The frame alone.
  */
 export function shareChunk({ slab, start, end }: StoredFrame): SharedFrames {

@@ -1,9 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Backfill } from "../../src/delivery/backfill.js";
 import type { PastLog } from "../../src/delivery/backfill.js";
 import { encodeMessage } from "../../src/wire/encode.js";
 import { FrameSlab } from "../../src/wire/frame-slab.js";
-import type { LogPage } from "../../src/log/log.js";
+import type { FoundId, LogEntry, LogPage, LogPast, PastRoom } from "../../src/log/log.js";
 import { Window } from "../../src/delivery/window.js";
 import type { Retention } from "../../src/delivery/window.js";
 
@@ -20,6 +20,18 @@ class Past implements PastLog {
   readonly reports: unknown[] = [];
   /** Each read: from where, up to where. */
   readonly reads: (readonly [string | undefined, string])[] = [];
+  /** Each lookup. */
+  readonly finds: (readonly string[])[] = [];
+  /** Ids that look like others and were never given. */
+  readonly madeUp = new Set<string>();
+  /** What the log holds at a number. */
+  entryOf: (n: number) => LogEntry = (n) => ({
+    id: `n${n}`,
+    channel: `c${n % 2}`,
+    data: String(n),
+  });
+  /** Entries in all pages. */
+  transferred = 0;
   first = 1;
   ageMs = 1_000;
   failure: Error | undefined;
@@ -30,22 +42,42 @@ class Past implements PastLog {
   onRead: () => void = () => {};
   readonly #slab = new FrameSlab();
 
-  constructor(count: number, retention: Retention = RETENTION) {
+  constructor(count: number, retention: Retention = RETENTION, maxEventBytes?: number) {
     this.window = new Window(retention, `n${count}`, (a, b) => this.compare(a, b));
-    this.backfill = new Backfill(this, this.window, (error) => void this.reports.push(error));
+    const report = (error: unknown): void => void this.reports.push(error);
+    this.backfill = new Backfill(this, this.window, report, maxEventBytes);
   }
 
-  async sync(): Promise<void> {
-    this.syncs += 1;
-    await Promise.resolve();
-    this.onSync();
-  }
+  readonly past: LogPast = {
+    find: (ids) => this.#find(ids),
+    read: (after, upTo, room = {}) => this.#read(after, upTo, room),
+    sync: async () => {
+      this.syncs += 1;
+      await Promise.resolve();
+      this.onSync();
+    },
+  };
 
   compare(a: string, b: string): number {
     return numberOf(a) - numberOf(b);
   }
 
-  async read(after: string | undefined, upTo: string): Promise<LogPage | "trimmed" | "unknown"> {
+  async #find(ids: readonly string[]): Promise<readonly FoundId[]> {
+    this.finds.push(ids);
+    await Promise.resolve();
+    if (this.failure !== undefined) throw this.failure;
+    return ids.map((id) => {
+      const n = numberOf(id);
+      if (n < this.first) return "trimmed";
+      return Number.isInteger(n) && !this.madeUp.has(id) ? { missedMs: this.ageMs } : "unknown";
+    });
+  }
+
+  async #read(
+    after: string | undefined,
+    upTo: string,
+    { hasUpTo = false, maxEntries = 3 }: PastRoom,
+  ): Promise<LogPage | "trimmed" | "unknown"> {
     this.reads.push([after, upTo]);
     await Promise.resolve();
     this.onRead();
@@ -53,17 +85,18 @@ class Past implements PastLog {
     const from = after === undefined ? this.first - 1 : numberOf(after);
     if (after !== undefined && from < this.first) return "trimmed";
     const to = numberOf(upTo);
-    const start = Math.max(from + 1, to - 3);
+    const start = Math.max(from + 1, to - Math.min(3, maxEntries));
     const entries = [];
-    for (let n = start; n <= to; n++) {
-      entries.push({ id: `n${n}`, channel: `c${n % 2}`, data: String(n), ageMs: this.ageMs });
+    for (let n = start; n <= (hasUpTo ? to - 1 : to); n++) {
+      entries.push({ ...this.entryOf(n), ageMs: this.ageMs });
     }
+    this.transferred += entries.length;
     return { entries, isLast: start === from + 1 };
   }
 
   append(n: number): void {
-    const frame = this.#slab.write(encodeMessage({ id: `n${n}`, data: String(n) }));
-    this.window.append(`n${n}`, `c${n % 2}`, frame, performance.now());
+    const frame = this.#slab.write(encodeMessage({ id: `n${n}`, data: String(n) }), `c${n % 2}`);
+    this.window.append(`n${n}`, frame, performance.now());
   }
 
   /** What a client at a position would be sent. */
@@ -130,36 +163,126 @@ describe("Backfill", () => {
     expect(past.after(past.window.locate("n6") as number)).toEqual(["7", "8", "9", "10"]);
   });
 
-  it("takes nothing that is too old", async () => {
+  it("reads nothing for a client that was away for longer than the hub retains", async () => {
     const past = new Past(10);
     past.ageMs = RETENTION.maxAgeMs + 1;
     expect(await past.backfill.locate("n2")).toBe("trimmed");
-    // An entry is as good as the one behind it: the newest is kept.
-    expect(past.window.size).toBe(1);
+    expect(past.finds).toEqual([["n2"]]);
+    // Nor asks again for one that was away for even longer.
+    expect(await past.backfill.locate("n1")).toBe("trimmed");
+    expect(past.finds).toHaveLength(1);
+    expect(past.reads).toEqual([]);
+  });
+
+  it("looks made-up ids up, many at once, and reads nothing for them", async () => {
+    const past = new Past(1_000);
+    const ids = Array.from({ length: 500 }, (_, n) => `n${n + 1}`);
+    for (const id of ids) past.madeUp.add(id);
+    const places = await Promise.all(ids.map((id) => past.backfill.locate(id)));
+    expect(new Set(places)).toEqual(new Set(["unknown"]));
+    expect(past.reads).toEqual([]);
+    // The first one did not wait for the others.
+    expect(past.finds.map((asked) => asked.length)).toEqual([1, 128, 128, 128, 115]);
+  });
+
+  it("serves a client with a good id between two lookups of made-up ones", async () => {
+    const past = new Past(2_000);
+    const ids = Array.from({ length: 1_500 }, (_, n) => `n${n + 1}`);
+    for (const id of ids) past.madeUp.add(id);
+    const first = ids.slice(0, 100).map((id) => past.backfill.locate(id));
+    let finds = 0;
+    const good = past.backfill.locate("n1995").then(() => (finds = past.finds.length));
+    const rest = ids.slice(100).map((id) => past.backfill.locate(id));
+    await Promise.all([...first, good, ...rest]);
+    expect(finds).toBeLessThanOrEqual(4);
+    expect(past.finds.length).toBeGreaterThan(10);
+  });
+
+  it("asks for no more than the window has room for, and never again for what is older", async () => {
+    const past = new Past(10, { ...RETENTION, maxEvents: 5 });
+    for (let n = 11; n <= 14; n++) past.append(n);
+    expect(await past.backfill.locate("n2")).toBe("trimmed");
+    // One, the entry at the place where the window began, and the one before, whose id is a position.
+    expect(past.transferred).toBe(3);
+    const asked = past.reads.length + past.finds.length;
+    for (let n = 1; n < 9; n++) expect(await past.backfill.locate(`n${n}`)).toBe("trimmed");
+    expect(past.reads.length + past.finds.length).toBe(asked);
+  });
+
+  it("asks nothing for what is older than a window that has dropped entries", async () => {
+    const past = new Past(10, { ...RETENTION, maxEvents: 3 });
+    for (let n = 11; n <= 30; n++) past.append(n);
+    for (const id of ["n5", "n20", "n26"]) expect(await past.backfill.locate(id)).toBe("trimmed");
+    for (let n = 31; n <= 50; n++) past.append(n);
+    expect(await past.backfill.locate("n30")).toBe("trimmed");
+    expect([past.finds, past.reads]).toEqual([[], []]);
+    expect(past.window.locate("n48")).toBe(38);
+  });
+
+  it("gives up what no client waits for any more", async () => {
+    const past = new Past(100);
+    let isWanted = true;
+    let isTold = false;
+    past.onRead = () => {
+      if (past.reads.length === 3) isWanted = false;
+    };
+    void past.backfill.locate("n2", undefined, () => isWanted).then(() => (isTold = true));
+    await vi.waitFor(() => expect(past.reads).toHaveLength(3));
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+    expect(past.reads).toHaveLength(3);
+    expect(isTold).toBe(false);
+    expect(typeof (await past.backfill.locate("n50"))).toBe("number");
+  });
+
+  it("passes over what no client may be sent, and keeps its place", async () => {
+    const past = new Past(10, RETENTION, 1_000);
+    const { entryOf } = past;
+    past.entryOf = (n) => {
+      if (n >= 4 && n <= 6) return { ...entryOf(n), event: "sse-reset" };
+      return n === 8 ? { ...entryOf(n), data: "x".repeat(1_000) } : entryOf(n);
+    };
+    const position = (await past.backfill.locate("n2")) as number;
+    expect(past.after(position)).toEqual(["3", "7", "9", "10"]);
+    // A client may have been given it by a node that takes larger events.
+    expect(past.window.locate("n8")).toBe(position + 6);
+  });
+
+  it("warms the window while clients are served and events are published", async () => {
+    const past = new Past(100);
+    let next = 101;
+    past.onRead = () => past.append(next++);
+    const [, position] = await Promise.all([
+      past.backfill.warm(),
+      past.backfill.locate("n70"),
+      past.backfill.locate("n98"),
+    ]);
+    expect(past.after(position as number).slice(0, 3)).toEqual(["71", "72", "73"]);
+    expect(past.after(position as number)).toHaveLength(next - 71);
+    expect(past.reads.length).toBeLessThanOrEqual(10);
   });
 
   it("does not chase a window that drops entries while it is read for", async () => {
-    const past = new Past(10, { ...RETENTION, maxEvents: 3 });
+    const past = new Past(10, { ...RETENTION, maxEvents: 4 });
     for (let n = 11; n <= 13; n++) past.append(n);
     let next = 14;
-    past.onRead = () => past.append(next++);
+    past.onRead = () => {
+      past.append(next++);
+      past.append(next++);
+    };
     expect(await past.backfill.locate("n2")).toBe("trimmed");
     expect(past.reads).toHaveLength(1);
   });
 
-  it("tells nobody anything that has waited since before a reset", async () => {
+  it("has no place for a client that has waited since before a reset", async () => {
     const past = new Past(10);
     past.onRead = () => {
       past.onRead = () => {};
       past.window.reset("n50");
       past.backfill.reset();
     };
-    let isTold = false;
-    void past.backfill.locate("n2").then(() => (isTold = true));
-    await new Promise((resolve) => {
-      setImmediate(resolve);
-    });
-    expect(isTold).toBe(false);
+    expect(await past.backfill.locate("n2")).toBe("unknown");
     expect(past.window.size).toBe(0);
     // Whoever comes then is served.
     expect(typeof (await past.backfill.locate("n45"))).toBe("number");
@@ -212,12 +335,14 @@ describe("Backfill", () => {
       [undefined, "n7"],
       [undefined, "n4"],
     ]);
-    expect(past.window.latest(["c0", "c1"], 4).map(({ id }) => id)).toEqual([
+    const { tail } = past.window;
+    expect([3, 2, 1, 0].map((back) => past.window.idAt(tail - back))).toEqual([
       "n7",
       "n8",
       "n9",
       "n10",
     ]);
+    expect(past.window.afterLatest(["c0", "c1"], 4, tail)).toBe(tail - 4);
     expect(past.window.size).toBe(10);
     expect(past.window.tail).toBe(0);
   });

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { Harbor, MemorySession, turns } from "../memory-subscriber.js";
+import { Harbor, MemoryClient, turns } from "../memory-subscriber.js";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -9,12 +9,12 @@ describe("delivery", () => {
   it("lets go of channels with their last subscription", () => {
     const harbor = new Harbor();
     const sessions = [harbor.subscribe(["a", "b"]), harbor.subscribe("a")];
-    expect(harbor.delivery.subscriptionCount("a")).toBe(2);
+    expect(harbor.delivery.audience.of("a")?.size).toBe(2);
     sessions[0]?.close();
-    expect(harbor.delivery.channelCount).toBe(1);
+    expect(harbor.delivery.audience.channelCount).toBe(1);
     sessions[1]?.close();
-    expect(harbor.delivery.channelCount).toBe(0);
-    expect(harbor.delivery.subscriptionCount("a")).toBe(0);
+    expect(harbor.delivery.audience.channelCount).toBe(0);
+    expect(harbor.delivery.audience.of("a")).toBeUndefined();
   });
 
   it("counts what was handed over, live and read later", async () => {
@@ -58,7 +58,7 @@ describe("delivery", () => {
     let clock = 0;
     vi.spyOn(performance, "now").mockImplementation(() => clock);
     const sessions = Array.from({ length: 200 }, () => {
-      const session = new MemorySession();
+      const session = new MemoryClient();
       session.onWrite = () => void (clock += 0.1);
       return harbor.subscribe("a", {}, session);
     });
@@ -70,7 +70,7 @@ describe("delivery", () => {
     harbor.publish("a 2");
     await turns(20);
     for (const { data } of sessions) expect(data).toEqual(["1", "2"]);
-    expect(harbor.delivery.position).toBe(2);
+    expect(harbor.delivery.audience.position).toBe(2);
   });
 
   it("serves one that joins between two slices of a batch only what came after it", async () => {
@@ -78,7 +78,7 @@ describe("delivery", () => {
     let clock = 0;
     vi.spyOn(performance, "now").mockImplementation(() => clock);
     for (let n = 0; n < 100; n++) {
-      const session = new MemorySession();
+      const session = new MemoryClient();
       session.onWrite = () => void (clock += 0.2);
       harbor.subscribe("a", {}, session);
     }
@@ -93,7 +93,7 @@ describe("delivery", () => {
 
   it("passes over one that closes while a batch is handed over", async () => {
     const harbor = new Harbor();
-    const [first, second] = [new MemorySession(), new MemorySession()];
+    const [first, second] = [new MemoryClient(), new MemoryClient()];
     harbor.subscribe("a", {}, first);
     harbor.subscribe("a", {}, second);
     first.onWrite = () => second.close();
@@ -104,7 +104,7 @@ describe("delivery", () => {
 
   it("carries on what is published because a client left in the middle of a batch", async () => {
     const harbor = new Harbor();
-    const [first, second, third] = [new MemorySession(), new MemorySession(), new MemorySession()];
+    const [first, second, third] = [new MemoryClient(), new MemoryClient(), new MemoryClient()];
     for (const session of [first, second, third]) harbor.subscribe("a", {}, session);
     second.onWrite = () => {
       second.close();
@@ -120,10 +120,10 @@ describe("delivery", () => {
 
   it("writes nothing to one that leaves all its channels while a batch is handed over", async () => {
     const harbor = new Harbor();
-    const [first, second] = [new MemorySession(), new MemorySession()];
+    const [first, second] = [new MemoryClient(), new MemoryClient()];
     harbor.subscribe(["a", "b"], {}, first);
     harbor.subscribe(["a", "b"], {}, second);
-    first.onWrite = () => second.subscription?.remove(["a", "b"]);
+    first.onWrite = () => second.subscription?.leave(["a", "b"]);
     const before = second.writes.length;
     harbor.publish("a 1", "b 2");
     await turns();
@@ -133,7 +133,7 @@ describe("delivery", () => {
 
   it("goes on with the others when the log is reset while a batch is handed over", async () => {
     const harbor = new Harbor();
-    const [first, second] = [new MemorySession(), new MemorySession()];
+    const [first, second] = [new MemoryClient(), new MemoryClient()];
     harbor.subscribe("a", {}, first);
     harbor.subscribe("a", {}, second);
     first.onWrite = () => {
@@ -171,9 +171,9 @@ describe("delivery", () => {
     const large = "x".repeat(60_000);
     for (let n = 1; n <= 30; n++) harbor.publish(`a ${n}${large}`);
     await turns();
-    const session = new MemorySession();
+    const session = new MemoryClient();
     harbor.begin("a", { lastEventId: "e.0" }, session);
-    const schedule = vi.spyOn(harbor.delivery, "schedule");
+    const schedule = vi.spyOn(harbor.delivery.audience, "schedule");
     await turns(1);
     for (let n = 0; n < 5; n++) session.drain();
     expect(schedule).toHaveBeenCalledTimes(1);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SnapshotMessages } from "../../src/options/subscribe.js";
-import { Harbor, MemorySession, turns } from "../memory-subscriber.js";
+import { Harbor, MemoryClient, turns } from "../memory-subscriber.js";
 import { interpret } from "../whatwg-parser.js";
 
 /** A snapshot that is ready when the test says so. */
@@ -226,14 +226,14 @@ describe("a client that comes back", () => {
     ["10 KB long", "e".repeat(10_240), "unknown"],
   ])("is reset once if its id is %s, then goes on live", async (_name, lastEventId, reason) => {
     const harbor = new Harbor({ maxEvents: 2 });
-    harbor.publish("a 1", "a 2", "a 3");
+    harbor.publish("a 1", "a 2", "a 3", "a 4");
     const session = harbor.subscribe("a", { lastEventId });
     expect(session.text).toBe(
-      `event: sse-reset\nid: e.3\ndata: {"reason":"${reason}","channels":["a"]}\n\n`,
+      `event: sse-reset\nid: e.4\ndata: {"reason":"${reason}","channels":["a"]}\n\n`,
     );
-    harbor.publish("a 4");
+    harbor.publish("a 5");
     await turns();
-    expect(session.data).toEqual(["4"]);
+    expect(session.data).toEqual(["5"]);
     expect(harbor.observer.resets).toEqual([reason]);
     expect(harbor.observer.replays).toBe(0);
   });
@@ -245,7 +245,7 @@ describe("a client that comes back", () => {
     await turns();
     const order: string[] = [];
     const sessions = ["first", "second"].map((name) => {
-      const session = new MemorySession();
+      const session = new MemoryClient();
       session.onWrite = () => void order.push(name);
       harbor.begin("a", { lastEventId: "e.0" }, session);
       return session;
@@ -302,9 +302,9 @@ describe("`latest` and `snapshot` of the first channels", () => {
     expect(harbor.subscribe("a", { lastEventId, snapshot }).data).toEqual(["state"]);
   });
 
-  it("put the id into the reset if the snapshot is empty", () => {
+  it("give a position behind a reset although the snapshot is empty", () => {
     const session = new Harbor().subscribe("a", { lastEventId: "x", snapshot: () => [] });
-    expect(session.signals).toEqual(["reset e.0"]);
+    expect(session.signals).toEqual(["reset ", "cursor e.0"]);
   });
 
   it("call the snapshot anew after each reset", async () => {
@@ -377,7 +377,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
       expect(session.hasFailed).toBe(true);
       expect(harbor.observer.errors).toHaveLength(1);
       expect(session.writes).toEqual([]);
-      expect(harbor.delivery.subscriptionCount("a")).toBe(0);
+      expect(harbor.delivery.audience.of("a")?.size).toBeUndefined();
     }
   });
 
@@ -390,7 +390,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
     expect(harbor.observer.errors).toEqual([]);
   });
 
-  it("never tell a client more than it was written: a late snapshot whose position was trimmed", async () => {
+  it("never give a client a state that what comes after it no longer fits: a late snapshot whose position was trimmed", async () => {
     const harbor = new Harbor({ maxEvents: 3 });
     harbor.publish("a 1");
     const { snapshot, resolve } = slowSnapshot();
@@ -402,7 +402,8 @@ describe("`latest` and `snapshot` of the first channels", () => {
     await turns();
     // The socket is full and the client is cut: it comes back with what it has.
     const back = harbor.subscribe("a", { lastEventId: session.lastEventId });
-    expect([session.data, back.signals]).toEqual([["state of 1"], ["reset e.9"]]);
+    expect([session.data, session.signals]).toEqual([[], ["reset "]]);
+    expect(back.signals).toEqual(["cursor e.9"]);
   });
 
   it("never tell a client more than it was written: a late snapshot from before the log was replaced", async () => {
@@ -431,10 +432,8 @@ describe("`latest` and `snapshot` of the first channels", () => {
 });
 
 describe("a stream whose head is held back", () => {
-  function held(): MemorySession {
-    const session = new MemorySession();
-    session.isOpen = false;
-    return session;
+  function held(): MemoryClient {
+    return new MemoryClient({ holdsHead: true });
   }
 
   it("gets what is published between subscribe and the head", async () => {
@@ -442,8 +441,7 @@ describe("a stream whose head is held back", () => {
     const session = harbor.subscribe("a", {}, held());
     harbor.publish("a 1");
     await turns();
-    session.isOpen = true;
-    session.subscription?.advance();
+    session.sendHead();
     harbor.publish("a 2");
     await turns();
     expect(session.data).toEqual(["1", "2"]);
@@ -455,8 +453,7 @@ describe("a stream whose head is held back", () => {
     const session = harbor.subscribe("a", { latest: 1 }, held());
     harbor.publish("a 3", "a 4");
     await turns();
-    session.isOpen = true;
-    session.subscription?.advance();
+    session.sendHead();
     await turns();
     expect(session.data).toEqual(["2", "3", "4"]);
   });
@@ -468,8 +465,7 @@ describe("a stream whose head is held back", () => {
     state = 1;
     harbor.publish("a 1");
     await turns();
-    session.isOpen = true;
-    session.subscription?.advance();
+    session.sendHead();
     await turns();
     expect(session.data).toEqual(["state 1"]);
   });
@@ -481,8 +477,7 @@ describe("a stream whose head is held back", () => {
     harbor.publish("a 3");
     await turns();
     expect(session.writes).toEqual([]);
-    session.isOpen = true;
-    session.subscription?.advance();
+    session.sendHead();
     expect(session.data).toEqual(["2", "3"]);
   });
 });
@@ -493,7 +488,7 @@ describe("channels added later", () => {
     harbor.publish("b 1");
     const session = harbor.subscribe("a");
     await turns();
-    session.subscription?.add(["b"], {});
+    session.subscription?.join(["b"], {}, false);
     harbor.publish("b 2", "a 3");
     await turns();
     expect(session.data).toEqual(["2", "3"]);
@@ -503,7 +498,7 @@ describe("channels added later", () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     harbor.publish("a 1", "b 2");
-    session.subscription?.add(["b"], {});
+    session.subscription?.join(["b"], {}, false);
     harbor.publish("b 3", "a 4");
     await turns();
     expect(session.data).toEqual(["1", "3", "4"]);
@@ -512,10 +507,10 @@ describe("channels added later", () => {
   it("start at their own place on a stream that resumes", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2", "a 3");
-    const session = new MemorySession();
-    session.isBlocked = true;
+    const session = new MemoryClient();
+    session.block();
     harbor.subscribe("a", { lastEventId: "e.0" }, session);
-    session.subscription?.add(["b"], {});
+    session.subscription?.join(["b"], {}, false);
     harbor.publish("b 4", "a 5");
     session.drain();
     await turns();
@@ -525,17 +520,17 @@ describe("channels added later", () => {
   it("are ignored if they are there already, with all that comes with them", () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
-    session.subscription?.add(["a"], { latest: 5, snapshot: () => ["state"] });
+    session.subscription?.join(["a"], { latest: 5, snapshot: () => ["state"] }, false);
     expect(session.signals).toEqual(["cursor e.0"]);
     expect(session.data).toEqual([]);
-    expect(harbor.delivery.subscriptionCount("a")).toBe(1);
+    expect(harbor.delivery.audience.of("a")?.size).toBe(1);
   });
 
   it("bring their snapshot and their newest events without ids and without a cursor event", async () => {
     const harbor = new Harbor();
     harbor.publish("b 1", "b 2", "a 3");
     const session = harbor.subscribe("a");
-    session.subscription?.add(["b"], { latest: 1, snapshot: () => ["state"] });
+    session.subscription?.join(["b"], { latest: 1, snapshot: () => ["state"] }, false);
     expect(session.text.slice(session.text.indexOf("\n\n") + 2)).toBe("data: state\n\ndata: 2\n\n");
     expect(session.lastEventId).toBe("e.3");
     harbor.publish("b 4");
@@ -548,7 +543,7 @@ describe("channels added later", () => {
     let state = 0;
     const session = harbor.subscribe("a");
     session.block();
-    session.subscription?.add(["b"], { snapshot: () => [`state ${state}`] });
+    session.subscription?.join(["b"], { snapshot: () => [`state ${state}`] }, false);
     state = 1;
     harbor.publish("b 1");
     await turns();
@@ -563,7 +558,7 @@ describe("channels added later", () => {
     harbor.publish("b 1");
     const session = harbor.subscribe("a");
     session.block();
-    session.subscription?.add(["b"], { latest: 5 });
+    session.subscription?.join(["b"], { latest: 5 }, false);
     harbor.publish("b 2");
     await turns();
     session.drain();
@@ -576,7 +571,7 @@ describe("channels added later", () => {
     const first = slowSnapshot();
     const session = harbor.subscribe("a", { snapshot: first.snapshot });
     let state = 0;
-    session.subscription?.add(["b"], { snapshot: () => [`b ${state}`] });
+    session.subscription?.join(["b"], { snapshot: () => [`b ${state}`] }, false);
     state = 1;
     harbor.publish("b 1", "a 2");
     await turns();
@@ -589,8 +584,8 @@ describe("channels added later", () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     session.close();
-    session.subscription?.add(["b"], {});
-    expect(harbor.delivery.channelCount).toBe(0);
+    session.subscription?.join(["b"], {}, false);
+    expect(harbor.delivery.audience.channelCount).toBe(0);
   });
 });
 
@@ -598,8 +593,8 @@ describe("channels joined by a second call in the same turn", () => {
   it("are replayed to a client that comes back, as if it were one call", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2", "a 3", "b 4");
-    const session = new MemorySession();
-    harbor.begin("a", { lastEventId: "e.1" }, session).add(["b"], {});
+    const session = new MemoryClient();
+    harbor.begin("a", { lastEventId: "e.1" }, session, { channels: ["b"] });
     harbor.publish("b 5");
     await turns();
     expect(session.data).toEqual(["2", "3", "4", "5"]);
@@ -609,8 +604,8 @@ describe("channels joined by a second call in the same turn", () => {
   it("start live for a client that comes for the first time", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2");
-    const session = new MemorySession();
-    harbor.begin("a", {}, session).add(["b"], {});
+    const session = new MemoryClient();
+    harbor.begin("a", {}, session, { channels: ["b"] });
     harbor.publish("b 3", "a 4");
     await turns();
     expect(session.data).toEqual(["3", "4"]);
@@ -620,15 +615,16 @@ describe("channels joined by a second call in the same turn", () => {
   it("bring their snapshots, once each, to a client that is reset, and what was not in them after", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2");
-    const session = new MemorySession();
+    const session = new MemoryClient();
     const calledAt: number[] = [];
     const snapshot = (name: string) => (): string[] => {
       calledAt.push(harbor.window.tail);
       return [`state of ${name}`];
     };
-    harbor
-      .begin("a", { lastEventId: "x", snapshot: snapshot("a") }, session)
-      .add(["b"], { snapshot: snapshot("b") });
+    harbor.begin("a", { lastEventId: "x", snapshot: snapshot("a") }, session, {
+      channels: ["b"],
+      options: { snapshot: snapshot("b") },
+    });
     harbor.publish("b 3", "a 4");
     await turns();
     expect(session.data.slice(0, 2).toSorted()).toEqual(["state of a", "state of b"]);
@@ -638,18 +634,19 @@ describe("channels joined by a second call in the same turn", () => {
   it("bring their snapshots before the client is given a position", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2");
-    const connect = (lastEventId: string, session: MemorySession): MemorySession => {
-      harbor
-        .begin("a", { lastEventId, snapshot: () => ["state of a"] }, session)
-        .add(["b"], { snapshot: () => ["state of b"] });
+    const connect = (lastEventId: string, session: MemoryClient): MemoryClient => {
+      harbor.begin("a", { lastEventId, snapshot: () => ["state of a"] }, session, {
+        channels: ["b"],
+        options: { snapshot: () => ["state of b"] },
+      });
       return session;
     };
-    const first = new MemorySession();
+    const first = new MemoryClient();
     first.fillsUp = true;
     connect("", first);
     await turns();
     // Cut after the first write: what it has then, and what it gets when it comes back, is all of the state.
-    const second = connect(first.lastEventId, new MemorySession());
+    const second = connect(first.lastEventId, new MemoryClient());
     await turns();
     expect([...first.data, ...second.data]).toContain("state of b");
   });
@@ -659,20 +656,20 @@ describe("channels that were left", () => {
   it("get nothing more, and nothing is kept for them", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe(["a", "b"]);
-    session.subscription?.remove(["b", "never joined"]);
+    session.subscription?.leave(["b", "never joined"]);
     harbor.publish("b 1", "a 2");
     await turns();
     expect(session.data).toEqual(["2"]);
-    expect(harbor.delivery.channelCount).toBe(1);
+    expect(harbor.delivery.audience.channelCount).toBe(1);
   });
 
   it("start live when they are joined again", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe(["a", "b"]);
-    session.subscription?.remove(["b"]);
+    session.subscription?.leave(["b"]);
     harbor.publish("b 1");
     await turns();
-    session.subscription?.add(["b"], {});
+    session.subscription?.join(["b"], {}, false);
     harbor.publish("b 2");
     await turns();
     expect(session.data).toEqual(["2"]);
@@ -682,8 +679,8 @@ describe("channels that were left", () => {
     const harbor = new Harbor();
     const snapshot = (): string[] => ["state"];
     const session = harbor.subscribe("a", { snapshot });
-    session.subscription?.add(["b"], { snapshot });
-    session.subscription?.remove(["b"]);
+    session.subscription?.join(["b"], { snapshot }, false);
+    session.subscription?.leave(["b"]);
     harbor.delivery.reset("fork", "e.100");
     await turns();
     expect(session.data).toEqual(["state", "state", "state"]);
@@ -692,8 +689,8 @@ describe("channels that were left", () => {
   it("have their snapshots called no more after a reset", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
-    session.subscription?.add(["b"], { snapshot: () => ["state of b"] });
-    session.subscription?.remove(["b"]);
+    session.subscription?.join(["b"], { snapshot: () => ["state of b"] }, false);
+    session.subscription?.leave(["b"]);
     harbor.delivery.reset("fork", "e.100");
     await turns();
     expect(session.data).toEqual(["state of b"]);

@@ -86,6 +86,17 @@ describe("setStreamHeaders", () => {
     expect(target.getHeader("set-cookie")).toEqual(after);
   });
 
+  it.each([
+    ["nothing", undefined, "Accept-Language", "Accept-Language"],
+    ["what CORS has set", "Origin", "Accept-Language", "Origin, Accept-Language"],
+    ["a list that has it already", "Origin, Accept", "origin, Cookie", "origin, Accept, Cookie"],
+    ["everything", "*", "Accept", "*"],
+  ])("adds to a `Vary` of %s, and takes nothing from it", (_name, before, added, after) => {
+    const target = new MemoryHeaders(before === undefined ? {} : { Vary: before });
+    setStreamHeaders(target, { VARY: added });
+    expect(target.getHeader("vary")).toBe(after);
+  });
+
   it("adds several cookies at once, whatever the case of the name", () => {
     const target = new MemoryHeaders({ "set-cookie": "a=1" });
     setStreamHeaders(target, { "SET-COOKIE": ["b=2", "c=3"] });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Log, LogMessage, PublishOptions } from "../../src/log/log.js";
 import { createPublisher } from "../../src/hub/publisher.js";
+import { memoryLog } from "../../src/log/memory-log.js";
 import { thrownBy } from "../thrown.js";
 
 interface Appended {
@@ -81,10 +82,20 @@ describe("createPublisher", () => {
 
   it("closes the log, and publishes nothing after that", async () => {
     const state = writeOnlyLog();
-    const publisher = createPublisher({ log: state.log });
+    const reports: unknown[] = [];
+    const onError = (error: unknown): void => void reports.push(error);
+    const publisher = createPublisher({ log: state.log, onError });
     await publisher.close();
     expect(state.closed).toBe(1);
-    expect(thrownBy(() => publisher.publish("a", "x")).code).toBe("ERR_SSE_CLOSED");
+    const closed = { code: "ERR_SSE_CLOSED" };
+    await expect(publisher.publish("a", "x")).rejects.toMatchObject(closed);
+    expect(reports).toMatchObject([closed]);
+  });
+
+  it("refuses a log that no other process reads", () => {
+    expect(thrownBy(() => createPublisher({ log: memoryLog() })).code).toBe(
+      "ERR_SSE_INVALID_OPTION",
+    );
   });
 
   it("needs a log, and knows no other options", () => {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
 import type { Log, LogEntry, LogFollower } from "../../src/log/log.js";
 import { memoryLog } from "../../src/log/memory-log.js";
@@ -13,6 +14,8 @@ function recorder(): LogFollower & { readonly seen: LogEntry[] } {
   };
 }
 
+const ID = /^[A-Za-z0-9_-]{8}\.[1-9a-z][0-9a-z]{7}-(0|[1-9]\d{0,3})~[A-Za-z0-9_-]{5}$/;
+
 /** Starts a log, which a log in memory does at once. */
 function started(log: Log): string {
   const tail = log.start(recorder());
@@ -21,13 +24,41 @@ function started(log: Log): string {
 }
 
 describe("memoryLog", () => {
-  it("gives ids of an epoch and a counter from 0", async () => {
+  it("gives ids that do not count what is published", async () => {
     const log = memoryLog();
     const tail = started(log);
-    expect(tail).toMatch(/^[A-Za-z0-9_-]{8}\.0$/);
-    const epoch = tail.slice(0, 8);
-    await expect(log.append("a", { data: "1" })).resolves.toBe(`${epoch}.1`);
-    await expect(log.append("a", { data: "2" })).resolves.toBe(`${epoch}.2`);
+    expect(tail).toMatch(ID);
+    const first = await log.append("mine", { data: "1" });
+    for (let n = 0; n < 500; n++) void log.append("secret", { data: "x" });
+    await sleep(5);
+    const second = await log.append("mine", { data: "2" });
+    expect(second).toMatch(ID);
+    expect(second.slice(0, 9)).toBe(first.slice(0, 9));
+    // A counter that begins again with each millisecond.
+    expect(second).toMatch(/-0~/);
+    expect(tail.slice(-5)).not.toBe(first.slice(-5));
+  });
+
+  it("gives ids in ascending order, however many in a millisecond and wherever the clock goes", async () => {
+    let now = 1_700_000_000_000;
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => now);
+    const log = memoryLog();
+    let last = started(log);
+    const seen = new Set([last]);
+    for (const step of [0, 1, -3_600_000, 5, 86_400_000, -1]) {
+      now += step;
+      for (let n = 0; n < 5_000; n++) {
+        const id = await log.append("a", { data: "1" });
+        if (!(log.compare(id, last) > 0 && log.compare(last, id) < 0)) {
+          throw new Error(`${id} is not past ${last}`);
+        }
+        last = id;
+        seen.add(id);
+      }
+    }
+    expect(seen.size).toBe(30_001);
+    expect(last).toMatch(ID);
+    clock.mockRestore();
   });
 
   it("delivers in the turn of the append", () => {
@@ -50,27 +81,54 @@ describe("memoryLog", () => {
   it("knows its own ids from the future", async () => {
     const log = memoryLog();
     const tail = started(log);
-    expect(log.compare(tail.replace(/0$/, "12"), tail)).toBe(12);
+    expect(log.compare(tail.replace(/-\d+~/, "-2000~"), tail)).toBeGreaterThan(0);
+    expect(log.compare(tail, tail.replace(/-\d+~/, "-2000~"))).toBeLessThan(0);
+    expect(log.compare(tail, tail)).toBe(0);
   });
 
-  it.each([["01"], ["1.0"], ["+1"], ["1e1"], ["0x1"], [" 1"], [""], ["-1"], ["1".repeat(17)]])(
-    "takes an id that counts %j for none",
-    (count) => {
-      const log = memoryLog();
-      const tail = started(log);
-      expect(log.compare(tail.replace(/0$/, count), tail)).toBeNaN();
-    },
-  );
+  it.each([
+    ["01"],
+    ["1.0"],
+    ["1e0"],
+    ["0x1"],
+    [" 1"],
+    [""],
+    ["-1"],
+    ["1".repeat(17)],
+    ["0-0"],
+    ["0-0~"],
+    ["0-0~abcd"],
+    ["0-0~abcdef"],
+    ["0-0~abcd."],
+    ["00-0~abcde"],
+    ["1-00~abcde"],
+    ["1-+1~abcde"],
+    ["1--1~abcde"],
+    ["1-1e1~abcde"],
+    ["1-2048~abcde"],
+    ["1-99999~abcde"],
+    ["A-0~abcde"],
+    ["zzzzzzzzz-0~abcde"],
+    ["1234567890-0~abcde"],
+    ["1-0~abcde\n"],
+    ["1-0~abcde "],
+  ])("takes an id that ends in %j for none", (end) => {
+    const log = memoryLog();
+    const tail = started(log);
+    const made = tail.slice(0, 9) + end;
+    expect(log.compare(made, tail)).toBeNaN();
+    expect(log.compare(tail, made)).toBeNaN();
+  });
 
   it("never calls two ids equal that are not", () => {
     const log = memoryLog();
-    const epoch = started(log).slice(0, 8);
-    // Past the safe integers neighbours would be the same number.
-    expect(log.compare(`${epoch}.9007199254740993`, `${epoch}.9007199254740992`)).not.toBe(0);
+    const epoch = started(log).slice(0, 9);
+    expect(log.compare(`${epoch}1-0~abcde`, `${epoch}1-0~abcdf`)).toBeLessThan(0);
+    expect(log.compare(`${epoch}1-0~abcdf`, `${epoch}1-0~abcde`)).toBeGreaterThan(0);
   });
 
   it("cannot be read: the hub holds what is retained", () => {
-    expect(memoryLog().read).toBeUndefined();
+    expect(memoryLog().past).toBeUndefined();
   });
 
   it("forgets a dedupeKey after two minutes", async () => {
@@ -84,6 +142,29 @@ describe("memoryLog", () => {
     expect(await append()).toBe(first);
     now = 120_000;
     expect(await append()).not.toBe(first);
+    clock.mockRestore();
+  });
+
+  it("forgets every dedupeKey that is too old, and no other", async () => {
+    let now = 0;
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+    const log = memoryLog();
+    started(log);
+    const append = (n: number): Promise<string> =>
+      log.append("a", { data: "1" }, { dedupeKey: `key ${n}` });
+    const ids: string[] = [];
+    for (let n = 0; n < 300; n++) {
+      now = n * 1_000;
+      ids.push(await append(n));
+      // Made 119 and 121 seconds ago.
+      if (n >= 119) expect(await append(n - 119)).toBe(ids[n - 119]);
+      if (n === 150) expect(await append(n - 121)).not.toBe(ids[n - 121]);
+    }
+    now = 1e6;
+    expect(await append(299)).not.toBe(ids[299]);
+    now = 1e7;
+    const again = await append(1_000);
+    expect(await append(1_000)).toBe(again);
     clock.mockRestore();
   });
 

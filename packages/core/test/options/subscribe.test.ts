@@ -76,6 +76,8 @@ describe("checkChannels", () => {
       "x".repeat(257),
       `a channel to be a string of 1 to 256 characters, got "${"x".repeat(100)}"… (string)`,
     ],
+    ["~", 'a channel not to begin with "~", which is reserved, got "~" (string)'],
+    [["a", "~b"], 'a channel not to begin with "~", which is reserved, got "~b" (string)'],
   ])("refuses %j", (channels, expected) => {
     expect(thrownBy(() => checkChannels(untyped<string>(channels)))).toMatchObject({
       code: CODE,

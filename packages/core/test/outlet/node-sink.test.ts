@@ -2,6 +2,7 @@ import { EventEmitter } from "node:events";
 import { describe, expect, it } from "vitest";
 import { NodeSink } from "../../src/outlet/node-sink.js";
 import type { Exchange } from "../../src/http/exchange.js";
+import { makeSettings } from "../memory-outlet.js";
 import { untyped } from "../thrown.js";
 
 /** As much of a response of `node:http2` as a sink touches. Its client takes whole writes, when told. */
@@ -31,7 +32,11 @@ describe("progress over HTTP/2", () => {
 
   function open(): { sink: NodeSink; response: Http2Response } {
     const response = new Http2Response();
-    const sink = new NodeSink(untyped<Exchange>({ request: { headers: {} }, response }));
+    const sink = new NodeSink(
+      untyped<Exchange>({ request: { headers: {} }, response }),
+      makeSettings(),
+    );
+    sink.open(false);
     sink.start(200);
     return { sink, response };
   }

@@ -1,12 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { Opening } from "../../src/outlet/opening.js";
-import { DEFAULTS } from "../../src/options/hub.js";
-
-const OPTIONS = { ...DEFAULTS, status: 200, headers: undefined };
 
 describe("Opening", () => {
   it("begins the stream with a comment, the reconnection time and what was held, in order", () => {
-    const opening = new Opening(OPTIONS);
+    const opening = new Opening();
     opening.hold(Buffer.from("data: 1\n\n"));
     opening.hold(Buffer.from("data: 2\n\n"));
     expect(opening.heldBytes).toBe(18);
@@ -17,7 +14,7 @@ describe("Opening", () => {
   });
 
   it("forgets what was held when it is told to", () => {
-    const opening = new Opening(OPTIONS);
+    const opening = new Opening();
     opening.hold(Buffer.from("data: 1\n\n"));
     opening.drop();
     expect(opening.heldBytes).toBe(0);

@@ -1,6 +1,6 @@
 import { PassThrough, Readable } from "node:stream";
 import { describe, expect, it, vi } from "vitest";
-import type { CloseReason } from "../../src/session/event-stream.js";
+import type { CloseReason } from "../../src/session/session.js";
 import { OPENING, makeSession, settle } from "../session-under-test.js";
 import { untyped } from "../thrown.js";
 

@@ -9,7 +9,6 @@ import {
   encodeOpening,
   encodeResetFrame,
   encodeRetryFrame,
-  withoutId,
 } from "../../src/wire/frame.js";
 import type { Framing } from "../../src/wire/frame.js";
 import type { SseMessage } from "../../src/wire/message.js";
@@ -309,25 +308,5 @@ describe("encodeResetFrame", () => {
     const { events } = interpret([encodeResetFrame("fork", names, "e.1")]);
     expect(events).toHaveLength(1);
     expect(JSON.parse(events[0]?.data ?? "")).toEqual({ reason: "fork", channels: names });
-  });
-});
-
-describe("withoutId", () => {
-  it.each([
-    ["data alone", { data: "x" }],
-    ["an event type", { event: "e", data: "x" }],
-    ["all fields", { event: "e", retry: 5, data: "one\ntwo" }],
-    ['an event type that contains "id: "', { event: "id: 5", data: "x" }],
-    ['an event type that begins with "event: "', { event: "event: id: 5", data: "x" }],
-    ['data that contains "id: "', { data: "id: 5\nid: 6\n\nid: 7" }],
-    ["data that looks like fields", { data: "event: e\nid: 1\nretry: 5\ndata: x" }],
-    ["an empty line in the data", { event: "e", data: "\n\n" }],
-    ["empty data", { data: "" }],
-    ["characters of several bytes", { event: "é\u{1F600}", data: "\u{1F600}\0é" }],
-  ])("takes away the id and nothing else: %s", (_name, message) => {
-    const frame = encodeFrame({ ...message, id: "e.1" }, JSON_FRAMING);
-    const before = Buffer.from(frame);
-    expect(withoutId(frame)).toEqual(encodeFrame(message, JSON_FRAMING));
-    expect(frame).toEqual(before);
   });
 });

@@ -1,10 +1,14 @@
+/** An outlet without a network, for tests that decide when its client reads. */
+
 import type { IncomingHttpHeaders } from "node:http";
+import { Heartbeat } from "../src/outlet/heartbeat.js";
+import { Outlet } from "../src/outlet/outlet.js";
+import type { OutletRequest, OutletSettings } from "../src/outlet/outlet.js";
 import type { SharedFrames } from "../src/wire/shared-frames.js";
-import type { Sink, SinkListener, SinkRequest } from "../src/outlet/sink.js";
 import { MemoryHeaders } from "./memory-headers.js";
 
-/** How a {@link MemorySink} behaves. */
-export interface MemorySinkOptions {
+/** How a {@link MemoryOutlet} behaves. */
+export interface MemoryOutletOptions {
   readonly method?: string;
   readonly url?: string;
   readonly headers?: IncomingHttpHeaders;
@@ -18,14 +22,25 @@ export interface MemorySinkOptions {
   readonly startError?: Error;
 }
 
+/** Settings of an outlet that stands alone. */
+export function makeSettings(settings: Partial<OutletSettings> = {}): OutletSettings {
+  return {
+    heartbeat: new Heartbeat(),
+    maxBufferedBytes: 1_048_576,
+    stallTimeoutMs: 30_000,
+    ...settings,
+  };
+}
+
 /**
- * A response without a network: the second implementation of the Sink interface.
+ * A response without a network.
  *
  * Its client reads at once until `stopReading()`; from then on bytes stay in the buffer until `take()`.
  */
-export class MemorySink implements Sink {
-  readonly request: SinkRequest;
+export class MemoryOutlet extends Outlet {
+  readonly request: OutletRequest;
   readonly isOver = false;
+  readonly isQueued = false;
   readonly context = "the framework's request";
   readonly headers: MemoryHeaders = new MemoryHeaders();
   /** Status of the head of the stream, or of the answer in its place. */
@@ -36,8 +51,7 @@ export class MemorySink implements Sink {
   readonly calls: ("start" | "end" | "destroy" | "answer" | "refuse")[] = [];
   /** What `refuse` was given. */
   refusal: unknown;
-  readonly #options: MemorySinkOptions;
-  #listener: SinkListener | undefined;
+  readonly #options: MemoryOutletOptions;
   #isHeadSent = false;
   #isEnded = false;
   #isClosed: boolean;
@@ -47,7 +61,8 @@ export class MemorySink implements Sink {
   /** `true` from a `write` that returned `false` until the buffer is empty. */
   #needsDrain = false;
 
-  constructor(options: MemorySinkOptions = {}) {
+  constructor(options: MemoryOutletOptions = {}, settings: OutletSettings = makeSettings()) {
+    super(settings);
     this.#options = options;
     this.#isClosed = options.isGone === true;
     this.request = {
@@ -73,10 +88,6 @@ export class MemorySink implements Sink {
     return this.#taken;
   }
 
-  attach(listener: SinkListener): void {
-    this.#listener = listener;
-  }
-
   start(status: number): void {
     this.calls.push("start");
     if (this.#options.startError !== undefined) throw this.#options.startError;
@@ -84,7 +95,7 @@ export class MemorySink implements Sink {
     if (this.#options.holdsHead !== true) this.sendHead();
   }
 
-  write(bytes: Uint8Array): boolean {
+  protected put(bytes: Uint8Array): boolean {
     if (this.isClosed) return false;
     if (!this.#isHeadSent) throw new Error("write() came before the head was out");
     this.writes.push(bytes);
@@ -98,14 +109,18 @@ export class MemorySink implements Sink {
     return false;
   }
 
-  writeShared({ bytes }: SharedFrames): boolean {
-    return this.write(bytes);
+  protected putShared({ bytes }: SharedFrames): boolean {
+    return this.put(bytes);
   }
 
-  end(): void {
+  protected endBody(): void {
     this.calls.push("end");
     this.#isEnded = true;
     this.#closeWhenEmpty();
+  }
+
+  awaitTurn(): void {
+    throw new Error("Only a response of a real connection waits for its turn");
   }
 
   destroy(): void {
@@ -138,7 +153,7 @@ export class MemorySink implements Sink {
   sendHead(): void {
     if (this.#isClosed) return;
     this.#isHeadSent = true;
-    this.#listener?.sinkOpened();
+    this.headSent();
   }
 
   /** The route answers in some other way, past the session. */
@@ -149,8 +164,8 @@ export class MemorySink implements Sink {
   }
 
   /** The framework fails after the start. */
-  fail(): void {
-    this.#listener?.fail();
+  failInFramework(): void {
+    this.owner.outletFailed("error");
   }
 
   /** The client takes nothing more by itself. */
@@ -166,7 +181,7 @@ export class MemorySink implements Sink {
     if (this.#isEnded) this.#closeWhenEmpty();
     else if (this.#needsDrain) {
       this.#needsDrain = false;
-      this.#listener?.sinkDrained();
+      this.drained();
     }
   }
 
@@ -196,6 +211,6 @@ export class MemorySink implements Sink {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#buffered = 0;
-    this.#listener?.sinkClosed(by);
+    this.responseClosed(by);
   }
 }

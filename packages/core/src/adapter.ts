@@ -1,0 +1,12 @@
+/** Entry point for adapters to frameworks: `@tidewire/core/adapter`. */
+
+export { resolveHub } from "./hub/resolve-hub.js";
+export type { AnyHub } from "./hub/resolve-hub.js";
+export type {
+  Exchange,
+  ExchangeStream,
+  NodeRequest,
+  NodeResponse,
+  StreamBody,
+} from "./http/exchange.js";
+export type { HeaderTarget } from "./http/head.js";

@@ -1,0 +1,81 @@
+/** Entries of the log as blocks. Other programs may have written them, so that any field may hold anything. */
+
+import { SseError, describeValue } from "../errors.js";
+import type { LogEntry } from "../log/log.js";
+import { checkChannel } from "../options/subscribe.js";
+import { encodeMessage } from "../wire/encode.js";
+import { RESERVED_EVENT_PREFIX } from "../wire/message.js";
+
+/** In the window an entry that is not sent keeps its place, on a channel that no client may subscribe to. */
+export const NO_CHANNEL = "~";
+
+/** Whether an entry is the project's own: it moves the position and reaches no client. */
+export function isControl({ channel }: LogEntry): boolean {
+  return channel.startsWith("~");
+}
+
+/** @returns The block that stands in the window for an entry that is not sent: it has the id of its position. */
+export function encodePlace({ id }: LogEntry): string {
+  return `id: ${id}\n\n`;
+}
+
+/**
+ * Encodes an entry of the log for clients.
+ *
+ * @param maxEventBytes - Largest block, as the hub's option says.
+ * @returns The block.
+ * @throws {SseError} `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_OPTION` or `ERR_SSE_INVALID_DATA` if no client may be
+ *   sent the entry: the hub would not have published it.
+ */
+export function encodeEntry(
+  { id, channel, event, data, retry }: LogEntry,
+  maxEventBytes: number,
+): string {
+  checkChannel(channel);
+  if (event?.startsWith(RESERVED_EVENT_PREFIX) === true) {
+    throw new SseError(
+      "ERR_SSE_INVALID_FIELD",
+      `An entry of the log has the event type ${describeValue(event)}, which is reserved`,
+    );
+  }
+  const block = encodeMessage({ event, id, retry, data });
+  // A UTF-16 unit takes up to three bytes: most blocks need not be measured.
+  if (3 * block.length > maxEventBytes && Buffer.byteLength(block) > maxEventBytes) {
+    throw new SseError(
+      "ERR_SSE_INVALID_DATA",
+      `An entry of the log has ${Buffer.byteLength(block)} bytes, more than \`maxEventBytes\` (${maxEventBytes})`,
+    );
+  }
+  return block;
+}
+
+/** Reports within a period; those beyond are counted. */
+const MOST_REPORTS = 10;
+const PERIOD_MS = 10_000;
+
+/** Reports entries that cannot be sent, but not a flood of them. */
+export class UnsendableReports {
+  readonly #report: (error: unknown) => void;
+  /** When the period began. */
+  #since = -Infinity;
+  /** Faults in this period. */
+  #count = 0;
+
+  constructor(report: (error: unknown) => void) {
+    this.#report = report;
+  }
+
+  add(error: unknown, now: number): void {
+    if (now - this.#since >= PERIOD_MS) {
+      const unreported = this.#count - MOST_REPORTS;
+      if (unreported > 0) {
+        const message = `${unreported} further entries of the log could not be sent`;
+        this.#report(new SseError("ERR_SSE_INVALID_DATA", message));
+      }
+      this.#since = now;
+      this.#count = 0;
+    }
+    this.#count += 1;
+    if (this.#count <= MOST_REPORTS) this.#report(error);
+  }
+}

@@ -1,0 +1,256 @@
+/** What a client is told before it gets anything from the log. Exists only while there is something of it to tell. */
+
+import { SseError, isSseError } from "../errors.js";
+import { checkSnapshot } from "../options/subscribe.js";
+import type { SnapshotMessages } from "../options/subscribe.js";
+import type { Scope } from "../outlet/async-context.js";
+import { encodeMessage } from "../wire/encode.js";
+import { prepareMessage } from "../wire/frame.js";
+import type { Framing, ResetReason } from "../wire/frame.js";
+import { withoutIdParts } from "../wire/frame-slab.js";
+import type { EventMessage } from "../wire/message.js";
+import type { StoredFrame } from "../wire/shared-frames.js";
+import type { ChannelPositions, ChannelSet } from "./channel-set.js";
+import type { Window } from "./window.js";
+
+/** A function that gives the state of channels, and the async context that it belongs to. */
+export interface Snapshot {
+  readonly take: () => SnapshotMessages | PromiseLike<SnapshotMessages>;
+  readonly scope: Scope;
+  /** Joined channels whose state it gives. */
+  readonly channels: Set<string>;
+}
+
+/** A reset that the client has yet to be told. */
+export interface PendingReset {
+  readonly reason: ResetReason;
+  /** What lies up to here is lost or unknown; everything after it is delivered. */
+  readonly position: number;
+}
+
+/** What a client gets for the channels of one `subscribe`: the snapshot, then `latest`. */
+export class Step {
+  /** Channels that have not been left since. */
+  readonly channels: Set<string>;
+  readonly snapshot: Snapshot | undefined;
+  /** `true` if the client is given its first position only after this. */
+  readonly comesFirst: boolean;
+  readonly #latest: number;
+  /** Position up to which `latest` goes: where the channels begin. */
+  #upTo: number;
+  /** Messages of the snapshot that have yet to be written, the next one last; `undefined` until it was kept. */
+  #messages: EventMessage[] | undefined;
+  /** Position behind which the rest of `latest` lies; `undefined` until that was looked up. */
+  #after: number | undefined;
+
+  constructor(
+    channels: Iterable<string>,
+    snapshot: Snapshot | undefined,
+    { latest, upTo, comesFirst }: { latest: number; upTo: number; comesFirst: boolean },
+  ) {
+    this.channels = new Set(channels);
+    this.snapshot = snapshot;
+    this.comesFirst = comesFirst;
+    this.#latest = latest;
+    this.#upTo = upTo;
+  }
+
+  /** Whether the state is here, if there is one to send. */
+  get hasState(): boolean {
+    return this.snapshot === undefined || this.#messages !== undefined;
+  }
+
+  /** Whether it asks for events of the past. */
+  get wantsLatest(): boolean {
+    return this.#latest > 0;
+  }
+
+  /** Position where the channels begin. */
+  get upTo(): number {
+    return this.#upTo;
+  }
+
+  /**
+   * Takes the state of the channels: what was published up to here is part of it.
+   *
+   * @param position - Tail of the log.
+   */
+  takeState(position: number): ReturnType<Snapshot["take"]> {
+    this.#upTo = position;
+    const { snapshot } = this;
+    return snapshot === undefined ? [] : snapshot.scope.runInAsyncScope(snapshot.take);
+  }
+
+  /**
+   * Keeps the state. It is serialized at once, so that it stays the state of this moment; it is encoded only when it is
+   * written, because a client that takes nothing should hold little.
+   *
+   * @throws {SseError} `ERR_SSE_INVALID_DATA`, `ERR_SSE_INVALID_FIELD` or `ERR_SSE_ID_RESERVED` if a message is invalid.
+   */
+  keepState(messages: unknown, framing: Framing): void {
+    checkSnapshot(messages);
+    const prepare = (): EventMessage[] =>
+      Array.from(messages as SnapshotMessages, (message) => prepareMessage(message, framing));
+    this.#messages = (this.snapshot?.scope.runInAsyncScope(prepare) ?? []).toReversed();
+  }
+
+  /**
+   * Takes what to write next.
+   *
+   * @param hasIds - Whether the events of `latest` keep their ids: not on a stream whose client may have a later one.
+   * @param maxBytes - At most so many bytes, but at least one message.
+   */
+  next(window: Window, hasIds: boolean, maxBytes: number): StepSlice {
+    const frames: StoredFrame[] = [];
+    const messages = this.#messages ?? [];
+    for (let bytes = 0; messages.length > 0 && bytes < maxBytes;) {
+      const slab = Buffer.from(encodeMessage(messages.pop() as EventMessage));
+      frames.push({ slab, start: 0, end: slab.byteLength });
+      bytes += slab.byteLength;
+    }
+    if (messages.length > 0 || (frames.length > 0 && this.wantsLatest)) {
+      return { frames, events: 0, isLast: false };
+    }
+    if (!this.wantsLatest) return { frames, events: 0, isLast: true };
+    this.#after ??= window.afterLatest(this.channels, this.#latest, this.#upTo);
+    const slice = window.slice(withoutStarts(this.channels), this.#after, maxBytes, this.#upTo);
+    this.#after = slice.cursor;
+    return {
+      frames: hasIds ? [...slice.frames] : slice.frames.flatMap(withoutIdParts),
+      events: slice.frames.length,
+      isLast: slice.cursor >= this.#upTo,
+    };
+  }
+
+  /** Whether a part of `latest` was written, and the next event of it has left the window. */
+  isOvertaken(window: Window): boolean {
+    const after = this.#after;
+    if (after === undefined || after >= this.#upTo) return false;
+    return !window.holdsAfter(after, withoutStarts(this.channels));
+  }
+
+  /** The same without its state, for when that is sent in another way. */
+  withoutState(): Step {
+    const { channels, comesFirst } = this;
+    return new Step(channels, undefined, { latest: this.#latest, upTo: this.#upTo, comesFirst });
+  }
+}
+
+/**
+ * A wait for a promise of the application, which may never settle.
+ *
+ * The promise may be one that thousands of clients wait for: what it keeps alive of each must be no more than this.
+ */
+export class Hold {
+  readonly step: Step;
+  /** `undefined` once nobody waits any more. */
+  #listener: HoldListener | undefined;
+
+  constructor(step: Step, listener: HoldListener) {
+    this.step = step;
+    this.#listener = listener;
+  }
+
+  /** Waits, unless it was released. */
+  waitFor(promise: PromiseLike<unknown>): void {
+    promise.then(
+      (value) => this.#listener?.done(value),
+      (error: unknown) => this.#listener?.failed(error),
+    );
+  }
+
+  /** Does not wait any more. */
+  release(): void {
+    this.#listener = undefined;
+  }
+}
+
+/** What a {@link Hold} leads to. */
+export interface HoldListener {
+  done(value: unknown): void;
+  failed(error: unknown): void;
+}
+
+/** A part of a step. */
+export interface StepSlice {
+  readonly frames: readonly StoredFrame[];
+  /** How many of them are events of the log. */
+  readonly events: number;
+  /** Whether the step is done. */
+  readonly isLast: boolean;
+}
+
+/** Everything that a client has yet to be told. */
+export class Welcome {
+  /** `true` while the replay, or a reset in its place, waits: for the other calls of its turn, or for its position. */
+  isAwaiting = false;
+  /** `true` while the position of the client is looked for in the log. Implies `isAwaiting`. */
+  isLocating = false;
+  /** `true` until a client that came back has been sent something that it had missed. */
+  isReplay = false;
+  /** Set while the client has yet to be told that it may have missed something. */
+  reset: PendingReset | undefined;
+  /** In the order of the calls. */
+  steps: Step[] = [];
+  /** Whether the client was given ids before it was given its first position. */
+  hasGivenIds = false;
+  /** Set while a step waits for its snapshot, or for the past: nothing is written before it. */
+  held: Hold | undefined;
+
+  /** Whether there is a reset or a step to write. */
+  get isPending(): boolean {
+    return this.reset !== undefined || this.steps.length > 0;
+  }
+
+  /**
+   * Says what to write next.
+   *
+   * @param hasPosition - Whether the client has its first position: most states come after it. `latest` does not: what
+   *   was published on its channel since comes behind it.
+   */
+  nextStep(hasPosition: boolean): Step | undefined {
+    if (hasPosition) return this.steps[0];
+    return this.steps.find((step) => step.comesFirst || step.snapshot === undefined);
+  }
+
+  /** A step was written. */
+  done(step: Step): void {
+    this.steps = this.steps.filter((other) => other !== step);
+  }
+
+  /** @returns Of these channels, those whose state is not about to be taken. */
+  withoutUntaken(channels: ChannelSet): ChannelPositions {
+    const untaken = this.steps.filter((step) => !step.hasState).map((step) => step.channels);
+    if (untaken.length === 0) return channels;
+    return new Map(
+      [...channels].filter(([channel]) => !untaken.some((names) => names.has(channel))),
+    );
+  }
+
+  /** Channels were left: what was to be said of them is not said. */
+  leave(channels: readonly string[]): void {
+    for (const step of this.steps) for (const channel of channels) step.channels.delete(channel);
+    this.steps = this.steps.filter((step) => step.channels.size > 0);
+    if (this.held?.step.channels.size === 0) this.release();
+  }
+
+  /** Nothing is waited for any more. */
+  release(): void {
+    this.held?.release();
+    this.held = undefined;
+  }
+}
+
+/** The error that a snapshot has led to, with the name of what failed. */
+export function snapshotError(error: unknown, channels: Iterable<string>): unknown {
+  if (!isSseError(error)) return error;
+  const names = JSON.stringify([...channels]);
+  return new SseError(error.code, `The snapshot of ${names} cannot be sent: ${error.message}`, {
+    cause: error,
+  });
+}
+
+/** Channels as `Window.slice` takes them, none with a start. */
+function withoutStarts(channels: ReadonlySet<string>): ChannelPositions {
+  return new Map(Array.from(channels, (channel) => [channel, undefined]));
+}

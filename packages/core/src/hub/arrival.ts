@@ -1,0 +1,86 @@
+/** Calls of `subscribe` that have yet to take effect, and what a client that comes back waits for. */
+
+/** One call of `subscribe` that waits for `authorize` or for the log. */
+export class Call {
+  /** Channels that were not left since the call. */
+  readonly channels: Set<string>;
+  /** Whether its channels begin at the position that the client reports. */
+  readonly isReplayed: boolean;
+  /** Whether the replay, or a reset in its place, waits for it. */
+  readonly isAwaited: boolean;
+  /** Whether it was made before the log had a position. */
+  readonly isEarly: boolean;
+  /** Resolves once all its channels were left. */
+  readonly cancelled: Promise<void>;
+  #cancel: () => void = () => {};
+
+  constructor(
+    channels: readonly string[],
+    { isReplayed, isAwaited, isEarly }: Pick<Call, "isReplayed" | "isAwaited" | "isEarly">,
+  ) {
+    this.channels = new Set(channels);
+    this.isReplayed = isReplayed;
+    this.isAwaited = isAwaited;
+    this.isEarly = isEarly;
+    this.cancelled = new Promise((resolve) => {
+      this.#cancel = resolve;
+    });
+  }
+
+  /** Channels are left before the call has taken effect. */
+  leave(channels: Iterable<string>): void {
+    for (const channel of channels) this.channels.delete(channel);
+    if (this.channels.size === 0) this.#cancel();
+  }
+}
+
+/** What a session waits for between its first `subscribe` and the moment when every call has taken effect. */
+export class Arrival {
+  /** What the client reports; `""` if it comes for the first time, or its first turn was over before. */
+  readonly lastEventId: string;
+  /** `true` until the turn of the first call is over: calls of that turn take part in the replay. */
+  isFirstTurn: boolean;
+  /** `true` from when the subscription was made until it was told its position, if it has to be told. */
+  isUnplaced = false;
+  /** Calls that have yet to take effect. */
+  readonly calls: Set<Call> = new Set();
+  /** Each is called once all calls that waited when it was added have taken effect. */
+  #after: { readonly calls: readonly Call[]; readonly fn: () => void }[] = [];
+
+  constructor(lastEventId: string) {
+    this.lastEventId = lastEventId;
+    this.isFirstTurn = lastEventId !== "";
+  }
+
+  /** Calls a function once all calls that wait now have taken effect. */
+  whenDecided(fn: () => void): void {
+    this.#after.push({ calls: [...this.calls], fn });
+  }
+
+  /** A call has taken effect, or never will. */
+  decided(call: Call): void {
+    this.calls.delete(call);
+    const isOver = (one: { readonly calls: readonly Call[] }): boolean =>
+      !one.calls.some((other) => this.calls.has(other));
+    const over = this.#after.filter(isOver);
+    this.#after = this.#after.filter((one) => !isOver(one));
+    for (const { fn } of over) fn();
+  }
+
+  /** Whether the position of the client may be decided: every call that takes part in the replay has been. */
+  get isComplete(): boolean {
+    if (this.isFirstTurn) return false;
+    for (const call of this.calls) if (call.isAwaited) return false;
+    return true;
+  }
+}
+
+/**
+ * Calls a function when the present turn is over: the synchronous code, and the promise jobs that it leads to.
+ *
+ * Not after the present iteration of the event loop: which other callbacks share it depends on load.
+ */
+export function afterTurn(fn: () => void): void {
+  // The second tick comes when the promise jobs that were there, and those that they led to, are done.
+  process.nextTick(() => queueMicrotask(() => process.nextTick(fn)));
+}

@@ -1,0 +1,243 @@
+/** A session of a hub: an event stream that can join channels. */
+
+import { Subscription } from "../delivery/subscription.js";
+import { SseError } from "../errors.js";
+import type { Cors } from "../http/cors.js";
+import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
+import { checkChannels, checkSubscribeOptions } from "../options/subscribe.js";
+import type { SubscribeOptions } from "../options/subscribe.js";
+import type { Outlet } from "../outlet/outlet.js";
+import { EventStream } from "../session/event-stream.js";
+import type { Obstacle } from "../session/reception.js";
+import type { CloseReason, Session } from "../session/session.js";
+import type { Admission } from "./admission.js";
+import { Arrival, Call, afterTurn } from "./arrival.js";
+import type { Sessions } from "./sessions.js";
+
+/** What all sessions of a hub share. */
+export interface HubParts<Owner> {
+  readonly hub: Owner;
+  readonly options: ResolvedOptions;
+  readonly cors: Cors | undefined;
+  readonly sessions: Sessions;
+  readonly admission: Admission;
+  /** A stream has started. */
+  opened(session: EventStream): void;
+  /** A stream that had started takes no more messages. */
+  closed(session: EventStream, reason: CloseReason): void;
+  /** Something failed where no caller can catch it. */
+  report(error: unknown, stage: ErrorStage): void;
+}
+
+/** How long a log that is starting may hold back the head of a stream, in milliseconds. */
+const HOLD_MS = 1_000;
+
+// Shared by all calls that need not wait.
+const SUBSCRIBED: Promise<boolean> = Promise.resolve(true);
+const REFUSED: Promise<boolean> = Promise.resolve(false);
+
+/** An event stream that can join the channels of its hub. */
+export class HubSession<Owner> extends EventStream implements Session<Owner> {
+  readonly #parts: HubParts<Owner>;
+  /** Place in the log; `undefined` until a `subscribe` has taken effect. */
+  #subscription: Subscription | undefined;
+  /** Set while a `subscribe` waits for something. */
+  #arrival: Arrival | undefined;
+
+  constructor(outlet: Outlet, parts: HubParts<Owner>) {
+    super(outlet);
+    this.#parts = parts;
+    this.closeIfGone();
+  }
+
+  get hub(): Owner {
+    return this.#parts.hub;
+  }
+
+  protected get options(): ResolvedOptions {
+    return this.#parts.options;
+  }
+
+  protected get cors(): Cors | undefined {
+    return this.#parts.cors;
+  }
+
+  subscribe(
+    channels: string | readonly string[],
+    options: SubscribeOptions = {},
+  ): Promise<boolean> {
+    this.claimChannels();
+    const names = checkChannels(channels);
+    checkSubscribeOptions(options);
+    const isFirst = !this.hasIdsOfLog;
+    this.giveIdsToLog();
+    if (this.closeReason !== undefined) return REFUSED;
+    const { admission } = this.#parts;
+    // A client that gets no stream in any case is not asked about: it may not even be logged in any more.
+    if (admission.isAsking && this.isUnwelcome && !this.open()) return REFUSED;
+    const verdict = admission.decide(names, this);
+    // What `authorize` does may have closed the session: nobody waits for its answer any more.
+    if (this.closeReason !== undefined) {
+      if (verdict !== true) verdict.catch((error: unknown) => this.report(error, "authorize"));
+      return REFUSED;
+    }
+    const isReady = verdict === true && admission.delivery !== undefined;
+    // Calls of later turns have no part in a replay, whatever became of the first.
+    const lastEventId = isFirst ? this.lastEventId : "";
+    if (!isReady || lastEventId !== "") this.#arrival ??= this.#arrive(lastEventId);
+    const arrival = this.#arrival;
+    const isReplayed = arrival?.isFirstTurn === true && (isFirst || options.snapshot === undefined);
+    if (isReady)
+      return this.#follow(names, options, { isReplayed, isEarly: false }) ? SUBSCRIBED : REFUSED;
+    const isEarly = admission.delivery === undefined;
+    const isAwaited = isEarly || arrival?.isFirstTurn === true;
+    const call = new Call(names, { isReplayed, isAwaited, isEarly });
+    arrival?.calls.add(call);
+    return this.#wait(call, options, verdict);
+  }
+
+  unsubscribe(channels: string | readonly string[]): void {
+    const names = checkChannels(channels);
+    for (const call of this.#arrival?.calls ?? []) call.leave(names);
+    this.#subscription?.leave(names);
+  }
+
+  override complete(): void {
+    const arrival = this.#arrival;
+    if (arrival === undefined || arrival.calls.size === 0) super.complete();
+    else arrival.whenDecided(() => super.complete());
+  }
+
+  report(error: unknown, stage: ErrorStage): void {
+    this.#parts.report(error, stage);
+  }
+
+  protected turnAway(): Obstacle | undefined {
+    return this.#parts.sessions.obstacle;
+  }
+
+  protected waiting(): void {
+    this.#parts.sessions.waiting.add(this);
+  }
+
+  protected started(): void {
+    this.#parts.sessions.started(this);
+    this.#parts.opened(this);
+  }
+
+  protected left(reason: CloseReason): void {
+    if (this.#parts.sessions.left(this)) this.#parts.closed(this, reason);
+    // Nothing that the application has not settled may keep this session alive.
+    for (const call of this.#arrival?.calls ?? []) call.leave([...call.channels]);
+  }
+
+  #arrive(lastEventId: string): Arrival {
+    const arrival = new Arrival(lastEventId);
+    if (this.outlet.place === undefined) this.waiting();
+    if (arrival.isFirstTurn) {
+      afterTurn(() => {
+        arrival.isFirstTurn = false;
+        this.#settle(arrival);
+      });
+    }
+    return arrival;
+  }
+
+  /** Waits for `authorize` and for the log. @returns As `subscribe`. */
+  async #wait(
+    call: Call,
+    options: SubscribeOptions,
+    verdict: true | Promise<string[]>,
+  ): Promise<boolean> {
+    const arrival = this.#arrival;
+    const isOver = (): boolean => call.channels.size === 0 || this.closeReason !== undefined;
+    try {
+      const refused = verdict === true ? [] : await Promise.race([verdict, call.cancelled]);
+      if (isOver()) return false;
+      if (refused?.some((channel) => call.channels.has(channel)) === true) {
+        this.refuseWith(
+          new SseError("ERR_SSE_FORBIDDEN", "The client may not subscribe to this channel", {
+            statusCode: 403,
+          }),
+          "refused",
+        );
+        return false;
+      }
+      await this.#logStarted(call);
+      return !isOver() && this.#follow([...call.channels], options, call);
+    } catch (error) {
+      this.report(error, "authorize");
+      this.refuseWith(error, "error");
+      return false;
+    } finally {
+      arrival?.decided(call);
+      if (arrival !== undefined) this.#settle(arrival);
+    }
+  }
+
+  /**
+   * Settles once the log has a position, or never will. For a moment the head is held back, so that a stream begins at a
+   * position from which nothing is missed. Then it goes out all the same: a client without an answer would give up.
+   */
+  async #logStarted(call: Call): Promise<void> {
+    const { admission } = this.#parts;
+    if (admission.delivery !== undefined) return;
+    let forget = (): void => {};
+    let forgetClosed = (): void => {};
+    const timer = setTimeout(() => {
+      if (this.state !== "idle" || !this.outlet.isHeadSent) this.open();
+    }, HOLD_MS);
+    const started = new Promise<void>((resolve) => {
+      forget = admission.whenStarted(resolve);
+      forgetClosed = this.whenClosed(() => resolve());
+    });
+    await Promise.race([started, call.cancelled]);
+    clearTimeout(timer);
+    forget();
+    forgetClosed();
+  }
+
+  /** A call takes effect. @returns As `subscribe`. */
+  #follow(
+    channels: readonly string[],
+    options: SubscribeOptions,
+    { isReplayed, isEarly }: Pick<Call, "isReplayed" | "isEarly">,
+  ): boolean {
+    const { delivery } = this.#parts.admission;
+    if (delivery === undefined) {
+      this.refuseWith(new Error("The log has not started"), "error");
+      return false;
+    }
+    const arrival = this.#arrival;
+    if (this.#subscription === undefined) {
+      this.#subscription = new Subscription(this.outlet, delivery.audience, this.options);
+      // A stream that opened before the log had a position may have missed what was published in between.
+      const isUnplaced =
+        arrival !== undefined && (arrival.lastEventId !== "" || (isEarly && this.state !== "idle"));
+      if (isUnplaced) {
+        arrival.isUnplaced = true;
+        this.#subscription.beginLater();
+      } else {
+        this.#subscription.begin();
+      }
+    }
+    // Where a channel of an early call began is not known: it has a part in the replay, or in the reset.
+    const isPartOfReplay = isReplayed || (isEarly && arrival?.isUnplaced === true);
+    this.#subscription.join(channels, options, isPartOfReplay);
+    // After that: what the client is welcomed with goes out with the first bytes of the stream.
+    return this.open();
+  }
+
+  /** Something that the session waits for is decided. */
+  #settle(arrival: Arrival): void {
+    if (this.#arrival !== arrival) return;
+    if (arrival.isUnplaced && arrival.isComplete) {
+      arrival.isUnplaced = false;
+      this.#subscription?.place(arrival.lastEventId);
+    }
+    if (arrival.isFirstTurn || arrival.calls.size > 0) return;
+    this.#arrival = undefined;
+    // Every call was cancelled: the route may still answer in any other way.
+    if (this.state === "idle") this.#parts.sessions.waiting.delete(this);
+  }
+}

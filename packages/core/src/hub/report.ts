@@ -1,0 +1,21 @@
+/** Hands background errors to the application. */
+
+import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
+
+/** Reports an error where no caller can catch it. Never throws. */
+export function reportTo(
+  { onError }: Pick<ResolvedOptions, "onError">,
+  error: unknown,
+  stage: ErrorStage,
+): void {
+  const failed = (fault: unknown): void => {
+    // The last resort: a reporter that fails has nowhere else to say so.
+    console.error("tidewire: the option onError failed:", fault);
+  };
+  try {
+    const result: unknown = onError(error, { stage });
+    if (result instanceof Promise) result.catch(failed);
+  } catch (fault) {
+    failed(fault);
+  }
+}

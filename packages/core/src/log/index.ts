@@ -1,0 +1,18 @@
+/** Entry point for logs: `@tidewire/core/log`, the contract of a log and the one in memory. */
+
+export { memoryLog } from "./memory-log.js";
+export type {
+  FoundId,
+  Log,
+  LogEntry,
+  LogFollower,
+  LogHealth,
+  LogMessage,
+  LogPage,
+  LogPast,
+  LogResetReason,
+  PastEntry,
+  PastQuery,
+  PastRoom,
+  PublishOptions,
+} from "./log.js";

@@ -1,0 +1,444 @@
+/** Bytes to one client: what every kind of response has in common. A session and a subscription write to it. */
+
+import type { IncomingHttpHeaders } from "node:http";
+import type { HeaderTarget } from "../http/head.js";
+import { draw } from "../options/jitter.js";
+import type { ResolvedOpenOptions } from "../options/open.js";
+import { HEARTBEAT } from "../wire/frame.js";
+import type { SharedFrames } from "../wire/shared-frames.js";
+import { MAX_SWEEPS, SWEEP_MS } from "./heartbeat.js";
+import type { Beating, Heartbeat } from "./heartbeat.js";
+import { Opening } from "./opening.js";
+import type { Reader } from "./reader.js";
+
+/** What an outlet knows of the request that it answers. */
+export interface OutletRequest {
+  /** HTTP method. */
+  readonly method?: string | undefined;
+  /** Path and query. */
+  readonly url?: string | undefined;
+  /** Headers, their names in lower case. */
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** What all outlets of a hub share. */
+export interface OutletSettings {
+  /** Drives the outlets whose stream has started. */
+  readonly heartbeat: Heartbeat<Outlet>;
+  /** Bytes that the application may send while the client does not take them. */
+  readonly maxBufferedBytes: number;
+  /** How long a socket with unsent bytes may take none, in milliseconds. */
+  readonly stallTimeoutMs: number;
+}
+
+/** Why an outlet can no longer be used. */
+export type OutletFault = "slow" | "expired" | "error";
+
+/** What there is to say of a fault. */
+export interface OutletFaultDetails {
+  /** What a write threw; absent if no write did. */
+  readonly error?: unknown;
+  /** Last frame of the stream. */
+  readonly last?: Uint8Array;
+}
+
+/** The owner of an outlet. Sessions are one kind; tests have others. */
+export interface OutletOwner {
+  /** The response waits for earlier ones on its connection no more: it may start. */
+  outletReady(): void;
+  /**
+   * The stream has to end: the client is too slow, the stream has lived long enough, or the framework or a write has
+   * failed.
+   *
+   * @param details - What a write threw, or the frame that the stream ends with.
+   */
+  outletFailed(fault: OutletFault, details?: OutletFaultDetails): void;
+  /** The response is over and its resources are free. Called exactly once, last of all. */
+  outletClosed(by: "client" | "server"): void;
+}
+
+/**
+ * - `idle`: no head
+ * - `opening`: the head is on its way
+ * - `open`: bytes may be written
+ * - `ended`: no bytes are accepted any more; those accepted before may still be on their way
+ */
+export type OutletPhase = "idle" | "opening" | "open" | "ended";
+
+/**
+ * How long before its time a heartbeat goes out at least, in milliseconds: a sweep over thousands of sessions takes its
+ * time, and a proxy that counts to the millisecond would cut the last of them.
+ */
+const LEAD_MS = 100;
+
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+
+/** Promise for callers that wait for a client that has left. */
+const GONE: Promise<boolean> = Promise.resolve(false);
+
+/**
+ * The bytes going out to one client: opening bytes, back-pressure, heartbeat, stall.
+ *
+ * Subclasses say how bytes reach a socket. A subclass MUST
+ * - call `headSent` after `start`, in the same turn or later, unless the response closed before;
+ * - call `responseClosed` exactly once, but never from inside its constructor, unless `isOver` was `true` from the start;
+ * - take bytes whole and in order, and have them on their way to the client in the same tick, whatever compressor stands
+ *   in between;
+ * - return `false` from `put` and `putShared` when the next bytes should wait, and then call `drained` or
+ *   `responseClosed`.
+ *
+ * It MUST NOT throw, reject or emit because the client has left, change the bytes it is given (sessions share them), or
+ * keep a timer.
+ */
+export abstract class Outlet implements Beating {
+  /** The request that the response answers. */
+  abstract readonly request: OutletRequest;
+  /** The request as the framework has it. */
+  abstract readonly context: unknown;
+  /** The response's headers, until the head has gone out. */
+  abstract readonly headers: HeaderTarget;
+  /** `true` once a head has gone out, by whomever. */
+  abstract readonly isHeadSent: boolean;
+  /** `true` while earlier responses on the same connection have to end before this one may start. */
+  abstract readonly isQueued: boolean;
+  /** `true` once nothing can reach the client any more. */
+  abstract readonly isClosed: boolean;
+  /** `true` once the response has closed, also if that was before there was an outlet. */
+  abstract readonly isOver: boolean;
+  /** Bytes that were written and that the socket has not taken yet. */
+  abstract readonly bufferedBytes: number;
+  /** A number that changes whenever the socket takes bytes. Compare, do not add. */
+  abstract readonly progress: number;
+
+  /** The heartbeat's: place in its ring; `undefined` while this is not driven. */
+  place: number | undefined = undefined;
+  /** The heartbeat's: place among those that have written; `undefined` while the socket has taken everything. */
+  watched: number | undefined = undefined;
+  /** What reads the log for this outlet; `undefined` until the session subscribes. */
+  reader: Reader | undefined = undefined;
+  /** Reconnection time of the stream, or the range it is drawn from. Meaningful once opened. */
+  reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"] = false;
+  readonly #settings: OutletSettings;
+  #owner: OutletOwner | undefined;
+  #phase: OutletPhase = "idle";
+  /** Set from `open` until the first bytes are out. */
+  #opening: Opening | undefined;
+  /** `true` while the client has yet to take what was written. */
+  #isBlocked = false;
+  /** Set while a caller waits for the client to take what was sent. */
+  #drain:
+    | { readonly promise: Promise<boolean>; readonly resolve: (open: boolean) => void }
+    | undefined;
+  /** Bytes that the application has sent while `#isBlocked`; 0 otherwise. */
+  #unsent = 0;
+  /** What the heartbeat's `sweeps` was when something was written. */
+  #wroteAt = 0;
+  /** Sweeps of silence after which a heartbeat is due; 0 for never. */
+  #heartbeatSweeps = 0;
+  /** Time at which the stream has lived long enough; 0 for never. */
+  #expiresAt = 0;
+  /** Sweeps that found a backed-up socket as it was; `undefined` while it is not backed up. */
+  #stall: { sweeps: number; readonly progress: number } | undefined;
+
+  constructor(settings: OutletSettings) {
+    this.#settings = settings;
+  }
+
+  /** The one that is told what happens. Set once, before anything else. */
+  get owner(): OutletOwner {
+    if (this.#owner === undefined) throw new Error("The outlet has no owner yet");
+    return this.#owner;
+  }
+
+  set owner(owner: OutletOwner) {
+    this.#owner = owner;
+  }
+
+  get phase(): OutletPhase {
+    return this.#phase;
+  }
+
+  /** `true` from when the head is out until the stream ends. */
+  get isOpen(): boolean {
+    return this.#phase === "open";
+  }
+
+  /** `true` while the client has yet to take what was written. */
+  get isBlocked(): boolean {
+    return this.#isBlocked;
+  }
+
+  /** Bytes that were accepted and that the socket has not taken yet. */
+  get acceptedBytes(): number {
+    return (this.#opening?.heldBytes ?? 0) + this.bufferedBytes;
+  }
+
+  /** Commits the head with this status and the headers set so far, then calls `headSent`. */
+  abstract start(status: number): void;
+  /** Writes bytes of the body. */
+  protected abstract put(bytes: Uint8Array): boolean;
+  /** As `put`, for frames that many are given: a body in chunks may be given the chunk as it is. */
+  protected abstract putShared(frames: SharedFrames): boolean;
+  /** Ends the body, after what is buffered. */
+  protected abstract endBody(): void;
+  /** Calls `owner.outletReady` once the response is the next on its connection. Only while `isQueued`. */
+  abstract awaitTurn(): void;
+  /** Cuts the connection (the stream in HTTP/2) and drops what is buffered. */
+  abstract destroy(): void;
+  /** Answers with this status, the headers set so far and no body, in place of a stream. */
+  abstract answer(status: number): void;
+  /** Hands an error to the framework's own error handler, in place of a stream. */
+  abstract refuse(error: unknown): void;
+
+  /**
+   * From now on frames are accepted: they go out behind the head.
+   *
+   * @param reconnectionTimeMs - What the stream begins with; `false` leaves it to the client.
+   */
+  open(reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"]): void {
+    this.reconnectionTimeMs = reconnectionTimeMs;
+    this.#phase = "opening";
+    this.#opening = new Opening();
+  }
+
+  /**
+   * Has the heartbeat drive the stream from here on.
+   *
+   * @param times - Heartbeat and age of this stream.
+   */
+  drive({ heartbeatMs, maxAgeMs }: Pick<ResolvedOpenOptions, "heartbeatMs" | "maxAgeMs">): void {
+    if (heartbeatMs !== false) {
+      this.#heartbeatSweeps = Math.max(1, Math.floor((heartbeatMs - LEAD_MS) / SWEEP_MS));
+    }
+    if (maxAgeMs !== false) {
+      const min = Math.ceil(maxAgeMs * 0.8);
+      // Found by the next sweep.
+      const max = Math.max(min, maxAgeMs - SWEEP_MS);
+      this.#expiresAt = performance.now() + draw({ min, max });
+    }
+    this.#settings.heartbeat.add(this);
+  }
+
+  /**
+   * Accepts bytes of the application.
+   *
+   * @returns `false` if the next bytes should wait, or the stream has ended.
+   */
+  send(bytes: Uint8Array): boolean {
+    const { maxBufferedBytes } = this.#settings;
+    if (this.#phase === "opening") {
+      this.#opening?.hold(bytes);
+      if ((this.#opening?.heldBytes ?? 0) > maxBufferedBytes) this.#cut();
+      return false;
+    }
+    if (this.#phase !== "open") return false;
+    const wasBlocked = this.#isBlocked;
+    if (this.#write(bytes)) return true;
+    // What goes to a client that had taken everything before is not held against it, however large it is; nor is
+    // what delivery has written. Socket buffers are first in, first out: the application's bytes are the last to go.
+    if (wasBlocked) {
+      this.#unsent += bytes.byteLength;
+      if (Math.min(this.#unsent, this.bufferedBytes) > maxBufferedBytes) this.#cut();
+    }
+    return false;
+  }
+
+  /**
+   * Writes bytes on behalf of the reader. Only while the outlet is open.
+   *
+   * @returns As {@link Outlet.send}.
+   */
+  write(bytes: Uint8Array): boolean {
+    return this.#phase === "open" && this.#write(bytes);
+  }
+
+  /** As {@link Outlet.write}, for frames that are shared with other outlets. */
+  writeFrames(frames: SharedFrames): boolean {
+    if (this.#phase !== "open") return false;
+    if (this.#opening !== undefined) return this.#write(frames.bytes);
+    this.#wrote();
+    try {
+      if (this.putShared(frames)) return true;
+    } catch (error) {
+      return this.#fault(error);
+    }
+    this.#isBlocked = true;
+    return false;
+  }
+
+  /** @returns Settles when the next bytes may follow; `false` once the stream has ended. Never rejects. */
+  whenDrained(): Promise<boolean> {
+    if (this.#phase !== "opening" && this.#phase !== "open") return GONE;
+    if (this.#drain === undefined) {
+      let resolve: (open: boolean) => void = () => {};
+      const promise = new Promise<boolean>((settle) => {
+        resolve = settle;
+      });
+      this.#drain = { promise, resolve };
+    }
+    return this.#drain.promise;
+  }
+
+  /** Accepts nothing more. What was accepted still goes out, unless the connection is cut. Idempotent. */
+  finish(): void {
+    if (this.#phase === "ended") return;
+    this.#phase = "ended";
+    this.#drain?.resolve(false);
+    this.#drain = undefined;
+    this.reader?.closed();
+  }
+
+  /** Ends the body of a stream that has finished after it was open. One that was not ends once its head is out. */
+  end(): void {
+    try {
+      this.endBody();
+    } catch (error) {
+      this.#fault(error);
+    }
+  }
+
+  /**
+   * Something that feeds the stream has failed: it ends.
+   *
+   * @param last - Frame that it ends with.
+   */
+  fail(last: Uint8Array): void {
+    this.owner.outletFailed("error", { last });
+  }
+
+  /** Forgets what was accepted before the head was out. */
+  dropHeld(): void {
+    this.#opening?.drop();
+  }
+
+  /**
+   * Called by the heartbeat.
+   *
+   * @returns Sweeps until there is something to do, if nothing is written until then.
+   */
+  beat(now: number): number {
+    if (this.#phase === "open" && this.#expiresAt > 0 && now >= this.#expiresAt) {
+      this.owner.outletFailed("expired");
+    }
+    if (this.#phase !== "open") return 1;
+    // A client that has yet to take what was written is sent nothing that can wait.
+    if (this.watched === undefined) {
+      const isSilent = this.#heartbeatSweeps > 0 && this.#sweepsToHeartbeat() <= 0;
+      const frames = this.reader?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
+      if (frames !== undefined) this.writeFrames(frames);
+    }
+    return this.#sweepsToSleep(now);
+  }
+
+  /** Called by the heartbeat: whether the socket has taken all. One that has taken nothing for too long is cut. */
+  settle(): boolean {
+    if (this.bufferedBytes === 0) {
+      this.#stall = undefined;
+      if (this.#isBlocked) {
+        // Node 22 does not tell of it where the application had corked the response.
+        this.drained();
+        return false;
+      }
+      return true;
+    }
+    const { progress } = this;
+    // Counted in sweeps: while this process itself was paused there was none, and that is not the client's fault.
+    if (this.#stall === undefined || progress !== this.#stall.progress) {
+      this.#stall = { sweeps: 0, progress };
+    } else if (++this.#stall.sweeps * SWEEP_MS >= this.#settings.stallTimeoutMs) {
+      this.#cut();
+    }
+    return false;
+  }
+
+  /** For subclasses: the head is out, or goes out with the first bytes. Called at most once. */
+  protected headSent(): void {
+    const opening = this.#opening;
+    if (opening === undefined || opening.first !== undefined) return;
+    const range = this.reconnectionTimeMs;
+    opening.begin(range === false ? undefined : draw(range));
+    if (this.#phase === "ended") {
+      // A session that was closed while the head was on its way still owes the client what it accepted.
+      this.#write(NO_BYTES);
+      this.end();
+      return;
+    }
+    this.#phase = "open";
+    this.reader?.wake();
+    if (this.#opening !== undefined) this.#write(NO_BYTES);
+    if (!this.#isBlocked) this.drained();
+  }
+
+  /** For subclasses: the client took what was held back. */
+  protected drained(): void {
+    this.#isBlocked = false;
+    this.#unsent = 0;
+    const drain = this.#drain;
+    this.#drain = undefined;
+    drain?.resolve(true);
+    this.reader?.wake();
+  }
+
+  /** For subclasses: the response is over. */
+  protected responseClosed(by: "client" | "server"): void {
+    this.finish();
+    this.#opening = undefined;
+    this.owner.outletClosed(by);
+    this.#settings.heartbeat.delete(this);
+  }
+
+  /** @returns As `put`; not called for bytes that are shared, unless the stream begins with them. */
+  #write(bytes: Uint8Array): boolean {
+    this.#wrote();
+    try {
+      if (this.put(this.#withOpening(bytes))) return true;
+    } catch (error) {
+      return this.#fault(error);
+    }
+    this.#isBlocked = true;
+    return false;
+  }
+
+  /** A wrapper around the response has thrown. That ends this stream, and must not reach the code that publishes. */
+  #fault(error: unknown): false {
+    this.owner.outletFailed("error", { error });
+    this.destroy();
+    return false;
+  }
+
+  /** The client does not take what it is sent: nothing more can reach it, and what is buffered is dropped. */
+  #cut(): void {
+    this.owner.outletFailed("slow");
+    this.destroy();
+  }
+
+  /** @returns The first bytes of the stream, which go out before everything else, and a frame behind them. */
+  #withOpening(frame: Uint8Array): Uint8Array {
+    const first = this.#opening?.first;
+    if (first === undefined) return frame;
+    this.#opening = undefined;
+    return frame.byteLength === 0 ? first : Buffer.concat([first, frame]);
+  }
+
+  #wrote(): void {
+    const { heartbeat } = this.#settings;
+    this.#wroteAt = heartbeat.sweeps;
+    if (this.watched === undefined) heartbeat.watch(this);
+  }
+
+  #sweepsToHeartbeat(): number {
+    return this.#heartbeatSweeps - (this.#settings.heartbeat.sweeps - this.#wroteAt);
+  }
+
+  #sweepsToSleep(now: number): number {
+    let sweeps = MAX_SWEEPS;
+    if (this.#heartbeatSweeps > 0) sweeps = Math.min(sweeps, this.#sweepsToHeartbeat());
+    if (this.#expiresAt > 0) {
+      sweeps = Math.min(sweeps, Math.ceil((this.#expiresAt - now) / SWEEP_MS));
+    }
+    if (this.reader !== undefined) {
+      sweeps = Math.min(sweeps, Math.floor(this.reader.restMs(now) / SWEEP_MS));
+    }
+    return Math.max(1, sweeps);
+  }
+}

@@ -1,0 +1,48 @@
+/** Lets other work run while a loop awaits one `send` after another and the client keeps up. */
+
+import { runOutside } from "./async-context.js";
+
+/** How long loops may go on within one turn of the event loop, in milliseconds. */
+const TURN_MS = 10;
+/** Calls between two looks at the clock. */
+const LOOK_EVERY = 16;
+
+/** `true` from the first call in a turn of the event loop until that turn is over. */
+let isCounting = false;
+let startedAt = 0;
+let calls = 0;
+/** Set while somebody waits for the next turn. */
+let next: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+
+/**
+ * Says whether a loop should pause. A promise that is resolved already does not let timers and sockets have their turn:
+ * a loop that awaits nothing else would hold the process until it ends.
+ *
+ * @returns A promise to wait for, shared by all who wait; `undefined` if the loop may go on.
+ */
+export function breathe(): Promise<void> | undefined {
+  if (!isCounting) {
+    isCounting = true;
+    startedAt = performance.now();
+    calls = 0;
+    runOutside(() => setImmediate(endTurn));
+    return undefined;
+  }
+  if (next === undefined) {
+    calls += 1;
+    if (calls % LOOK_EVERY !== 0 || performance.now() - startedAt < TURN_MS) return undefined;
+    let resolve = (): void => {};
+    const promise = new Promise<void>((settle) => {
+      resolve = settle;
+    });
+    next = { promise, resolve };
+  }
+  return next.promise;
+}
+
+function endTurn(): void {
+  isCounting = false;
+  const waiting = next;
+  next = undefined;
+  waiting?.resolve();
+}

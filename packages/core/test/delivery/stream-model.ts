@@ -1,0 +1,894 @@
+/**
+ * What a stream has to be, by the promise and in terms of its own: everything that was published, and for each
+ * connection what may be written to it now. The property test of the core holds each write against it.
+ */
+
+import type {
+  FoundId,
+  Log,
+  LogEntry,
+  LogFollower,
+  LogHealth,
+  LogMessage,
+  LogPage,
+  LogPast,
+  PastRoom,
+} from "../../src/log/log.js";
+import { memoryLog } from "../../src/log/memory-log.js";
+import type { OutletSettings } from "../../src/outlet/outlet.js";
+import { MemoryOutlet } from "../memory-outlet.js";
+import type { MemoryOutletOptions } from "../memory-outlet.js";
+
+/** The client has no position. */
+const NO_POSITION = -1;
+
+/** Everything that was published, by positions that count it, and how much of it one process has and keeps. */
+export class Chronicle {
+  /** `true`: the log can be read back. `false`: what the process has not kept is gone. */
+  readonly keepsPast: boolean;
+  readonly #maxEvents: number;
+  /** By position; the first is where the log began. */
+  readonly #ids: string[] = [""];
+  readonly #channels: string[] = [""];
+  readonly #byChannel = new Map<string, number[]>();
+  readonly #places = new Map<string, { readonly position: number; readonly epoch: number }>();
+  /** Goes up with each replacement of the history: ids of the one before are void. */
+  epoch = 0;
+  /** Newest entry that the process has. */
+  tail = 0;
+  /** The process has everything after it. */
+  base = 0;
+  /** The log has nothing up to here any more. */
+  trimmed = 0;
+  /** `true` once the process knows a position of the log. */
+  isStarted = false;
+  /** `true` while what lies before `base` was surely read back as far as it is kept. */
+  isWarm = false;
+
+  constructor(keepsPast: boolean, maxEvents: number) {
+    this.keepsPast = keepsPast;
+    this.#maxEvents = maxEvents;
+  }
+
+  /** Position of the newest entry of the log. */
+  get newest(): number {
+    return this.#ids.length - 1;
+  }
+
+  /** First position that is kept for replay. */
+  get keptFrom(): number {
+    const byCount = this.tail - this.#maxEvents + 1;
+    const own = Math.max(this.base + 1, byCount);
+    return this.keepsPast ? Math.min(own, Math.max(this.trimmed + 1, byCount)) : own;
+  }
+
+  /** First position that `latest` surely finds. */
+  get surelyKeptFrom(): number {
+    return this.isWarm ? this.keptFrom : Math.max(this.base + 1, this.tail - this.#maxEvents + 1);
+  }
+
+  /** `true` if it is known of every channel what was dropped of it. */
+  get knowsDropped(): boolean {
+    return this.#byChannel.size <= this.#maxEvents;
+  }
+
+  add(channel: string, id: string): number {
+    const position = this.#ids.push(id) - 1;
+    this.#channels.push(channel);
+    this.#places.set(id, { position, epoch: this.epoch });
+    const own = this.#byChannel.get(channel);
+    if (own === undefined) this.#byChannel.set(channel, [position]);
+    else own.push(position);
+    return position;
+  }
+
+  channelOf(position: number): string | undefined {
+    return this.#channels[position];
+  }
+
+  idOf(position: number): string {
+    return this.#ids[position] ?? "";
+  }
+
+  /** @returns The position of an id of the present history; `undefined` for anything else. */
+  place(id: string): number | undefined {
+    const place = this.#places.get(id);
+    return place?.epoch === this.epoch ? place.position : undefined;
+  }
+
+  /** @returns The first position of a channel after another one; `Infinity` if there is none. */
+  firstAfter(channel: string, position: number): number {
+    const own = this.#byChannel.get(channel) ?? [];
+    let low = 0;
+    for (let high = own.length; low < high;) {
+      const middle = (low + high) >>> 1;
+      if ((own[middle] as number) > position) high = middle;
+      else low = middle + 1;
+    }
+    return own[low] ?? Infinity;
+  }
+
+  /** @returns The last positions of these channels, in order. */
+  lastOf(channels: ReadonlySet<string>, from: number, upTo: number, count: number): number[] {
+    const found: number[] = [];
+    for (let position = upTo; position >= from && found.length < count; position--) {
+      if (channels.has(this.#channels[position] ?? "")) found.unshift(position);
+    }
+    return found;
+  }
+
+  /** A process begins at the newest entry. */
+  begin(id: string = this.idOf(this.newest)): string {
+    this.#settle(id);
+    this.isWarm = this.keepsPast;
+    return id;
+  }
+
+  /** What comes goes on after `id`; all before is void, and its ids too if the history is another one. */
+  restart(id: string, isFork: boolean): void {
+    // What the process has not had yet is in no history.
+    if (isFork) {
+      for (const own of this.#byChannel.values()) {
+        while ((own.at(-1) ?? 0) > this.tail) own.pop();
+      }
+      this.epoch += 1;
+    }
+    this.#settle(id);
+    this.trimmed = this.newest;
+    this.isWarm = false;
+  }
+
+  #settle(id: string): void {
+    this.base = this.newest;
+    this.tail = this.newest;
+    this.#ids[this.newest] = id;
+    this.#places.set(id, { position: this.newest, epoch: this.epoch });
+  }
+}
+
+/** A log that a test drives: the one in memory, or one that keeps its past, starts late and lags as the test says. */
+export class ModelLog implements Log {
+  readonly past: LogPast | undefined;
+  /** `true`: what is appended reaches the process when the test says so. */
+  lags = false;
+  readonly #chronicle: Chronicle;
+  readonly #messages: LogMessage[];
+  readonly #memory = memoryLog();
+  readonly #pageSize: number;
+  #follower: LogFollower | undefined;
+  #started: ((id: string) => void) | undefined;
+  #isPinned = true;
+  #pinnedId = "";
+
+  /**
+   * @param messages - What was published, by position: it outlives the process.
+   * @param wait - Takes what is done when the test says so.
+   */
+  constructor(
+    chronicle: Chronicle,
+    messages: LogMessage[],
+    wait: (run: () => void) => void,
+    { isLate, pageSize }: { readonly isLate: boolean; readonly pageSize: number },
+  ) {
+    this.#chronicle = chronicle;
+    this.#messages = messages;
+    this.#pageSize = pageSize;
+    if (!chronicle.keepsPast) return;
+    this.#isPinned = !isLate;
+    const whenTold = <Result>(answer: () => Result): Promise<Result> =>
+      new Promise((resolve) => {
+        wait(() => resolve(answer()));
+      });
+    this.past = {
+      find: (ids) => whenTold(() => ids.map((id) => this.#find(id))),
+      read: (after, upTo, room = {}) => whenTold(() => this.#page(after, upTo, room)),
+      sync: () => whenTold(() => this.arrive()),
+    };
+  }
+
+  start(follower: LogFollower): string | Promise<string> {
+    this.#follower = follower;
+    const chronicle = this.#chronicle;
+    if (!chronicle.keepsPast) {
+      const entries = ([entry]: readonly LogEntry[]): boolean => {
+        if (entry === undefined) return false;
+        chronicle.tail = chronicle.add(entry.channel, entry.id);
+        return follower.entries([entry]);
+      };
+      const id = this.#memory.start({ entries, reset: () => {}, failed: () => {} }) as string;
+      chronicle.restart(id, true);
+      chronicle.isStarted = true;
+      return id;
+    }
+    if (this.#isPinned) {
+      chronicle.isStarted = true;
+      return chronicle.begin(this.#firstId());
+    }
+    return new Promise((resolve) => {
+      this.#started = resolve;
+    });
+  }
+
+  /** A log that starts late finds its position; called again, it tells. */
+  startOn(): void {
+    const resolve = this.#started;
+    if (resolve === undefined) return;
+    if (!this.#isPinned) {
+      this.#isPinned = true;
+      this.#pinnedId = this.#chronicle.begin(this.#firstId());
+      return;
+    }
+    this.#started = undefined;
+    this.#chronicle.isStarted = true;
+    resolve(this.#pinnedId);
+  }
+
+  async append(channel: string, message: LogMessage): Promise<string> {
+    const chronicle = this.#chronicle;
+    if (!chronicle.keepsPast) return this.#memory.append(channel, message);
+    const id = `e${chronicle.epoch}.${chronicle.newest + 1}`;
+    this.#messages[chronicle.add(channel, id)] = message;
+    if (!this.lags) this.arrive();
+    return id;
+  }
+
+  /** Everything that is in the log reaches the process. */
+  arrive(): void {
+    const chronicle = this.#chronicle;
+    if (!chronicle.keepsPast || !this.#isPinned) return;
+    const from = chronicle.tail + 1;
+    if (from > chronicle.newest) return;
+    chronicle.tail = chronicle.newest;
+    this.#follower?.entries(this.#entries(from, chronicle.newest));
+  }
+
+  /** The history was replaced; or what the process has yet to get was trimmed, and with it all before. */
+  reset(reason: "fork" | "trimmed"): void {
+    const chronicle = this.#chronicle;
+    if (!this.#isPinned) return;
+    const isFork = reason === "fork" || !chronicle.keepsPast;
+    const newest = chronicle.idOf(chronicle.newest);
+    const isNewId = isFork && chronicle.keepsPast;
+    const id = isNewId ? `e${chronicle.epoch + 1}.${chronicle.newest}` : newest;
+    chronicle.restart(id, isFork);
+    this.#follower?.reset(reason, id);
+  }
+
+  /** The log forgets what is older than its newest entries. */
+  trim(left: number): void {
+    const chronicle = this.#chronicle;
+    if (!chronicle.keepsPast) return;
+    chronicle.trimmed = Math.max(chronicle.trimmed, chronicle.newest - left);
+    chronicle.isWarm = false;
+  }
+
+  compare(a: string, b: string): number {
+    if (!this.#chronicle.keepsPast) return this.#memory.compare(a, b);
+    return this.#numberOf(a) - this.#numberOf(b);
+  }
+
+  health(): LogHealth {
+    return { state: "live", lagMs: 0, reconnects: 0 };
+  }
+
+  async close(): Promise<void> {}
+
+  #firstId(): string {
+    const { newest, epoch } = this.#chronicle;
+    return newest === 0 ? `e${epoch}.0` : this.#chronicle.idOf(newest);
+  }
+
+  #numberOf(id: string): number {
+    const match = /^e(\d+)\.(\d+)$/.exec(id);
+    return match !== null && Number(match[1]) === this.#chronicle.epoch ? Number(match[2]) : NaN;
+  }
+
+  #entries(from: number, to: number): LogEntry[] {
+    const entries: LogEntry[] = [];
+    for (let position = from; position <= to; position++) {
+      const channel = this.#chronicle.channelOf(position) as string;
+      const id = this.#chronicle.idOf(position);
+      entries.push({ ...(this.#messages[position] as LogMessage), channel, id });
+    }
+    return entries;
+  }
+
+  #find(id: string): FoundId {
+    const position = this.#chronicle.place(id);
+    if (position === undefined) return "unknown";
+    return position < this.#chronicle.trimmed ? "trimmed" : { missedMs: 0 };
+  }
+
+  #page(
+    after: string | undefined,
+    upTo: string,
+    { maxEntries = Infinity, hasUpTo = false }: PastRoom,
+  ): LogPage | "trimmed" | "unknown" {
+    const chronicle = this.#chronicle;
+    const last = chronicle.place(upTo);
+    const first = after === undefined ? chronicle.trimmed : chronicle.place(after);
+    if (first === undefined) return "unknown";
+    if (last === undefined || last < chronicle.trimmed || first < chronicle.trimmed)
+      return "trimmed";
+    const end = hasUpTo ? last - 1 : last;
+    const start = Math.max(first, end - Math.min(this.#pageSize, maxEntries));
+    const entries = this.#entries(start + 1, end).map((entry) => ({ ...entry, ageMs: 0 }));
+    return { entries, isLast: start === first };
+  }
+}
+
+/** What a {@link ModelOutlet} is made of: in place of a request and a response. */
+export interface ModelExchange extends MemoryOutletOptions {
+  /** Called with everything that is written, right before. */
+  readonly wrote: (bytes: Uint8Array) => void;
+  /** Called when the head is held back. */
+  readonly held: () => void;
+  outlet: ModelOutlet | undefined;
+}
+
+/** An outlet that tells of each write at the moment of it. */
+export class ModelOutlet extends MemoryOutlet {
+  /** `true`: the next write throws, as a wrapper around a response may. */
+  throwsNext = false;
+  /** `true` while the client takes nothing by itself. */
+  hasStopped = false;
+  readonly #exchange: ModelExchange;
+
+  constructor(exchange: ModelExchange, settings: OutletSettings) {
+    super(exchange, settings);
+    this.#exchange = exchange;
+    // The only way back: the hub makes it.
+    exchange.outlet = this;
+  }
+
+  protected override put(bytes: Uint8Array): boolean {
+    if (this.throwsNext) {
+      this.throwsNext = false;
+      throw new Error("expected");
+    }
+    if (!this.isClosed) this.#exchange.wrote(bytes);
+    return super.put(bytes);
+  }
+
+  override start(status: number): void {
+    super.start(status);
+    if (this.#exchange.holdsHead === true) this.#exchange.held();
+  }
+
+  override stopReading(): void {
+    this.hasStopped = true;
+    super.stopReading();
+  }
+
+  override readOn(): void {
+    this.hasStopped = false;
+    super.readOn();
+  }
+}
+
+/** How the state of the channels of a call is given. */
+export type SnapshotKind = "none" | "sync" | "held" | "throws" | "rejects";
+
+/** One call of `subscribe`. */
+export class Call {
+  readonly number: number;
+  readonly latest: number;
+  readonly snapshot: SnapshotKind;
+  /** Whether it has a part in the replay: its turn alone says so. */
+  readonly isReplayed: boolean;
+  /** Whether the replay waits for it. */
+  readonly isAwaited: boolean;
+  /** Whether it is the first of its stream. */
+  readonly isFirst: boolean;
+  /** Whether it was made before the log had a position. */
+  readonly isEarly: boolean;
+  /** Channels not left since the call. */
+  readonly wanted: Set<string>;
+  /** Those of them that it has joined, and that were not left since. */
+  readonly members = new Set<string>();
+  /** `asked`, `answered`, and after the next promise jobs `effective` or `over`. */
+  phase: "asked" | "answered" | "effective" | "over" = "asked";
+  /** Answers that are missing. */
+  missing = 0;
+  readonly refused = new Set<string>();
+  hasThrown = false;
+  /** Whether it was answered before the log had a position. */
+  hasWaited = false;
+  /** When it began to wait for the log. */
+  since = Infinity;
+  /** Order in which calls wait for the log. */
+  order = Infinity;
+  /** Whether the state of its channels has to be written; `undefined`: it may be. */
+  owesState: boolean | undefined = false;
+  /** Whether that has to come before any position. */
+  comesFirst = false;
+  /** Whether a state was taken since it was owed. */
+  isTaken = false;
+  /** Number of the last state taken. */
+  take = 0;
+  takenAt = NO_POSITION;
+  /** Messages of it that were written. */
+  parts = 0;
+  isHeld = false;
+  /** Whether the newest events have to be written; `undefined`: they may be. */
+  owesLatest: boolean | undefined = false;
+  latestUpTo = NO_POSITION;
+  readonly latestSeen: number[] = [];
+  /** What has to be there at least when the first of them is written. */
+  latestDue: readonly number[] | undefined;
+  /** What `subscribe` has resolved to. */
+  result: boolean | undefined;
+
+  constructor(
+    number: number,
+    channels: readonly string[],
+    given: Pick<Call, "latest" | "snapshot" | "isReplayed" | "isAwaited" | "isFirst" | "isEarly">,
+  ) {
+    this.number = number;
+    this.wanted = new Set(channels);
+    this.latest = given.latest;
+    this.snapshot = given.snapshot;
+    this.isReplayed = given.isReplayed;
+    this.isAwaited = given.isAwaited;
+    this.isFirst = given.isFirst;
+    this.isEarly = given.isEarly;
+  }
+
+  get isPending(): boolean {
+    return this.phase === "asked" || this.phase === "answered";
+  }
+}
+
+/** A channel of a stream. */
+interface Member {
+  readonly call: Call;
+  /** Nothing up to here may be written any more. */
+  from: number;
+  /** Everything after it has to be. Usually the same. */
+  due: number;
+  /** `true`: nothing may be written before a reset. */
+  owesReset: boolean;
+}
+
+/** One stream, as the promise has it. */
+export class Connection {
+  readonly reported: string;
+  readonly calls: Call[] = [];
+  readonly members = new Map<string, Member>();
+  /** Channels that are being joined or left in this moment: whether they belong to the stream cannot be said. */
+  readonly unsure = new Set<string>();
+  /** Reasons for which the session may close. */
+  readonly mayClose = new Set<string>();
+  /** Turn of the first call; `undefined` before. */
+  firstTurn: number | undefined;
+  /** Set by `complete()`: what was published until then, and the calls made before. */
+  completing: { readonly tail: number; readonly calls: readonly Call[] } | undefined;
+  isClosed = false;
+  /** Whether the route has opened it by itself, before or after it subscribed. */
+  isOpenedByRoute = false;
+  /** Whether it was opened before the log had a position. */
+  isOpenedEarly = false;
+  /** Position that the client was told last. */
+  told = NO_POSITION;
+  /** Whether there is a reason for a reset beside events that are lost. */
+  hasCause = false;
+  /** Turns of others since it had one, while it was behind. */
+  passedBy = 0;
+  /** Messages sent, and those of them that came. */
+  sent = 0;
+  sentSeen = 0;
+  /** Whether the stream had everything when the application has sent the last message. */
+  wasLive = false;
+  readonly #chronicle: Chronicle;
+  readonly #fail: (text: string) => void;
+  readonly #counts: Counts;
+  /** Ids that the client gets, each with the number of bytes after which it has it. */
+  readonly #ids: { readonly end: number; readonly id: string }[];
+  #written = 0;
+  /** Beginning of a block whose end has yet to come: a large one may be written in parts. */
+  #rest = "";
+  /** What the process had when the connection was made. */
+  readonly #firstTail: number;
+  /** Whether it was decided where the client stands. */
+  #isPlaced = false;
+
+  constructor(
+    reported: string,
+    chronicle: Chronicle,
+    counts: Counts,
+    fail: (text: string) => void,
+  ) {
+    this.reported = reported;
+    this.#chronicle = chronicle;
+    this.#firstTail = chronicle.tail;
+    this.#counts = counts;
+    this.#fail = fail;
+    this.#ids = [{ end: 0, id: reported }];
+  }
+
+  /** @returns The last event ID of a client that has taken so many bytes. */
+  lastEventId(taken: number): string {
+    return this.#ids.findLast(({ end }) => end <= taken)?.id ?? "";
+  }
+
+  /** For a failure: what it was to be. */
+  describe(): string {
+    const calls = this.calls.map((call) => {
+      const { number, phase, latest, snapshot, isReplayed, isEarly } = call;
+      const options = `latest ${latest}, snapshot ${snapshot}, replayed ${isReplayed}`;
+      return `call ${number}: ${[...call.wanted].join()} ${phase}, ${options}, early ${isEarly}`;
+    });
+    const members = [...this.members].map(
+      ([channel, { from, due, owesReset }]) => `${channel} ${from} ${due} ${owesReset}`,
+    );
+    const state = `told ${this.told}, cause ${this.hasCause}, closed ${this.isClosed}`;
+    return [`stream from "${this.reported}": ${state}`, ...calls, ...members].join("\n");
+  }
+
+  /** Whether the replay, or a reset in its place, has to wait for an answer. */
+  get isAwaiting(): boolean {
+    return this.reported !== "" && this.calls.some((call) => call.isAwaited && call.isPending);
+  }
+
+  /** Whether there is an event to write. */
+  get hasDue(): boolean {
+    const { keptFrom, tail } = this.#chronicle;
+    for (const [channel, { due }] of this.members) {
+      const next = this.#chronicle.firstAfter(channel, due);
+      if (next >= keptFrom && next <= tail) return true;
+    }
+    return false;
+  }
+
+  /** A call takes effect. */
+  takeEffect(call: Call): void {
+    const isOpened = this.isOpenedEarly;
+    const chronicle = this.#chronicle;
+    const { tail } = chronicle;
+    call.phase = "effective";
+    const isResuming = this.reported !== "";
+    const place = isResuming ? chronicle.place(this.reported) : undefined;
+    const isKnown = place !== undefined && (chronicle.keepsPast || place <= tail);
+    // The position is that of the stream, whichever of its calls takes effect first.
+    const isOpen = call.isAwaited || !this.#isPlaced;
+    if (isResuming && isOpen && (!isKnown || place < chronicle.trimmed)) this.hasCause = true;
+    if (!call.isAwaited && !this.isAwaiting) this.#isPlaced = true;
+    const added = [...call.wanted].filter((channel) => !this.members.has(channel));
+    if (added.length === 0) return;
+    // A client that is ahead of the process has what lies before its position.
+    let from = isKnown ? Math.max(tail, place) : tail;
+    let due = from;
+    let owesReset = false;
+    if (call.isReplayed) {
+      if (isKnown) {
+        from = place;
+        due = place;
+        this.told = Math.max(this.told, place);
+      } else {
+        owesReset = true;
+        // Where the reset puts it is nowhere before that.
+        from = this.#firstTail;
+        due = this.#firstTail;
+      }
+    } else if (call.isEarly && isResuming) {
+      // It was not known where it began: it may have a part in the replay.
+      from = Math.min(from, place ?? from);
+      if (from < chronicle.keptFrom - 1 || isOpened) this.hasCause = true;
+    } else if (call.isEarly && isOpened) {
+      // One that was allowed only later may begin where it was allowed.
+      owesReset = call.hasWaited;
+      this.hasCause = true;
+    }
+    const isVague = call.isEarly && (isResuming || isOpened);
+    if (!call.isReplayed) {
+      call.owesState = call.snapshot === "none" ? false : isVague ? undefined : true;
+      call.comesFirst = this.told === NO_POSITION && this.members.size === 0;
+      call.owesLatest = call.latest === 0 ? false : isVague ? undefined : true;
+      call.latestUpTo = tail;
+    }
+    for (const channel of added) {
+      call.members.add(channel);
+      this.members.set(channel, { call, from, due, owesReset });
+    }
+  }
+
+  /** Channels were left. */
+  leave(channels: readonly string[]): void {
+    // What was lost on them may have been found out already.
+    if (!this.hasCause && this.#hasLost(new Set(channels))) this.hasCause = true;
+    for (const channel of channels) {
+      const call = this.members.get(channel)?.call;
+      this.members.delete(channel);
+      call?.members.delete(channel);
+      // What was to come of several channels was begun: which of it were theirs is not followed up.
+      if (call !== undefined && call.latestSeen.length > 0) call.owesLatest = undefined;
+      for (const other of this.calls) {
+        if (!other.isPending) continue;
+        other.wanted.delete(channel);
+        if (other.wanted.size === 0) other.phase = "over";
+      }
+    }
+  }
+
+  /** The log was reset: every position is void. */
+  voidAll(): void {
+    if (this.members.size === 0) return;
+    this.hasCause = true;
+    for (const [channel, member] of this.members) {
+      // One that is just being joined may come after it.
+      if (this.unsure.has(channel)) member.due = Math.max(member.due, this.#chronicle.tail);
+      else member.owesReset = true;
+    }
+  }
+
+  /** The state of the channels of a call is taken. @returns The number of the state. */
+  takeState(call: Call): number {
+    const { tail } = this.#chronicle;
+    if (this.isClosed) this.#fail(`snapshot ${call.number} is taken for a closed stream`);
+    if (call.members.size === 0) this.#fail(`snapshot ${call.number}: its channels were left`);
+    if (call.owesState === false) this.#fail(`snapshot ${call.number} is not needed`);
+    call.take += 1;
+    call.isTaken = true;
+    call.takenAt = tail;
+    call.parts = 0;
+    for (const channel of call.members) {
+      const member = this.members.get(channel) as Member;
+      member.from = tail;
+      member.due = tail;
+    }
+    if (call.owesLatest === true) call.latestUpTo = tail;
+    return call.take;
+  }
+
+  /** Bytes are being written. */
+  wrote(bytes: Uint8Array): void {
+    const more = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+    const text = this.#rest + more;
+    let from = 0;
+    for (;;) {
+      const end = text.indexOf("\n\n", from);
+      if (end < 0) break;
+      this.#written += end + 2 - from;
+      this.#block(text, from, end);
+      from = end + 2;
+    }
+    this.#rest = text.slice(from);
+  }
+
+  /** Nothing holds the stream up: everything must be there. */
+  expectAll(): void {
+    for (const call of this.calls) {
+      if (call.phase !== "effective" || call.members.size === 0) continue;
+      if (call.owesState === true) this.#fail(`the state of call ${call.number} is missing`);
+      this.#endLatest(call);
+    }
+    this.#expectUpTo(this.#chronicle.tail, "after all");
+    if (this.completing !== undefined) this.#fail("complete() has not ended the stream");
+  }
+
+  #block(text: string, start: number, end: number): void {
+    let type = "message";
+    let id: string | undefined;
+    let data: string | undefined;
+    for (let from = start; from < end;) {
+      let to = text.indexOf("\n", from);
+      if (to < 0 || to > end) to = end;
+      if (text.startsWith("event: ", from)) type = text.slice(from + 7, to);
+      else if (text.startsWith("id: ", from)) id = text.slice(from + 4, to);
+      else if (text.startsWith("data: ", from)) data = text.slice(from + 6, to);
+      from = to + 1;
+    }
+    if (data === undefined) return;
+    if (type === "sent") return this.#sent(Number(data));
+    if (type === "sse-complete") return this.#completed();
+    if (this.isClosed) this.#fail(`${type} ${data} on a stream that is closed`);
+    if (this.isAwaiting) this.#fail(`${type} ${data} before all calls of the turn are answered`);
+    if (type === "sse-reset") this.#reset(JSON.parse(data) as { channels: string[] }, id ?? "");
+    else if (type === "state") this.#state(JSON.parse(data) as StateMessage);
+    else if (type !== "sse-cursor") this.#event(Number.parseInt(data, 10), id);
+    if (id === undefined) return;
+    this.#ids.push({ end: this.#written, id });
+    if (type === "sse-reset") return;
+    const position = this.#chronicle.place(id);
+    if (position === undefined) this.#fail(`the id ${id} is none of the history`);
+    else this.#tell(position);
+  }
+
+  #event(position: number, id: string | undefined): void {
+    this.#counts.events += 1;
+    const channel = this.#chronicle.channelOf(position) ?? "";
+    const member = this.members.get(channel);
+    if (member === undefined) {
+      if (!this.unsure.has(channel)) this.#fail(`event ${position}: ${channel} is not joined`);
+      return;
+    }
+    const { call } = member;
+    if (id !== undefined && id !== this.#chronicle.idOf(position)) {
+      this.#fail(`event ${position} has the id ${id}`);
+    }
+    if (position <= member.from) return this.#latest(call, position);
+    if (member.owesReset) this.#fail(`event ${position} comes before the reset`);
+    const next = this.#chronicle.firstAfter(channel, member.due);
+    if (position > member.due && position !== next && !isUntaken(call)) {
+      this.#fail(`event ${position}: event ${next} of ${channel} comes first`);
+    }
+    if (id === undefined && this.told !== NO_POSITION) {
+      this.#fail(`event ${position} has no id, so it would come again`);
+    }
+    this.#endLatest(call);
+    member.from = position;
+    member.due = position;
+  }
+
+  #latest(call: Call, position: number): void {
+    const last = call.latestSeen.at(-1) ?? NO_POSITION;
+    if (call.owesLatest === false || position > call.latestUpTo || position <= last) {
+      return this.#fail(`event ${position} comes before its channel begins, or twice`);
+    }
+    call.latestDue ??= this.#latestDue(call);
+    call.latestSeen.push(position);
+    this.#counts.latest += 1;
+  }
+
+  #latestDue({ members, latestUpTo, latest }: Call): number[] {
+    return this.#chronicle.lastOf(members, this.#chronicle.surelyKeptFrom, latestUpTo, latest);
+  }
+
+  /** The newest events of a call must have come: nothing later may come before them. */
+  #endLatest(call: Call): void {
+    if (call.owesLatest === false) return;
+    const isSure = call.owesLatest;
+    call.owesLatest = false;
+    if (isSure === undefined) return;
+    const due = call.latestDue ?? this.#latestDue(call);
+    const seen = call.latestSeen;
+    const all = this.#chronicle.lastOf(call.members, 1, call.latestUpTo, seen.length);
+    const isLast = seen.every((position, index) => position === all[index]);
+    if (seen.length < due.length || seen.length > call.latest || !isLast) {
+      this.#fail(`latest of call ${call.number}: ${seen.join()}, expected ${due.join()}`);
+    }
+  }
+
+  #tell(position: number): void {
+    if (position < this.told) this.#fail(`told ${position} after ${this.told}`);
+    this.#expectUpTo(position, `told ${position}`);
+    for (const call of this.calls) {
+      if (call.owesState === true && call.comesFirst && this.#isJoined(call)) {
+        this.#fail(`told ${position} before the state of call ${call.number}`);
+      }
+    }
+    this.told = position;
+  }
+
+  /** Whether a call has surely channels that were not left. */
+  #isJoined({ members }: Call): boolean {
+    for (const channel of members) if (!this.unsure.has(channel)) return true;
+    return false;
+  }
+
+  #expectUpTo(position: number, when: string): void {
+    for (const [channel, { call, due, owesReset }] of this.members) {
+      if (this.unsure.has(channel) || isUntaken(call)) continue;
+      if (owesReset) this.#fail(`${when}: ${channel} was not reset`);
+      const next = this.#chronicle.firstAfter(channel, due);
+      if (next <= position) this.#fail(`${when}: event ${next} of ${channel} is missing`);
+    }
+  }
+
+  #reset({ channels }: { readonly channels: readonly string[] }, id: string): void {
+    const chronicle = this.#chronicle;
+    const names = new Set(channels);
+    for (const channel of this.members.keys()) {
+      if (!names.has(channel) && !this.unsure.has(channel)) this.#fail(`reset without ${channel}`);
+    }
+    for (const channel of names) {
+      if (!this.members.has(channel) && !this.unsure.has(channel))
+        this.#fail(`reset of ${channel}`);
+    }
+    this.#counts.resets += 1;
+    if (!this.hasCause && !this.#hasLost(names)) {
+      this.#counts.causeless += 1;
+      this.#fail("reset without a cause");
+    }
+    this.hasCause = false;
+    const position = id === "" ? undefined : chronicle.place(id);
+    if (id !== "" && position === undefined) this.#fail(`reset to ${id}`);
+    for (const [channel, member] of this.members) {
+      if (!names.has(channel)) continue;
+      member.owesReset = false;
+      member.due = Math.max(member.due, position ?? chronicle.tail);
+      if (position !== undefined) member.from = Math.max(member.from, position);
+    }
+    for (const call of this.calls) {
+      // Of what had begun the rest is lost.
+      if (call.latestSeen.length > 0 && call.owesLatest === true) call.owesLatest = undefined;
+      if (call.snapshot === "none" || ![...call.members].some((name) => names.has(name))) continue;
+      // A client that is cut in the middle of the states must begin anew.
+      if (position !== undefined) this.#fail(`reset to a position before the state`);
+      call.owesState = true;
+      call.isTaken = false;
+      call.comesFirst = true;
+    }
+    this.told = position ?? NO_POSITION;
+  }
+
+  /** Whether something that is due is not kept any more. */
+  #hasLost(names: ReadonlySet<string>): boolean {
+    const { keptFrom, tail, base, knowsDropped, keepsPast } = this.#chronicle;
+    if (!knowsDropped) return true;
+    for (const { latestSeen, latestDue, owesLatest } of this.calls) {
+      if (owesLatest !== true || latestSeen.length === 0) continue;
+      const next = latestDue?.find((position) => !latestSeen.includes(position));
+      if (next !== undefined && next < keptFrom) return true;
+    }
+    for (const [channel, { call, from, due }] of this.members) {
+      if (!names.has(channel)) continue;
+      // A process that began later does not know what was dropped after it.
+      if (keepsPast && due < base && due < keptFrom - 1) return true;
+      // What may be written may be meant to be.
+      const next = this.#chronicle.firstAfter(channel, from);
+      if (next <= tail && next < keptFrom && !isUntaken(call)) return true;
+    }
+    return false;
+  }
+
+  #state({ call: number, take, part, of }: StateMessage): void {
+    const call = this.calls.find((one) => one.number === number);
+    this.#counts.states += 1;
+    if (call === undefined) return this.#fail(`the state of call ${number} is another stream's`);
+    if (call.members.size === 0) this.#fail(`the state of call ${number}: its channels were left`);
+    if (take !== call.take || part !== call.parts)
+      this.#fail(`state ${take} of call ${number} is old`);
+    if (call.owesState === false) this.#fail(`the state of call ${number} is not needed`);
+    for (const channel of call.members) {
+      const member = this.members.get(channel) as Member;
+      if (member.from !== call.takenAt) {
+        this.#fail(`the state of call ${number} comes after a later event`);
+      }
+    }
+    call.parts += 1;
+    if (call.parts === of) call.owesState = false;
+  }
+
+  #sent(number: number): void {
+    if (number !== ++this.sentSeen) this.#fail(`message ${number} sent out of order`);
+    const isLive = this.wasLive && this.calls.every(({ owesState }) => owesState !== true);
+    if (isLive) this.#expectUpTo(this.#chronicle.tail, `sent ${number}`);
+  }
+
+  #completed(): void {
+    const { completing } = this;
+    if (completing === undefined) return this.#fail("completed without complete()");
+    for (const call of completing.calls) {
+      if (call.isPending) this.#fail(`completed before call ${call.number} is answered`);
+      if (!this.#isJoined(call)) continue;
+      if (call.owesState === true) this.#fail(`completed before the state of call ${call.number}`);
+      this.#endLatest(call);
+    }
+    this.#expectUpTo(completing.tail, "completed");
+    this.completing = undefined;
+  }
+}
+
+/** Whether all that is due until then will be part of a state. */
+function isUntaken({ owesState, isTaken }: Call): boolean {
+  return owesState === true && !isTaken;
+}
+
+/** What came about. */
+export interface Counts {
+  events: number;
+  latest: number;
+  states: number;
+  resets: number;
+  /** Resets without a cause. */
+  causeless: number;
+}
+
+/** Data of a message of a snapshot. */
+export interface StateMessage {
+  readonly call: number;
+  readonly take: number;
+  readonly part: number;
+  readonly of: number;
+}

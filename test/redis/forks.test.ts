@@ -1,0 +1,326 @@
+import http from "node:http";
+import { setTimeout } from "node:timers/promises";
+import type { AddressInfo } from "node:net";
+import { createHub } from "@tidewire/core";
+import type { Hub } from "@tidewire/core";
+import { createPublisher, redisLog } from "@tidewire/redis";
+import { afterEach, expect, it } from "vitest";
+import { eventually } from "../client.js";
+import { EventClient } from "../delivery/event-client.js";
+import { RedisProxy } from "./proxy.js";
+import { describeWithRedis, useRedis } from "./redis-server.js";
+import type { RedisServer } from "./redis-server.js";
+
+/** So long may a node take to come back to Redis, in milliseconds. */
+const BACK_MS = 10_000;
+
+type StreamEntry = [id: string, fields: string[]];
+
+const closers: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close();
+});
+
+/** A node in this process, whose way to Redis can be shut. */
+interface Node {
+  readonly hub: Hub;
+  readonly port: number;
+  readonly way: RedisProxy;
+}
+
+/** A stream, nodes that follow it and clients that note what they get. */
+class Cluster {
+  readonly redis: RedisServer;
+  readonly key: string;
+  readonly publish: (data: string) => Promise<unknown>;
+
+  constructor(redis: RedisServer, key: string) {
+    this.redis = redis;
+    this.key = key;
+    const publisher = createPublisher({ url: redis.url, key });
+    closers.push(() => publisher.close());
+    this.publish = (data) => publisher.publish("news", { data });
+  }
+
+  async node(): Promise<Node> {
+    const way = await RedisProxy.start(this.redis.port);
+    const hub = createHub({ log: redisLog({ url: way.url, key: this.key }), onError: () => {} });
+    const server = http.createServer((request, response) => {
+      void hub.createSession({ request, response }).subscribe("news");
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, "127.0.0.1", resolve);
+    });
+    closers.push(async () => {
+      await hub.close();
+      server.closeAllConnections();
+      server.close();
+      await way.close();
+    });
+    await eventually("the node to be live", () => hub.stats().log.state === "live");
+    return { hub, port: (server.address() as AddressInfo).port, way };
+  }
+
+  async entries(): Promise<StreamEntry[]> {
+    return (await this.redis.command("XRANGE", this.key, "-", "+")) as StreamEntry[];
+  }
+
+  /** Marks of lost histories in the stream. */
+  async marks(): Promise<StreamEntry[]> {
+    return (await this.entries()).filter(([, fields]) => fields.includes("lost"));
+  }
+
+  /** Waits until there are so many. */
+  async hasMarks(count: number): Promise<void> {
+    for (const end = performance.now() + BACK_MS; (await this.marks()).length !== count;) {
+      if (performance.now() > end) throw new Error(`Waited ${BACK_MS} ms for ${count} marks`);
+    }
+  }
+
+  /** The history is what it was when it was copied: as after a failover to a replica that was behind. */
+  async restore(copy: readonly StreamEntry[]): Promise<void> {
+    const replay = copy.map(([id, fields]) => ["XADD", this.key, id, ...fields]);
+    for (const command of [["DEL", this.key], ...replay]) await this.redis.command(...command);
+  }
+}
+
+async function connect({ port }: Node, lastEventId: string = ""): Promise<EventClient> {
+  const client = new EventClient(port, "/");
+  client.lastEventId = lastEventId;
+  client.connect();
+  closers.push(async () => client.cut("rst"));
+  if (lastEventId === "") await eventually("a position", () => client.lastEventId !== "");
+  return client;
+}
+
+async function got(client: EventClient, data: string): Promise<void> {
+  await eventually(data, () => client.events.at(-1)?.data === data);
+}
+
+function dataOf({ events }: EventClient): string[] {
+  return events.map(({ data }) => data);
+}
+
+/** What a client that comes back with an id is sent, up to an event that is published until it arrives. */
+async function comesBack(
+  cluster: Cluster,
+  node: Node,
+  id: string,
+  data: string,
+): Promise<{ resets: number; events: string[] }> {
+  const client = await connect(node, id);
+  // What is published while a client waits for its reset is part of what it has missed.
+  for (const end = performance.now() + BACK_MS; !dataOf(client).includes(data);) {
+    if (performance.now() > end) throw new Error(`Waited ${BACK_MS} ms for ${data}`);
+    await cluster.publish(data);
+    await setTimeout(20);
+  }
+  client.cut("rst");
+  const events = dataOf(client);
+  return { resets: client.resets.length, events: events.slice(0, events.indexOf(data) + 1) };
+}
+
+describeWithRedis("The mark of a lost history", () => {
+  const server = useRedis("suite");
+  let keys = 0;
+
+  /** A history in which `lost` was read by node A only; A is away. Node B is in the new history, and knows nothing. */
+  async function fork(): Promise<{ cluster: Cluster; a: Node; b: Node; before: string }> {
+    const cluster = new Cluster(await server(), `fork-${keys++}`);
+    const [a, b] = [await cluster.node(), await cluster.node()];
+    const witness = await connect(a);
+    await cluster.publish("common");
+    await got(witness, "common");
+    const before = witness.lastEventId;
+    const copy = await cluster.entries();
+    b.way.shut();
+    await cluster.publish("lost");
+    await got(witness, "lost");
+    a.way.shut();
+    witness.cut("rst");
+    await cluster.restore(copy);
+    b.way.open();
+    await eventually("B", () => b.hub.stats().log.state === "live", BACK_MS);
+    return { cluster, a, b, before };
+  }
+
+  async function marked({ cluster, a }: { cluster: Cluster; a: Node }): Promise<void> {
+    a.way.open();
+    await cluster.hasMarks(1);
+    await eventually("A", () => a.hub.stats().log.state === "live");
+  }
+
+  it("resets clients that were given positions of the new history before it, on every node", async () => {
+    const { cluster, a, b, before } = await fork();
+    const [cut, live] = [await connect(b, before), await connect(b)];
+    await cluster.publish("new");
+    await Promise.all([got(cut, "new"), got(live, "new")]);
+    const id = cut.lastEventId;
+    cut.cut("rst");
+    await marked({ cluster, a });
+    await eventually("the reset of a live client", () => live.resets.length === 1);
+    const c = await cluster.node();
+    for (const [name, node] of Object.entries({ a, b, c })) {
+      for (const position of [id, before]) {
+        const { resets, events } = await comesBack(cluster, node, position, `to ${name}`);
+        expect([resets, events], `${position} at ${name}`).toEqual([1, [`to ${name}`]]);
+      }
+    }
+    expect(live.resets).toEqual([{ reason: "fork", channels: ["news"] }]);
+    expect(dataOf(live).slice(0, 2)).toEqual(["new", "to a"]);
+  });
+
+  it("resets the clients of a node that starts between the loss and the mark", async () => {
+    const { cluster, a, before } = await fork();
+    await cluster.publish("new 1");
+    const d = await cluster.node();
+    const [live, cut] = [await connect(d, before), await connect(d, before)];
+    await cluster.publish("new 2");
+    await Promise.all([got(live, "new 2"), got(cut, "new 2")]);
+    expect(dataOf(live)).toEqual(["new 1", "new 2"]);
+    cut.cut("rst");
+    await marked({ cluster, a });
+    await eventually("the reset of a live client", () => live.resets.length === 1);
+    for (const node of [d, a, await cluster.node()]) {
+      expect(await comesBack(cluster, node, cut.lastEventId, "again")).toEqual({
+        resets: 1,
+        events: ["again"],
+      });
+    }
+    expect(live.resets).toHaveLength(1);
+  });
+
+  it("does not reset a client that came after it, nor one that was reset by it, wherever they go", async () => {
+    const forked = await fork();
+    const { cluster, a, b, before } = forked;
+    const live = await connect(b, before);
+    await cluster.publish("new");
+    await got(live, "new");
+    await marked(forked);
+    await eventually("the reset", () => live.resets.length === 1);
+    const fresh = await connect(a);
+    await cluster.publish("1");
+    await cluster.publish("2");
+    await Promise.all([got(fresh, "2"), got(live, "2")]);
+    const c = await cluster.node();
+    for (const client of [fresh, live]) {
+      const first = client.events.find(({ data }) => data === "1")?.id as string;
+      for (const node of [a, b, c]) {
+        const { resets, events } = await comesBack(cluster, node, first, "3");
+        expect(resets).toBe(0);
+        expect(events[0]).toBe("2");
+      }
+    }
+    expect(live.resets).toHaveLength(1);
+    expect(fresh.resets).toEqual([]);
+  });
+
+  it("is one mark when several nodes find the same loss, one after the other, and each session gets one reset", async () => {
+    const forked = await fork();
+    const { cluster, a, b } = forked;
+    const nodes = [a, b, await cluster.node(), await cluster.node()];
+    const witnesses = await Promise.all(nodes.slice(1).map((node) => connect(node)));
+    await cluster.publish("read by all");
+    await Promise.all(witnesses.map((witness) => got(witness, "read by all")));
+    // All of them but A stand on what is lost now, and come back in turn.
+    for (const { way } of nodes.slice(1)) way.shut();
+    await cluster.restore((await cluster.entries()).slice(0, -1));
+    for (const { way, hub } of nodes.toReversed()) {
+      way.open();
+      await eventually("a node", () => hub.stats().log.state === "live", BACK_MS);
+      await cluster.publish("meanwhile");
+    }
+    await cluster.publish("end");
+    await Promise.all(witnesses.map((witness) => got(witness, "end")));
+    expect(await cluster.marks()).toHaveLength(1);
+    for (const { resets } of witnesses) {
+      expect(resets).toEqual([{ reason: "fork", channels: ["news"] }]);
+    }
+  });
+
+  it("is left for a second loss as well, however soon after the first one", async () => {
+    const forked = await fork();
+    const { cluster, a, b } = forked;
+    await marked(forked);
+    const live = await connect(b);
+    await cluster.publish("between");
+    await got(live, "between");
+    const id = live.lastEventId;
+    const copy = await cluster.entries();
+    const witness = await connect(a);
+    b.way.shut();
+    await cluster.publish("lost too");
+    await got(witness, "lost too");
+    a.way.shut();
+    await cluster.restore(copy);
+    b.way.open();
+    await eventually("B", () => b.hub.stats().log.state === "live", BACK_MS);
+    expect(live.resets).toEqual([]);
+    a.way.open();
+    await cluster.hasMarks(2);
+    await eventually("the reset", () => live.resets.length === 1);
+    await eventually("A", () => a.hub.stats().log.state === "live");
+    for (const node of [a, b, await cluster.node()]) {
+      expect((await comesBack(cluster, node, id, "again")).resets).toBe(1);
+    }
+    expect(live.resets).toHaveLength(1);
+    expect(witness.resets).toHaveLength(1);
+  });
+
+  it("divides those before it from those behind it, also where it lies in the middle of a page", async () => {
+    const forked = await fork();
+    const { cluster, before } = forked;
+    await cluster.publish("new");
+    await marked(forked);
+    const first = (await cluster.publish("1")) as { id: string };
+    for (let n = 2; n <= 20; n++) await cluster.publish(String(n));
+    const c = await cluster.node();
+    const [stale, good] = [await connect(c, before), await connect(c, first.id)];
+    await got(good, "20");
+    await eventually("the reset", () => stale.resets.length === 1);
+    expect(dataOf(good)).toEqual(Array.from({ length: 19 }, (_, index) => String(index + 2)));
+    expect(dataOf(stale)).toEqual([]);
+  });
+
+  it("is known to lookups, which read no page for what lies before it, and to pages", async () => {
+    const forked = await fork();
+    const { cluster, before } = forked;
+    const old = (await cluster.publish("new")) as { id: string };
+    await marked(forked);
+    const first = (await cluster.publish("1")) as { id: string };
+    await cluster.publish("2");
+    const log = redisLog({ url: cluster.redis.url, key: cluster.key });
+    closers.push(() => log.close());
+    const tail = await log.start({ entries: () => false, reset: () => {}, failed: () => {} });
+    const { past } = log;
+    const held = { missedMs: expect.any(Number) };
+    expect(await past?.find([before, old.id, first.id])).toEqual(["unknown", "unknown", held]);
+    // Where the key that names it is gone, pages still stop at the mark itself.
+    await cluster.redis.command("DEL", `{${cluster.key}}:mark`);
+    expect(await past?.find([before, old.id, first.id])).toEqual([held, held, held]);
+    for (const id of [before, old.id]) expect(await past?.read(id, tail)).toBe("unknown");
+    for (const [from, data] of [
+      [first.id, ["2"]],
+      [undefined, ["1", "2"]],
+    ] as const) {
+      expect(await past?.read(from, tail)).toMatchObject({
+        entries: data.map((text) => ({ data: text })),
+        isLast: true,
+      });
+    }
+  });
+
+  it("is not left twice when the reply to the first one is lost", async () => {
+    const { cluster, a, b } = await fork();
+    const witness = await connect(b);
+    const cut = a.way.cutReplyTo('"lost"', /\d+-\d+/);
+    a.way.open();
+    await cut;
+    await eventually("A", () => a.hub.stats().log.state === "live", BACK_MS);
+    await cluster.publish("end");
+    await got(witness, "end");
+    expect(await cluster.marks()).toHaveLength(1);
+    expect(witness.resets).toHaveLength(1);
+  });
+});
