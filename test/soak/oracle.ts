@@ -1,0 +1,453 @@
+// The promise, stated as checks on what one connection receives. It knows the calls that the test has made and the
+// events that were published, and nothing of how Tidewire delivers them.
+
+/** A published event. Its number is its place among all events, from 1. */
+export interface Published {
+  readonly number: number;
+  readonly channel: string;
+  /** Its place among the events of its channel, from 1. */
+  readonly seq: number;
+}
+
+/** All that was published, in the order of the calls. */
+export class Ledger {
+  readonly #events: Published[] = [];
+  readonly #byChannel: Map<string, number[]> = new Map();
+  readonly #numbers: Map<string, number> = new Map();
+
+  /** Number of the newest event: where the log is now. */
+  get position(): number {
+    return this.#events.length;
+  }
+
+  publish(channel: string): Published {
+    let numbers = this.#byChannel.get(channel);
+    if (numbers === undefined) this.#byChannel.set(channel, (numbers = []));
+    const event = { number: this.#events.length + 1, channel, seq: numbers.length + 1 };
+    this.#events.push(event);
+    numbers.push(event.number);
+    return event;
+  }
+
+  event(number: number): Published | undefined {
+    return this.#events[number - 1];
+  }
+
+  /** @returns How many events of a channel there are up to a position. */
+  countAt(channel: string, position: number): number {
+    const numbers = this.#byChannel.get(channel) ?? [];
+    let [low, high] = [0, numbers.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((numbers[middle] as number) <= position) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Remembers the id that an event was given, or with 0 the id of the log's beginning. */
+  name(id: string, number: number): void {
+    this.#numbers.set(id, number);
+  }
+
+  numberOf(id: string): number | undefined {
+    return this.#numbers.get(id);
+  }
+}
+
+/** One call of `subscribe`. */
+export interface Call {
+  readonly latest: number;
+  readonly hasSnapshot: boolean;
+  /** Whether it was made in the turn of the first call of a connection that reports a position. */
+  readonly isReplayed: boolean;
+  /** The snapshot that was taken last; `undefined` while none was. */
+  take: Take | undefined;
+  /** How many of its snapshots have arrived, and how many resets had when it was made. */
+  states: number;
+  readonly resetsBefore: number;
+}
+
+/** A snapshot that was taken. */
+export interface Take {
+  readonly call: Call;
+  /** Where the log was. */
+  readonly position: number;
+  hasArrived: boolean;
+}
+
+/** From a `subscribe` that took effect to the `unsubscribe` after it. */
+interface Stay {
+  readonly channel: string;
+  readonly call: Call;
+  /** What was published after it is due. */
+  readonly start: number;
+  readonly startSeq: number;
+  /** Where the log was when the channel was left. */
+  leave: number;
+  /** What begins past this byte of the connection was written after the channel was left. */
+  limit: number;
+  /** Place of the last event that has arrived or is in a snapshot; `undefined` while there is none. */
+  last: number | undefined;
+  /** Set by a reset without an id until the next event: the reset took place somewhere after `floor`. */
+  reset: { readonly floor: number; bound: number } | undefined;
+}
+
+interface Version {
+  readonly from: number;
+  readonly channels: string;
+}
+
+export interface Reset {
+  readonly reason: string;
+  readonly channels: readonly string[];
+}
+
+/** What one connection owes its client. */
+export class Visit {
+  /** The first fault; nothing is checked after it. */
+  fault: { readonly kind: string; readonly text: string } | undefined;
+  checked = 0;
+  resets = 0;
+  /** Set once the client is gone: nothing is expected any more. */
+  isOver = false;
+  /** Where the log was when `complete` was called. */
+  completedAt: number | undefined;
+  /** The position that the client has now; `undefined` if it would come back without one. */
+  told: number | undefined;
+  readonly since: number | undefined;
+  /** What has happened on the connection, for whoever reads of a fault. */
+  readonly story: string[] = [];
+  readonly #ledger: Ledger;
+  readonly #maxEvents: number;
+  readonly #stays: Map<string, Stay[]> = new Map();
+  readonly #open: Map<string, Stay> = new Map();
+  readonly #versions: Version[] = [];
+  /** The furthest position that the client is known to have had. */
+  #lastNumber: number;
+
+  /**
+   * @param since - The position that the client reports; `undefined` for none.
+   * @param maxEvents - How many events are retained.
+   */
+  constructor(ledger: Ledger, maxEvents: number, since: number | undefined) {
+    this.#ledger = ledger;
+    this.#maxEvents = maxEvents;
+    this.since = since;
+    this.told = since;
+    this.#lastNumber = since ?? ledger.position;
+    this.#note();
+  }
+
+  get channels(): string[] {
+    return [...this.#open.keys()];
+  }
+
+  has(channel: string): boolean {
+    return this.#open.has(channel);
+  }
+
+  /** A call takes effect. */
+  join(channels: readonly string[], call: Call): void {
+    const start = call.isReplayed ? (this.since as number) : this.#ledger.position;
+    const details = `${call.latest > 0 ? ` latest ${call.latest}` : ""}${call.hasSnapshot ? " snapshot" : ""}`;
+    this.#tell(`joins ${channels.join()} after ${start}${details}`);
+    for (const channel of channels) {
+      const stay: Stay = {
+        channel,
+        call,
+        start,
+        startSeq: this.#ledger.countAt(channel, start),
+        leave: Infinity,
+        limit: Infinity,
+        last: undefined,
+        reset: undefined,
+      };
+      this.#open.set(channel, stay);
+      const stays = this.#stays.get(channel);
+      if (stays === undefined) this.#stays.set(channel, [stay]);
+      else stays.push(stay);
+    }
+    // A reset in place of the replay waits for all calls that take part, and names their channels.
+    if (call.isReplayed) this.#versions.length = 0;
+    this.#note();
+  }
+
+  /** @param limit - How many bytes of the connection were written, or are held by the outlet. */
+  leave(channels: readonly string[], limit: number): void {
+    this.#tell(`leaves ${channels.join()}, ${limit} bytes written`);
+    for (const channel of channels) {
+      const stay = this.#open.get(channel);
+      if (stay === undefined) continue;
+      stay.leave = this.#ledger.position;
+      stay.limit = limit;
+      this.#open.delete(channel);
+    }
+    this.#note();
+  }
+
+  /** A snapshot is taken. */
+  take(call: Call): Take {
+    const take = { call, position: this.#ledger.position, hasArrived: false };
+    call.take = take;
+    this.#tell("snapshot taken");
+    if (!this.isOver && !this.#hasOpen(call)) {
+      this.#fail("snapshot after leaving", "the snapshot of channels that were left is taken");
+    }
+    return take;
+  }
+
+  /**
+   * An event has arrived.
+   *
+   * @param at - Where on the connection the write begins that it came in.
+   */
+  event(number: number, id: string | undefined, at: number): void {
+    this.checked += 1;
+    const event = this.#ledger.event(number);
+    if (event === undefined) return this.#fail("unknown event", `event ${number}`);
+    if (id !== undefined) {
+      if (this.#ledger.numberOf(id) !== number) this.#fail("wrong id", `${number} has id ${id}`);
+      if (this.told !== undefined && number <= this.told) {
+        return this.#fail("disorder", `${number} after ${this.told}`);
+      }
+      this.#lastNumber = Math.max(this.#lastNumber, number);
+      this.told = number;
+    }
+    const stay = id === undefined ? this.#stayOfLatest(event) : this.#stayOf(event);
+    if (stay === undefined) {
+      return this.#fail(
+        "not subscribed",
+        `${this.#name(event)} ${id === undefined ? "without id " : ""}though the stays are ${this.#describe(event.channel)}`,
+      );
+    }
+    if (at >= stay.limit) {
+      return this.#fail(
+        "written after unsubscribe",
+        `${this.#name(event)} in a write at byte ${at}, when the channel was left at ${stay.limit}`,
+      );
+    }
+    const { take } = stay.call;
+    if (take !== undefined && !take.hasArrived && stay.leave === Infinity) {
+      if (number > take.position)
+        return this.#fail("before its snapshot", `${this.#name(event)}, taken at ${take.position}`);
+    }
+    this.#arrive(stay, event);
+  }
+
+  /** A snapshot has arrived. */
+  state(take: Take, at: number): void {
+    const { call, position } = take;
+    take.hasArrived = true;
+    call.states += 1;
+    this.#tell(`got the snapshot of ${position}`);
+    if (call.states > 1 + this.resets - call.resetsBefore) {
+      return this.#fail("two snapshots", "a snapshot came twice without a reset");
+    }
+    if (!this.#hasOpen(call) && at >= this.#limitOf(call)) {
+      return this.#fail("snapshot after leaving", "the snapshot of channels that were left came");
+    }
+    for (const stay of this.#open.values()) {
+      if (stay.reset !== undefined) stay.reset.bound = Math.min(stay.reset.bound, position);
+      if (stay.call !== call) continue;
+      const seq = this.#ledger.countAt(stay.channel, position);
+      if (seq < (stay.reset?.floor ?? stay.last ?? stay.startSeq)) {
+        return this.#fail(
+          "stale snapshot",
+          `that of ${stay.channel} was taken at ${position}, and the client has more`,
+        );
+      }
+      stay.last = seq;
+      stay.reset = undefined;
+    }
+  }
+
+  /** The client is told a position. */
+  cursor(id: string): void {
+    const number = this.#ledger.numberOf(id);
+    this.#tell(`got a cursor of ${number}`);
+    if (number === undefined) return this.#fail("wrong id", `a cursor has the id ${id}`);
+    if (this.told !== undefined && number < this.told) {
+      return this.#fail("disorder", `a cursor at ${number} after ${this.told}`);
+    }
+    this.#lastNumber = Math.max(this.#lastNumber, number);
+    this.told = number;
+    this.#checkHasAllUpTo(number, `the cursor is ${number}`);
+  }
+
+  reset({ reason, channels }: Reset, id: string): void {
+    this.resets += 1;
+    const position = id === "" ? undefined : this.#ledger.numberOf(id);
+    if (id !== "" && position === undefined) this.#fail("wrong id", `a reset has the id ${id}`);
+    const now = position ?? this.#ledger.position;
+    this.#tell(`got a reset to ${position}, ${reason}, of ${channels.join()}`);
+    if (reason === "unknown" || now - this.#lastNumber <= this.#maxEvents) {
+      this.#fail(
+        "reset without a cause",
+        `${reason} at ${position}, the client had ${this.#lastNumber} and ${this.#maxEvents} are retained`,
+      );
+    }
+    const named = channels.toSorted().join();
+    const versions = this.#versions.filter(({ from }, index) => {
+      const until = this.#versions[index + 1]?.from ?? Infinity;
+      return from <= now && until >= (position ?? this.#lastNumber);
+    });
+    if (!versions.some((version) => version.channels === named)) {
+      this.#fail(
+        "reset of other channels",
+        `${reason} at ${position} names ${named}, the stream had ${versions.map((version) => version.channels || "none").join(" or ")}`,
+      );
+    }
+    for (const channel of channels) {
+      const stay = this.#stays.get(channel)?.findLast(({ start }) => start <= now);
+      if (stay === undefined) continue;
+      if (position === undefined) {
+        stay.reset = { floor: stay.reset?.floor ?? stay.last ?? stay.startSeq, bound: Infinity };
+      } else {
+        const seq = this.#ledger.countAt(channel, position);
+        if (seq < (stay.last ?? 0))
+          this.#fail("disorder", `a reset at ${position} after ${channel} ${stay.last}`);
+        stay.last = seq;
+        stay.reset = undefined;
+      }
+    }
+    this.told = position;
+    this.#lastNumber = position ?? this.#lastNumber;
+  }
+
+  /** `complete` has reached the client. */
+  completed(): void {
+    if (this.completedAt === undefined)
+      return this.#fail("completed", "nobody has called complete");
+    this.#checkHasAllUpTo(this.completedAt, `complete() was called at ${this.completedAt}`);
+  }
+
+  /** The client leaves, in whatever way: what it comes back with stands for all that it was sent. */
+  end(): void {
+    if (this.isOver) return;
+    if (this.told !== undefined) {
+      this.#checkHasAllUpTo(this.told, `the client was cut at ${this.told}`);
+    }
+    this.isOver = true;
+  }
+
+  /** @returns What the client has yet to get. */
+  missing(): string | undefined {
+    if (this.isOver || this.fault !== undefined) return undefined;
+    for (const stay of this.#open.values()) {
+      const lack = this.#lack(stay, this.#ledger.position);
+      if (lack !== undefined) return lack;
+    }
+    return undefined;
+  }
+
+  /** Everything was given time enough. */
+  settle(): void {
+    const missing = this.missing();
+    if (missing !== undefined) this.#fail("hole at the end", missing);
+  }
+
+  #arrive(stay: Stay, event: Published): void {
+    const { seq } = event;
+    if (stay.reset !== undefined) {
+      const { floor, bound } = stay.reset;
+      const most = this.#ledger.countAt(stay.channel, bound) + 1;
+      stay.reset = undefined;
+      stay.last = seq;
+      if (seq <= floor) this.#fail("double", `${this.#name(event)} after ${floor} and a reset`);
+      if (seq > most) this.#fail("hole", `${this.#name(event)} instead of ${most} after a reset`);
+      return;
+    }
+    const { last, startSeq } = stay;
+    // The first of the latest may be any: how far they reach back is not checked here.
+    const isFirstOfLatest = last === undefined && stay.call.latest > 0 && seq <= startSeq;
+    const next = (last ?? startSeq) + 1;
+    if (!isFirstOfLatest && seq !== next) {
+      return this.#fail(
+        seq < next ? "double" : "hole",
+        `${this.#name(event)} instead of ${next}, subscribed at ${stay.start} (${startSeq})`,
+      );
+    }
+    stay.last = seq;
+  }
+
+  #stayOf({ channel, number }: Published): Stay | undefined {
+    const stays = this.#stays.get(channel) ?? [];
+    return (
+      stays.findLast(({ start, leave }) => start < number && number <= leave) ??
+      stays.findLast(({ start, call }) => call.latest > 0 && number <= start)
+    );
+  }
+
+  #stayOfLatest({ channel, seq }: Published): Stay | undefined {
+    return this.#stays
+      .get(channel)
+      ?.findLast(
+        ({ call, last, startSeq }) =>
+          call.latest > 0 && (last === undefined ? seq <= startSeq + 1 : seq === last + 1),
+      );
+  }
+
+  #hasOpen(call: Call): boolean {
+    for (const stay of this.#open.values()) if (stay.call === call) return true;
+    return false;
+  }
+
+  #limitOf(call: Call): number {
+    let limit = 0;
+    for (const stays of this.#stays.values()) {
+      for (const stay of stays) if (stay.call === call) limit = Math.max(limit, stay.limit);
+    }
+    return limit;
+  }
+
+  #checkHasAllUpTo(position: number, why: string): void {
+    for (const stay of this.#open.values()) {
+      const lack = this.#lack(stay, position);
+      if (lack !== undefined) return this.#fail("hole", `${why}, but it has no ${lack}`);
+    }
+  }
+
+  #lack(stay: Stay, position: number): string | undefined {
+    if (position <= stay.start) return undefined;
+    const needed = this.#ledger.countAt(stay.channel, position);
+    const { reset } = stay;
+    const has =
+      reset === undefined
+        ? (stay.last ?? stay.startSeq)
+        : Math.max(reset.floor, this.#ledger.countAt(stay.channel, reset.bound));
+    return has < needed ? `${stay.channel} ${has + 1} (subscribed at ${stay.start})` : undefined;
+  }
+
+  #note(): void {
+    this.#versions.push({
+      from: this.#ledger.position,
+      channels: this.channels.toSorted().join(),
+    });
+  }
+
+  #name({ number, channel, seq }: Published): string {
+    return `event ${number} (${channel} ${seq})`;
+  }
+
+  #describe(channel: string): string {
+    return (
+      (this.#stays.get(channel) ?? [])
+        .map(
+          ({ start, startSeq, leave, last, call }) =>
+            `(${start}, ${leave}] from ${startSeq} to ${last}${call.latest > 0 ? " latest" : ""}`,
+        )
+        .join() || "none"
+    );
+  }
+
+  #tell(what: string): void {
+    if (this.fault === undefined) this.story.push(`@${this.#ledger.position} ${what}`);
+  }
+
+  #fail(kind: string, text: string): void {
+    if (this.isOver) return;
+    const from = this.since === undefined ? "new" : `back at ${this.since}`;
+    this.fault ??= { kind, text: `${text}; a client that was ${from}` };
+  }
+}
