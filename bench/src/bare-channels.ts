@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
-import { channelOf } from "./listen.js";
+import { channelsOf } from "./listen.js";
 
 /** The head of a stream as Tidewire sends it, so that bare handlers write as much. */
 export const STREAM_HEAD: OutgoingHttpHeaders = {
@@ -15,13 +15,21 @@ export const OPENING = ":\n\n";
 export class BareChannels {
   readonly #channels: Map<string, Set<ServerResponse>> = new Map();
   readonly #epoch = randomBytes(6).toString("base64url");
+  /** Millisecond of the last id. */
+  #ms = 0;
+  /** Number of ids before in this millisecond. */
   #count = 0;
 
   /** Opens a stream and keeps it until its client leaves. */
   open(request: IncomingMessage, response: ServerResponse): void {
-    const channel = channelOf(request.url);
+    const channels = channelsOf(request.url);
     response.writeHead(200, STREAM_HEAD);
     response.write(OPENING);
+    if (typeof channels === "string") this.#join(channels, response);
+    else for (const channel of channels) this.#join(channel, response);
+  }
+
+  #join(channel: string, response: ServerResponse): void {
     let responses = this.#channels.get(channel);
     if (responses === undefined) this.#channels.set(channel, (responses = new Set()));
     responses.add(response);
@@ -32,9 +40,12 @@ export class BareChannels {
     return this.#channels.get(channel) ?? NONE;
   }
 
-  /** @returns An id as long as that which Tidewire gives to its event of the same number. */
+  /** @returns An id of the same form as those of Tidewire's memory log, so that events are of the same size. */
   nextId(): string {
-    return `${this.#epoch}.${++this.#count}`;
+    const now = Date.now();
+    this.#count = now === this.#ms ? this.#count + 1 : 0;
+    this.#ms = now;
+    return `${this.#epoch}.${now.toString(36)}-${this.#count}~bench`;
   }
 }
 

@@ -116,15 +116,21 @@ export const REDIS_CATALOGUE = {
 
 /** Name of a subject that runs in Node, in one process. */
 export type NodeSubjectName = keyof typeof CATALOGUE;
+/** Subjects that can also be measured with the packages of another checkout. */
+export const TIDEWIRE = ["tidewire-http", "tidewire-express", "tidewire-fastify"] as const;
+/** Name of such a subject with those packages: behind the `@` stands the label of the checkout. */
+export type TwinName = `${(typeof TIDEWIRE)[number]}@${string}`;
+/** Name of a subject that is one server in Node. */
+export type NodeServerName = NodeSubjectName | TwinName;
 /** Name of a subject that is one server. */
-export type ServerSubjectName = NodeSubjectName | "nchan";
+export type ServerSubjectName = NodeServerName | "nchan";
 /** Name of a subject of many processes. */
 export type RedisSubjectName = keyof typeof REDIS_CATALOGUE;
 /** Name of any subject. */
 export type SubjectName = ServerSubjectName | RedisSubjectName;
 
-/** All names, in the order of tables. */
-export const SUBJECT_NAMES: readonly SubjectName[] = [
+/** All names but those of another checkout, in the order of tables. */
+export const SUBJECT_NAMES: readonly Exclude<SubjectName, TwinName>[] = [
   ...(Object.keys(CATALOGUE) as NodeSubjectName[]),
   "nchan",
   ...(Object.keys(REDIS_CATALOGUE) as RedisSubjectName[]),
@@ -133,12 +139,24 @@ export const SUBJECT_NAMES: readonly SubjectName[] = [
 /** @returns What a subject is there for. */
 export function kindOf(name: SubjectName): SubjectKind {
   if (name === "nchan") return "peer";
+  if (isTwinName(name)) return "tidewire";
   return isRedisSubjectName(name) ? REDIS_CATALOGUE[name].kind : CATALOGUE[name].kind;
 }
 
 /** @returns `true` if text is the name of a subject. */
-export function isSubjectName(text: string): text is SubjectName {
+export function isSubjectName(text: string): text is Exclude<SubjectName, TwinName> {
   return (SUBJECT_NAMES as readonly string[]).includes(text);
+}
+
+/** @returns `true` if a subject uses the packages of another checkout. */
+export function isTwinName(name: SubjectName): name is TwinName {
+  return TIDEWIRE.some((base) => name.startsWith(`${base}@`));
+}
+
+/** @returns The name of a subject without the label of another checkout. */
+export function baseOf<Name extends NodeSubjectName>(name: Name | TwinName): Name {
+  const base = TIDEWIRE.find((one) => name.startsWith(`${one}@`));
+  return (base ?? name) as Name;
 }
 
 /** @returns `true` if a subject needs Redis. */

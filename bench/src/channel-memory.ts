@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { NodeSubjectName } from "./catalogue.js";
+import type { NodeServerName } from "./catalogue.js";
 import { Pair } from "./pair.js";
 import { NodeServer } from "./server.js";
 
@@ -22,7 +22,7 @@ const BYTES = 100;
  * @param clients - Number of clients, and of channels.
  */
 export async function measureChannelMemory(
-  subject: NodeSubjectName,
+  subject: NodeServerName,
   clients: number,
 ): Promise<ChannelMemory> {
   const many = await measure(subject, clients, "c{index}");
@@ -32,7 +32,7 @@ export async function measureChannelMemory(
 
 /** @returns Heap per client. */
 async function measure(
-  subject: NodeSubjectName,
+  subject: NodeServerName,
   clients: number,
   channel: string,
 ): Promise<ChannelMemory> {
@@ -53,7 +53,8 @@ async function measure(
     await load.begin({ step: clients });
     // One event on each channel: with one channel for all that is one event, which goes to everybody.
     const count = spread === undefined ? 1 : clients;
-    server.publish({ channel, first: 0, count, bytes: BYTES, spread });
+    const receivers = clients / count;
+    server.publish({ channel, first: 0, count, bytes: BYTES, spread, receivers });
     await load.reached();
     const used = await heap();
     return { quiet: (quiet - before) / clients, used: (used - before) / clients };

@@ -29,6 +29,22 @@ export interface LoopResult {
   readonly bytesAnEvent: number;
 }
 
+/** Steps of one measured section. */
+export interface LoopSteps {
+  readonly clients: number;
+  readonly steps: number;
+  /** Deliveries of one step: events of all clients together. */
+  readonly deliveriesAStep: number;
+  /** Events that each client has in the end. */
+  readonly events: number;
+  /** Bytes of data of each event. */
+  readonly bytes: number;
+  /** Whether all clients get the same bytes. On channels of their own the ids differ in length. */
+  readonly isUniform: boolean;
+  /** Tells the server to publish what belongs to a step. */
+  publish(step: number): void;
+}
+
 /** What a server still does when its last client has everything belongs to the section. */
 const SETTLE_MS = 10;
 
@@ -40,30 +56,49 @@ const SETTLE_MS = 10;
  * @throws If a single byte or event is missing, doubled or out of order.
  */
 export async function runClosedLoop(pair: Pair, plan: LoopPlan): Promise<LoopResult> {
+  const { clients, steps, eventsAStep: count, bytes, spread } = plan;
+  const isSpread = spread !== undefined;
+  return runSteps(pair, {
+    clients,
+    steps,
+    deliveriesAStep: isSpread ? count : count * clients,
+    events: isSpread ? 1 : steps * count,
+    bytes,
+    isUniform: !isSpread,
+    publish(step) {
+      const first = isSpread ? step * count : pair.sequence;
+      const channel = isSpread ? "c{index}" : "all";
+      pair.server.publish({
+        channel,
+        first,
+        count,
+        bytes,
+        spread,
+        receivers: isSpread ? 1 : clients,
+      });
+      pair.sequence += count;
+    },
+  });
+}
+
+/** As {@link runClosedLoop}, for steps of any kind. */
+export async function runSteps(pair: Pair, plan: LoopSteps): Promise<LoopResult> {
   const { server, load } = pair;
-  const isSpread = plan.spread !== undefined;
-  await load.begin({ step: isSpread ? plan.eventsAStep : plan.eventsAStep * plan.clients });
+  const { steps, deliveriesAStep, clients, events } = plan;
+  await load.begin({ step: deliveriesAStep });
   await server.begin();
-  const walls: number[] = [];
   const reachedAt: number[] = [];
-  for (let step = 0; step < plan.steps; step++) {
-    const first = isSpread ? step * plan.eventsAStep : pair.sequence;
-    const channel = isSpread ? "c{index}" : "all";
-    const { eventsAStep: count, bytes, spread } = plan;
-    server.publish({ channel, first, count, bytes, spread });
-    pair.sequence += plan.eventsAStep;
+  for (let step = 0; step < steps; step++) {
+    plan.publish(step);
     reachedAt.push(await load.reached());
   }
   await wait(SETTLE_MS);
   const done = await server.end();
   const report = await load.end();
-  for (const [step, at] of reachedAt.entries()) walls.push(at - (done.publishedAt[step] ?? NaN));
-
-  const events = isSpread ? 1 : plan.steps * plan.eventsAStep;
-  checkArrival(pair, report, events, plan, done);
+  checkArrival(pair, report, plan, done);
   return {
-    cpuUs: done.cpuUs / (events * plan.clients),
-    wallMs: median(walls),
+    cpuUs: done.cpuUs / (events * clients),
+    wallMs: median(reachedAt.map((at, step) => at - (done.publishedAt[step] ?? NaN))),
     bytesAnEvent: report.bytes.max / events,
   };
 }
@@ -71,28 +106,25 @@ export async function runClosedLoop(pair: Pair, plan: LoopPlan): Promise<LoopRes
 /** What was not delivered whole is not worth measuring. */
 function checkArrival(
   { subject }: Pair,
-  { clients, events, bytes, totalBytes, disorder }: LoadReport,
-  expected: number,
-  plan: LoopPlan,
-  { wireBytes }: ServerReport,
+  { clients, events, bytes, bodyBytes, disorder }: LoadReport,
+  plan: LoopSteps,
+  published: ServerReport,
 ): void {
   const fail = (what: string): never => {
     throw new Error(`${subject} did not deliver what was published: ${what}`);
   };
   if (clients !== plan.clients) fail(`${clients} of ${plan.clients} clients are there`);
-  if (events.min !== expected || events.max !== expected) {
-    fail(`of ${expected} events its clients have ${events.min} to ${events.max}`);
+  if (events.min !== plan.events || events.max !== plan.events) {
+    fail(`of ${plan.events} events its clients have ${events.min} to ${events.max}`);
   }
   if (disorder !== undefined) fail(disorder);
-  // With a channel for each client the ids differ in length.
-  if (plan.spread === undefined && bytes.min !== bytes.max) {
+  if (bytes.min < plan.events * plan.bytes) fail(`a client has only ${bytes.min} bytes`);
+  if (plan.isUniform && bytes.min !== bytes.max) {
     fail(`its clients have ${bytes.min} to ${bytes.max} bytes`);
   }
-  if (bytes.min < expected * plan.bytes) fail(`a client has only ${bytes.min} bytes`);
-  // Events that are published together may share a chunk.
-  if (wireBytes === undefined || (plan.eventsAStep > 1 && plan.spread === undefined)) return;
-  const published = plan.spread !== undefined ? wireBytes : wireBytes * clients;
-  if (published !== totalBytes) {
-    fail(`${published} bytes were published to its clients, ${totalBytes} have arrived`);
+  if (published.bodyBytes === undefined) return;
+  // Without the framing of chunks, which the load checks: events that are published together may share a chunk.
+  if (published.bodyBytes !== bodyBytes) {
+    fail(`${published.bodyBytes} bytes were published to its clients, ${bodyBytes} have arrived`);
   }
 }

@@ -29,12 +29,12 @@ export function findFigure(
  * @param figures - Those of a suite.
  * @param name - The figure, or its name.
  * @param other - In what the name of the other differs.
- * @returns The median of the ratios of all rounds. `NaN` if one of the two was not measured.
+ * @returns The ratios of all rounds; `undefined` if one of the two was not measured.
  */
 export function ratioTo(
   figures: readonly Figure[],
   name: FigureName,
   other: Partial<FigureName>,
-): number {
+): Statistics | undefined {
   return ratioOf(findFigure(figures, name), findFigure(figures, { ...name, ...other }));
 }

@@ -33,6 +33,15 @@ export function freePort(): Promise<number> {
 
 /**
  * @param url - Path and query of a request.
+ * @returns The channels that the query names, separated by commas; a string if there is only one.
+ */
+export function channelsOf(url: string | undefined): string | string[] {
+  const channels = channelOf(url);
+  return channels.includes(",") ? channels.split(",") : channels;
+}
+
+/**
+ * @param url - Path and query of a request.
  * @returns The channel that the query names; the same for all if it names none.
  */
 export function channelOf(url: string | undefined): string {

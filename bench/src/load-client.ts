@@ -17,18 +17,36 @@ const received = Buffer.allocUnsafe(256 * 1024);
 /** Bytes of a head are far fewer. */
 const HEAD_LIMIT = 4_096;
 
+const CR = 0x0d;
+const LF = 0x0a;
+
+/**
+ * What comes next in a body in chunks.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc9112#section-7.1
+ */
+type Part = "size" | "size's end" | "data" | "data's CR" | "data's LF";
+
 /**
  * One client: a bare socket that asks for an event stream and counts what it gets.
  */
 export class LoadClient {
   events = 0;
+  /** Bytes on the wire. */
   bytes = 0;
+  /** Bytes of the body, without the framing of its chunks. */
+  bodyBytes = 0;
   /** What was received, if somebody wants to look at it. */
   transcript: Buffer[] | undefined;
   readonly #socket: Socket;
   readonly #listener: LoadListener;
   /** The beginning of the response until the stream's first bytes are there; `undefined` from then on. */
   #head: string | undefined = "";
+  /** `false` if the head does not say that the body comes in chunks. */
+  #isChunked = false;
+  #part: Part = "size";
+  /** Bytes that the chunk still has, while `#part` is `data`; its size so far, while that is read. */
+  #left = 0;
   #isCut = false;
 
   constructor(port: number, path: string, lastEventId: string | undefined, listener: LoadListener) {
@@ -62,7 +80,9 @@ export class LoadClient {
   #read(size: number): boolean {
     const bytes = received.subarray(0, size);
     this.bytes += size;
-    if (this.#head !== undefined) this.#readHead(bytes);
+    const body = this.#head === undefined ? bytes : this.#readHead(bytes);
+    if (this.#isChunked) this.#readChunks(body);
+    else this.bodyBytes += body.byteLength;
     let count = 0;
     for (let at = bytes.indexOf(MARK_BYTE); at !== -1; at = bytes.indexOf(MARK_BYTE, at + 1)) {
       count += 1;
@@ -75,17 +95,62 @@ export class LoadClient {
     return true;
   }
 
-  #readHead(bytes: Buffer): void {
+  /** @returns What lies behind the head. */
+  #readHead(bytes: Buffer): Buffer {
+    const before = this.#head?.length ?? 0;
     this.#head += bytes.toString("latin1", 0, HEAD_LIMIT);
     const end = this.#head?.indexOf("\r\n\r\n") ?? -1;
-    if (end === -1 || this.#head === undefined) return;
+    if (end === -1 || this.#head === undefined) return bytes.subarray(bytes.byteLength);
     const head = this.#head.slice(0, end);
     if (!/^HTTP\/1\.1 200 [^]*\r\ncontent-type: text\/event-stream/i.test(head)) {
       this.cut();
       this.#listener.failed(new Error(`Expected an event stream, got ${JSON.stringify(head)}`));
-      return;
+      return bytes.subarray(bytes.byteLength);
     }
     this.#head = undefined;
+    this.#isChunked = /\r\ntransfer-encoding: chunked/i.test(head);
     this.#listener.opened(this);
+    return bytes.subarray(end + "\r\n\r\n".length - before);
+  }
+
+  /** Counts the bytes of the body, and checks that every chunk is whole. */
+  #readChunks(bytes: Buffer): void {
+    for (let at = 0; at < bytes.byteLength;) {
+      if (this.#part === "data") {
+        const taken = Math.min(this.#left, bytes.byteLength - at);
+        at += taken;
+        this.#left -= taken;
+        this.bodyBytes += taken;
+        if (this.#left === 0) this.#part = "data's CR";
+      } else if (!this.#readFraming(bytes[at++] as number)) {
+        const text = JSON.stringify(bytes.toString("latin1", Math.max(0, at - 20), at + 20));
+        return this.#over(`a chunk is broken or the last, near ${text}`);
+      }
+    }
+  }
+
+  /** @returns `false` if the byte may not come here. */
+  #readFraming(byte: number): boolean {
+    switch (this.#part) {
+      case "size": {
+        if (byte === CR) {
+          this.#part = "size's end";
+          return true;
+        }
+        const digit = Number.parseInt(String.fromCharCode(byte), 16);
+        this.#left = this.#left * 16 + digit;
+        return !Number.isNaN(digit);
+      }
+      case "size's end":
+        this.#part = "data";
+        // A chunk without bytes ends the body: none of these streams ends.
+        return byte === LF && this.#left > 0;
+      case "data's CR":
+        this.#part = "data's LF";
+        return byte === CR;
+      default:
+        this.#part = "size";
+        return byte === LF;
+    }
   }
 }

@@ -98,6 +98,7 @@ serve<LoadProtocol>({
     for (const client of clients) {
       client.events = 0;
       client.bytes = 0;
+      client.bodyBytes = 0;
     }
     if (clients[0] !== undefined) clients[0].transcript = [];
   },
@@ -110,7 +111,7 @@ serve<LoadProtocol>({
       clients: clients.length,
       events: range(clients.map(({ events }) => events)),
       bytes: range(clients.map(({ bytes }) => bytes)),
-      totalBytes: clients.reduce((sum, { bytes }) => sum + bytes, 0),
+      bodyBytes: clients.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0),
       disorder,
       completedAt,
     };

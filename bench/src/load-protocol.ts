@@ -21,9 +21,10 @@ export interface LoadOrder {
 export interface LoadReport {
   readonly clients: number;
   readonly events: Range;
+  /** Bytes on the wire. */
   readonly bytes: Range;
-  /** Bytes of all clients together. */
-  readonly totalBytes: number;
+  /** Bytes of all bodies together: on the wire without the framing of chunks. */
+  readonly bodyBytes: number;
   /** What is wrong with what the first client got; `undefined` if it has every event once and in order. */
   readonly disorder: string | undefined;
   /** When the last client had each event, in milliseconds of the shared clock. Empty unless `isTimed`. */

@@ -1,13 +1,16 @@
 import { USAGE, UsageError, readArguments } from "./arguments.js";
 import type { Arguments } from "./arguments.js";
-import { SUBJECT_NAMES, isRedisSubjectName, kindOf } from "./catalogue.js";
+import { SUBJECT_NAMES, TIDEWIRE, isRedisSubjectName, kindOf } from "./catalogue.js";
 import type { SubjectName } from "./catalogue.js";
+import { compare } from "./comparison.js";
 import { describeMachine, readVersions } from "./machine.js";
 import { whyNoNchan } from "./nchan-installation.js";
+import { openCheckout } from "./other-checkout.js";
+import type { OtherCheckout } from "./other-checkout.js";
 import { Progress } from "./progress.js";
 import { whyNoRedis } from "./redis-installation.js";
 import { writeResults } from "./results.js";
-import type { Suite, SuiteOutcome } from "./suite.js";
+import type { Suite, SuiteOutcome, WithTwin } from "./suite.js";
 import { SUITES } from "./suites/index.js";
 import { formatTable } from "./table.js";
 import { formatTargets } from "./target.js";
@@ -16,32 +19,43 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-async function runSuite(suite: Suite, options: Arguments): Promise<void> {
+async function runSuite(
+  suite: Suite,
+  options: Arguments,
+  other: OtherCheckout | undefined,
+): Promise<void> {
   const progress = new Progress();
   const skipped = new Set<string>();
   const whyNot = { nchan: whyNoNchan(), redis: whyNoRedis() };
   const start = performance.now();
   print(`\n${suite.title} (${suite.name})\n`);
-  const outcome = await suite.run({
+  const isPicked = (name: SubjectName): boolean => {
+    if (options.subjects !== undefined && !options.subjects.has(name)) return false;
+    const reason =
+      name === "nchan" ? whyNot.nchan : isRedisSubjectName(name) ? whyNot.redis : undefined;
+    if (reason === undefined) return true;
+    skipped.add(`${name} is not measured: ${reason}.`);
+    return false;
+  };
+  const found = await suite.run({
     ...options,
     progress,
-    pick: (names) =>
-      names.filter((name: SubjectName) => {
-        if (options.subjects !== undefined && !options.subjects.has(name)) return false;
-        const reason =
-          name === "nchan" ? whyNot.nchan : isRedisSubjectName(name) ? whyNot.redis : undefined;
-        if (reason === undefined) return true;
-        skipped.add(`${name} is not measured: ${reason}.`);
-        return false;
+    pick: <Name extends SubjectName>(names: readonly Name[]) =>
+      names.filter(isPicked).flatMap((name) => {
+        const hasTwin = other !== undefined && TIDEWIRE.some((one) => one === name);
+        return (hasTwin ? [name, `${name}@${other.label}`] : [name]) as WithTwin<Name>[];
       }),
   });
+  const comparison = other === undefined ? [] : compare(found.figures, other.label);
+  const outcome = { ...found, tables: [...found.tables, ...comparison] };
   progress.clear();
   show(outcome, skipped, (performance.now() - start) / 1_000);
-  // A look at a part of it, or a short one, must not take the place of a whole run.
-  if (options.isQuick || options.subjects !== undefined) return;
-  // Nor must one that could measure nothing.
-  if (outcome.figures.length === 0) return;
+  // A short run says nothing, nor does one that could measure nothing.
+  if (options.isQuick || outcome.figures.length === 0) return;
+  // A part of a suite must not take the place of all of it. A comparison has a file of its own.
+  if (options.subjects !== undefined && other === undefined) return;
   await writeResults({
+    against: other === undefined ? undefined : { label: other.label, commits: other.commits },
     suite: suite.name,
     date: new Date().toISOString(),
     machine: describeMachine(),
@@ -73,7 +87,13 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 try {
   const options = readArguments(process.argv.slice(2));
   if (options.isList) list();
-  else for (const suite of options.suites) await runSuite(suite, options);
+  else {
+    const other = options.against === undefined ? undefined : await openCheckout(options.against);
+    if (other !== undefined) {
+      print(`This checkout is at ${other.commits.this}, ${other.label} at ${other.commits.other}.`);
+    }
+    for (const suite of options.suites) await runSuite(suite, options, other);
+  }
 } catch (error) {
   const isUsage = error instanceof UsageError;
   const text = isUsage

@@ -65,7 +65,7 @@ export class NchanServer implements Server {
 
   async end(): Promise<ServerReport> {
     const cpuUs = (await this.#cpuUs()) - this.#cpuAtBegin;
-    return { cpuUs, wireBytes: undefined, publishedAt: this.#publishedAt };
+    return { cpuUs, bodyBytes: undefined, publishedAt: this.#publishedAt };
   }
 
   async stop(): Promise<void> {

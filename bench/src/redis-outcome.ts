@@ -1,7 +1,7 @@
 import { findFigure, ratioTo } from "./figure.js";
 import type { Figure } from "./figure.js";
 import { differenceOf } from "./statistics.js";
-import { formatFigure, formatRatio } from "./table.js";
+import { formatFigure, formatRatio, formatStatistics } from "./table.js";
 import type { Table } from "./table.js";
 import { decided, lessThan } from "./target.js";
 import type { Target } from "./target.js";
@@ -55,22 +55,17 @@ export function redisTargets(figures: readonly Figure[]): Target[] {
   return decided([
     lessThan(
       `${OURS}: 99 % of 2 000 events a second there within ${LATENCY_LIMIT_MS} ms`,
-      findFigure(figures, { subject: OURS, in: CASE.fast, what: WHAT.p99 })?.median,
+      findFigure(figures, { subject: OURS, in: CASE.fast, what: WHAT.p99 }),
       LATENCY_LIMIT_MS,
       " ms",
     ),
     lessThan(
       `${OURS}: less than ${SHARE_LIMIT} % of a core for 2 000 events a second that nobody wants`,
-      findFigure(figures, { subject: OURS, in: CASE.unwanted, what: WHAT.share })?.median,
+      findFigure(figures, { subject: OURS, in: CASE.unwanted, what: WHAT.share }),
       SHARE_LIMIT,
       " %",
     ),
   ]);
-}
-
-/** @returns Median, smallest and largest of a figure. */
-function cells(figure: Figure | undefined): string[] {
-  return [figure?.median, figure?.min, figure?.max].map(formatFigure);
 }
 
 function latencyTable(figures: readonly Figure[]): Table {
@@ -79,11 +74,11 @@ function latencyTable(figures: readonly Figure[]): Table {
   );
   return {
     title: "From publishing to the client of another node, ms",
-    columns: ["", "50 %", "99 %", "min", "max", "longest"],
+    columns: ["", "50 %", "99 %", "longest"],
     rows: rows.map((figure) => [
       `${figure.subject}, ${figure.in.replace("latency, ", "")}`,
       formatFigure(findFigure(figures, { ...figure, what: WHAT.p50 })?.median),
-      ...cells(figure),
+      formatStatistics(figure),
       formatFigure(findFigure(figures, { ...figure, what: WHAT.max })?.median),
     ]),
   };
@@ -98,8 +93,6 @@ function unwantedTable(figures: readonly Figure[]): Table {
     columns: [
       "",
       "% of a core",
-      "min",
-      "max",
       "µs per event",
       `of ${CONTROL}`,
       `of ${PACED}`,
@@ -109,15 +102,15 @@ function unwantedTable(figures: readonly Figure[]): Table {
     rows: rows.map((figure) => {
       const own = { ...figure, what: WHAT.redis };
       const many = findFigure(figures, { ...own, in: CASE.unwantedNodes });
-      const further = differenceOf(many, findFigure(figures, own)) / (NODES - 1);
+      const further = differenceOf(many, findFigure(figures, own))?.median ?? NaN;
       return [
         figure.subject,
-        ...cells(figure),
+        formatStatistics(figure),
         formatFigure(findFigure(figures, { ...figure, what: WHAT.nodeEvent })?.median),
         formatRatio(ratioTo(figures, figure, { subject: CONTROL })),
         formatRatio(ratioTo(figures, figure, { subject: PACED })),
         formatFigure(findFigure(figures, own)?.median),
-        formatFigure(further),
+        formatFigure(further / (NODES - 1)),
       ];
     }),
   };
@@ -127,10 +120,10 @@ function deliveryTable(figures: readonly Figure[]): Table {
   const rows = figures.filter(({ what }) => what === WHAT.nodeDelivery);
   return {
     title: "200 events a second to 100 clients of one node",
-    columns: ["", "CPU µs per delivery", "min", "max", `of ${CONTROL}`],
+    columns: ["", "CPU µs per delivery", `of ${CONTROL}`],
     rows: rows.map((figure) => [
       figure.subject,
-      ...cells(figure),
+      formatStatistics(figure),
       formatRatio(ratioTo(figures, figure, { subject: CONTROL })),
     ]),
   };
@@ -143,8 +136,6 @@ function publishingTable(figures: readonly Figure[]): Table {
     columns: [
       "",
       "publishes a second",
-      "min",
-      "max",
       "CPU µs per publish",
       `of ${CONTROL}`,
       "redis-server µs per publish",
@@ -153,7 +144,7 @@ function publishingTable(figures: readonly Figure[]): Table {
       const cpu = { ...figure, what: WHAT.publisher };
       return [
         figure.subject,
-        ...cells(figure),
+        formatStatistics(figure),
         formatFigure(findFigure(figures, cpu)?.median),
         formatRatio(ratioTo(figures, cpu, { subject: CONTROL })),
         formatFigure(findFigure(figures, { ...figure, what: WHAT.redis })?.median),

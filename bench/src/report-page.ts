@@ -10,19 +10,22 @@ const METHOD = `## How it is measured
   a client process of its own. What is counted is the CPU time of the *server process*, user and system, over the
   measured section; for nginx that of its worker. (\`redis\` has more of each, and says so.)
 - **Side by side.** All subjects of a suite are alive at once and are measured in turn, round by round: within a round
-  all subjects of one case one after another, then those of the next, each round in another order. What disturbs the
-  machine disturbs all. Rounds to get warm are not counted. A figure is the median of the rounds; smallest and largest
-  stand beside it.
+  all subjects of one case one after another, then those of the next, each round in another order and every second one
+  backwards. What disturbs the machine disturbs all. Rounds to get warm are not counted.
+- **Medians with an interval.** A figure is the median of the rounds. In brackets stands the interval that holds the true
+  median with a probability of at least 95 %, from the sign test: of 20 rounds it leaves out the 5 smallest and the 5
+  largest. It assumes nothing about the distribution. With fewer than 6 rounds it goes from the smallest to the largest.
 - **Ratios are paired.** The speed of a machine drifts over minutes, often by more than subjects differ. So a ratio is
   not one median divided by another: in each round a subject's figure is divided by the other's figure of the same
   round, and the ratio is the median of these. A difference is taken in the same way. Whether a target is met is
-  decided by that ratio, which may differ a little from what the medians in a table give.
+  decided by that ratio, which may differ a little from what the medians in a table give. Its interval is that of the
+  rounds' ratios.
 - **A closed loop.** An event is published when every client has the one before. So nobody gains by joining events that
   another sends one by one. (\`loop\` and \`redis\` are the exceptions, and say so.)
 - **Everything has to arrive.** The clients are bare sockets that count events and bytes. Each client has to get every
-  event; one of them looks at the order; all have to get the same number of bytes; and for Tidewire and the
-  controls it has to be exactly the number that was published, chunk framing included. Otherwise the run stops. (In
-  \`redis\` only events are counted: those that a node reads together share a chunk.)
+  event; one of them looks at the order; on one channel all have to get the same number of bytes; every chunk has to be
+  whole; and for Tidewire and the controls the chunks have to hold exactly the bytes that were published. Otherwise the
+  run stops. (\`catch-up\` and \`redis\` count the events only.)
 - **The controls** are Node without a library. \`socket-write\` puts one buffer, framed beforehand, straight on each
   socket, which is the least that Node can do; \`response-write\` calls \`response.write\` with one buffer. They keep a
   set of responses and nothing else: no replay, no back-pressure, no limits.

@@ -1,10 +1,13 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import type { Machine } from "./machine.js";
+import type { OtherCheckout } from "./other-checkout.js";
 import type { SuiteOutcome } from "./suite.js";
 
 /** What is kept of one run of a suite. */
 export interface SuiteResults extends SuiteOutcome {
   readonly suite: string;
+  /** The other checkout that this one was compared with. */
+  readonly against?: Pick<OtherCheckout, "label" | "commits"> | undefined;
   readonly date: string;
   readonly machine: Machine;
   readonly versions: Readonly<Record<string, string>>;
@@ -17,13 +20,16 @@ export interface SuiteResults extends SuiteOutcome {
 
 const DIRECTORY = new URL("../results/", import.meta.url);
 
-function fileOf(suite: string): URL {
-  return new URL(`${suite}.json`, DIRECTORY);
+function fileOf(suite: string, label?: string): URL {
+  return new URL(`${suite}${label === undefined ? "" : `@${label}`}.json`, DIRECTORY);
 }
 
 export async function writeResults(results: SuiteResults): Promise<void> {
   await mkdir(DIRECTORY, { recursive: true });
-  await writeFile(fileOf(results.suite), `${JSON.stringify(results, undefined, 2)}\n`);
+  await writeFile(
+    fileOf(results.suite, results.against?.label),
+    `${JSON.stringify(results, undefined, 2)}\n`,
+  );
 }
 
 /** @returns What the last run of a suite has found; `undefined` if there was none. */

@@ -3,42 +3,61 @@ import { setImmediate as nextTurn, setTimeout as wait } from "node:timers/promis
 import { CATALOGUE } from "./catalogue.js";
 import { eventText } from "./event-text.js";
 import { serve, sharedNow } from "./remote.js";
-import type { PublishOrder, ServerProtocol } from "./server-protocol.js";
+import type { MixedOrder, PublishOrder, ServerProtocol } from "./server-protocol.js";
 import type { RunningSubject, Sent } from "./subject.js";
 
 // The server of one subject, in a process of its own: what it uses is what is measured.
 
 let running: RunningSubject | undefined;
 let cpuAtBegin = process.cpuUsage();
-let wireBytes: number | undefined = 0;
+let bodyBytes: number | undefined = 0;
 let publishedAt: number[] = [];
 /** How many publishes have not settled. A set of their promises would cost as much as publishing. */
 const unsettled = { count: 0 };
 
-function publishOne({ channel, bytes }: PublishOrder, sequence: number, index: number): void {
-  if (running === undefined) throw new Error("The subject has not been started");
+function publishOne(
+  { channel, bytes, receivers }: PublishOrder,
+  sequence: number,
+  index: number,
+): void {
   const name = channel.replace("{index}", String(index));
-  const sent = running.publish(name, eventText(sequence, bytes));
-  if (!(sent instanceof Promise)) return count(sent);
+  publishText(name, eventText(sequence, bytes), receivers);
+}
+
+function publishText(channel: string, text: string, receivers: number): void {
+  if (running === undefined) throw new Error("The subject has not been started");
+  const sent = running.publish(channel, text);
+  if (!(sent instanceof Promise)) return count(sent, receivers);
   unsettled.count += 1;
-  // One that rejects ends the process, and with it the run.
-  void sent.then(countSettled);
+  // One that rejects ends the process, and with it the run. Where each event has one client, a closure for each of
+  // them would be part of what is measured.
+  void sent.then(receivers === 1 ? countSettled : (one) => countSettled(one, receivers));
 }
 
-function countSettled(sent: Sent | undefined): void {
+function countSettled(sent: Sent | undefined, receivers = 1): void {
   unsettled.count -= 1;
-  count(sent);
+  count(sent, receivers);
 }
 
-function count(sent: Sent | undefined): void {
-  wireBytes =
-    sent === undefined || wireBytes === undefined ? undefined : wireBytes + sent.wireBytes;
+function count(sent: Sent | undefined, receivers: number): void {
+  bodyBytes =
+    sent === undefined || bodyBytes === undefined
+      ? undefined
+      : bodyBytes + sent.blockBytes * receivers;
 }
 
 async function publishSpread(order: PublishOrder): Promise<void> {
   for (let done = 0; done < order.count; done++) {
     publishOne(order, order.first + done, order.first + done);
     if (order.spread === "turns") await nextTurn();
+  }
+}
+
+async function publishMixed({ first, clients, bytes, turns }: MixedOrder): Promise<void> {
+  publishText("all", eventText(first, bytes), clients);
+  if (turns === 2) await nextTurn();
+  for (let client = 0; client < clients; client++) {
+    publishText(`user:${client}`, eventText(first + 1, bytes), 1);
   }
 }
 
@@ -62,6 +81,11 @@ serve<ServerProtocol>({
     publishedAt.push(sharedNow());
     if (order.spread !== undefined) return void publishSpread(order);
     for (let done = 0; done < order.count; done++) publishOne(order, order.first + done, 0);
+  },
+
+  publishMixed(order) {
+    publishedAt.push(sharedNow());
+    void publishMixed(order);
   },
 
   async publishEvery(order) {
@@ -93,7 +117,7 @@ serve<ServerProtocol>({
   },
 
   begin() {
-    wireBytes = 0;
+    bodyBytes = 0;
     publishedAt = [];
     cpuAtBegin = process.cpuUsage();
   },
@@ -101,7 +125,7 @@ serve<ServerProtocol>({
   async end() {
     while (unsettled.count > 0) await nextTurn();
     const { user, system } = process.cpuUsage(cpuAtBegin);
-    return { cpuUs: user + system, wireBytes, publishedAt };
+    return { cpuUs: user + system, bodyBytes, publishedAt };
   },
 
   async memory() {

@@ -8,16 +8,29 @@ export interface PublishOrder {
   readonly first: number;
   readonly count: number;
   readonly bytes: number;
+  /** Clients that get each event. */
+  readonly receivers: number;
   /** Each event goes to the channel of its own number: all of them in one turn of the event loop, or each in its own. */
   readonly spread?: "turn" | "turns" | undefined;
+}
+
+/** One event on the channel `all`, and behind it one on each of the channels `user:0`, `user:1`, … */
+export interface MixedOrder {
+  /** Sequence number of the event on `all`. The next one is that of all others: each client gets both in order. */
+  readonly first: number;
+  /** Clients, each on `all` and on a channel of its own. */
+  readonly clients: number;
+  readonly bytes: number;
+  /** Turns of the event loop: all events in one, or `all` in one and the others in the next. */
+  readonly turns: 1 | 2;
 }
 
 /** What a server did in a measured section. */
 export interface ServerReport {
   /** Microseconds of CPU, user and system, of the whole process. */
   readonly cpuUs: number;
-  /** Bytes of all published events on the wire, each in a chunk of its own; `undefined` if the subject does not say. */
-  readonly wireBytes: number | undefined;
+  /** Bytes that all clients together have to get, without the framing of chunks; `undefined` if the subject does not say. */
+  readonly bodyBytes: number | undefined;
   /** When each order was carried out, or each event of `publishEvery` was due, in milliseconds of the shared clock. */
   readonly publishedAt: readonly number[];
 }
@@ -42,10 +55,11 @@ export interface ServerProtocol {
     readonly heartbeatMs: number | false;
   }): Promise<{ readonly port: number }>;
   publish(order: PublishOrder): void;
+  publishMixed(order: MixedOrder): void;
   /** Publishes the events of an order one every `everyMs`; resolves when the last was published. */
   publishEvery(order: PublishOrder & { readonly everyMs: number }): Promise<LoopDelay>;
-  /** Publishes to nobody and gives the ids of all events. */
-  publishIds(order: PublishOrder): Promise<readonly string[]>;
+  /** Publishes without clients and returns the ids of all events. */
+  publishIds(order: Omit<PublishOrder, "receivers">): Promise<readonly string[]>;
   begin(nothing: null): void;
   end(nothing: null): Promise<ServerReport>;
   memory(nothing: null): Promise<Memory>;

@@ -1,4 +1,6 @@
-import type { NodeSubjectName } from "./catalogue.js";
+import { baseOf } from "./catalogue.js";
+import type { NodeServerName } from "./catalogue.js";
+import { programFor } from "./other-checkout.js";
 import { Remote } from "./remote.js";
 import type { PublishOrder, ServerProtocol, ServerReport } from "./server-protocol.js";
 import { RARE_HEARTBEAT_MS } from "./subject.js";
@@ -27,8 +29,6 @@ export interface ServerOptions {
   readonly exposesGc?: boolean;
 }
 
-const PROGRAM = new URL("server-process.js", import.meta.url);
-
 /** The server of a subject that runs in Node. */
 export class NodeServer implements Server {
   readonly remote: Remote<ServerProtocol>;
@@ -40,12 +40,13 @@ export class NodeServer implements Server {
   }
 
   /** Starts it. */
-  static async start(subject: NodeSubjectName, options: ServerOptions = {}): Promise<NodeServer> {
+  static async start(subject: NodeServerName, options: ServerOptions = {}): Promise<NodeServer> {
     const { heartbeatMs = RARE_HEARTBEAT_MS, cpuProfileDir, exposesGc = false } = options;
     const flags = profileFlags(subject, cpuProfileDir);
     if (exposesGc) flags.push("--expose-gc");
-    const remote = new Remote<ServerProtocol>(`The server of ${subject}`, PROGRAM, flags);
-    const { port } = await remote.call("start", { subject, heartbeatMs });
+    const program = programFor(subject, "server-process.js");
+    const remote = new Remote<ServerProtocol>(`The server of ${subject}`, program, flags);
+    const { port } = await remote.call("start", { subject: baseOf(subject), heartbeatMs });
     return new NodeServer(remote, port);
   }
 

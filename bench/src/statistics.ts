@@ -1,11 +1,18 @@
 /** One figure of one subject over all rounds. */
 export interface Statistics {
   readonly median: number;
+  /** Lower end of the interval that holds the true median with a probability of at least 95 %. */
+  readonly low: number;
+  /** Upper end of that interval. */
+  readonly high: number;
   readonly min: number;
   readonly max: number;
   /** One for each round: what has the same place in two figures of a suite was measured in the same round. */
   readonly rounds: readonly number[];
 }
+
+/** Probability with which the true median lies outside of an interval, at most. */
+const ALPHA = 0.05;
 
 /** @returns The value that is larger than a share of all, by the nearest rank. `NaN` of none. */
 export function quantile(values: readonly number[], share: number): number {
@@ -22,28 +29,60 @@ export function median(values: readonly number[]): number {
 }
 
 export function summarize(rounds: readonly number[]): Statistics {
-  return { median: median(rounds), min: Math.min(...rounds), max: Math.max(...rounds), rounds };
+  const sorted = rounds.toSorted((a, b) => a - b);
+  const outside = outsideInterval(sorted.length);
+  return {
+    median: median(sorted),
+    low: sorted[outside] ?? NaN,
+    high: sorted.at(-1 - outside) ?? NaN,
+    min: sorted[0] ?? NaN,
+    max: sorted.at(-1) ?? NaN,
+    rounds,
+  };
+}
+
+/**
+ * The sign test's interval: how many of the rounds lie below the true median is binomial, whatever the distribution of
+ * the figures. Nothing is resampled, so that the same rounds always have the same interval.
+ *
+ * @returns How many of the smallest, and of the largest, rounds lie outside: 5 of 20. With fewer than 6 rounds no
+ *   interval reaches 95 %, and it goes from the smallest to the largest.
+ */
+function outsideInterval(rounds: number): number {
+  let outside = 0;
+  let exactly = 0.5 ** rounds;
+  for (let atMost = exactly; atMost <= ALPHA / 2; atMost += exactly) {
+    outside += 1;
+    exactly *= (rounds - outside + 1) / outside;
+  }
+  return Math.max(0, outside - 1);
 }
 
 /**
  * Divides round by round: the speed of the machine drifts by more than subjects differ, but little within a round.
  *
- * @returns The median of the ratios of all rounds. `NaN` if one of the two is missing or has other rounds.
+ * @returns The ratios of all rounds; `undefined` if one of the two is missing or has other rounds.
  */
-export function ratioOf(a: Statistics | undefined, b: Statistics | undefined): number {
-  return medianOfPairs(a, b, (one, other) => one / other);
+export function ratioOf(
+  a: Statistics | undefined,
+  b: Statistics | undefined,
+): Statistics | undefined {
+  return ofPairs(a, b, (one, other) => one / other);
 }
 
 /** @returns As `ratioOf`, of the differences. */
-export function differenceOf(a: Statistics | undefined, b: Statistics | undefined): number {
-  return medianOfPairs(a, b, (one, other) => one - other);
+export function differenceOf(
+  a: Statistics | undefined,
+  b: Statistics | undefined,
+): Statistics | undefined {
+  return ofPairs(a, b, (one, other) => one - other);
 }
 
-function medianOfPairs(
+function ofPairs(
   a: Statistics | undefined,
   b: Statistics | undefined,
   combine: (one: number, other: number) => number,
-): number {
-  if (a === undefined || b?.rounds.length !== a.rounds.length) return NaN;
-  return median(a.rounds.map((one, round) => combine(one, b.rounds[round] ?? NaN)));
+): Statistics | undefined {
+  if (a === undefined || b?.rounds.length !== a.rounds.length) return undefined;
+  return summarize(a.rounds.map((one, round) => combine(one, b.rounds[round] ?? NaN)));
 }

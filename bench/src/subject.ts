@@ -12,8 +12,8 @@ export interface RunningSubject {
   /** Port on 127.0.0.1. */
   readonly port: number;
   /**
-   * Publishes one event to all streams of a channel. Controls and Tidewire give the bytes that the event has on the
-   * wire, so that the load can be asked whether just these have arrived.
+   * Publishes one event to all streams of a channel. Controls and Tidewire return the size of the event's block, so
+   * that the load can be asked whether exactly these bytes have arrived.
    */
   publish(channel: string, text: string): Promise<Sent | undefined> | Sent | undefined;
 }
@@ -21,7 +21,8 @@ export interface RunningSubject {
 /** What a subject knows of an event that it has published. */
 export interface Sent {
   readonly id: string;
-  readonly wireBytes: number;
+  /** Bytes of its block, without the framing of a chunk. */
+  readonly blockBytes: number;
 }
 
 /**

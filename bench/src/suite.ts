@@ -1,4 +1,4 @@
-import type { SubjectName } from "./catalogue.js";
+import type { SubjectName, TIDEWIRE } from "./catalogue.js";
 import type { Figure } from "./figure.js";
 import type { Progress } from "./progress.js";
 import type { Table } from "./table.js";
@@ -11,9 +11,14 @@ export interface SuiteContext {
   readonly isQuick: boolean;
   readonly cpuProfileDir: string | undefined;
   readonly progress: Progress;
-  /** @returns Those of the names that are to be measured and can be. */
-  pick<Name extends SubjectName>(names: readonly Name[]): Name[];
+  /** @returns Those of the names that are to be measured and can be, each Tidewire one before its twin if there are any. */
+  pick<Name extends SubjectName>(names: readonly Name[]): WithTwin<Name>[];
 }
+
+/** A name, and where it has a twin from another checkout that one's. */
+export type WithTwin<Name> = Name extends (typeof TIDEWIRE)[number]
+  ? Name | `${Name}@${string}`
+  : Name;
 
 /** What a suite has found. */
 export interface SuiteOutcome {
@@ -32,5 +37,3 @@ export interface Suite {
   readonly method: string;
   run(context: SuiteContext): Promise<SuiteOutcome>;
 }
-
-export const TIDEWIRE = ["tidewire-http", "tidewire-express", "tidewire-fastify"] as const;

@@ -1,3 +1,5 @@
+import type { Statistics } from "./statistics.js";
+
 /** A table as the terminal and the page show it. */
 export interface Table {
   readonly title: string;
@@ -32,9 +34,28 @@ export function formatFigure(value: number | undefined): string {
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
-/** @returns `1.23×`; "–" if there is none. */
-export function formatRatio(value: number | undefined): string {
-  return value === undefined || !Number.isFinite(value) ? "–" : `${value.toFixed(2)}×`;
+/** @returns The median and its interval: `9.65 (9.31 to 9.98)`; "–" if there is none. */
+export function formatStatistics(statistics: Statistics | undefined): string {
+  return withInterval(statistics, formatFigure);
+}
+
+/** @returns As `formatStatistics`: `1.05× (1.02 to 1.08)`. */
+export function formatRatio(ratio: Statistics | undefined): string {
+  return withInterval(ratio, (value) => value.toFixed(2), "×");
+}
+
+/**
+ * @param format - Formats one value.
+ * @param unit - Stands behind the median.
+ */
+export function withInterval(
+  statistics: Statistics | undefined,
+  format: (value: number) => string,
+  unit = "",
+): string {
+  if (statistics === undefined || !Number.isFinite(statistics.median)) return "–";
+  const { median, low, high } = statistics;
+  return `${format(median)}${unit} (${format(low)} to ${format(high)})`;
 }
 
 /** @returns A whole number such as `10 000`. */

@@ -1,42 +1,52 @@
-import { formatFigure } from "./table.js";
+import type { Statistics } from "./statistics.js";
+import { formatFigure, withInterval } from "./table.js";
 
 /** Something that a figure should be, and whether it is. */
 export interface Target {
   readonly text: string;
+  /** The median with its interval and unit. */
   readonly measured: string;
+  /** Decided by the median. */
   readonly isMet: boolean;
 }
 
-/** Makes a target that is met by a value up to a limit. */
+/** Makes a target that is met by a median up to a limit. */
 export function atMost(
   text: string,
-  value: number | undefined,
+  value: Statistics | undefined,
   limit: number,
   unit = "",
 ): Target | undefined {
-  if (value === undefined || !Number.isFinite(value)) return undefined;
-  return { text, measured: `${formatFigure(value)}${unit}`, isMet: value <= limit };
+  return makeTarget(text, value, unit, (median) => median <= limit);
 }
 
-/** Makes a target that is met by a value below a limit. */
+/** Makes a target that is met by a median below a limit. */
 export function lessThan(
   text: string,
-  value: number | undefined,
+  value: Statistics | undefined,
   limit: number,
   unit = "",
 ): Target | undefined {
-  const target = atMost(text, value, limit, unit);
-  return target === undefined ? undefined : { ...target, isMet: target.isMet && value !== limit };
+  return makeTarget(text, value, unit, (median) => median < limit);
 }
 
-/** Makes a target that is met by a value of at least a limit. */
+/** Makes a target that is met by a median of at least a limit. */
 export function atLeast(
   text: string,
-  value: number | undefined,
+  value: Statistics | undefined,
   limit: number,
 ): Target | undefined {
-  if (value === undefined || !Number.isFinite(value)) return undefined;
-  return { text, measured: formatFigure(value), isMet: value >= limit };
+  return makeTarget(text, value, "", (median) => median >= limit);
+}
+
+function makeTarget(
+  text: string,
+  value: Statistics | undefined,
+  unit: string,
+  isMet: (median: number) => boolean,
+): Target | undefined {
+  if (value === undefined || !Number.isFinite(value.median)) return undefined;
+  return { text, measured: withInterval(value, formatFigure, unit), isMet: isMet(value.median) };
 }
 
 /** @returns Those that could be decided. */

@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { BareChannels } from "../bare-channels.js";
 import { listen } from "../listen.js";
 import type { Subject } from "../subject.js";
-import { wireSize } from "../wire-size.js";
+import { blockSize } from "../block-size.js";
 
 // What a careful person writes without a library: encode once, `response.write` for each client.
 
@@ -17,7 +17,7 @@ export const subject: Subject = {
         const id = channels.nextId();
         const block = Buffer.from(`id: ${id}\ndata: ${text}\n\n`, "latin1");
         for (const response of channels.of(channel)) response.write(block);
-        return { id, wireBytes: wireSize(id, text) };
+        return { id, blockBytes: blockSize(id, text) };
       },
     };
   },

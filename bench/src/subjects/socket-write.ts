@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import { BareChannels } from "../bare-channels.js";
 import { listen } from "../listen.js";
 import type { Subject } from "../subject.js";
-import { wireSize } from "../wire-size.js";
+import { blockSize } from "../block-size.js";
 
 // The lower bound in Node: one buffer that carries its chunk framing already, straight to each socket.
 
@@ -18,7 +18,7 @@ export const subject: Subject = {
         const block = `id: ${id}\ndata: ${text}\n\n`;
         const chunk = Buffer.from(`${block.length.toString(16)}\r\n${block}\r\n`, "latin1");
         for (const response of channels.of(channel)) response.socket?.write(chunk);
-        return { id, wireBytes: wireSize(id, text) };
+        return { id, blockBytes: blockSize(id, text) };
       },
     };
   },

@@ -1,9 +1,9 @@
 import { createServer } from "node:http";
 import { sse } from "@tidewire/express";
 import express from "express";
-import { channelOf, listen } from "../listen.js";
+import { channelsOf, listen } from "../listen.js";
 import type { Subject } from "../subject.js";
-import { wireSize } from "../wire-size.js";
+import { blockSize } from "../block-size.js";
 
 export const subject: Subject = {
   async start({ heartbeatMs }) {
@@ -14,7 +14,7 @@ export const subject: Subject = {
       response.sse.open();
     });
     app.get("/events", (request, response) => {
-      void response.sse.subscribe(channelOf(request.url));
+      void response.sse.subscribe(channelsOf(request.url));
     });
 
     return {
@@ -22,7 +22,7 @@ export const subject: Subject = {
       publish(channel, text) {
         return events.hub
           .publish(channel, text)
-          .then(({ id }) => ({ id, wireBytes: wireSize(id, text) }));
+          .then(({ id }) => ({ id, blockBytes: blockSize(id, text) }));
       },
     };
   },

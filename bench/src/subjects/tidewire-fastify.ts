@@ -1,8 +1,8 @@
 import { ssePlugin } from "@tidewire/fastify";
 import Fastify from "fastify";
-import { channelOf, listen } from "../listen.js";
+import { channelsOf, listen } from "../listen.js";
 import type { Subject } from "../subject.js";
-import { wireSize } from "../wire-size.js";
+import { blockSize } from "../block-size.js";
 
 export const subject: Subject = {
   async start({ heartbeatMs }) {
@@ -13,7 +13,7 @@ export const subject: Subject = {
       return reply;
     });
     fastify.get("/events", (request, reply) => {
-      void reply.sse.subscribe(channelOf(request.url));
+      void reply.sse.subscribe(channelsOf(request.url));
       return reply;
     });
 
@@ -23,7 +23,7 @@ export const subject: Subject = {
       publish(channel, text) {
         return fastify.sse
           .publish(channel, text)
-          .then(({ id }) => ({ id, wireBytes: wireSize(id, text) }));
+          .then(({ id }) => ({ id, blockBytes: blockSize(id, text) }));
       },
     };
   },

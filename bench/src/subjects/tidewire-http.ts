@@ -1,8 +1,8 @@
 import { createServer } from "node:http";
 import { createHub } from "@tidewire/core";
-import { channelOf, listen } from "../listen.js";
+import { channelsOf, listen } from "../listen.js";
 import type { Subject } from "../subject.js";
-import { wireSize } from "../wire-size.js";
+import { blockSize } from "../block-size.js";
 
 export const subject: Subject = {
   async start({ heartbeatMs }) {
@@ -10,13 +10,15 @@ export const subject: Subject = {
     const server = createServer((request, response) => {
       const session = hub.createSession({ request, response });
       if (request.url === "/open") session.open();
-      else void session.subscribe(channelOf(request.url));
+      else void session.subscribe(channelsOf(request.url));
     });
 
     return {
       port: await listen(server),
       publish(channel, text) {
-        return hub.publish(channel, text).then(({ id }) => ({ id, wireBytes: wireSize(id, text) }));
+        return hub
+          .publish(channel, text)
+          .then(({ id }) => ({ id, blockBytes: blockSize(id, text) }));
       },
     };
   },

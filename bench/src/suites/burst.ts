@@ -5,9 +5,9 @@ import { ratioTo } from "../figure.js";
 import type { Figure } from "../figure.js";
 import { measureInRounds } from "../rounds.js";
 import { summarize } from "../statistics.js";
-import { TIDEWIRE } from "../suite.js";
+import { TIDEWIRE } from "../catalogue.js";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.js";
-import { formatFigure, formatRatio, groupThousands } from "../table.js";
+import { formatRatio, formatStatistics, groupThousands } from "../table.js";
 import { atMost, decided } from "../target.js";
 
 const SUBJECTS = [
@@ -70,10 +70,10 @@ function outcome(figures: readonly Figure[], steps: number): SuiteOutcome {
     tables: [
       {
         title: CASE,
-        columns: ["", "CPU µs per event delivered", "min", "max", "of socket-write"],
+        columns: ["", "CPU µs per event delivered", "of socket-write"],
         rows: figures.map((figure) => [
           figure.subject,
-          ...[figure.median, figure.min, figure.max].map(formatFigure),
+          formatStatistics(figure),
           formatRatio(ratioTo(figures, figure, { subject: "socket-write" })),
         ]),
       },

@@ -1,13 +1,15 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Pair } from "../pair.js";
 import { stopAll } from "../connected-pair.js";
+import { findFigure } from "../figure.js";
 import type { Figure } from "../figure.js";
 import { measureInRounds } from "../rounds.js";
 import { NodeServer } from "../server.js";
 import { summarize } from "../statistics.js";
-import { TIDEWIRE } from "../suite.js";
+import { TIDEWIRE } from "../catalogue.js";
+import type { NodeServerName } from "../catalogue.js";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.js";
-import { formatFigure, groupThousands } from "../table.js";
+import { formatStatistics, groupThousands } from "../table.js";
 import { atLeast, decided } from "../target.js";
 
 const CLIENTS = 1_000;
@@ -18,7 +20,7 @@ const CASE = "catch-up";
 const RATE = "events a second and core";
 const WALL = "from the first connection to the last event, ms";
 
-type Entry = { readonly subject: (typeof TIDEWIRE)[number]; readonly pair: Pair<NodeServer> };
+type Entry = { readonly subject: NodeServerName; readonly pair: Pair<NodeServer> };
 
 export const catchUp: Suite = {
   name: "catch-up",
@@ -95,17 +97,17 @@ function outcome(figures: readonly Figure[], events: number): SuiteOutcome {
     tables: [
       {
         title: `${groupThousands(CLIENTS)} clients × ${groupThousands(events)} events × ${BYTES} B`,
-        columns: ["", "events a second and core", "min", "max", "wall ms"],
-        rows: rates.map(({ subject, median, min, max }) => [
-          subject,
-          ...[median, min, max].map(formatFigure),
-          formatFigure(figures.find((one) => one.subject === subject && one.what === WALL)?.median),
+        columns: ["", "events a second and core", "wall ms"],
+        rows: rates.map((figure) => [
+          figure.subject,
+          formatStatistics(figure),
+          formatStatistics(findFigure(figures, { ...figure, what: WALL })),
         ]),
       },
     ],
     targets: decided(
-      rates.map(({ subject, median }) =>
-        atLeast(`${subject}: at least 500 000 events a second and core`, median, LIMIT),
+      rates.map((figure) =>
+        atLeast(`${figure.subject}: at least 500 000 events a second and core`, figure, LIMIT),
       ),
     ),
   };

@@ -9,9 +9,9 @@ import { ratioTo } from "../figure.js";
 import type { Figure } from "../figure.js";
 import { measureInRounds } from "../rounds.js";
 import { summarize } from "../statistics.js";
-import { TIDEWIRE } from "../suite.js";
+import { TIDEWIRE } from "../catalogue.js";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.js";
-import { formatFigure, formatRatio } from "../table.js";
+import { formatRatio, formatStatistics } from "../table.js";
 import type { Table } from "../table.js";
 import { atMost, decided } from "../target.js";
 import type { Target } from "../target.js";
@@ -105,7 +105,7 @@ async function measureMemory(context: SuiteContext): Promise<Figure[]> {
       await wait(100);
       return measureChannelMemory(subject, context.isQuick ? CHANNELS / 10 : CHANNELS);
     },
-    0,
+    { warmUps: 0 },
   );
   return [...results].flatMap(([subject, rounds]) =>
     (["quiet", "used"] as const).map((kind): Figure => ({
@@ -120,10 +120,10 @@ async function measureMemory(context: SuiteContext): Promise<Figure[]> {
 function cpuTable(figures: readonly Figure[]): Table {
   return {
     title: "CPU of the server",
-    columns: ["", "CPU µs per delivery", "min", "max", "of socket-write", "of one channel for all"],
+    columns: ["", "CPU µs per delivery", "of socket-write", "of one channel for all"],
     rows: figures.map((figure) => [
       `${figure.subject}, ${figure.in}`,
-      ...[figure.median, figure.min, figure.max].map(formatFigure),
+      formatStatistics(figure),
       formatRatio(ratioTo(figures, figure, { subject: "socket-write" })),
       figure.in === SHARED ? "" : formatRatio(ratioTo(figures, figure, { in: SHARED })),
     ]),
@@ -133,10 +133,10 @@ function cpuTable(figures: readonly Figure[]): Table {
 function memoryTable(memory: readonly Figure[]): Table {
   return {
     title: "Heap of a channel with one client, bytes",
-    columns: ["", "median", "min", "max"],
-    rows: memory.map(({ subject, what, median, min, max }) => [
-      `${subject}, ${what.replace(/^heap per channel |, bytes$/g, "")}`,
-      ...[median, min, max].map(formatFigure),
+    columns: ["", "bytes"],
+    rows: memory.map((figure) => [
+      `${figure.subject}, ${figure.what.replace(/^heap per channel |, bytes$/g, "")}`,
+      formatStatistics(figure),
     ]),
   };
 }
@@ -153,8 +153,8 @@ function targetsOf(figures: readonly Figure[], memory: readonly Figure[]): Targe
     ),
     ...memory
       .filter(({ subject, what }) => subject === "tidewire-http" && what === MEMORY_KINDS.quiet)
-      .map(({ subject, median }) =>
-        atMost(`${subject}: less than 1 KB for a channel`, median, MEMORY_LIMIT, " B"),
+      .map((figure) =>
+        atMost(`${figure.subject}: less than 1 KB for a channel`, figure, MEMORY_LIMIT, " B"),
       ),
   ]);
 }

@@ -4,9 +4,10 @@ import { stopAll } from "../connected-pair.js";
 import type { Figure } from "../figure.js";
 import { NodeServer } from "../server.js";
 import { summarize } from "../statistics.js";
-import { TIDEWIRE } from "../suite.js";
+import { TIDEWIRE } from "../catalogue.js";
+import type { NodeServerName } from "../catalogue.js";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.js";
-import { formatFigure, groupThousands } from "../table.js";
+import { formatStatistics, groupThousands } from "../table.js";
 import { decided, lessThan } from "../target.js";
 
 const SUBJECTS = [...TIDEWIRE, "response-write"] as const;
@@ -17,7 +18,7 @@ const WINDOW_MS = 60_000;
 const SETTLE_MS = 20_000;
 const WHAT = "CPU of the server, % of a core";
 
-type Entry = { readonly subject: (typeof SUBJECTS)[number]; readonly pair: Pair<NodeServer> };
+type Entry = { readonly subject: NodeServerName; readonly pair: Pair<NodeServer> };
 
 export const heartbeat: Suite = {
   name: "heartbeat",
@@ -89,19 +90,14 @@ function outcome(figures: readonly Figure[], windowMs: number): SuiteOutcome {
     tables: [
       {
         title: `${groupThousands(CLIENTS)} silent streams`,
-        columns: ["", "% of a core", "min", "max"],
-        rows: figures.map(({ subject, median, min, max }) => [
-          subject,
-          ...[median, min, max].map(formatFigure),
-        ]),
+        columns: ["", "% of a core"],
+        rows: figures.map((figure) => [figure.subject, formatStatistics(figure)]),
       },
     ],
     targets: decided(
       figures
         .filter(({ subject }) => subject !== "response-write")
-        .map(({ subject, median }) =>
-          lessThan(`${subject}: less than 1 % of a core`, median, 1, " %"),
-        ),
+        .map((figure) => lessThan(`${figure.subject}: less than 1 % of a core`, figure, 1, " %")),
     ),
   };
 }

@@ -8,15 +8,19 @@ import { fanOut } from "./fan-out.js";
 import { heartbeat } from "./heartbeat.js";
 import { idle } from "./idle.js";
 import { loop } from "./loop.js";
+import { mixed } from "./mixed.js";
 import { redis } from "./redis.js";
+import { turn } from "./turn.js";
 
 /** All suites, in the order in which they run and are shown. */
 export const SUITES: readonly Suite[] = [
   fanOut,
   burst,
+  turn,
   idle,
   connect,
   channels,
+  mixed,
   loop,
   catchUp,
   heartbeat,

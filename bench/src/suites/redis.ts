@@ -85,7 +85,7 @@ async function run(context: SuiteContext): Promise<SuiteOutcome> {
       context,
       (entry) => entry,
       ({ measure }) => measure(),
-      1,
+      { warmUps: 1 },
     );
     return outcome(
       [...results].flatMap(([entry, rounds]) => figuresOf(entry, rounds)),

@@ -1,0 +1,32 @@
+/** Compares figures of the Tidewire subjects with those of the same subjects from another checkout. */
+
+import { findFigure } from "./figure.js";
+import type { Figure } from "./figure.js";
+import { ratioOf } from "./statistics.js";
+import { formatRatio, formatStatistics } from "./table.js";
+import type { Table } from "./table.js";
+
+/**
+ * @param figures - Those of a suite.
+ * @param label - The other checkout's.
+ * @returns A table for each kind of figure. A ratio is paired: both were measured in the same round.
+ */
+export function compare(figures: readonly Figure[], label: string): Table[] {
+  const mark = `@${label}`;
+  const others = figures.filter(({ subject }) => subject.includes(mark));
+  return [...new Set(others.map(({ what }) => what))].map((what) => ({
+    title: `Against ${label}: ${what}`,
+    columns: ["", "this checkout", label, "ratio"],
+    rows: others
+      .filter((figure) => figure.what === what)
+      .map((other) => {
+        const own = findFigure(figures, { ...other, subject: other.subject.replace(mark, "") });
+        return [
+          `${other.subject.replace(mark, "")}, ${other.in}`,
+          formatStatistics(own),
+          formatStatistics(other),
+          formatRatio(ratioOf(own, other)),
+        ];
+      }),
+  }));
+}
