@@ -224,7 +224,7 @@ export class Harbor {
       readonly options?: SubscribeOptions;
     }[]
   ): Subscription {
-    const subscription = new Subscription(session, this.delivery.audience, OPTIONS);
+    const subscription = new Subscription(session, this.delivery.audience);
     session.subscription = subscription;
     const names = typeof channels === "string" ? [channels] : channels;
     if (lastEventId === "") subscription.begin();

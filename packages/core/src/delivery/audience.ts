@@ -1,7 +1,7 @@
 /** Who is subscribed to what, and what all subscriptions of a hub share: the window, the turns, how far delivery is. */
 
 import { encodeCursorFrame } from "../wire/frame.js";
-import type { ResetReason } from "../wire/frame.js";
+import type { Framing, ResetReason } from "../wire/frame.js";
 import { shareFrames } from "../wire/shared-frames.js";
 import type { SharedFrames } from "../wire/shared-frames.js";
 import type { Backfill, Place } from "./backfill.js";
@@ -26,6 +26,8 @@ export interface DeliveryObserver<Member> {
 export class Audience<Member extends object> {
   readonly window: Window;
   readonly observer: DeliveryObserver<Member>;
+  /** How the messages of snapshots become bytes. */
+  readonly framing: Framing;
   /** Everything up to here was handed to every live subscription. */
   position: number;
   /** Settles once the past was read that a process begins with; `undefined` where there is none, or it is here. */
@@ -42,11 +44,13 @@ export class Audience<Member extends object> {
   constructor(
     window: Window,
     observer: DeliveryObserver<Member>,
+    framing: Framing,
     turns: Turns,
     backfill: Backfill | undefined,
   ) {
     this.window = window;
     this.observer = observer;
+    this.framing = framing;
     this.position = window.tail;
     this.#turns = turns;
     this.#backfill = backfill;

@@ -42,20 +42,20 @@ export class Delivery implements LogFollower {
   readonly #turns: Turns;
 
   /**
-   * @param framing - Limits of the hub: entries of other programs may be larger than what it publishes itself.
+   * @param framing - As the hub publishes itself: entries of other programs may be larger.
    * @param backfill - Absent where the log keeps nothing older than the window.
    */
   constructor(
     window: Window,
     observer: DeliveryObserver<Subscription>,
-    { maxEventBytes }: Pick<Framing, "maxEventBytes">,
+    framing: Framing,
     backfill?: Backfill,
   ) {
-    this.#maxEventBytes = maxEventBytes;
+    this.#maxEventBytes = framing.maxEventBytes;
     this.#backfill = backfill;
     this.#unsendable = new UnsendableReports((error) => observer.report(error, "log"));
     this.#turns = new Turns((end) => this.#turn(end));
-    this.audience = new Audience(window, observer, this.#turns, backfill);
+    this.audience = new Audience(window, observer, framing, this.#turns, backfill);
   }
 
   /** Called by the log. */

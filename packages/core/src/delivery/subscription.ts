@@ -6,7 +6,7 @@ import { Scope } from "../outlet/async-context.js";
 import type { Outlet } from "../outlet/outlet.js";
 import type { Reader } from "../outlet/reader.js";
 import { encodeResetFrame, encodeRetryFrame } from "../wire/frame.js";
-import type { Framing, ResetReason } from "../wire/frame.js";
+import type { ResetReason } from "../wire/frame.js";
 import { withoutIdParts } from "../wire/frame-slab.js";
 import { shareChunk, shareStored, sizeOf } from "../wire/shared-frames.js";
 import type { SharedFrames, StoredFrame } from "../wire/shared-frames.js";
@@ -54,7 +54,6 @@ export class Subscription implements Reader {
   readonly channels: ChannelSet = new ChannelSet();
   readonly outlet: Outlet;
   readonly #audience: Audience<Subscription>;
-  readonly #framing: Framing;
   /** Every entry up to here is written or not due. A live one has everything that was handed over beyond it, too. */
   #cursor = BEFORE_ALL;
   /** Position that the client knows; `BEFORE_ALL` while it has none: until then events go out without ids. */
@@ -69,14 +68,9 @@ export class Subscription implements Reader {
   /** What to do once everything up to a position is written. */
   #end: { readonly position: number; readonly fn: () => void } | undefined;
 
-  /**
-   * @param audience - Those of the hub.
-   * @param framing - How the messages of snapshots become bytes.
-   */
-  constructor(outlet: Outlet, audience: Audience<Subscription>, framing: Framing) {
+  constructor(outlet: Outlet, audience: Audience<Subscription>) {
     this.outlet = outlet;
     this.#audience = audience;
-    this.#framing = framing;
     outlet.reader = this;
   }
 
@@ -434,7 +428,7 @@ export class Subscription implements Reader {
     try {
       const messages = step.takeState(tail);
       if (isThenable(messages)) this.#hold(welcome, step, messages);
-      else if (this.#isNext(welcome, step)) step.keepState(messages, this.#framing);
+      else if (this.#isNext(welcome, step)) step.keepState(messages, this.#audience.framing);
     } catch (error) {
       if (this.#isNext(welcome, step)) this.#failed(step, error);
     }
@@ -446,7 +440,7 @@ export class Subscription implements Reader {
       done: (messages) => {
         welcome.release();
         try {
-          if (!step.hasState) step.keepState(messages, this.#framing);
+          if (!step.hasState) step.keepState(messages, this.#audience.framing);
         } catch (error) {
           return this.#failed(step, error);
         }

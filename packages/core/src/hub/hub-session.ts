@@ -1,5 +1,6 @@
 /** A session of a hub: an event stream that can join channels. */
 
+import type { Delivery } from "../delivery/delivery.js";
 import { Subscription } from "../delivery/subscription.js";
 import { SseError } from "../errors.js";
 import type { Cors } from "../http/cors.js";
@@ -39,8 +40,6 @@ const REFUSED: Promise<boolean> = Promise.resolve(false);
 /** An event stream that can join the channels of its hub. */
 export class HubSession<Owner> extends EventStream implements Session<Owner> {
   readonly #parts: HubParts<Owner>;
-  /** Place in the log; `undefined` until a `subscribe` has taken effect. */
-  #subscription: Subscription | undefined;
   /** Set while a `subscribe` waits for something. */
   #arrival: Arrival | undefined;
 
@@ -52,6 +51,12 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
 
   get hub(): Owner {
     return this.#parts.hub;
+  }
+
+  /** Place in the log; `undefined` until a `subscribe` has taken effect. */
+  get #subscription(): Subscription | undefined {
+    // Only this class gives its outlet something to read.
+    return this.outlet.reader as Subscription | undefined;
   }
 
   protected get options(): ResolvedOptions {
@@ -208,24 +213,29 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
       this.refuseWith(new Error("The log has not started"), "error");
       return false;
     }
+    const subscription = this.#subscription ?? this.#beginStream(delivery, isEarly);
     const arrival = this.#arrival;
-    if (this.#subscription === undefined) {
-      this.#subscription = new Subscription(this.outlet, delivery.audience, this.options);
-      // A stream that opened before the log had a position may have missed what was published in between.
-      const isUnplaced =
-        arrival !== undefined && (arrival.lastEventId !== "" || (isEarly && this.state !== "idle"));
-      if (isUnplaced) {
-        arrival.isUnplaced = true;
-        this.#subscription.beginLater();
-      } else {
-        this.#subscription.begin();
-      }
-    }
     // Where a channel of an early call began is not known: it has a part in the replay, or in the reset.
     const isPartOfReplay = isReplayed || (isEarly && arrival?.isUnplaced === true);
-    this.#subscription.join(channels, options, isPartOfReplay);
+    subscription.join(channels, options, isPartOfReplay);
     // After that: what the client is welcomed with goes out with the first bytes of the stream.
     return this.open();
+  }
+
+  /** The first call takes effect. */
+  #beginStream({ audience }: Delivery, isEarly: boolean): Subscription {
+    const subscription = new Subscription(this.outlet, audience);
+    const arrival = this.#arrival;
+    // A stream that opened before the log had a position may have missed what was published in between.
+    const isUnplaced =
+      arrival !== undefined && (arrival.lastEventId !== "" || (isEarly && this.state !== "idle"));
+    if (isUnplaced) {
+      arrival.isUnplaced = true;
+      subscription.beginLater();
+    } else {
+      subscription.begin();
+    }
+    return subscription;
   }
 
   /** Something that the session waits for is decided. */

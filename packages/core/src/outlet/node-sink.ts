@@ -24,6 +24,15 @@ import type { OutletSettings } from "./outlet.js";
 /** Largest single write over HTTP/2. */
 const SLICE_BYTES = 65_536;
 
+/** Our own `end`, `answer` or `refuse` is why the response ends. */
+const ENDED_HERE = 1;
+/** The owner was told that the response has closed, or it had before there was an outlet. */
+const OVER = 2;
+/** A write has had to wait: from then on "drain" is listened to. */
+const WAITED = 4;
+/** A response of HTTP/1 has ended or closed. */
+const ENDED = 8;
+
 /** `true` while a response is uncorked, in the middle of a write. */
 let isLettingGo = false;
 
@@ -39,16 +48,10 @@ export class NodeSink extends Outlet implements ExchangeStream {
   readonly #response: NodeResponse;
   /** `undefined` until the body may begin; then the response or what stands before it. */
   #body: StreamBody | undefined;
-  /** `true` once our own `end`, `answer` or `refuse` is why the response ends. */
-  #isEndedHere = false;
-  /** `true` once the owner was told that the response has closed: that happens once. */
-  #isOver = false;
+  /** Sum of the flags below that are set: a field for each would be most of what an idle stream weighs here. */
+  #flags = 0;
   /** Set from the first write to an HTTP/1.1 response that nothing stands before, until somebody ends it. */
   #socket: Socket | undefined;
-  /** `true` once a write has had to wait: from then on "drain" is listened to. */
-  #hasWaited = false;
-  /** `true` once a response of HTTP/1 has ended or closed. */
-  #isEnded = false;
   /** Counted only over HTTP/2. */
   #writtenBytes = 0;
   /** Set only where a compressor has to be told to let go of each event. */
@@ -73,7 +76,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
     // A pipelined response waits without a socket and would not hear of its end.
     if (isHttp1(response) && response.socket === null) waitOn(this.request.socket, this);
     // A response that has closed already emits no further "close".
-    this.#isOver = isHttp1(response) ? response.closed : response.stream.closed;
+    if (isHttp1(response) ? response.closed : response.stream.closed) this.#flags |= OVER;
   }
 
   get request(): NodeRequest {
@@ -97,12 +100,12 @@ export class NodeSink extends Outlet implements ExchangeStream {
   }
 
   get isOver(): boolean {
-    return this.#isOver;
+    return (this.#flags & OVER) !== 0;
   }
 
   get isClosed(): boolean {
     const response = this.#response;
-    if (this.#isOver || response.writableEnded) return true;
+    if (this.isOver || response.writableEnded) return true;
     return isHttp1(response)
       ? response.destroyed || (response.socket ?? this.request.socket).destroyed
       : response.stream.destroyed;
@@ -195,13 +198,13 @@ export class NodeSink extends Outlet implements ExchangeStream {
   /** @returns As `write`, after one that has asked to wait. */
   #letGo(): boolean {
     const body = this.#body;
-    if (body === undefined || this.#isOver) return false;
+    if (body === undefined || this.isOver) return false;
     isLettingGo = true;
     const isTaken = body === this.#response && uncork(this.#response);
     isLettingGo = false;
     // Most clients never make a stream wait: a listener for each of them would be memory for nothing.
-    if (isTaken || this.#hasWaited) return isTaken;
-    this.#hasWaited = true;
+    if (isTaken || (this.#flags & WAITED) !== 0) return isTaken;
+    this.#flags |= WAITED;
     // A compressor that wraps the response moves listeners to a stream of its own, which has no mark.
     body.on("drain", this.#compressor === undefined ? onDrain : () => this.bodyDrained());
     return false;
@@ -221,7 +224,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
   }
 
   protected endBody(): void {
-    this.#isEndedHere = true;
+    this.#flags |= ENDED_HERE;
     const body = this.#body ?? this.#response;
     if (!body.writableEnded) body.end();
   }
@@ -231,12 +234,12 @@ export class NodeSink extends Outlet implements ExchangeStream {
   }
 
   destroy(): void {
-    this.#isEndedHere = true;
+    this.#flags |= ENDED_HERE;
     this.#response.destroy();
   }
 
   answer(status: number): void {
-    this.#isEndedHere = true;
+    this.#flags |= ENDED_HERE;
     // A length that was set for another body would leave the client waiting for it.
     removeBodyHeaders(this.headers);
     const { answer } = this.#exchange;
@@ -249,7 +252,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
   }
 
   refuse(error: unknown): void {
-    this.#isEndedHere = true;
+    this.#flags |= ENDED_HERE;
     const { refuse } = this.#exchange;
     if (refuse !== undefined) {
       refuse.call(this.#exchange, error);
@@ -273,16 +276,16 @@ export class NodeSink extends Outlet implements ExchangeStream {
 
   /** Called by the shared listener of the response: somebody has ended it, and its last bytes are on their way. */
   ended(): void {
-    if (this.#isEnded || !isHttp1(this.#response)) return;
-    this.#isEnded = true;
+    if ((this.#flags & ENDED) !== 0 || !isHttp1(this.#response)) return;
+    this.#flags |= ENDED;
     this.#socket = undefined;
     this.#response.on("error", ignore);
   }
 
   /** Called by the shared listener of the response, and wherever its end is found out first. */
   closed(): void {
-    if (this.#isOver) return;
-    this.#isOver = true;
+    if (this.isOver) return;
+    this.#flags |= OVER;
     const response: Marked = this.#response;
     // Not deleted: that would cost a slow object for each response.
     response[SINK] = undefined;
@@ -290,7 +293,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
     this.#body?.off("drain", onDrain);
     this.ended();
     if (isHttp1(response)) (this.request.socket as WaitedSocket | null)?.[WAITING]?.delete(this);
-    const isByServer = this.#isEndedHere || response.writableEnded;
+    const isByServer = (this.#flags & ENDED_HERE) !== 0 || response.writableEnded;
     this.responseClosed(isByServer ? "server" : "client");
   }
 }

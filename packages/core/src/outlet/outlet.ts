@@ -71,6 +71,9 @@ export type OutletPhase = "idle" | "opening" | "open" | "ended";
  */
 const LEAD_MS = 100;
 
+/** Of {@link Outlet} `#unsent`: the client has taken everything. */
+const NOT_BLOCKED = -1;
+
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 /** Promise for callers that wait for a client that has left. */
@@ -123,14 +126,12 @@ export abstract class Outlet implements Beating {
   #phase: OutletPhase = "idle";
   /** Set from `open` until the first bytes are out. */
   #opening: Opening | undefined;
-  /** `true` while the client has yet to take what was written. */
-  #isBlocked = false;
   /** Set while a caller waits for the client to take what was sent. */
   #drain:
     | { readonly promise: Promise<boolean>; readonly resolve: (open: boolean) => void }
     | undefined;
-  /** Bytes that the application has sent while `#isBlocked`; 0 otherwise. */
-  #unsent = 0;
+  /** Bytes that the application has sent while the client has yet to take what was written; negative otherwise. */
+  #unsent = NOT_BLOCKED;
   /** What the heartbeat's `sweeps` was when something was written. */
   #wroteAt = 0;
   /** Sweeps of silence after which a heartbeat is due; 0 for never. */
@@ -165,7 +166,7 @@ export abstract class Outlet implements Beating {
 
   /** `true` while the client has yet to take what was written. */
   get isBlocked(): boolean {
-    return this.#isBlocked;
+    return this.#unsent >= 0;
   }
 
   /** Bytes that were accepted and that the socket has not taken yet. */
@@ -232,7 +233,7 @@ export abstract class Outlet implements Beating {
       return false;
     }
     if (this.#phase !== "open") return false;
-    const wasBlocked = this.#isBlocked;
+    const wasBlocked = this.isBlocked;
     if (this.#write(bytes)) return true;
     // What goes to a client that had taken everything before is not held against it, however large it is; nor is
     // what delivery has written. Socket buffers are first in, first out: the application's bytes are the last to go.
@@ -262,7 +263,7 @@ export abstract class Outlet implements Beating {
     } catch (error) {
       return this.#fault(error);
     }
-    this.#isBlocked = true;
+    if (this.#unsent < 0) this.#unsent = 0;
     return false;
   }
 
@@ -334,7 +335,7 @@ export abstract class Outlet implements Beating {
   settle(): boolean {
     if (this.bufferedBytes === 0) {
       this.#stall = undefined;
-      if (this.#isBlocked) {
+      if (this.isBlocked) {
         // Node 22 does not tell of it where the application had corked the response.
         this.drained();
         return false;
@@ -366,13 +367,12 @@ export abstract class Outlet implements Beating {
     this.#phase = "open";
     this.reader?.wake();
     if (this.#opening !== undefined) this.#write(NO_BYTES);
-    if (!this.#isBlocked) this.drained();
+    if (!this.isBlocked) this.drained();
   }
 
   /** For subclasses: the client took what was held back. */
   protected drained(): void {
-    this.#isBlocked = false;
-    this.#unsent = 0;
+    this.#unsent = NOT_BLOCKED;
     const drain = this.#drain;
     this.#drain = undefined;
     drain?.resolve(true);
@@ -395,7 +395,7 @@ export abstract class Outlet implements Beating {
     } catch (error) {
       return this.#fault(error);
     }
-    this.#isBlocked = true;
+    if (this.#unsent < 0) this.#unsent = 0;
     return false;
   }
 

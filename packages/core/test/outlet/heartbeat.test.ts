@@ -1,3 +1,4 @@
+import { performance as eventLoop } from "node:perf_hooks";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Heartbeat, MAX_SWEEPS, SWEEP_MS } from "../../src/outlet/heartbeat.js";
 import type { Beating } from "../../src/outlet/heartbeat.js";
@@ -295,15 +296,18 @@ describe("a sweep over many slow members", () => {
       for (const end = performance.now() + 0.05; performance.now() < end;);
     };
     const members = Array.from({ length: 1_000 }, () => new Member(spend));
-    const begun = new Promise<void>((resolve) => {
-      heartbeat.add(new Member(resolve));
-    });
+    const beat = (): Promise<void> =>
+      new Promise((resolve) => {
+        heartbeat.add(new Member(resolve));
+      });
+    const begun = beat();
     for (const member of members) heartbeat.add(member);
+    const over = beat();
     await begun;
-    // Until the timer of the next sweep the process sleeps, unless the sweep keeps it awake.
-    await new Promise((resolve) => {
-      setTimeout(resolve, SWEEP_MS - 100);
-    });
+    const before = eventLoop.eventLoopUtilization();
+    await over;
+    // Until the timer of the next sweep the loop would be idle, unless the sweep keeps it awake.
+    expect(eventLoop.eventLoopUtilization(before).idle).toBeLessThan(SWEEP_MS / 2);
     expect(members.filter(({ beats }) => beats.length === 0)).toEqual([]);
     for (const member of heartbeat) heartbeat.delete(member);
   });
