@@ -227,11 +227,12 @@ export class Harbor {
     const subscription = new Subscription(session, this.delivery.audience);
     session.subscription = subscription;
     const names = typeof channels === "string" ? [channels] : channels;
-    if (lastEventId === "") subscription.begin();
+    if (lastEventId === "") subscription.begin(false);
     else subscription.beginLater();
-    subscription.join(names, options, lastEventId !== "");
+    subscription.join(names, options, { isReplayed: lastEventId !== "", comesFirst: true });
     for (const { channels: added, options: how = {} } of others) {
-      subscription.join(added, how, lastEventId !== "" && how.snapshot === undefined);
+      const isReplayed = lastEventId !== "" && how.snapshot === undefined;
+      subscription.join(added, how, { isReplayed, comesFirst: false });
     }
     if (lastEventId !== "") subscription.place(lastEventId);
     return subscription;

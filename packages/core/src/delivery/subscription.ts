@@ -13,6 +13,7 @@ import type { SharedFrames, StoredFrame } from "../wire/shared-frames.js";
 import type { Audience } from "./audience.js";
 import type { Place } from "./backfill.js";
 import { ChannelSet } from "./channel-set.js";
+import type { ChannelPositions } from "./channel-set.js";
 import { Hold, Step, Welcome, snapshotError } from "./welcome.js";
 import type { PendingReset, Snapshot } from "./welcome.js";
 
@@ -79,10 +80,22 @@ export class Subscription implements Reader {
     return this.#phase === "live";
   }
 
-  /** Begins at the tail: the client comes for the first time. */
-  begin(): void {
+  /**
+   * Begins at the tail: the client comes for the first time.
+   *
+   * @param awaitsFirstState - Whether it is given no position until {@link Subscription.firstStateDecided}.
+   */
+  begin(awaitsFirstState: boolean): void {
     this.#cursor = this.#audience.window.tail;
     this.#welcome = new Welcome();
+    this.#welcome.awaitsFirstState = awaitsFirstState;
+  }
+
+  /** The call whose state comes before any position has taken effect, or never will. */
+  firstStateDecided(): void {
+    if (this.#welcome === undefined) return;
+    this.#welcome.awaitsFirstState = false;
+    this.wake();
   }
 
   /** Begins at a position that is not known yet: {@link Subscription.place} tells. Until then nothing is written. */
@@ -107,8 +120,7 @@ export class Subscription implements Reader {
     // What is too old is not replayed, even where nothing was published since.
     this.#audience.window.trim(performance.now());
     const isWanted = (): boolean => this.#welcome === welcome && welcome.isAwaiting;
-    const channels = welcome.withoutUntaken(this.channels);
-    const place = this.#audience.locate(lastEventId, channels, isWanted);
+    const place = this.#audience.locate(lastEventId, this.#concerned(welcome), isWanted);
     if (!(place instanceof Promise)) return this.#placed(welcome, place);
     welcome.isLocating = true;
     void place.then((found) => {
@@ -121,16 +133,17 @@ export class Subscription implements Reader {
    * Joins channels. Those that were joined before are ignored.
    *
    * @param channels - Checked names.
-   * @param isReplayed - Whether they begin at the position that the client reports, and not here and now.
+   * @param part - `isReplayed`: they begin at the position that the client reports, and not here and now. `comesFirst`:
+   *   the client is given its first position only after their state. That is so for the first call of a route, because
+   *   it takes part in the replay of a client that comes back with a position.
    */
   join(
     channels: readonly string[],
     { latest = 0, snapshot }: SubscribeOptions,
-    isReplayed: boolean,
+    { isReplayed, comesFirst }: { isReplayed: boolean; comesFirst: boolean },
   ): void {
     const added = channels.filter((channel) => !this.channels.has(channel));
     if (added.length === 0 || this.#phase === "closed") return;
-    const comesFirst = this.#told === BEFORE_ALL && this.channels.size === 0;
     const { tail } = this.#audience.window;
     // Nothing is due on a stream without channels.
     if (this.channels.size === 0 && this.#told !== BEFORE_ALL) this.#moveTo(tail);
@@ -177,6 +190,7 @@ export class Subscription implements Reader {
     welcome.reset = { reason, position: this.#audience.window.tail };
     // A reset in place of a replay names every channel of its turn: it waits for the same calls.
     welcome.isAwaiting = this.#welcome?.isAwaiting === true && !this.#welcome.isLocating;
+    welcome.awaitsFirstState = this.#welcome?.awaitsFirstState === true;
     this.#fallBehind(this.#cursor);
     this.#welcome = welcome;
     this.#schedule();
@@ -190,8 +204,11 @@ export class Subscription implements Reader {
    * @param pieces - Those that concern this subscription, each piece joined for one write.
    */
   deliver(first: number, last: number, pieces: readonly DeliveredFrames[]): void {
-    // One that is behind finds it in the window.
-    if (this.#phase !== "live" || this.#cursor >= last) return;
+    if (this.#phase !== "live" || this.#cursor >= last) {
+      // One that is behind finds it in the window, when its turn comes. This one has none to come.
+      if (this.#welcome?.awaitsFirstState === true) this.wake();
+      return;
+    }
     if (this.#cursor >= first) {
       this.#fallBehind(this.#cursor);
       this.wake();
@@ -301,6 +318,8 @@ export class Subscription implements Reader {
     while (this.#phase === "behind" && this.outlet.isOpen && !this.outlet.isBlocked) {
       const welcome = this.#welcome;
       if (welcome?.isAwaiting === true || welcome?.held !== undefined) return false;
+      const hasNothing = welcome?.isPending === false && this.#cursor >= this.#audience.window.tail;
+      if (welcome?.awaitsFirstState === true && hasNothing) return false;
       if (welcome?.reset === undefined && this.#isOvertaken()) {
         this.#welcome ??= new Welcome();
         this.#welcome.reset = { reason: "overflow", position: this.#audience.window.tail };
@@ -370,7 +389,8 @@ export class Subscription implements Reader {
       } else if (this.#told === BEFORE_ALL) {
         // A client gets its first position when every start lies behind the cursor. What is due before that on other
         // channels comes without ids: cut in between, the client has none and begins anew. Unless it was given some.
-        const start = Math.max(this.#cursor, this.channels.latestStart);
+        const isTold = !welcome.awaitsFirstState;
+        const start = isTold ? Math.max(this.#cursor, this.channels.latestStart) : window.tail;
         const channels = welcome.withoutUntaken(this.channels);
         const slice = window.slice(channels, this.#cursor, room, start);
         this.#moveTo(slice.cursor);
@@ -378,9 +398,11 @@ export class Subscription implements Reader {
         events += slice.frames.length;
         if (slice.cursor < start) {
           isMore = true;
-        } else {
+        } else if (isTold) {
           this.#told = this.#cursor;
           frames.push(this.#cursorFrame());
+        } else {
+          break;
         }
       } else {
         if (!welcome.isReplay) this.#welcome = undefined;
@@ -412,8 +434,9 @@ export class Subscription implements Reader {
     ];
     // An empty id takes the old position from the client, which may look good in the new history: cut in the middle of
     // the state, it begins anew.
-    const id = states.length > 0 ? "" : (window.idAt(this.#cursor) ?? window.tailId);
-    this.#told = states.length > 0 ? BEFORE_ALL : this.#cursor;
+    const hasStates = states.length > 0 || welcome.awaitsFirstState;
+    const id = hasStates ? "" : (window.idAt(this.#cursor) ?? window.tailId);
+    this.#told = hasStates ? BEFORE_ALL : this.#cursor;
     frames.push(stored(encodeResetFrame(reason, channels, id)));
     observer.wasReset(this, reason, channels);
   }
@@ -469,6 +492,17 @@ export class Subscription implements Reader {
     if (position <= this.#cursor) return;
     const slice = this.#audience.window.slice(this.channels, this.#cursor, 1, position);
     if (slice.frames.length === 0) this.#moveTo(slice.cursor);
+  }
+
+  /** The channels that a replay concerns, at the time when they are looked at: until then some may join or be left. */
+  #concerned(welcome: Welcome): ChannelPositions {
+    const channels = (): ChannelPositions => welcome.withoutUntaken(this.channels);
+    return {
+      get size() {
+        return channels().size;
+      },
+      [Symbol.iterator]: () => channels()[Symbol.iterator](),
+    };
   }
 
   /** Whether something that was due has left the window: the client was too slow for what is retained. */

@@ -131,8 +131,9 @@ export class Step {
 
   /** The same without its state, for when that is sent in another way. */
   withoutState(): Step {
-    const { channels, comesFirst } = this;
-    return new Step(channels, undefined, { latest: this.#latest, upTo: this.#upTo, comesFirst });
+    const { channels } = this;
+    const latest = this.#latest;
+    return new Step(channels, undefined, { latest, upTo: this.#upTo, comesFirst: false });
   }
 }
 
@@ -182,10 +183,15 @@ export interface StepSlice {
 
 /** Everything that a client has yet to be told. */
 export class Welcome {
-  /** `true` while the replay, or a reset in its place, waits: for the other calls of its turn, or for its position. */
+  /** `true` while the stream waits for other calls of its turn, or for its position. */
   isAwaiting = false;
   /** `true` while the position of the client is looked for in the log. Implies `isAwaiting`. */
   isLocating = false;
+  /**
+   * `true` while the first call of a new client's route, which has a snapshot, has yet to take effect. Until its state is
+   * sent the client gets no position: it would come back with that and be replayed on channels whose state it never got.
+   */
+  awaitsFirstState = false;
   /** `true` until a client that came back has been sent something that it had missed. */
   isReplay = false;
   /** Set while the client has yet to be told that it may have missed something. */
@@ -209,7 +215,7 @@ export class Welcome {
    *   was published on its channel since comes behind it.
    */
   nextStep(hasPosition: boolean): Step | undefined {
-    if (hasPosition) return this.steps[0];
+    if (hasPosition || this.awaitsFirstState) return this.steps[0];
     return this.steps.find((step) => step.comesFirst || step.snapshot === undefined);
   }
 

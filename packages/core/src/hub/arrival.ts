@@ -8,20 +8,24 @@ export class Call {
   readonly isReplayed: boolean;
   /** Whether the replay, or a reset in its place, waits for it. */
   readonly isAwaited: boolean;
-  /** Whether it was made before the log had a position. */
-  readonly isEarly: boolean;
+  /** Whether it is the first of its session and has a snapshot: the client gets no position before. */
+  readonly givesFirstState: boolean;
   /** Resolves once all its channels were left. */
   readonly cancelled: Promise<void>;
   #cancel: () => void = () => {};
 
   constructor(
     channels: readonly string[],
-    { isReplayed, isAwaited, isEarly }: Pick<Call, "isReplayed" | "isAwaited" | "isEarly">,
+    {
+      isReplayed,
+      isAwaited,
+      givesFirstState,
+    }: Pick<Call, "isReplayed" | "isAwaited" | "givesFirstState">,
   ) {
     this.channels = new Set(channels);
     this.isReplayed = isReplayed;
     this.isAwaited = isAwaited;
-    this.isEarly = isEarly;
+    this.givesFirstState = givesFirstState;
     this.cancelled = new Promise((resolve) => {
       this.#cancel = resolve;
     });
@@ -42,6 +46,8 @@ export class Arrival {
   isFirstTurn: boolean;
   /** `true` from when the subscription was made until it was told its position, if it has to be told. */
   isUnplaced = false;
+  /** Whether a new stream waits for its first state. */
+  awaitsFirstState = false;
   /** Calls that have yet to take effect. */
   readonly calls: Set<Call> = new Set();
   /** Each is called once all calls that waited when it was added have taken effect. */
@@ -65,6 +71,12 @@ export class Arrival {
     const over = this.#after.filter(isOver);
     this.#after = this.#after.filter((one) => !isOver(one));
     for (const { fn } of over) fn();
+  }
+
+  /** Whether the first state has yet to be asked for. */
+  get isFirstStatePending(): boolean {
+    for (const call of this.calls) if (call.givesFirstState) return true;
+    return false;
   }
 
   /** Whether the position of the client may be decided: every call that takes part in the replay has been. */

@@ -92,11 +92,13 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
     if (!isReady || lastEventId !== "") this.#arrival ??= this.#arrive(lastEventId);
     const arrival = this.#arrival;
     const isReplayed = arrival?.isFirstTurn === true && (isFirst || options.snapshot === undefined);
-    if (isReady)
-      return this.#follow(names, options, { isReplayed, isEarly: false }) ? SUBSCRIBED : REFUSED;
-    const isEarly = admission.delivery === undefined;
-    const isAwaited = isEarly || arrival?.isFirstTurn === true;
-    const call = new Call(names, { isReplayed, isAwaited, isEarly });
+    if (isReady) {
+      const part = { isReplayed, isFirst, isEarly: false };
+      return this.#follow(names, options, part) ? SUBSCRIBED : REFUSED;
+    }
+    const isAwaited = admission.delivery === undefined || arrival?.isFirstTurn === true;
+    const givesFirstState = isFirst && options.snapshot !== undefined;
+    const call = new Call(names, { isReplayed, isAwaited, givesFirstState });
     arrival?.calls.add(call);
     return this.#wait(call, options, verdict);
   }
@@ -168,8 +170,12 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
         );
         return false;
       }
+      const isEarly = this.#parts.admission.delivery === undefined;
       await this.#logStarted(call);
-      return !isOver() && this.#follow([...call.channels], options, call);
+      const { isReplayed, givesFirstState: isFirst } = call;
+      return (
+        !isOver() && this.#follow([...call.channels], options, { isReplayed, isFirst, isEarly })
+      );
     } catch (error) {
       this.report(error, "authorize");
       this.refuseWith(error, "error");
@@ -206,24 +212,27 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
   #follow(
     channels: readonly string[],
     options: SubscribeOptions,
-    { isReplayed, isEarly }: Pick<Call, "isReplayed" | "isEarly">,
+    { isReplayed, isFirst, isEarly }: { isReplayed: boolean; isFirst: boolean; isEarly: boolean },
   ): boolean {
     const { delivery } = this.#parts.admission;
     if (delivery === undefined) {
       this.refuseWith(new Error("The log has not started"), "error");
       return false;
     }
-    const subscription = this.#subscription ?? this.#beginStream(delivery, isEarly);
+    const subscription = this.#subscription ?? this.#beginStream(delivery, { isFirst, isEarly });
     const arrival = this.#arrival;
     // Where a channel of an early call began is not known: it has a part in the replay, or in the reset.
     const isPartOfReplay = isReplayed || (isEarly && arrival?.isUnplaced === true);
-    subscription.join(channels, options, isPartOfReplay);
+    subscription.join(channels, options, { isReplayed: isPartOfReplay, comesFirst: isFirst });
     // After that: what the client is welcomed with goes out with the first bytes of the stream.
     return this.open();
   }
 
   /** The first call takes effect. */
-  #beginStream({ audience }: Delivery, isEarly: boolean): Subscription {
+  #beginStream(
+    { audience }: Delivery,
+    { isFirst, isEarly }: { isFirst: boolean; isEarly: boolean },
+  ): Subscription {
     const subscription = new Subscription(this.outlet, audience);
     const arrival = this.#arrival;
     // A stream that opened before the log had a position may have missed what was published in between.
@@ -233,7 +242,10 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
       arrival.isUnplaced = true;
       subscription.beginLater();
     } else {
-      subscription.begin();
+      // Another call may take effect before the first one.
+      const awaitsFirstState = !isFirst && arrival?.isFirstStatePending === true;
+      if (arrival !== undefined) arrival.awaitsFirstState = awaitsFirstState;
+      subscription.begin(awaitsFirstState);
     }
     return subscription;
   }
@@ -244,6 +256,10 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
     if (arrival.isUnplaced && arrival.isComplete) {
       arrival.isUnplaced = false;
       this.#subscription?.place(arrival.lastEventId);
+    }
+    if (arrival.awaitsFirstState && !arrival.isFirstStatePending) {
+      arrival.awaitsFirstState = false;
+      this.#subscription?.firstStateDecided();
     }
     if (arrival.isFirstTurn || arrival.calls.size > 0) return;
     this.#arrival = undefined;

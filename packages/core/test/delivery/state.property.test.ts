@@ -41,8 +41,8 @@ const CLIENTS = 3;
 const CROWD = 40;
 /** Most that a snapshot is made of. */
 const MAX_PARTS = 3;
-/** Turns of all others together that one that is behind waits at most, with some to spare. */
-const MAX_PASSED = 2 * CLIENTS;
+/** Bytes that others are given at most before one that is behind has its turn: two slices each, with a large event. */
+const MAX_PASSED = 4 * 100_000;
 /** Promise jobs in a row that a call takes at most, with some to spare. */
 const JOBS = 24;
 /** How long a log that is starting may hold back a head. */
@@ -502,7 +502,7 @@ class World {
       holdsHead,
       headers: { accept: "text/event-stream", "last-event-id": id, origin: "https://a.example" },
       wrote: (bytes) => {
-        if (this.#isInLoop && this.#setting.isLarge) this.#expectTurns(model);
+        if (this.#isInLoop && this.#setting.isLarge) this.#expectTurns(model, bytes.byteLength);
         model.wrote(bytes);
       },
       held: () => {
@@ -864,7 +864,7 @@ class World {
   }
 
   /** A stream is given something: those that are behind, too, have their turns. */
-  #expectTurns(writer: Connection): void {
+  #expectTurns(writer: Connection, bytes: number): void {
     writer.passedBy = 0;
     const isBehind = this.#streams.some(
       ({ model, outlet }) => model === writer && outlet.reader?.isLive === false,
@@ -875,7 +875,7 @@ class World {
       if (model === writer) continue;
       const isReady = outlet.reader?.isLive === false && !outlet.isBlocked && model.hasDue;
       if (!isReady || this.#isWaiting(stream)) model.passedBy = 0;
-      else if (++model.passedBy > MAX_PASSED) this.#fail("one that is behind has no turn");
+      else if ((model.passedBy += bytes) > MAX_PASSED) this.#fail("one that is behind has no turn");
     }
   }
 

@@ -472,7 +472,7 @@ export class Connection {
   told = NO_POSITION;
   /** Whether there is a reason for a reset beside events that are lost. */
   hasCause = false;
-  /** Turns of others since it had one, while it was behind. */
+  /** Bytes that others were given since it was, while it was behind. */
   passedBy = 0;
   /** Messages sent, and those of them that came. */
   sent = 0;
@@ -582,7 +582,7 @@ export class Connection {
     const isVague = call.isEarly && (isResuming || isOpened);
     if (!call.isReplayed) {
       call.owesState = call.snapshot === "none" ? false : isVague ? undefined : true;
-      call.comesFirst = this.told === NO_POSITION && this.members.size === 0;
+      call.comesFirst = !isResuming && this.told === NO_POSITION && call.isFirst;
       call.owesLatest = call.latest === 0 ? false : isVague ? undefined : true;
       call.latestUpTo = tail;
     }
@@ -706,7 +706,9 @@ export class Connection {
     if (id !== undefined && id !== this.#chronicle.idOf(position)) {
       this.#fail(`event ${position} has the id ${id}`);
     }
-    if (position <= member.from) return this.#latest(call, position);
+    // Of a call that may have a part in the replay, or may not.
+    const isEither = call.owesLatest === undefined && id === undefined;
+    if (position <= (isEither ? call.latestUpTo : member.from)) return this.#latest(call, position);
     if (member.owesReset) this.#fail(`event ${position} comes before the reset`);
     const next = this.#chronicle.firstAfter(channel, member.due);
     if (position > member.due && position !== next && !isUntaken(call)) {
@@ -753,8 +755,16 @@ export class Connection {
     if (position < this.told) this.#fail(`told ${position} after ${this.told}`);
     this.#expectUpTo(position, `told ${position}`);
     for (const call of this.calls) {
+      // A client that comes back with a position is replayed on the channels of the first call, and not sent their state.
+      if (call.isFirst && call.snapshot !== "none" && call.isPending && this.reported === "") {
+        this.#fail(`told ${position} before the first call is answered`);
+      }
       if (call.owesState === true && call.comesFirst && this.#isJoined(call)) {
         this.#fail(`told ${position} before the state of call ${call.number}`);
+      }
+      // Cut here it would come back with less than that state has, and not be given another.
+      if (call.comesFirst && call.isTaken && position < call.takenAt && this.#isJoined(call)) {
+        this.#fail(`told ${position}, but the state of call ${call.number} has ${call.takenAt}`);
       }
     }
     this.told = position;

@@ -431,6 +431,9 @@ describe("`latest` and `snapshot` of the first channels", () => {
   });
 });
 
+/** How channels join that have no part in a replay. */
+const LATER = { isReplayed: false, comesFirst: false };
+
 describe("a stream whose head is held back", () => {
   function held(): MemoryClient {
     return new MemoryClient({ holdsHead: true });
@@ -488,7 +491,7 @@ describe("channels added later", () => {
     harbor.publish("b 1");
     const session = harbor.subscribe("a");
     await turns();
-    session.subscription?.join(["b"], {}, false);
+    session.subscription?.join(["b"], {}, LATER);
     harbor.publish("b 2", "a 3");
     await turns();
     expect(session.data).toEqual(["2", "3"]);
@@ -498,7 +501,7 @@ describe("channels added later", () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     harbor.publish("a 1", "b 2");
-    session.subscription?.join(["b"], {}, false);
+    session.subscription?.join(["b"], {}, LATER);
     harbor.publish("b 3", "a 4");
     await turns();
     expect(session.data).toEqual(["1", "3", "4"]);
@@ -510,7 +513,7 @@ describe("channels added later", () => {
     const session = new MemoryClient();
     session.block();
     harbor.subscribe("a", { lastEventId: "e.0" }, session);
-    session.subscription?.join(["b"], {}, false);
+    session.subscription?.join(["b"], {}, LATER);
     harbor.publish("b 4", "a 5");
     session.drain();
     await turns();
@@ -520,7 +523,7 @@ describe("channels added later", () => {
   it("are ignored if they are there already, with all that comes with them", () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
-    session.subscription?.join(["a"], { latest: 5, snapshot: () => ["state"] }, false);
+    session.subscription?.join(["a"], { latest: 5, snapshot: () => ["state"] }, LATER);
     expect(session.signals).toEqual(["cursor e.0"]);
     expect(session.data).toEqual([]);
     expect(harbor.delivery.audience.of("a")?.size).toBe(1);
@@ -530,7 +533,7 @@ describe("channels added later", () => {
     const harbor = new Harbor();
     harbor.publish("b 1", "b 2", "a 3");
     const session = harbor.subscribe("a");
-    session.subscription?.join(["b"], { latest: 1, snapshot: () => ["state"] }, false);
+    session.subscription?.join(["b"], { latest: 1, snapshot: () => ["state"] }, LATER);
     expect(session.text.slice(session.text.indexOf("\n\n") + 2)).toBe("data: state\n\ndata: 2\n\n");
     expect(session.lastEventId).toBe("e.3");
     harbor.publish("b 4");
@@ -543,7 +546,7 @@ describe("channels added later", () => {
     let state = 0;
     const session = harbor.subscribe("a");
     session.block();
-    session.subscription?.join(["b"], { snapshot: () => [`state ${state}`] }, false);
+    session.subscription?.join(["b"], { snapshot: () => [`state ${state}`] }, LATER);
     state = 1;
     harbor.publish("b 1");
     await turns();
@@ -558,7 +561,7 @@ describe("channels added later", () => {
     harbor.publish("b 1");
     const session = harbor.subscribe("a");
     session.block();
-    session.subscription?.join(["b"], { latest: 5 }, false);
+    session.subscription?.join(["b"], { latest: 5 }, LATER);
     harbor.publish("b 2");
     await turns();
     session.drain();
@@ -571,7 +574,7 @@ describe("channels added later", () => {
     const first = slowSnapshot();
     const session = harbor.subscribe("a", { snapshot: first.snapshot });
     let state = 0;
-    session.subscription?.join(["b"], { snapshot: () => [`b ${state}`] }, false);
+    session.subscription?.join(["b"], { snapshot: () => [`b ${state}`] }, LATER);
     state = 1;
     harbor.publish("b 1", "a 2");
     await turns();
@@ -584,7 +587,7 @@ describe("channels added later", () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     session.close();
-    session.subscription?.join(["b"], {}, false);
+    session.subscription?.join(["b"], {}, LATER);
     expect(harbor.delivery.audience.channelCount).toBe(0);
   });
 });
@@ -669,7 +672,7 @@ describe("channels that were left", () => {
     session.subscription?.leave(["b"]);
     harbor.publish("b 1");
     await turns();
-    session.subscription?.join(["b"], {}, false);
+    session.subscription?.join(["b"], {}, LATER);
     harbor.publish("b 2");
     await turns();
     expect(session.data).toEqual(["2"]);
@@ -679,7 +682,7 @@ describe("channels that were left", () => {
     const harbor = new Harbor();
     const snapshot = (): string[] => ["state"];
     const session = harbor.subscribe("a", { snapshot });
-    session.subscription?.join(["b"], { snapshot }, false);
+    session.subscription?.join(["b"], { snapshot }, LATER);
     session.subscription?.leave(["b"]);
     harbor.delivery.reset("fork", "e.100");
     await turns();
@@ -689,7 +692,7 @@ describe("channels that were left", () => {
   it("have their snapshots called no more after a reset", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
-    session.subscription?.join(["b"], { snapshot: () => ["state of b"] }, false);
+    session.subscription?.join(["b"], { snapshot: () => ["state of b"] }, LATER);
     session.subscription?.leave(["b"]);
     harbor.delivery.reset("fork", "e.100");
     await turns();
