@@ -271,7 +271,8 @@ export class Backfill {
       return false;
     }
     // The window drops old entries: then it has no room for older ones.
-    if (start.id !== this.#window.start.id) return this.#giveUp();
+    const now = this.#window.start;
+    if (start.id !== now.id || start.isHeld !== now.isHeld) return this.#giveUp();
     return this.#prepend(page, id);
   }
 
