@@ -83,18 +83,19 @@ export class Subscription implements Reader {
   /**
    * Begins at the tail: the client comes for the first time.
    *
-   * @param awaitsFirstState - Whether it is given no position until {@link Subscription.firstStateDecided}.
+   * @param awaitsFirstState - Whether nothing is written until {@link Subscription.firstStateDecided}: a client that had a
+   *   position before its first state would come back with that, be replayed and never get the state.
    */
   begin(awaitsFirstState: boolean): void {
     this.#cursor = this.#audience.window.tail;
     this.#welcome = new Welcome();
-    this.#welcome.awaitsFirstState = awaitsFirstState;
+    this.#welcome.isAwaiting = awaitsFirstState;
   }
 
   /** The call whose state comes before any position has taken effect, or never will. */
   firstStateDecided(): void {
     if (this.#welcome === undefined) return;
-    this.#welcome.awaitsFirstState = false;
+    this.#welcome.isAwaiting = false;
     this.wake();
   }
 
@@ -190,7 +191,6 @@ export class Subscription implements Reader {
     welcome.reset = { reason, position: this.#audience.window.tail };
     // A reset in place of a replay names every channel of its turn: it waits for the same calls.
     welcome.isAwaiting = this.#welcome?.isAwaiting === true && !this.#welcome.isLocating;
-    welcome.awaitsFirstState = this.#welcome?.awaitsFirstState === true;
     this.#fallBehind(this.#cursor);
     this.#welcome = welcome;
     this.#schedule();
@@ -204,11 +204,8 @@ export class Subscription implements Reader {
    * @param pieces - Those that concern this subscription, each piece joined for one write.
    */
   deliver(first: number, last: number, pieces: readonly DeliveredFrames[]): void {
-    if (this.#phase !== "live" || this.#cursor >= last) {
-      // One that is behind finds it in the window, when its turn comes. This one has none to come.
-      if (this.#welcome?.awaitsFirstState === true) this.wake();
-      return;
-    }
+    // One that is behind finds it in the window.
+    if (this.#phase !== "live" || this.#cursor >= last) return;
     if (this.#cursor >= first) {
       this.#fallBehind(this.#cursor);
       this.wake();
@@ -292,6 +289,8 @@ export class Subscription implements Reader {
       this.#cursor = place;
       this.#told = place;
       this.channels.passed(place);
+      // The client may come from a node that was ahead of this one when further channels joined.
+      for (const step of welcome.steps) step.reach(place);
       welcome.isReplay = true;
       this.#schedule();
       return;
@@ -318,8 +317,6 @@ export class Subscription implements Reader {
     while (this.#phase === "behind" && this.outlet.isOpen && !this.outlet.isBlocked) {
       const welcome = this.#welcome;
       if (welcome?.isAwaiting === true || welcome?.held !== undefined) return false;
-      const hasNothing = welcome?.isPending === false && this.#cursor >= this.#audience.window.tail;
-      if (welcome?.awaitsFirstState === true && hasNothing) return false;
       if (welcome?.reset === undefined && this.#isOvertaken()) {
         this.#welcome ??= new Welcome();
         this.#welcome.reset = { reason: "overflow", position: this.#audience.window.tail };
@@ -389,8 +386,7 @@ export class Subscription implements Reader {
       } else if (this.#told === BEFORE_ALL) {
         // A client gets its first position when every start lies behind the cursor. What is due before that on other
         // channels comes without ids: cut in between, the client has none and begins anew. Unless it was given some.
-        const isTold = !welcome.awaitsFirstState;
-        const start = isTold ? Math.max(this.#cursor, this.channels.latestStart) : window.tail;
+        const start = Math.max(this.#cursor, this.channels.latestStart);
         const channels = welcome.withoutUntaken(this.channels);
         const slice = window.slice(channels, this.#cursor, room, start);
         this.#moveTo(slice.cursor);
@@ -398,11 +394,9 @@ export class Subscription implements Reader {
         events += slice.frames.length;
         if (slice.cursor < start) {
           isMore = true;
-        } else if (isTold) {
+        } else {
           this.#told = this.#cursor;
           frames.push(this.#cursorFrame());
-        } else {
-          break;
         }
       } else {
         if (!welcome.isReplay) this.#welcome = undefined;
@@ -434,7 +428,7 @@ export class Subscription implements Reader {
     ];
     // An empty id takes the old position from the client, which may look good in the new history: cut in the middle of
     // the state, it begins anew.
-    const hasStates = states.length > 0 || welcome.awaitsFirstState;
+    const hasStates = states.length > 0;
     const id = hasStates ? "" : (window.idAt(this.#cursor) ?? window.tailId);
     this.#told = hasStates ? BEFORE_ALL : this.#cursor;
     frames.push(stored(encodeResetFrame(reason, channels, id)));

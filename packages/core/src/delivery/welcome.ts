@@ -70,6 +70,11 @@ export class Step {
     return this.#upTo;
   }
 
+  /** The stream begins at a position: what lies before it is of the past. */
+  reach(position: number): void {
+    this.#upTo = Math.max(this.#upTo, position);
+  }
+
   /**
    * Takes the state of the channels: what was published up to here is part of it.
    *
@@ -187,11 +192,6 @@ export class Welcome {
   isAwaiting = false;
   /** `true` while the position of the client is looked for in the log. Implies `isAwaiting`. */
   isLocating = false;
-  /**
-   * `true` while the first call of a new client's route, which has a snapshot, has yet to take effect. Until its state is
-   * sent the client gets no position: it would come back with that and be replayed on channels whose state it never got.
-   */
-  awaitsFirstState = false;
   /** `true` until a client that came back has been sent something that it had missed. */
   isReplay = false;
   /** Set while the client has yet to be told that it may have missed something. */
@@ -215,7 +215,7 @@ export class Welcome {
    *   was published on its channel since comes behind it.
    */
   nextStep(hasPosition: boolean): Step | undefined {
-    if (hasPosition || this.awaitsFirstState) return this.steps[0];
+    if (hasPosition) return this.steps[0];
     return this.steps.find((step) => step.comesFirst || step.snapshot === undefined);
   }
 

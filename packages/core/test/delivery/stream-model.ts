@@ -657,6 +657,11 @@ export class Connection {
 
   /** Nothing holds the stream up: everything must be there. */
   expectAll(): void {
+    // A new stream waits for its first call, whose state comes before any position.
+    const waitsForFirst = this.calls.some(
+      (call) => call.isFirst && call.snapshot !== "none" && call.isPending,
+    );
+    if (waitsForFirst) return;
     for (const call of this.calls) {
       if (call.phase !== "effective" || call.members.size === 0) continue;
       if (call.owesState === true) this.#fail(`the state of call ${call.number} is missing`);
