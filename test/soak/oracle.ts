@@ -45,6 +45,11 @@ export class Ledger {
     return low;
   }
 
+  /** @returns The number of an event of a channel, by its place there. */
+  numberAt(channel: string, seq: number): number | undefined {
+    return this.#byChannel.get(channel)?.[seq - 1];
+  }
+
   /** Remembers the id that an event was given, or with 0 the id of the log's beginning. */
   name(id: string, number: number): void {
     this.#numbers.set(id, number);
@@ -59,8 +64,15 @@ export class Ledger {
 export interface Call {
   readonly latest: number;
   readonly hasSnapshot: boolean;
-  /** Whether it was made in the turn of the first call of a connection that reports a position. */
+  /**
+   * Whether its channels start at the position that the client reports: the first call, and those of its turn that
+   * have no snapshot.
+   */
   readonly isReplayed: boolean;
+  /** Whether it is the first of the connection. */
+  readonly isFirst: boolean;
+  /** Whether its snapshot has yet to come: anew after each reset. */
+  isStateDue: boolean;
   /** The snapshot that was taken last; `undefined` while none was. */
   take: Take | undefined;
   /** How many of its snapshots have arrived, and how many resets had when it was made. */
@@ -91,6 +103,11 @@ interface Stay {
   last: number | undefined;
   /** Set by a reset without an id until the next event: the reset took place somewhere after `floor`. */
   reset: { readonly floor: number; bound: number } | undefined;
+  /**
+   * Set by a reset if the call asked for `latest`, which comes behind the reset then: place of the last event of that,
+   * 0 for none yet.
+   */
+  again: number | undefined;
 }
 
 interface Version {
@@ -162,6 +179,7 @@ export class Visit {
         limit: Infinity,
         last: undefined,
         reset: undefined,
+        again: undefined,
       };
       this.#open.set(channel, stay);
       const stays = this.#stays.get(channel);
@@ -214,7 +232,7 @@ export class Visit {
       this.#lastNumber = Math.max(this.#lastNumber, number);
       this.told = number;
     }
-    const stay = id === undefined ? this.#stayOfLatest(event) : this.#stayOf(event);
+    const stay = id === undefined ? this.#stayWithoutId(event, at) : this.#stayOf(event);
     if (stay === undefined) {
       return this.#fail(
         "not subscribed",
@@ -226,6 +244,12 @@ export class Visit {
         "written after unsubscribe",
         `${this.#name(event)} in a write at byte ${at}, when the channel was left at ${stay.limit}`,
       );
+    }
+    if (stay.again !== undefined && id === undefined && event.seq <= stay.startSeq) {
+      if (stay.again > 0 && event.seq !== stay.again + 1)
+        return this.#fail("latest", `${this.#name(event)} after ${stay.again} and a reset`);
+      stay.again = event.seq;
+      return undefined;
     }
     const { take } = stay.call;
     if (take !== undefined && !take.hasArrived && stay.leave === Infinity) {
@@ -240,6 +264,7 @@ export class Visit {
     const { call, position } = take;
     take.hasArrived = true;
     call.states += 1;
+    call.isStateDue = false;
     this.#tell(`got the snapshot of ${position}`);
     if (call.states > 1 + this.resets - call.resetsBefore) {
       return this.#fail("two snapshots", "a snapshot came twice without a reset");
@@ -281,7 +306,7 @@ export class Visit {
     if (id !== "" && position === undefined) this.#fail("wrong id", `a reset has the id ${id}`);
     const now = position ?? this.#ledger.position;
     this.#tell(`got a reset to ${position}, ${reason}, of ${channels.join()}`);
-    if (reason === "unknown" || now - this.#lastNumber <= this.#maxEvents) {
+    if (reason === "unknown" || !channels.some((channel) => this.#hasLost(channel, now))) {
       this.#fail(
         "reset without a cause",
         `${reason} at ${position}, the client had ${this.#lastNumber} and ${this.#maxEvents} are retained`,
@@ -290,7 +315,7 @@ export class Visit {
     const named = channels.toSorted().join();
     const versions = this.#versions.filter(({ from }, index) => {
       const until = this.#versions[index + 1]?.from ?? Infinity;
-      return from <= now && until >= (position ?? this.#lastNumber);
+      return from <= this.#ledger.position && until >= (position ?? this.#lastNumber);
     });
     if (!versions.some((version) => version.channels === named)) {
       this.#fail(
@@ -301,6 +326,7 @@ export class Visit {
     for (const channel of channels) {
       const stay = this.#stays.get(channel)?.findLast(({ start }) => start <= now);
       if (stay === undefined) continue;
+      if (stay.call.latest > 0) stay.again = 0;
       if (position === undefined) {
         stay.reset = { floor: stay.reset?.floor ?? stay.last ?? stay.startSeq, bound: Infinity };
       } else {
@@ -311,6 +337,7 @@ export class Visit {
         stay.reset = undefined;
       }
     }
+    for (const { call } of this.#open.values()) call.isStateDue = call.hasSnapshot;
     this.told = position;
     this.#lastNumber = position ?? this.#lastNumber;
   }
@@ -337,6 +364,7 @@ export class Visit {
     for (const stay of this.#open.values()) {
       const lack = this.#lack(stay, this.#ledger.position);
       if (lack !== undefined) return lack;
+      if (stay.call.isStateDue) return `snapshot of ${stay.channel}`;
     }
     return undefined;
   }
@@ -379,13 +407,37 @@ export class Visit {
     );
   }
 
-  #stayOfLatest({ channel, seq }: Published): Stay | undefined {
-    return this.#stays
-      .get(channel)
-      ?.findLast(
-        ({ call, last, startSeq }) =>
-          call.latest > 0 && (last === undefined ? seq <= startSeq + 1 : seq === last + 1),
-      );
+  /**
+   * Without ids come the events of `latest` and, before the client has its first position, all others: cut in between,
+   * it is to begin anew.
+   */
+  #stayWithoutId({ channel, seq, number }: Published, at: number): Stay | undefined {
+    const stays = this.#stays.get(channel) ?? [];
+    const again = stays.findLast((stay) => stay.again !== undefined && seq <= stay.startSeq);
+    if (again !== undefined) return again;
+    const latest = stays.findLast(
+      ({ call, last, startSeq }) =>
+        call.latest > 0 && (last === undefined ? seq <= startSeq + 1 : seq === last + 1),
+    );
+    if (this.told !== undefined) return latest;
+    const within = stays.filter(({ start, leave }) => start < number && number <= leave);
+    const isNext = ({ last, startSeq, reset }: Stay): boolean =>
+      reset !== undefined || seq === (last ?? startSeq) + 1;
+    return (
+      within.findLast(({ leave }) => leave === Infinity) ??
+      within.findLast((stay) => at < stay.limit && isNext(stay)) ??
+      latest ??
+      within.at(-1)
+    );
+  }
+
+  /** @returns Whether the next event that is due on a channel had left the window when the log was at a position. */
+  #hasLost(channel: string, position: number): boolean {
+    const stay = this.#stays.get(channel)?.findLast(({ start }) => start <= position);
+    if (stay === undefined) return false;
+    const next = (stay.reset?.floor ?? stay.last ?? stay.startSeq) + 1;
+    const number = this.#ledger.numberAt(channel, next);
+    return number !== undefined && number <= position - this.#maxEvents;
   }
 
   #hasOpen(call: Call): boolean {
@@ -410,6 +462,9 @@ export class Visit {
 
   #lack(stay: Stay, position: number): string | undefined {
     if (position <= stay.start) return undefined;
+    // What is published before a state is part of it. A client that is cut before it gets it anew, unless it is that of
+    // the first call: then the position that the client has stands for it.
+    if (stay.call.isStateDue && !stay.call.isFirst) return undefined;
     const needed = this.#ledger.countAt(stay.channel, position);
     const { reset } = stay;
     const has =
