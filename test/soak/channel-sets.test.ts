@@ -13,7 +13,7 @@ import { expect, it } from "vitest";
 import { seeded } from "../delivery/event-client.js";
 import { ChaosClient } from "./chaos-client.js";
 import { Ledger, Visit } from "./oracle.js";
-import type { Call, Reset, Take } from "./oracle.js";
+import type { Call, Moment, Reset, Take } from "./oracle.js";
 
 const SEED = process.env["SEED"];
 const EVENTS = Number(
@@ -173,7 +173,7 @@ async function run(seed: number): Promise<Chapter> {
     };
     let options: SubscribeOptions = {};
     if (call.latest > 0) options = { latest: call.latest };
-    else if (call.hasSnapshot) options = { snapshot: snapshotOf(visit, call) };
+    else if (call.hasSnapshot) options = { snapshot: snapshotOf(member, call) };
 
     if (isSlow) {
       const left = new Set<string>();
@@ -183,11 +183,12 @@ async function run(seed: number): Promise<Chapter> {
           visit.join(
             added.filter((channel) => !left.has(channel)),
             call,
+            momentOf(member),
           );
       });
       for (const channel of added) pending.set(channel, { allowed, left });
     } else {
-      visit.join(added, call);
+      visit.join(added, call, momentOf(member));
     }
     session.subscribe(channels, options).catch((error: unknown) => {
       fault("subscribe rejects", String(error));
@@ -195,9 +196,14 @@ async function run(seed: number): Promise<Chapter> {
     count(isFirstTurn ? "joinsInFirstTurn" : "joins");
   }
 
-  function snapshotOf(visit: Visit, call: Call): NonNullable<SubscribeOptions["snapshot"]> {
+  function momentOf(member: Member): Moment {
+    return { position: ledger.position, bytes: writtenBytes(member) };
+  }
+
+  function snapshotOf(member: Member, call: Call): NonNullable<SubscribeOptions["snapshot"]> {
+    const { visit } = member;
     return () => {
-      const take = visit.take(call);
+      const take = visit.take(call, momentOf(member));
       const index = takes.push({ take, visit }) - 1;
       count("snapshots");
       const messages = [{ event: "state", data: String(index) }];
@@ -216,7 +222,7 @@ async function run(seed: number): Promise<Chapter> {
       pending.get(channel)?.left.add(channel);
       pending.delete(channel);
     }
-    visit.leave(channels, writtenBytes(member));
+    visit.leave(channels, limitOf(member), momentOf(member));
     count("leaves");
   }
 
@@ -270,15 +276,16 @@ async function run(seed: number): Promise<Chapter> {
           if (taken?.visit === visit) visit.state(taken.take, at);
           else fault("state", "a client got the snapshot of another");
         } else if (event === "sse-cursor") {
-          visit.cursor(id ?? "");
+          visit.cursor(id ?? "", at);
         } else if (event === "sse-reset") {
-          visit.reset(JSON.parse(data) as Reset, id ?? "");
+          visit.reset(JSON.parse(data) as Reset, id ?? "", at, ledger.position);
           count(`resets ${(JSON.parse(data) as Reset).reason}`);
         } else if (event === "sse-complete") {
-          visit.completed();
+          visit.completed(at);
           client.lastEventId = "";
         }
       },
+      received: (bytes) => member.visit.received(bytes),
       ended: () => end(member),
     });
     const member: Member = {
@@ -422,15 +429,20 @@ function sum(members: readonly Member[]): number {
   );
 }
 
-/** @returns How many bytes of the connection were written or are held by the outlet: what cannot be taken back. */
+/** @returns How many bytes of the connection were written or are held by the outlet: at least so many will come. */
 function writtenBytes({ session, request, response }: Member): number {
   const socket = request?.socket;
-  if (session === undefined || socket === undefined || response === undefined) return 0;
-  const held = session.bufferedBytes;
-  if (!response.headersSent) return held === 0 ? 0 : Infinity;
+  if (session === undefined || socket === undefined || response?.headersSent !== true) return 0;
+  return socket.bytesWritten - socket.writableLength + session.bufferedBytes;
+}
+
+/** @returns The byte of the connection past which nothing begins that was written before now. */
+function limitOf(member: Member): number {
+  if (member.response?.headersSent !== true) {
+    return (member.session?.bufferedBytes ?? 0) === 0 ? 0 : Infinity;
+  }
   // The framing of a chunk that the response holds back.
-  const framing = 16;
-  return socket.bytesWritten - socket.writableLength + held + framing;
+  return writtenBytes(member) + 16;
 }
 
 async function turns(count: number): Promise<void> {

@@ -11,6 +11,8 @@ export interface ChaosListener {
    * @param at - Where on the connection the write of the server begins that it came in.
    */
   block(block: EventSourceMessage, at: number): void;
+  /** So many bytes of the connection have been read, and all blocks in them dispatched. */
+  received(bytes: number): void;
   /** The stream is over, and it was not the client who cut it. */
   ended(): void;
 }
@@ -47,6 +49,7 @@ export class ChaosClient {
         return;
       }
       body.push(chunk);
+      if (this.#socket === socket) this.#listener.received(body.offset);
       if (body.isOver && this.#socket === socket) this.#over();
     });
     socket.on("close", () => {
@@ -99,8 +102,8 @@ class Body {
   readonly #decoder = new TextDecoder();
   readonly #parser = createParser({ onEvent: (block) => this.#onBlock(block, this.#at) });
   #rest: Buffer = Buffer.alloc(0);
-  /** Bytes of the connection before `#rest`. */
-  #offset = 0;
+  /** Bytes of the connection that were taken apart. */
+  offset = 0;
   /** Where the chunk begins that is being parsed. */
   #at = 0;
   #isHeadRead = false;
@@ -123,7 +126,7 @@ class Body {
       const size = Number.parseInt(this.#rest.toString("latin1", 0, lineEnd), 16);
       const end = lineEnd + 2 + size + 2;
       if (this.#rest.length < end) return;
-      this.#at = this.#offset;
+      this.#at = this.offset;
       const part = this.#rest.subarray(lineEnd + 2, lineEnd + 2 + size);
       this.#skip(end);
       this.isOver = size === 0;
@@ -132,7 +135,7 @@ class Body {
   }
 
   #skip(bytes: number): void {
-    this.#offset += bytes;
+    this.offset += bytes;
     this.#rest = this.#rest.subarray(bytes);
   }
 }

@@ -110,6 +110,14 @@ interface Stay {
   again: number | undefined;
 }
 
+/** When the server did something: where the log was, and how far the connection. */
+export interface Moment {
+  /** Number of the newest event. */
+  readonly position: number;
+  /** Bytes of the connection that were written, or are held by the outlet: what begins later was written later. */
+  readonly bytes: number;
+}
+
 interface Version {
   readonly from: number;
   readonly channels: string;
@@ -140,35 +148,51 @@ export class Visit {
   readonly #stays: Map<string, Stay[]> = new Map();
   readonly #open: Map<string, Stay> = new Map();
   readonly #versions: Version[] = [];
+  /** Channels of the stream as the server has it, each with its call; `#open` follows when the client is as far. */
+  readonly #joined: Map<string, Call> = new Map();
+  /** What the server has done and the client has not come to yet, in order. */
+  #ahead: { readonly bytes: number; readonly apply: () => void }[] = [];
   /** The furthest position that the client is known to have had. */
   #lastNumber: number;
 
   /**
    * @param since - The position that the client reports; `undefined` for none.
    * @param maxEvents - How many events are retained.
+   * @param position - Where the log is.
    */
-  constructor(ledger: Ledger, maxEvents: number, since: number | undefined) {
+  constructor(
+    ledger: Ledger,
+    maxEvents: number,
+    since: number | undefined,
+    position: number = ledger.position,
+  ) {
     this.#ledger = ledger;
     this.#maxEvents = maxEvents;
     this.since = since;
     this.told = since;
-    this.#lastNumber = since ?? ledger.position;
-    this.#note();
+    this.#lastNumber = since ?? position;
+    this.#note(position);
   }
 
+  /** Channels of the stream as the server has it. */
   get channels(): string[] {
-    return [...this.#open.keys()];
+    return [...this.#joined.keys()];
   }
 
   has(channel: string): boolean {
-    return this.#open.has(channel);
+    return this.#joined.has(channel);
   }
 
   /** A call takes effect. */
-  join(channels: readonly string[], call: Call): void {
-    const start = call.isReplayed ? (this.since as number) : this.#ledger.position;
+  join(channels: readonly string[], call: Call, moment: Moment): void {
+    for (const channel of channels) this.#joined.set(channel, call);
+    this.#later(moment, () => this.#join(channels, call, moment));
+  }
+
+  #join(channels: readonly string[], call: Call, { position }: Moment): void {
+    const start = call.isReplayed ? (this.since as number) : position;
     const details = `${call.latest > 0 ? ` latest ${call.latest}` : ""}${call.hasSnapshot ? " snapshot" : ""}`;
-    this.#tell(`joins ${channels.join()} after ${start}${details}`);
+    this.#tell(position, `joins ${channels.join()} after ${start}${details}`);
     for (const channel of channels) {
       const stay: Stay = {
         channel,
@@ -188,31 +212,50 @@ export class Visit {
     }
     // A reset in place of the replay waits for all calls that take part, and names their channels.
     if (call.isReplayed) this.#versions.length = 0;
-    this.#note();
+    this.#note(position);
   }
 
-  /** @param limit - How many bytes of the connection were written, or are held by the outlet. */
-  leave(channels: readonly string[], limit: number): void {
-    this.#tell(`leaves ${channels.join()}, ${limit} bytes written`);
+  /** @param limit - What begins past this byte was written later. */
+  leave(channels: readonly string[], limit: number, moment: Moment): void {
+    for (const channel of channels) this.#joined.delete(channel);
+    this.#later(moment, () => this.#leave(channels, limit, moment));
+  }
+
+  #leave(channels: readonly string[], limit: number, { position }: Moment): void {
+    this.#tell(position, `leaves ${channels.join()}, ${limit} bytes written`);
     for (const channel of channels) {
       const stay = this.#open.get(channel);
       if (stay === undefined) continue;
-      stay.leave = this.#ledger.position;
+      stay.leave = position;
       stay.limit = limit;
       this.#open.delete(channel);
     }
-    this.#note();
+    this.#note(position);
   }
 
   /** A snapshot is taken. */
-  take(call: Call): Take {
-    const take = { call, position: this.#ledger.position, hasArrived: false };
-    call.take = take;
-    this.#tell("snapshot taken");
-    if (!this.isOver && !this.#hasOpen(call)) {
+  take(call: Call, moment: Moment): Take {
+    const take = { call, position: moment.position, hasArrived: false };
+    if (!this.isOver && ![...this.#joined.values()].includes(call)) {
       this.#fail("snapshot after leaving", "the snapshot of channels that were left is taken");
     }
+    this.#later(moment, () => {
+      call.take = take;
+      this.#tell(moment.position, "snapshot taken");
+    });
     return take;
+  }
+
+  /** The client has got so many bytes of the connection. */
+  received(bytes: number): void {
+    while (this.#ahead[0] !== undefined && this.#ahead[0].bytes <= bytes) {
+      this.#ahead.shift()?.apply();
+    }
+  }
+
+  /** Does something once the client has got what was written before it. */
+  #later({ bytes }: Moment, apply: () => void): void {
+    this.#ahead.push({ bytes, apply });
   }
 
   /**
@@ -221,6 +264,7 @@ export class Visit {
    * @param at - Where on the connection the write begins that it came in.
    */
   event(number: number, id: string | undefined, at: number): void {
+    this.received(at);
     this.checked += 1;
     const event = this.#ledger.event(number);
     if (event === undefined) return this.#fail("unknown event", `event ${number}`);
@@ -261,18 +305,19 @@ export class Visit {
 
   /** A snapshot has arrived. */
   state(take: Take, at: number): void {
+    this.received(at);
     const { call, position } = take;
     take.hasArrived = true;
     call.states += 1;
     call.isStateDue = false;
-    this.#tell(`got the snapshot of ${position}`);
+    this.#tell(position, "got the snapshot");
     if (call.states > 1 + this.resets - call.resetsBefore) {
       return this.#fail("two snapshots", "a snapshot came twice without a reset");
     }
     if (!this.#hasOpen(call) && at >= this.#limitOf(call)) {
       return this.#fail("snapshot after leaving", "the snapshot of channels that were left came");
     }
-    for (const stay of this.#open.values()) {
+    for (const stay of this.#staysAt(at)) {
       if (stay.reset !== undefined) stay.reset.bound = Math.min(stay.reset.bound, position);
       if (stay.call !== call) continue;
       const seq = this.#ledger.countAt(stay.channel, position);
@@ -288,9 +333,10 @@ export class Visit {
   }
 
   /** The client is told a position. */
-  cursor(id: string): void {
+  cursor(id: string, at: number): void {
+    this.received(at);
     const number = this.#ledger.numberOf(id);
-    this.#tell(`got a cursor of ${number}`);
+    this.#tell(number, "got a cursor");
     if (number === undefined) return this.#fail("wrong id", `a cursor has the id ${id}`);
     if (this.told !== undefined && number < this.told) {
       return this.#fail("disorder", `a cursor at ${number} after ${this.told}`);
@@ -300,13 +346,15 @@ export class Visit {
     this.#checkHasAllUpTo(number, `the cursor is ${number}`);
   }
 
-  reset({ reason, channels }: Reset, id: string): void {
+  /** @param latest - The position of the log when the reset arrived, or later. */
+  reset({ reason, channels }: Reset, id: string, at: number, latest: number): void {
+    this.received(at);
     this.resets += 1;
     const position = id === "" ? undefined : this.#ledger.numberOf(id);
     if (id !== "" && position === undefined) this.#fail("wrong id", `a reset has the id ${id}`);
-    const now = position ?? this.#ledger.position;
-    this.#tell(`got a reset to ${position}, ${reason}, of ${channels.join()}`);
-    if (reason === "unknown" || !channels.some((channel) => this.#hasLost(channel, now))) {
+    const now = position ?? latest;
+    this.#tell(now, `got a reset to ${position}, ${reason}, of ${channels.join()}`);
+    if (!this.#hasCause(reason, now)) {
       this.#fail(
         "reset without a cause",
         `${reason} at ${position}, the client had ${this.#lastNumber} and ${this.#maxEvents} are retained`,
@@ -315,7 +363,7 @@ export class Visit {
     const named = channels.toSorted().join();
     const versions = this.#versions.filter(({ from }, index) => {
       const until = this.#versions[index + 1]?.from ?? Infinity;
-      return from <= this.#ledger.position && until >= (position ?? this.#lastNumber);
+      return from <= latest && until >= (position ?? this.#lastNumber);
     });
     if (!versions.some((version) => version.channels === named)) {
       this.#fail(
@@ -343,7 +391,8 @@ export class Visit {
   }
 
   /** `complete` has reached the client. */
-  completed(): void {
+  completed(at: number): void {
+    this.received(at);
     if (this.completedAt === undefined)
       return this.#fail("completed", "nobody has called complete");
     this.#checkHasAllUpTo(this.completedAt, `complete() was called at ${this.completedAt}`);
@@ -361,6 +410,8 @@ export class Visit {
   /** @returns What the client has yet to get. */
   missing(): string | undefined {
     if (this.isOver || this.fault !== undefined) return undefined;
+    const next = this.#ahead[0];
+    if (next !== undefined) return `byte ${next.bytes}`;
     for (const stay of this.#open.values()) {
       const lack = this.#lack(stay, this.#ledger.position);
       if (lack !== undefined) return lack;
@@ -431,13 +482,25 @@ export class Visit {
     );
   }
 
-  /** @returns Whether the next event that is due on a channel had left the window when the log was at a position. */
-  #hasLost(channel: string, position: number): boolean {
-    const stay = this.#stays.get(channel)?.findLast(({ start }) => start <= position);
-    if (stay === undefined) return false;
-    const next = (stay.reset?.floor ?? stay.last ?? stay.startSeq) + 1;
-    const number = this.#ledger.numberAt(channel, next);
-    return number !== undefined && number <= position - this.#maxEvents;
+  /** @returns Whether something that was due had left the window when the log was at a position. */
+  #hasCause(reason: string, position: number): boolean {
+    if (reason === "unknown") return false;
+    for (const [channel, stays] of this.#stays) {
+      const stay = stays.findLast(({ start }) => start <= position);
+      // A channel that was left while the reset was waiting is a cause, and is not named.
+      if (stay === undefined || stay.leave < position) continue;
+      const next = (stay.reset?.floor ?? stay.last ?? stay.startSeq) + 1;
+      const number = this.#ledger.numberAt(channel, next);
+      if (number !== undefined && number <= position - this.#maxEvents) return true;
+    }
+    return false;
+  }
+
+  /** Stays of which something that begins at a byte of the connection may tell. */
+  *#staysAt(at: number): Generator<Stay> {
+    for (const stays of this.#stays.values()) {
+      for (const stay of stays) if (at < stay.limit) yield stay;
+    }
   }
 
   #hasOpen(call: Call): boolean {
@@ -474,10 +537,10 @@ export class Visit {
     return has < needed ? `${stay.channel} ${has + 1} (subscribed at ${stay.start})` : undefined;
   }
 
-  #note(): void {
+  #note(position: number): void {
     this.#versions.push({
-      from: this.#ledger.position,
-      channels: this.channels.toSorted().join(),
+      from: position,
+      channels: [...this.#open.keys()].toSorted().join(),
     });
   }
 
@@ -496,8 +559,8 @@ export class Visit {
     );
   }
 
-  #tell(what: string): void {
-    if (this.fault === undefined) this.story.push(`@${this.#ledger.position} ${what}`);
+  #tell(position: number | undefined, what: string): void {
+    if (this.fault === undefined) this.story.push(`@${position} ${what}`);
   }
 
   #fail(kind: string, text: string): void {
