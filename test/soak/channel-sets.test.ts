@@ -217,12 +217,12 @@ async function run(seed: number): Promise<Chapter> {
     if (session === undefined || session.state === "closed") return;
     const channels = [...visit.channels, ...pending.keys()].filter(() => chance(share));
     if (channels.length === 0) return;
-    session.unsubscribe(channels);
     for (const channel of channels) {
       pending.get(channel)?.left.add(channel);
       pending.delete(channel);
     }
     visit.leave(channels, limitOf(member), momentOf(member));
+    session.unsubscribe(channels);
     count("leaves");
   }
 
@@ -278,7 +278,7 @@ async function run(seed: number): Promise<Chapter> {
         } else if (event === "sse-cursor") {
           visit.cursor(id ?? "", at);
         } else if (event === "sse-reset") {
-          visit.reset(JSON.parse(data) as Reset, id ?? "", at, ledger.position);
+          visit.reset(JSON.parse(data) as Reset, id ?? "", at, { latest: ledger.position });
           count(`resets ${(JSON.parse(data) as Reset).reason}`);
         } else if (event === "sse-complete") {
           visit.completed(at);

@@ -20,19 +20,20 @@ export interface ChaosListener {
 /** A client that keeps its last event ID as `EventSource` does. */
 export class ChaosClient {
   lastEventId = "";
-  readonly #address: net.NetConnectOpts;
+  /** Where it connects to next. */
+  address: net.NetConnectOpts;
   readonly #listener: ChaosListener;
   #socket: net.Socket | undefined;
   /** How many bytes of the next chunk arrive before the client is cut; `undefined` for no such plan. */
   #cutWithin: number | undefined;
 
   constructor(address: net.NetConnectOpts, listener: ChaosListener) {
-    this.#address = address;
+    this.address = address;
     this.#listener = listener;
   }
 
   connect(path: string): void {
-    const socket = net.connect(this.#address);
+    const socket = net.connect(this.address);
     this.#socket = socket;
     const body = new Body((block, at) => {
       if (this.#socket !== socket) return;

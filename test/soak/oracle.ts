@@ -77,7 +77,7 @@ export interface Call {
   take: Take | undefined;
   /** How many of its snapshots have arrived, and how many resets had when it was made. */
   states: number;
-  readonly resetsBefore: number;
+  resetsBefore: number;
 }
 
 /** A snapshot that was taken. */
@@ -151,7 +151,7 @@ export class Visit {
   /** Channels of the stream as the server has it, each with its call; `#open` follows when the client is as far. */
   readonly #joined: Map<string, Call> = new Map();
   /** What the server has done and the client has not come to yet, in order. */
-  #ahead: { readonly bytes: number; readonly apply: () => void }[] = [];
+  readonly #ahead: { readonly bytes: number; readonly apply: () => void }[] = [];
   /** The furthest position that the client is known to have had. */
   #lastNumber: number;
 
@@ -174,6 +174,11 @@ export class Visit {
     this.#note(position);
   }
 
+  /** The furthest position that the client is known to have had. */
+  get position(): number {
+    return this.#lastNumber;
+  }
+
   /** Channels of the stream as the server has it. */
   get channels(): string[] {
     return [...this.#joined.keys()];
@@ -190,6 +195,7 @@ export class Visit {
   }
 
   #join(channels: readonly string[], call: Call, { position }: Moment): void {
+    call.resetsBefore = this.resets;
     const start = call.isReplayed ? (this.since as number) : position;
     const details = `${call.latest > 0 ? ` latest ${call.latest}` : ""}${call.hasSnapshot ? " snapshot" : ""}`;
     this.#tell(position, `joins ${channels.join()} after ${start}${details}`);
@@ -346,15 +352,23 @@ export class Visit {
     this.#checkHasAllUpTo(number, `the cursor is ${number}`);
   }
 
-  /** @param latest - The position of the log when the reset arrived, or later. */
-  reset({ reason, channels }: Reset, id: string, at: number, latest: number): void {
+  /**
+   * @param latest - The position of the log when the reset arrived, or later.
+   * @param hasCause - Whether every position like the client's is void, whatever the window holds.
+   */
+  reset(
+    { reason, channels }: Reset,
+    id: string,
+    at: number,
+    { latest, hasCause = false }: { latest: number; hasCause?: boolean },
+  ): void {
     this.received(at);
     this.resets += 1;
     const position = id === "" ? undefined : this.#ledger.numberOf(id);
     if (id !== "" && position === undefined) this.#fail("wrong id", `a reset has the id ${id}`);
     const now = position ?? latest;
     this.#tell(now, `got a reset to ${position}, ${reason}, of ${channels.join()}`);
-    if (!this.#hasCause(reason, now)) {
+    if (!hasCause && !this.#hasCause(reason, now)) {
       this.#fail(
         "reset without a cause",
         `${reason} at ${position}, the client had ${this.#lastNumber} and ${this.#maxEvents} are retained`,

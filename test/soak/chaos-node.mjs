@@ -1,0 +1,207 @@
+// A node of the chaos, in a process of its own: it publishes, and changes the channels of its streams at random. All it
+// does is in a journal before it is done, so that a kill at any moment takes nothing from what the oracle knows.
+import fs from "node:fs";
+import http from "node:http";
+import { setImmediate as immediate } from "node:timers/promises";
+import { createHub } from "@tidewire/core";
+import { redisLog } from "@tidewire/redis";
+
+const { url, journal, pipe, name, channels, maxEvents, perSecond, has } = JSON.parse(
+  process.argv[2],
+);
+
+const file = fs.openSync(journal, "a");
+const note = (/** @type {unknown[]} */ ...line) => fs.writeSync(file, `${JSON.stringify(line)}\n`);
+
+const chance = (/** @type {number} */ share) => Math.random() < share;
+const below = (/** @type {number} */ count) => Math.floor(Math.random() * count);
+const pick = (/** @type {readonly any[]} */ items) => items[below(items.length)];
+const some = (/** @type {number} */ share) => channels.filter(() => chance(share));
+
+/** Id of the newest entry that the hub has: where its log is. */
+let tail;
+const inner = redisLog({ url, publishTimeoutMs: 1_000, retention: { maxEvents: 200_000 } });
+let started;
+const isStarted = new Promise((resolve) => (started = resolve));
+/** The log, and the journal of what it hands on. */
+const log = {
+  start(follower) {
+    const start = inner.start({
+      entries(entries) {
+        note(
+          "entries",
+          entries.map(({ id, channel, data }) => [id, channel, keyOf(data)]),
+        );
+        tail = entries.at(-1)?.id ?? tail;
+        return follower.entries(entries);
+      },
+      reset(reason, id) {
+        note("reset", id, reason);
+        tail = id;
+        follower.reset(reason, id);
+      },
+      failed: (error) => follower.failed(error),
+    });
+    void start.then((id) => {
+      note("start", id);
+      tail ??= id;
+      setImmediate(() => started());
+    });
+    return start;
+  },
+  append: (channel, message, options) => inner.append(channel, message, options),
+  past: inner.past,
+  compare: (a, b) => inner.compare(a, b),
+  health: () => inner.health(),
+  close: (withinMs) => inner.close(withinMs),
+};
+const hub = createHub({
+  log,
+  heartbeatMs: 1_000,
+  retention: { maxEvents },
+  onError: (error, { stage }) => note("error", stage, String(error)),
+});
+
+/** The streams that are open, each with what was done to it. */
+const members = new Set();
+/** Counts the turns in which `subscribe` is called. */
+let turn = 0;
+let isOver = false;
+
+const server = http.createServer((request, response) => {
+  turn += 1;
+  const visit = Number(new URL(request.url, "http://node").searchParams.get("visit"));
+  const session = hub.createSession({ request, response });
+  const member = {
+    visit,
+    session,
+    request,
+    response,
+    isBack: request.headers["last-event-id"] !== undefined,
+    joined: new Set(),
+    calls: 0,
+    takes: 0,
+    firstTurn: -1,
+  };
+  members.add(member);
+  session.onClose((reason) => {
+    members.delete(member);
+    note("closed", visit, reason);
+  });
+  join(
+    member,
+    channels.filter(() => chance(0.4)),
+  );
+  for (let call = 0; call < 3; call++) {
+    // In the turn of the first call: at once, or in jobs that it leads to.
+    const act = pick([() => join(member), () => join(member), () => leave(member, 0.2)]);
+    const kind = Math.random();
+    if (kind < 0.2) act();
+    else if (kind < 0.35) process.nextTick(act);
+    else if (kind < 0.5) void Promise.resolve().then(act);
+  }
+});
+
+function join(member, free = some(0.3)) {
+  const { session, visit } = member;
+  if (session.state === "closed" || free.length === 0) return;
+  const added = free.filter((channel) => !member.joined.has(channel));
+  const isFirst = member.calls === 0;
+  if (isFirst) member.firstTurn = turn;
+  const kind = Math.random();
+  const latest = has.latest && kind < 0.25 ? 1 + below(5) : 0;
+  const hasSnapshot = has.snapshots && kind > 0.75;
+  const isReplayed = member.isBack && member.firstTurn === turn && (isFirst || !hasSnapshot);
+  const call = member.calls++;
+  const made = { latest, hasSnapshot, isReplayed, isFirst };
+  note("join", visit, tail, writtenBytes(member), added, call, made);
+  for (const channel of added) member.joined.add(channel);
+  void session.subscribe(free, {
+    ...(latest > 0 && { latest }),
+    ...(hasSnapshot && { snapshot: () => state(member, call) }),
+  });
+}
+
+function state(member, call) {
+  const take = member.takes++;
+  note("take", member.visit, tail, writtenBytes(member), call, take);
+  const messages = [{ event: "state", data: `${member.visit}:${take}` }];
+  return chance(0.4) ? messages : later(messages);
+}
+
+async function later(messages) {
+  for (let left = below(15); left > 0; left--) await immediate();
+  return messages;
+}
+
+function leave(member, share) {
+  const { session, visit } = member;
+  const left = [...member.joined].filter(() => chance(share));
+  if (session.state === "closed" || left.length === 0) return;
+  note("leave", visit, tail, writtenBytes(member), left, limitOf(member));
+  for (const channel of left) member.joined.delete(channel);
+  session.unsubscribe(left);
+}
+
+/** How many bytes of the connection were written or are held by the outlet: at least so many will come. */
+function writtenBytes({ session, request, response }) {
+  if (!response.headersSent) return 0;
+  return request.socket.bytesWritten - request.socket.writableLength + session.bufferedBytes;
+}
+
+/** The byte past which nothing begins that was written before now, as far as it can be told. */
+function limitOf(member) {
+  if (!member.response.headersSent) return member.session.bufferedBytes === 0 ? 0 : null;
+  return writtenBytes(member) + 16;
+}
+
+function keyOf(data) {
+  const end = data.indexOf(" ");
+  return end === -1 ? data : data.slice(0, end);
+}
+
+let published = 0;
+const pending = new Set();
+async function publish() {
+  const channel = pick(channels);
+  const key = `${name}.${published++}`;
+  const length = has.bulk ? pick([20, 200, 4_000, 10_000]) : pick([20, 100]);
+  pending.add(key);
+  try {
+    const { id } = await hub.publish(channel, { event: "n", data: `${key} ${"x".repeat(length)}` });
+    note("published", id, channel, key);
+  } catch (error) {
+    note("failed", error.code, key);
+  }
+  pending.delete(key);
+}
+
+const start = performance.now();
+let ticks = 0;
+const timer = setInterval(() => {
+  turn += 1;
+  const due = ((performance.now() - start) / 1_000) * perSecond;
+  // What a pause of the process has put off does not come all at once.
+  for (let most = 50; published < due && most > 0; most--) void publish();
+  const all = [...members];
+  if (all.length === 0 || ++ticks % 2 === 0) return;
+  const member = pick(all);
+  if (chance(0.5)) join(member);
+  else leave(member, 0.4);
+}, 10);
+
+process.on("message", async () => {
+  if (!isOver) clearInterval(timer);
+  isOver = true;
+  while (pending.size > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  process.send("stopped");
+});
+process.on("disconnect", () => process.exit());
+
+// Before the log has a position it is not known where a channel begins.
+await isStarted;
+server.listen(0, "127.0.0.1", () => {
+  http.createServer(server.listeners("request")[0]).listen(pipe, () => {
+    process.send({ port: server.address().port });
+  });
+});
