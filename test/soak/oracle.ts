@@ -196,7 +196,8 @@ export class Visit {
 
   #join(channels: readonly string[], call: Call, { position }: Moment): void {
     call.resetsBefore = this.resets;
-    const start = call.isReplayed ? (this.since as number) : position;
+    // A client that comes from a process that is ahead is at its own position.
+    const start = call.isReplayed ? (this.since as number) : Math.max(position, this.since ?? 0);
     const details = `${call.latest > 0 ? ` latest ${call.latest}` : ""}${call.hasSnapshot ? " snapshot" : ""}`;
     this.#tell(position, `joins ${channels.join()} after ${start}${details}`);
     for (const channel of channels) {
