@@ -373,7 +373,7 @@ async function run(seed: number): Promise<Chapter> {
       if (member.isStalled) member.client.goOn();
       member.isStalled = false;
     }
-    const until = performance.now() + 5_000;
+    const until = performance.now() + 20_000;
     const isEnding = ({ visit, session }: Member): boolean =>
       session?.state === "closed" || visit.completedAt !== undefined;
     const isQuiet = (member: Member): boolean =>

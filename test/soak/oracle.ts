@@ -150,6 +150,8 @@ export class Visit {
   readonly #versions: Version[] = [];
   /** Channels of the stream as the server has it, each with its call; `#open` follows when the client is as far. */
   readonly #joined: Map<string, Call> = new Map();
+  /** So many bytes of the connection the client has got. */
+  #received = 0;
   /** What the server has done and the client has not come to yet, in order. */
   readonly #ahead: { readonly bytes: number; readonly apply: () => void }[] = [];
   /** The furthest position that the client is known to have had. */
@@ -255,7 +257,8 @@ export class Visit {
 
   /** The client has got so many bytes of the connection. */
   received(bytes: number): void {
-    while (this.#ahead[0] !== undefined && this.#ahead[0].bytes <= bytes) {
+    this.#received = Math.max(this.#received, bytes);
+    while (this.#ahead[0] !== undefined && this.#ahead[0].bytes <= this.#received) {
       this.#ahead.shift()?.apply();
     }
   }
@@ -263,6 +266,7 @@ export class Visit {
   /** Does something once the client has got what was written before it. */
   #later({ bytes }: Moment, apply: () => void): void {
     this.#ahead.push({ bytes, apply });
+    this.received(0);
   }
 
   /**
