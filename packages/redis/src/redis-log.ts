@@ -53,8 +53,9 @@ class RedisLog implements Log, ReaderObserver {
   /** When the reader last had all there was. */
   #caughtUpAt = 0;
   #reconnects = 0;
-  /** `true` once the reader has had a connection. */
-  #hasRead = false;
+  #hasStarted = false;
+  /** Whether the connection was lost after the start and is not back yet. */
+  #wasLost = false;
   #lastError: unknown;
 
   constructor(options: ResolvedRedisLogOptions) {
@@ -119,6 +120,7 @@ class RedisLog implements Log, ReaderObserver {
 
   /** Called by the reader. */
   started(place: Place): void {
+    this.#hasStarted = true;
     this.#started?.(formatId(place));
   }
 
@@ -137,8 +139,8 @@ class RedisLog implements Log, ReaderObserver {
     this.#caughtUpAt = performance.now();
     this.#behindSince = undefined;
     if (this.#state === "live") return;
-    if (this.#hasRead) this.#reconnects += 1;
-    this.#hasRead = true;
+    if (this.#wasLost) this.#reconnects += 1;
+    this.#wasLost = false;
     this.#become("live");
   }
 
@@ -151,6 +153,7 @@ class RedisLog implements Log, ReaderObserver {
   down(error: unknown): void {
     this.#lastError = error;
     this.#behindSince ??= this.#caughtUpAt;
+    this.#wasLost = this.#hasStarted;
     if (this.#state === "down") return;
     // Once for each outage, however often it is tried.
     this.#follower?.failed(error);
