@@ -556,8 +556,9 @@ export class Connection {
     const added = [...call.wanted].filter((channel) => !this.members.has(channel));
     if (added.length === 0) return;
     // A client that is ahead of the process has what lies before its position.
-    let from = isKnown ? Math.max(tail, place) : tail;
-    let due = from;
+    const start = isKnown ? Math.max(tail, place) : tail;
+    let from = start;
+    let due = start;
     let owesReset = false;
     if (call.isReplayed) {
       if (isKnown) {
@@ -584,7 +585,7 @@ export class Connection {
       call.owesState = call.snapshot === "none" ? false : isVague ? undefined : true;
       call.comesFirst = !isResuming && this.told === NO_POSITION && call.isFirst;
       call.owesLatest = call.latest === 0 ? false : isVague ? undefined : true;
-      call.latestUpTo = tail;
+      call.latestUpTo = start;
     }
     for (const channel of added) {
       call.members.add(channel);
