@@ -530,8 +530,14 @@ export class Connection {
     return this.reported !== "" && this.calls.some((call) => call.isAwaited && call.isPending);
   }
 
+  /** Whether a new stream waits for its first call, whose state comes before any position. */
+  get waitsForFirst(): boolean {
+    return this.calls.some((call) => call.isFirst && call.snapshot !== "none" && call.isPending);
+  }
+
   /** Whether there is an event to write. */
   get hasDue(): boolean {
+    if (this.waitsForFirst) return false;
     const { keptFrom, tail } = this.#chronicle;
     for (const [channel, { due }] of this.members) {
       const next = this.#chronicle.firstAfter(channel, due);
@@ -658,11 +664,7 @@ export class Connection {
 
   /** Nothing holds the stream up: everything must be there. */
   expectAll(): void {
-    // A new stream waits for its first call, whose state comes before any position.
-    const waitsForFirst = this.calls.some(
-      (call) => call.isFirst && call.snapshot !== "none" && call.isPending,
-    );
-    if (waitsForFirst) return;
+    if (this.waitsForFirst) return;
     for (const call of this.calls) {
       if (call.phase !== "effective" || call.members.size === 0) continue;
       if (call.owesState === true) this.#fail(`the state of call ${call.number} is missing`);
