@@ -21,7 +21,11 @@ vi.mock("../../src/outlet/node-sink.js", async () => {
   return { NodeSink };
 });
 
-const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+// In CI always the same: a rare fault must not fail a change that has nothing to do with it. Elsewhere each run looks
+// at others.
+const SEED = Number(
+  process.env["SEED"] ?? (process.env["CI"] ? 71 : Math.floor(Math.random() * 2 ** 31)),
+);
 /** Leads to one failure at once: what fast-check prints with it. */
 const PATH = process.env["FAST_CHECK_PATH"] ?? "";
 /** Deliveries that the soak checks; none unless it was asked for. */
