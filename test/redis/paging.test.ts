@@ -280,6 +280,25 @@ describeWithRedis("The past of a stream", () => {
     }
   });
 
+  it("comes in pages as large as before when Redis could not be reached for a while", async () => {
+    const { redis, key } = await stream();
+    const ids = await fill(redis, key, Array<string>(10).fill("x".repeat(20_000)));
+    let failures = 0;
+    const log = redisLog({
+      key,
+      client: () => {
+        failures -= 1;
+        if (failures >= 0) throw new Error("Redis is not there");
+        return createClient({ url: redis.url }) as unknown as RedisClient;
+      },
+    });
+    closers.push(() => log.close());
+    const tail = await log.start({ entries: () => false, reset: () => {}, failed: () => {} });
+    failures = 3;
+    expect(await log.past!.read(ids[0], tail)).toMatchObject({ isLast: true });
+    expect(failures).toBe(-1);
+  });
+
   it("is not read any more when no client waits for it, also while Redis cannot be reached", async () => {
     const { redis, key } = await stream();
     const ids = await fill(redis, key, numbers(0, 10));

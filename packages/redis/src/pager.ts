@@ -164,11 +164,17 @@ export class Pager implements Pick<LogPast, "find" | "read"> {
   }
 
   #connect(): Connection {
+    let isUp = false;
     const connection = new Connection(this.#source, true, {
-      up: () => connection.succeed(),
+      up: () => {
+        isUp = true;
+        connection.succeed();
+      },
       // The reader has a connection to the same server, and reports what is wrong with it.
       down: () => {
-        this.#budget.failed();
+        // A server that cannot be reached says nothing about the pages.
+        if (isUp) this.#budget.failed();
+        isUp = false;
         for (const { isWanted, drop } of this.#questions) if (!isWanted()) drop(GIVEN_UP);
       },
     });
