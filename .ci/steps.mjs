@@ -9,6 +9,8 @@ const ownVersion = process.versions.node.split(".")[0];
 const steps = JSON.parse(process.env.CI_STEPS ?? "[]");
 let passed = steps.length;
 let failed = 0;
+/** The tests that failed, for the end of the output: what comes before it may be cut off. */
+const failures = [];
 
 step("build and types", pnpm("build"));
 step("format", pnpm("format:check"));
@@ -45,6 +47,7 @@ step(
 );
 
 console.log(`\n${table()}\n`);
+for (const failure of failures) console.log(`FAIL ${failure}\n`);
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 
@@ -87,10 +90,20 @@ function testStep(name, args) {
       ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
     ].flat(),
   );
-  const { numPassedTests = 0, numFailedTests = 0 } = fs.existsSync(report)
-    ? JSON.parse(fs.readFileSync(report, "utf8"))
-    : {};
+  const {
+    numPassedTests = 0,
+    numFailedTests = 0,
+    testResults = [],
+  } = fs.existsSync(report) ? JSON.parse(fs.readFileSync(report, "utf8")) : {};
   fs.rmSync(report, { force: true });
+  for (const { name: file, message, assertionResults } of testResults) {
+    const from = path.relative(process.cwd(), file);
+    const ofFile = assertionResults.filter(({ status }) => status === "failed");
+    for (const { fullName, failureMessages } of ofFile) {
+      failures.push(`${from} > ${fullName}\n${failureMessages.join("\n").slice(0, 2_000)}`);
+    }
+    if (ofFile.length === 0 && message) failures.push(`${from}\n${message.slice(0, 2_000)}`);
+  }
   ended(name, isOk, start, {
     passed: numPassedTests,
     failed: isOk ? numFailedTests : Math.max(1, numFailedTests),
