@@ -40,6 +40,8 @@ const SOAK_OF_PROPERTIES: TestProjectConfiguration = {
     name: "soak/properties",
     include: PROPERTIES,
     env: runs(isFull ? 1_000_000 : 20_000),
+    // For a run that hangs: these take some ten seconds, and several times that on a machine with other work.
+    testTimeout: isFull ? 0 : 240_000,
     maxWorkers: 2,
     sequence: { groupOrder: 5 },
   },

@@ -188,7 +188,7 @@ export class Subscription implements Reader {
     if (this.#phase === "closed") return;
     this.#welcome?.release();
     const welcome = new Welcome();
-    welcome.reset = { reason, position: this.#audience.window.tail };
+    welcome.mustReset(reason, this.channels.keys(), this.#audience.window.tail);
     // A reset in place of a replay names every channel of its turn: it waits for the same calls.
     welcome.isAwaiting = this.#welcome?.isAwaiting === true && !this.#welcome.isLocating;
     this.#fallBehind(this.#cursor);
@@ -295,7 +295,13 @@ export class Subscription implements Reader {
       this.#schedule();
       return;
     }
-    welcome.reset ??= { reason: place, position: this.#audience.window.tail };
+    // Those that have a start of their own begin there.
+    const replayed = this.channels
+      .keys()
+      .filter((name) => this.channels.startOf(name) === undefined);
+    const { tail } = this.#audience.window;
+    if (welcome.reset === undefined) welcome.mustReset(place, replayed, tail);
+    if (this.channels.size === 0) this.#moveTo(tail);
     this.wake();
   }
 
@@ -319,7 +325,7 @@ export class Subscription implements Reader {
       if (welcome?.isAwaiting === true || welcome?.held !== undefined) return false;
       if (welcome?.reset === undefined && this.#isOvertaken()) {
         this.#welcome ??= new Welcome();
-        this.#welcome.reset = { reason: "overflow", position: this.#audience.window.tail };
+        this.#welcome.mustReset("overflow", this.channels.keys(), this.#audience.window.tail);
         continue;
       }
       const isMore =
@@ -371,7 +377,7 @@ export class Subscription implements Reader {
         if (step.isOvertaken(window)) {
           // Some of `latest` is written, and the next event of it is gone.
           welcome.done(step);
-          welcome.reset = { reason: "overflow", position: window.tail };
+          welcome.mustReset("overflow", step.channels, window.tail);
           break;
         }
         this.#skipTo(step.upTo);

@@ -26,6 +26,8 @@ export interface PendingReset {
   readonly reason: ResetReason;
   /** What lies up to here is lost or unknown; everything after it is delivered. */
   readonly position: number;
+  /** Those that may have lost something. When the last of them is left, there is nothing to tell any more. */
+  readonly channels: Set<string>;
 }
 
 /** What a client gets for the channels of one `subscribe`: the snapshot, then `latest`. */
@@ -209,6 +211,16 @@ export class Welcome {
   }
 
   /**
+   * There is something to tell of channels.
+   *
+   * @param tail - Position of the log's newest entry.
+   */
+  mustReset(reason: ResetReason, channels: Iterable<string>, tail: number): void {
+    const concerned = new Set(channels);
+    if (concerned.size > 0) this.reset = { reason, position: tail, channels: concerned };
+  }
+
+  /**
    * Says what to write next.
    *
    * @param hasPosition - Whether the client has its first position: most states come after it. `latest` does not: what
@@ -235,6 +247,8 @@ export class Welcome {
 
   /** Channels were left: what was to be said of them is not said. */
   leave(channels: readonly string[]): void {
+    for (const channel of channels) this.reset?.channels.delete(channel);
+    if (this.reset?.channels.size === 0) this.reset = undefined;
     for (const step of this.steps) for (const channel of channels) step.channels.delete(channel);
     this.steps = this.steps.filter((step) => step.channels.size > 0);
     if (this.held?.step.channels.size === 0) this.release();

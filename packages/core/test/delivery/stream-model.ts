@@ -470,8 +470,8 @@ export class Connection {
   isOpenedEarly = false;
   /** Position that the client was told last. */
   told = NO_POSITION;
-  /** Whether there is a reason for a reset beside events that are lost. */
-  hasCause = false;
+  /** Channels for which there is a reason for a reset beside events that are lost. */
+  readonly #causes = new Set<string>();
   /** Bytes that others were given since it was, while it was behind. */
   passedBy = 0;
   /** Messages sent, and those of them that came. */
@@ -521,7 +521,7 @@ export class Connection {
     const members = [...this.members].map(
       ([channel, { from, due, owesReset }]) => `${channel} ${from} ${due} ${owesReset}`,
     );
-    const state = `told ${this.told}, cause ${this.hasCause}, closed ${this.isClosed}`;
+    const state = `told ${this.told}, causes ${[...this.#causes].join()}, closed ${this.isClosed}`;
     return [`stream from "${this.reported}": ${state}`, ...calls, ...members].join("\n");
   }
 
@@ -557,9 +557,9 @@ export class Connection {
     const isKnown = place !== undefined && (chronicle.keepsPast || place <= tail);
     // The position is that of the stream, whichever of its calls takes effect first.
     const isOpen = call.isAwaited || !this.#isPlaced;
-    if (isResuming && isOpen && (!isKnown || place < chronicle.trimmed)) this.hasCause = true;
-    if (!call.isAwaited && !this.isAwaiting) this.#isPlaced = true;
     const added = [...call.wanted].filter((channel) => !this.members.has(channel));
+    if (isResuming && isOpen && (!isKnown || place < chronicle.trimmed)) this.#giveCause(added);
+    if (!call.isAwaited && !this.isAwaiting) this.#isPlaced = true;
     if (added.length === 0) return;
     // A client that is ahead of the process has what lies before its position.
     const start = isKnown ? Math.max(tail, place) : tail;
@@ -580,11 +580,11 @@ export class Connection {
     } else if (call.isEarly && isResuming) {
       // It was not known where it began: it may have a part in the replay.
       from = Math.min(from, place ?? from);
-      if (from < chronicle.keptFrom - 1 || isOpened) this.hasCause = true;
+      if (from < chronicle.keptFrom - 1 || isOpened) this.#giveCause(added);
     } else if (call.isEarly && isOpened) {
       // One that was allowed only later may begin where it was allowed.
       owesReset = call.hasWaited;
-      this.hasCause = true;
+      this.#giveCause(added);
     }
     const isVague = call.isEarly && (isResuming || isOpened);
     if (!call.isReplayed) {
@@ -601,9 +601,8 @@ export class Connection {
 
   /** Channels were left. */
   leave(channels: readonly string[]): void {
-    // What was lost on them may have been found out already.
-    if (!this.hasCause && this.#hasLost(new Set(channels))) this.hasCause = true;
     for (const channel of channels) {
+      this.#causes.delete(channel);
       const call = this.members.get(channel)?.call;
       this.members.delete(channel);
       call?.members.delete(channel);
@@ -620,7 +619,7 @@ export class Connection {
   /** The log was reset: every position is void. */
   voidAll(): void {
     if (this.members.size === 0) return;
-    this.hasCause = true;
+    this.#giveCause(this.members.keys());
     for (const [channel, member] of this.members) {
       // One that is just being joined may come after it.
       if (this.unsure.has(channel)) member.due = Math.max(member.due, this.#chronicle.tail);
@@ -804,11 +803,11 @@ export class Connection {
         this.#fail(`reset of ${channel}`);
     }
     this.#counts.resets += 1;
-    if (!this.hasCause && !this.#hasLost(names)) {
+    if (this.#causes.size === 0 && !this.#hasLost(names)) {
       this.#counts.causeless += 1;
       this.#fail("reset without a cause");
     }
-    this.hasCause = false;
+    this.#causes.clear();
     const position = id === "" ? undefined : chronicle.place(id);
     if (id !== "" && position === undefined) this.#fail(`reset to ${id}`);
     for (const [channel, member] of this.members) {
@@ -828,6 +827,10 @@ export class Connection {
       call.comesFirst = true;
     }
     this.told = position ?? NO_POSITION;
+  }
+
+  #giveCause(channels: Iterable<string>): void {
+    for (const channel of channels) this.#causes.add(channel);
   }
 
   /** Whether something that is due is not kept any more. */

@@ -700,6 +700,53 @@ describe("channels that were left", () => {
   });
 });
 
+describe("a reset that waits", () => {
+  it("is for nobody when the last channel that it was for is left: one that has joined meanwhile has lost nothing", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.block();
+    harbor.delivery.reset("fork", "e.100");
+    session.subscription?.join(["b"], {}, LATER);
+    session.subscription?.leave(["a"]);
+    harbor.delivery.entries([{ id: "e.101", channel: "b", data: "1" }]);
+    await turns();
+    session.drain();
+    harbor.delivery.entries([{ id: "e.102", channel: "b", data: "2" }]);
+    await turns();
+    expect(session.signals).toEqual(["cursor e.0"]);
+    expect(session.data).toEqual(["1", "2"]);
+    expect(session.lastEventId).toBe("e.102");
+  });
+
+  it("names every channel of its moment while one that it was for is left", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe(["a", "b"]);
+    session.block();
+    harbor.delivery.reset("fork", "e.100");
+    session.subscription?.join(["c"], {}, LATER);
+    session.subscription?.leave(["a"]);
+    session.drain();
+    await turns();
+    expect(session.events.at(-1)?.data).toBe('{"reason":"fork","channels":["b","c"]}');
+  });
+
+  it("is for nobody when its channels are left and joined again", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.block();
+    harbor.delivery.reset("fork", "e.100");
+    session.subscription?.leave(["a"]);
+    session.subscription?.join(["a"], { snapshot: () => ["state"] }, LATER);
+    harbor.delivery.entries([{ id: "e.101", channel: "a", data: "in the state" }]);
+    await turns();
+    session.drain();
+    harbor.delivery.entries([{ id: "e.102", channel: "a", data: "2" }]);
+    await turns();
+    expect(session.signals).toEqual(["cursor e.0"]);
+    expect(session.data).toEqual(["state", "2"]);
+  });
+});
+
 describe("the cursor event of the heartbeat", () => {
   it("is due when others have published and the stream was silent", async () => {
     const harbor = new Harbor();
