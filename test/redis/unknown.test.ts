@@ -261,7 +261,7 @@ describeWithRedis("A log that is closed with little time", () => {
 
   it("rejects what Redis has not answered by then as unknown", async () => {
     const server = await redis();
-    const log = redisLog({ url: server.url });
+    const log = redisLog({ url: server.url, publishTimeoutMs: 30_000 });
     await log.append(CHANNEL, { data: "before" });
     server.pause();
     const pending = log.append(CHANNEL, { data: "pending" });
@@ -270,7 +270,8 @@ describeWithRedis("A log that is closed with little time", () => {
     const start = performance.now();
     await log.close(200);
     expect(performance.now() - start).toBeGreaterThan(150);
-    expect(performance.now() - start).toBeLessThan(400);
+    // Long before the publish would have failed by itself.
+    expect(performance.now() - start).toBeLessThan(5_000);
     await expect(pending).rejects.toMatchObject({ code: "ERR_SSE_LOG_UNKNOWN" });
     server.resume();
   });
@@ -290,8 +291,8 @@ describeWithRedis("A log that is closed with little time", () => {
     const pending = log.append(CHANNEL, { data: "pending" });
     pending.catch(() => {});
     const start = performance.now();
-    await log.close(100);
-    expect(performance.now() - start).toBeLessThan(300);
+    await log.close(60_000);
+    expect(performance.now() - start).toBeLessThan(10_000);
     await expect(pending).rejects.toMatchObject({ code: "ERR_SSE_LOG_REJECTED" });
   });
 });
