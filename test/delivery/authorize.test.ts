@@ -1,5 +1,6 @@
 import type http from "node:http";
 import type { AddressInfo } from "node:net";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createHub } from "@tidewire/core";
 import type { Hub, HubOptions } from "@tidewire/core";
 import { sse } from "@tidewire/express";
@@ -15,7 +16,7 @@ import { listen } from "./listen.js";
 const FRAMEWORKS = ["http", "express", "fastify"] as const;
 type Framework = (typeof FRAMEWORKS)[number];
 
-/** The machine is shared. Less than the half second between two looks at the ages. */
+/** Less than the half second between two looks at the ages. What the process itself was held up for comes on top. */
 const SLACK_MS = 400;
 
 const closers: (() => Promise<unknown>)[] = [];
@@ -138,6 +139,8 @@ it(
     const maxAgeMs = 2_550;
     const count = 2_000;
     const ages: number[] = [];
+    const held = monitorEventLoopDelay({ resolution: 10 });
+    held.enable();
     const { hub, port } = await serve("http", { maxAgeMs, reconnectionTimeMs: 100 });
     const clients = Array.from({ length: 20 }, () => new EventClient(port, "/?channels=news"));
     const tallies = clients.map((client) => new Tally(client));
@@ -167,6 +170,8 @@ it(
       tallies.every(({ numbers }) => numbers.length >= count),
     );
     isOver = true;
+    // An end may still be on its way to its client.
+    await eventually("all ends", () => hub.stats().closes.expired === ages.length);
     const { closes, replays } = hub.stats();
     for (const client of clients) client.cut("fin");
 
@@ -174,9 +179,9 @@ it(
       `${ages.length} streams of maxAgeMs ${maxAgeMs} ended after ${Math.min(...ages).toFixed(0)} to ${Math.max(...ages).toFixed(0)} ms, ${replays} replays`,
     );
     expect(ages.length).toBeGreaterThan(clients.length);
-    expect(closes).toMatchObject({ expired: ages.length, client: 0, slow: 0, error: 0 });
+    expect(closes).toMatchObject({ client: 0, slow: 0, error: 0 });
     expect(Math.min(...ages)).toBeGreaterThanOrEqual(maxAgeMs * 0.8 - 1);
-    expect(Math.max(...ages)).toBeLessThan(maxAgeMs + SLACK_MS);
+    expect(Math.max(...ages)).toBeLessThan(maxAgeMs + SLACK_MS + held.max / 1e6);
     for (const [i, { numbers }] of tallies.entries()) {
       expect(clients[i]?.resets).toEqual([]);
       expect(faultIn(numbers, 0, count)).toBe("none");
