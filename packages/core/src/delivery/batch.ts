@@ -30,6 +30,9 @@ export interface Batch {
   next(): Subscription | undefined;
 }
 
+/** Entries of a batch, by channels in the order of their first entries. */
+type ByChannel = ReadonlyMap<string, readonly WindowEntry[]>;
+
 /**
  * Takes a batch from the entries that wait.
  *
@@ -37,24 +40,27 @@ export interface Batch {
  * @param audience - Who is subscribed.
  */
 export function takeBatch(fresh: Deque<FreshEntry>, audience: Audience<Subscription>): Batch {
-  const taken: FreshEntry[] = [];
-  const channels = new Set<string>();
+  const byChannel = new Map<string, WindowEntry[]>();
+  const first = fresh.at(0)?.entry.position ?? 0;
+  let last = first;
   let bytes = 0;
   let deliveries = 0;
   for (let next = fresh.at(0); next !== undefined; next = fresh.at(0)) {
     const { channel, entry } = next;
+    const own = byChannel.get(channel);
     bytes += entry.end - entry.start;
-    if (!channels.has(channel)) deliveries += audience.of(channel)?.size ?? 0;
-    const isFull = bytes > MAX_BYTES || (channels.size > 0 && deliveries > MAX_DELIVERIES);
-    if (taken.length > 0 && isFull) break;
-    channels.add(channel);
-    taken.push(next);
+    if (own === undefined) deliveries += audience.of(channel)?.size ?? 0;
+    const isFull = bytes > MAX_BYTES || (byChannel.size > 0 && deliveries > MAX_DELIVERIES);
+    if (byChannel.size > 0 && isFull) break;
+    if (own === undefined) byChannel.set(channel, [entry]);
+    else own.push(entry);
+    last = entry.position;
     fresh.shift();
   }
-  const [only] = channels;
-  return only !== undefined && channels.size === 1
-    ? new ChannelBatch(taken, only, audience)
-    : new MixedBatch(taken, audience);
+  const [only] = byChannel;
+  return only !== undefined && byChannel.size === 1
+    ? new ChannelBatch(first, last, only[1], audience.of(only[0]))
+    : new MixedBatch(first, last, byChannel, audience);
 }
 
 /** Entries of one channel: the same bytes for everybody. */
@@ -64,12 +70,17 @@ class ChannelBatch implements Batch {
   readonly pieces: readonly DeliveredFrames[];
   readonly #members: Iterator<Subscription>;
 
-  constructor(entries: readonly FreshEntry[], channel: string, audience: Audience<Subscription>) {
-    this.first = entries[0]?.entry.position ?? 0;
-    this.last = entries.at(-1)?.entry.position ?? 0;
-    this.pieces = join(entries.map(({ entry }) => entry));
+  constructor(
+    first: number,
+    last: number,
+    entries: readonly WindowEntry[],
+    members: ReadonlySet<Subscription> = NOBODY,
+  ) {
+    this.first = first;
+    this.last = last;
+    this.pieces = join(entries);
     // Of the live set: one that joins meanwhile takes nothing, because its cursor is past the batch.
-    this.#members = (audience.of(channel) ?? NOBODY).values();
+    this.#members = members.values();
   }
 
   next(): Subscription | undefined {
@@ -141,43 +152,62 @@ function entriesOf(path: Group, subscription?: Subscription): readonly WindowEnt
   return isSorted ? all : all.toSorted((a, b) => a.position - b.position);
 }
 
-/** Entries of several channels. What it costs to sort them out is proportional to the deliveries. */
+/**
+ * Entries of several channels. What it costs to sort them out is proportional to the deliveries.
+ *
+ * Most streams have one channel: their turn comes with their channel. The others are grouped by the channels that they
+ * have in the batch.
+ */
 class MixedBatch implements Batch {
   readonly first: number;
   readonly last: number;
   pieces: readonly DeliveredFrames[] = [];
+  readonly #audience: Audience<Subscription>;
+  /** Channels whose subscriptions with no other channel have yet to come; `undefined` after the last. */
+  #channels: Iterator<readonly [string, readonly WindowEntry[]]> | undefined;
+  /** Subscriptions of the channel that `#channels` gave last. */
+  #members: Iterator<Subscription> = NOBODY.values();
   /** Groups that have members. */
-  readonly #groups: Group[] = [];
+  readonly #groups: readonly Group[];
   /** Index of the next of `#groups`. */
   #nextGroup = 0;
   #group: Group | undefined;
-  /** Of `#group`: joined once for all of it, and held no longer than that. */
-  #shared: readonly DeliveredFrames[] = [];
   /** Index of the next member of `#group`. */
   #at = 0;
+  /** Of the present channel or group: joined once for all of it, and held no longer than that. */
+  #shared: readonly DeliveredFrames[] = [];
 
-  constructor(entries: readonly FreshEntry[], audience: Audience<Subscription>) {
-    this.first = entries[0]?.entry.position ?? 0;
-    this.last = entries.at(-1)?.entry.position ?? 0;
-    const byChannel = new Map<string, WindowEntry[]>();
-    for (const { channel, entry } of entries) {
-      const own = byChannel.get(channel);
-      if (own === undefined) byChannel.set(channel, [entry]);
-      else own.push(entry);
-    }
-    const none = new Group(undefined, "", []);
-    const groupOf = new Map<Subscription, Group>();
-    for (const [channel, own] of byChannel) {
-      for (const subscription of audience.of(channel) ?? []) {
-        groupOf.set(subscription, (groupOf.get(subscription) ?? none).with(channel, own));
-      }
-    }
-    for (const [subscription, group] of groupOf) {
-      if (group.members.push(subscription) === 1) this.#groups.push(group);
-    }
+  constructor(first: number, last: number, byChannel: ByChannel, audience: Audience<Subscription>) {
+    this.first = first;
+    this.last = last;
+    this.#audience = audience;
+    this.#channels = byChannel.entries();
+    this.#groups = groupsOf(byChannel, audience);
   }
 
   next(): Subscription | undefined {
+    return this.#nextOfOneChannel() ?? this.#nextOfSeveral();
+  }
+
+  /** One that joins a channel meanwhile takes nothing: it has fallen behind, and reads on from its cursor. */
+  #nextOfOneChannel(): Subscription | undefined {
+    while (this.#channels !== undefined) {
+      for (let next = this.#members.next(); next.done !== true; next = this.#members.next()) {
+        if (next.value.channels.size > 1) continue;
+        this.pieces = this.#shared;
+        return next.value;
+      }
+      const channel = this.#channels.next();
+      if (channel.done === true) break;
+      const [name, entries] = channel.value;
+      this.#shared = join(entries);
+      this.#members = (this.#audience.of(name) ?? NOBODY).values();
+    }
+    this.#channels = undefined;
+    return undefined;
+  }
+
+  #nextOfSeveral(): Subscription | undefined {
     if (this.#at === (this.#group?.members.length ?? 0)) {
       this.#group = this.#groups[this.#nextGroup++];
       if (this.#group === undefined) return undefined;
@@ -194,6 +224,23 @@ class MixedBatch implements Batch {
     }
     return subscription;
   }
+}
+
+/** @returns The groups of those subscriptions that have several channels. */
+function groupsOf(byChannel: ByChannel, audience: Audience<Subscription>): readonly Group[] {
+  const none = new Group(undefined, "", []);
+  const groupOf = new Map<Subscription, Group>();
+  for (const [channel, own] of byChannel) {
+    for (const subscription of audience.of(channel) ?? []) {
+      if (subscription.channels.size === 1) continue;
+      groupOf.set(subscription, (groupOf.get(subscription) ?? none).with(channel, own));
+    }
+  }
+  const groups: Group[] = [];
+  for (const [subscription, group] of groupOf) {
+    if (group.members.push(subscription) === 1) groups.push(group);
+  }
+  return groups;
 }
 
 /** @returns The entries as pieces of at most one slice each, or of one entry. */
