@@ -580,6 +580,10 @@ export class Connection {
     } else if (call.isEarly && isResuming) {
       // It was not known where it began: it may have a part in the replay.
       from = Math.min(from, place ?? from);
+      // Where the calls of the first turn were cancelled the stream is a new one, wherever the client was.
+      if (!this.calls.some((other) => other.isReplayed && other.phase !== "over")) {
+        from = Math.min(from, tail);
+      }
       if (from < chronicle.keptFrom - 1 || isOpened) this.#giveCause(added);
     } else if (call.isEarly && isOpened) {
       // One that was allowed only later may begin where it was allowed.
@@ -601,6 +605,10 @@ export class Connection {
 
   /** Channels were left. */
   leave(channels: readonly string[]): void {
+    // Before the client was told a position: where it stands may have been decided with what was lost on them.
+    if (this.#ids.length === 1 && this.#hasLost(new Set(channels))) {
+      this.#giveCause(this.members.keys());
+    }
     for (const channel of channels) {
       this.#causes.delete(channel);
       const call = this.members.get(channel)?.call;
