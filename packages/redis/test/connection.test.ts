@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import net from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { clientOf, isRefusal } from "../src/client.js";
 import type { RedisClient, RedisClientSource } from "../src/client.js";
@@ -424,6 +425,7 @@ describe("Connection", () => {
     expect(ups).toEqual([]);
     expect(downs.length).toBeGreaterThan(1);
     // The second is over: whoever asks now does not wait for another one.
+    await delay(20);
     const errors: unknown[] = [];
     connection.use(
       () => {},

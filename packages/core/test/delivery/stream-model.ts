@@ -754,9 +754,10 @@ export class Connection {
   /** The newest events of a call must have come: nothing later may come before them. */
   #endLatest(call: Call): void {
     if (call.owesLatest === false) return;
-    const isSure = call.owesLatest;
+    // While a channel is being left, whether its events are among them cannot be said.
+    const isSure = call.owesLatest === true && !this.#isUnsure(call);
     call.owesLatest = false;
-    if (isSure === undefined) return;
+    if (!isSure) return;
     const due = call.latestDue ?? this.#latestDue(call);
     const seen = call.latestSeen;
     const all = this.#chronicle.lastOf(call.members, 1, call.latestUpTo, seen.length);
@@ -783,6 +784,11 @@ export class Connection {
       }
     }
     this.told = position;
+  }
+
+  #isUnsure({ members }: Call): boolean {
+    for (const channel of members) if (this.unsure.has(channel)) return true;
+    return false;
   }
 
   /** Whether a call has surely channels that were not left. */
