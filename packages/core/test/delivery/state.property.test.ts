@@ -38,6 +38,8 @@ const RUNS = Math.min(
   SOAK > 0 ? 20_000 : Infinity,
 );
 const TIMEOUT_MS = Math.max(60_000, RUNS * 20);
+/** An interleaving takes milliseconds: one that takes so long never ends. */
+const HANG_MS = 20_000;
 
 const CHANNELS = ["a", "b", "c", "d"];
 const CLIENTS = 3;
@@ -1010,14 +1012,22 @@ const ANSWERS: readonly Answer[] = [
   "throws",
 ];
 
+/** The real one: while an interleaving is played, time is the clock's. */
+const { setTimeout: delay, clearTimeout: undelay } = globalThis;
+
 async function play(setting: Scenario): Promise<void> {
   clock = new Clock();
   clock.tick = setting.tick;
   const world = new World(setting);
+  let timer: NodeJS.Timeout | undefined;
+  const hang = new Promise<never>((_resolve, reject) => {
+    timer = delay(() => reject(new Error(`Not over after ${HANG_MS} ms`)), HANG_MS);
+  });
   try {
-    await world.play();
+    await Promise.race([world.play(), hang]);
   } finally {
-    await world.tidy();
+    undelay(timer);
+    await Promise.race([world.tidy(), hang]);
   }
 }
 
