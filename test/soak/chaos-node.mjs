@@ -58,6 +58,8 @@ const log = {
 const hub = createHub({
   log,
   heartbeatMs: 1_000,
+  // A client may be stalled until the chapter is over.
+  stallTimeoutMs: 600_000,
   retention: { maxEvents },
   onError: (error, { stage }) => note("error", stage, String(error)),
 });

@@ -10,7 +10,7 @@ import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { EventSourceMessage } from "eventsource-parser";
-import { expect, it } from "vitest";
+import { afterEach, expect, it } from "vitest";
 import { within } from "../client.js";
 import { seeded } from "../delivery/event-client.js";
 import { RedisServer, describeWithRedis } from "../redis/redis-server.js";
@@ -114,6 +114,7 @@ class ChaosNode {
     await within("publishes to settle", stopped);
   }
 
+  /** Idempotent. */
   async kill(): Promise<void> {
     this.isUp = false;
     this.#child.kill("SIGKILL");
@@ -231,6 +232,13 @@ class History {
   }
 }
 
+/** What ends a chapter, whether it was played to its end or not. */
+const closers: (() => unknown)[] = [];
+
+async function closeAll(): Promise<void> {
+  for (const close of closers.splice(0).toReversed()) await close();
+}
+
 interface Chapter {
   checked: number;
   readonly counts: { [name: string]: number };
@@ -253,13 +261,16 @@ async function run(seed: number): Promise<Chapter> {
   };
 
   const redis = await RedisServer.start();
+  closers.push(() => redis.stop());
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "tidewire-soak-"));
+  closers.push(() => fs.rmSync(directory, { recursive: true, force: true }));
   const all: ChaosNode[] = [];
   const nodes: ChaosNode[] = [];
   const startNode = async (place: number): Promise<void> => {
     const parts = { url: redis.url, channels: CHANNELS, maxEvents, perSecond: PER_SECOND, has };
     const node = new ChaosNode(directory, `n${all.length}`, parts);
     all.push(node);
+    closers.push(() => node.kill());
     nodes[place] = node;
     await node.start();
   };
@@ -287,6 +298,7 @@ async function run(seed: number): Promise<Chapter> {
         ended: () => end(member),
       },
     );
+    closers.push(() => client.cut());
     const member: Member = { client, visited: undefined, isStalled: false };
     return member;
   });
@@ -481,10 +493,7 @@ async function run(seed: number): Promise<Chapter> {
     chapter.faults.push({ kind: "log", text: `${about}: ${text}` });
   for (const [name, value] of Object.entries(history.counts)) chapter.counts[name] = value;
 
-  for (const { client } of members) client.cut();
-  for (const node of nodes) await node.kill();
-  await redis.stop();
-  fs.rmSync(directory, { recursive: true, force: true });
+  await closeAll();
   return chapter;
 }
 
@@ -495,6 +504,8 @@ function placeOf(id: string): readonly [ms: number, counter: number] {
 }
 
 describeWithRedis("Three nodes on a Redis that fails", () => {
+  afterEach(closeAll);
+
   it(
     `deliver ${EVENTS} events once and in order, or reset, while channel sets change`,
     { timeout: 0 },
