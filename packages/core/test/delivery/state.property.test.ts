@@ -914,7 +914,8 @@ class World {
   async #settleDown(): Promise<void> {
     await this.#loop();
     for (let round = 0; !clock.isQuiet; round++) {
-      if (round > 1_000) throw new Error("There is no end to it");
+      // A crowd that has a thousand large events to catch up on may take one slice in each.
+      if (round > 20_000) throw new Error("There is no end to it");
       await this.#loop();
     }
     for (const stream of this.#streams) if (!this.#isWaiting(stream)) stream.model.expectAll();
@@ -1015,13 +1016,20 @@ const ANSWERS: readonly Answer[] = [
 /** The real one: while an interleaving is played, time is the clock's. */
 const { setTimeout: delay, clearTimeout: undelay } = globalThis;
 
+/** One that hangs is not made smaller: each attempt would take as long. */
+let hasHung = false;
+
 async function play(setting: Scenario): Promise<void> {
+  if (hasHung) return;
   clock = new Clock();
   clock.tick = setting.tick;
   const world = new World(setting);
   let timer: NodeJS.Timeout | undefined;
   const hang = new Promise<never>((_resolve, reject) => {
-    timer = delay(() => reject(new Error(`Not over after ${HANG_MS} ms`)), HANG_MS);
+    timer = delay(() => {
+      hasHung = true;
+      reject(new Error(`Not over after ${HANG_MS} ms`));
+    }, HANG_MS);
   });
   try {
     await Promise.race([world.play(), hang]);
