@@ -55,6 +55,7 @@ export class Delivery implements LogFollower {
     this.#backfill = backfill;
     this.#unsendable = new UnsendableReports((error) => observer.report(error, "log"));
     this.#turns = new Turns((end) => this.#turn(end));
+    window.released = (position, lent) => this.#slab.release(position, lent);
     this.audience = new Audience(window, observer, framing, this.#turns, backfill);
   }
 
@@ -62,16 +63,17 @@ export class Delivery implements LogFollower {
   entries(entries: readonly LogEntry[]): boolean {
     const { audience } = this;
     const { window } = audience;
+    const slab = this.#slab;
     const now = performance.now();
     let isWanted = false;
     for (const logEntry of entries) {
       const { id, channel } = logEntry;
       const block = this.#encode(logEntry, now);
       if (block === undefined) {
-        window.append(id, this.#slab.write(encodePlace(logEntry), NO_CHANNEL), now);
+        window.append(id, slab.write(encodePlace(logEntry), NO_CHANNEL, window.tail + 1), now);
         continue;
       }
-      const entry = window.append(id, this.#slab.write(block, channel), now);
+      const entry = window.append(id, slab.write(block, channel, window.tail + 1), now);
       // One that joins the channel later begins behind the entry, or finds it in the window.
       if (audience.of(channel) === undefined) continue;
       this.#fresh.push({ channel, entry });
@@ -92,6 +94,7 @@ export class Delivery implements LogFollower {
   reset(reason: LogResetReason, tail: string): void {
     const { audience } = this;
     audience.window.reset(tail);
+    this.#slab.clear();
     this.#backfill?.reset();
     while (this.#fresh.length > 0) this.#fresh.shift();
     this.#overtaken.clear();
@@ -148,6 +151,7 @@ export class Delivery implements LogFollower {
       this.#tellOvertaken();
       if (this.#fresh.length === 0) return;
       this.#batch = takeBatch(this.#fresh, this.audience);
+      this.audience.window.lend(this.#batch.last);
     }
     const batch = this.#batch;
     let untilLook = LOOK_EVERY;

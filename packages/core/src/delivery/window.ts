@@ -105,6 +105,10 @@ export class Window {
   #newerHalf = 1;
   /** Bytes of the entries from `#newerHalf` on. */
   #newerBytes = 0;
+  /** Entries after this position were never given to anybody. */
+  #lent = 0;
+  /** Called with the position of each entry that is dropped, and with the newest that somebody may still hold. */
+  released: (position: number, lent: number) => void = () => {};
 
   /**
    * @param retention - Limits.
@@ -302,6 +306,11 @@ export class Window {
     return channels !== undefined && this.#dropped.hasNoneAfter(position, channels);
   }
 
+  /** Somebody is given entries up to a position, and may hold them for however long. */
+  lend(position: number): void {
+    this.#lent = Math.max(this.#lent, position);
+  }
+
   /** Whether a position is in the older half of what is kept: a client that rests on it may soon miss something. */
   isAging(position: number, now: number): boolean {
     if (position >= this.#tail) return false;
@@ -349,6 +358,7 @@ export class Window {
       frames.push(entry);
       bytes += size;
       cursor = entry.position;
+      this.lend(cursor);
     }
     return { frames, cursor: end, last: frames.length > 0 ? cursor : 0 };
   }
@@ -470,6 +480,7 @@ export class Window {
     this.#origin = next?.slab === slab ? entry : idOf(entry);
     this.#dropped.add(key >= 0 ? key : this.#index.hashOf(entry), entry, next?.slab);
     this.#index.shift(key, entry);
+    this.released(position, this.#lent);
   }
 
   /** Moves the middle to where it belongs after the window has grown at either end. */

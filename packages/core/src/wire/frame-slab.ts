@@ -5,6 +5,8 @@ import type { StoredFrame } from "./shared-frames.js";
 
 /** Size of a slab in bytes. */
 const SLAB_BYTES = 65_536;
+/** The most slabs that are kept for later. A window that is full needs one whenever it has let go of one. */
+const MAX_FREE = 2;
 /** A larger frame gets its own memory: at the end of a slab up to this much is wasted, an eighth of it. */
 const MAX_SHARED_BYTES = 8_192;
 /** What one UTF-16 unit takes in UTF-8, at most. */
@@ -24,20 +26,29 @@ const E = 0x65;
  * Node's own pool cuts small buffers from pieces that short-lived ones share: each frame would keep a piece
  * alive, of which the rest is garbage. Here frames lie side by side, and a slab is free once its last one is.
  *
+ * A loop that publishes without a turn fills slabs faster than the garbage collector frees them. Those that nobody has
+ * read are filled anew.
+ *
  * Behind each frame lies the name of its channel. As strings, names would weigh more than short events do, and one
  * that was cut out of a large text would keep all of that text alive.
  */
 export class FrameSlab {
   #slab: Buffer = Buffer.alloc(0);
   #used = 0;
+  /** Position of the first frame in `#slab`; `undefined` if it has none. */
+  #from: number | undefined;
+  /** Slabs that are full and whose frames are still kept, in the order of their positions. */
+  readonly #full: FullSlab[] = [];
+  readonly #free: Buffer[] = [];
 
   /**
    * @param block - Text of a frame.
    * @param channel - Name of the channel that it was published on.
+   * @param position - Greater than all before. Absent: the memory is never used again.
    * @returns Where its bytes are, as UTF-8. Around them lies the rest of a chunk of HTTP/1.1, so that the frame can be
    *   sent from where it is.
    */
-  write(block: string, channel: string): StoredFrame {
+  write(block: string, channel: string, position?: number): StoredFrame {
     const text = block + END + NAME_HEAD + channel;
     const most = MAX_UNIT_BYTES * text.length;
     if (most > MAX_SHARED_BYTES || this.#used + headBytes(most) + most > this.#slab.byteLength) {
@@ -50,8 +61,7 @@ export class FrameSlab {
         return fill(Buffer.allocUnsafeSlow(total), headBytes(size), text, block.length, channel);
       }
       if (this.#used + headBytes(most) + total > this.#slab.byteLength) {
-        this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-        this.#used = 0;
+        this.#next(position);
       }
     }
     const start = this.#used + headBytes(MAX_UNIT_BYTES * block.length);
@@ -59,6 +69,43 @@ export class FrameSlab {
     this.#used = frame.end + GAP_BYTES + nameBytes(frame);
     return frame;
   }
+
+  /**
+   * Frames are not kept any more.
+   *
+   * @param upTo - Position of the last of them.
+   * @param lent - Frames after this position were never given to anybody.
+   */
+  release(upTo: number, lent: number): void {
+    for (let first = this.#full[0]; first !== undefined; first = this.#full[0]) {
+      if (first.to > upTo) return;
+      this.#full.shift();
+      if (first.from > lent && this.#free.length < MAX_FREE) this.#free.push(first.slab);
+    }
+  }
+
+  /** Nothing is kept any more. */
+  clear(): void {
+    this.#full.length = 0;
+    this.#from = undefined;
+    this.#used = this.#slab.byteLength;
+  }
+
+  #next(position: number | undefined): void {
+    if (this.#from !== undefined && position !== undefined) {
+      this.#full.push({ slab: this.#slab, from: this.#from, to: position - 1 });
+    }
+    this.#slab = this.#free.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
+    this.#used = 0;
+    this.#from = position;
+  }
+}
+
+/** A slab with frames from one position to another, and maybe frames in memory of their own in between. */
+interface FullSlab {
+  readonly slab: Buffer;
+  readonly from: number;
+  readonly to: number;
 }
 
 /**

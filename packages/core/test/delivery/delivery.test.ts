@@ -31,6 +31,24 @@ describe("delivery", () => {
     expect(live.data).toEqual(["1", "2"]);
   });
 
+  it("needs no more memory than the window in a loop that publishes without a turn", async () => {
+    const harbor = new Harbor({ maxEvents: 1_000 });
+    const session = harbor.subscribe("a");
+    const large = "x".repeat(1_000);
+    harbor.publish("a before");
+    await turns();
+    const slabs = vi.spyOn(Buffer, "allocUnsafeSlow");
+    for (let n = 0; n < 20_000; n++) harbor.publish(`a ${n}${large}`);
+    // A thousand events take sixteen slabs of 64 KiB.
+    expect(slabs.mock.calls.length).toBeLessThan(25);
+    await turns();
+    expect(session.data).toEqual(["before"]);
+    expect(session.signals.at(-1)).toMatch(/^reset/);
+    harbor.publish("a after");
+    await turns();
+    expect(session.data).toEqual(["before", "after"]);
+  });
+
   it("joins the frames of a turn once for all with the same channels", async () => {
     const harbor = new Harbor();
     const concat = vi.spyOn(Buffer, "concat");

@@ -37,6 +37,35 @@ const NAMES = [
 ];
 
 describe("FrameSlab", () => {
+  it("fills memory anew whose frames are not kept any more, unless somebody was given one of them", () => {
+    const slab = new FrameSlab();
+    const text = "x".repeat(1_000);
+    let position = 0;
+    /** Writes until another slab is begun. */
+    const fillOne = (): { memory: Buffer; from: number; to: number } => {
+      const from = position + 1;
+      const { slab: memory } = slab.write(text, "a", ++position);
+      for (;;) {
+        const next = slab.write(text, "a", position + 1);
+        if (next.slab !== memory) break;
+        position += 1;
+      }
+      return { memory, from, to: position++ };
+    };
+    const first = fillOne();
+    const second = fillOne();
+    const third = fillOne();
+    slab.release(first.to - 1, 0);
+    const fourth = fillOne();
+    slab.release(second.to, first.to);
+    const fifth = fillOne();
+    const sixth = fillOne();
+    const memories = [first, second, third, fourth, fifth, sixth].map(({ memory }) => memory);
+    // The first was given away and the third is kept. Only the second may be used again.
+    expect(memories.lastIndexOf(second.memory)).toBeGreaterThan(1);
+    expect(new Set(memories).size).toBe(5);
+  });
+
   it("keeps small frames side by side, a large one by itself", () => {
     const slab = new FrameSlab();
     const [first, second, large, third] = ["a\n\n", "b\n\n", "x".repeat(20_000), "c\n\n"].map(
