@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { Subscription } from "../../src/delivery/subscription.js";
 import type { SnapshotMessages } from "../../src/options/subscribe.js";
 import { Harbor, MemoryClient, turns } from "../memory-subscriber.js";
 import { interpret } from "../whatwg-parser.js";
@@ -589,6 +590,43 @@ describe("channels added later", () => {
     session.close();
     session.subscription?.join(["b"], {}, LATER);
     expect(harbor.delivery.audience.channelCount).toBe(0);
+  });
+});
+
+describe("`latest` of channels added later", () => {
+  it("ends with a reset when the rest of it has left the window before it could be written", async () => {
+    const harbor = new Harbor({ maxEvents: 4 });
+    const session = harbor.subscribe("a");
+    const large = "x".repeat(70_000);
+    harbor.publish(`b 1${large}`, `b 2${large}`, `b 3${large}`);
+    await turns();
+    session.block();
+    session.subscription?.join(["b"], { latest: 3 }, LATER);
+    session.drainOnce();
+    expect(session.data.map((data) => data[0])).toEqual(["1"]);
+    harbor.publish("c 4", "c 5", "c 6");
+    await turns();
+    session.drain();
+    expect(session.data.map((data) => data[0])).toEqual(["1"]);
+    expect(harbor.observer.resets).toEqual(["overflow"]);
+  });
+
+  it("reaches to the position of a client that comes from a node that is ahead", async () => {
+    const harbor = new Harbor();
+    const session = new MemoryClient();
+    const subscription = new Subscription(session, harbor.delivery.audience);
+    session.subscription = subscription;
+    harbor.publish("b 1");
+    subscription.beginLater();
+    subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
+    subscription.join(["b"], { latest: 2 }, LATER);
+    // This node comes to know what the client has seen elsewhere.
+    harbor.publish("b 2", "a 3");
+    subscription.place("e.3");
+    await turns();
+    harbor.publish("b 4");
+    await turns();
+    expect(session.data).toEqual(["1", "2", "4"]);
   });
 });
 

@@ -471,6 +471,21 @@ describe("authorize", () => {
     expect(hub.stats().channels).toBe(0);
   });
 
+  it("of one call that is answered at once does not let the reset go out before the other calls of its turn", async () => {
+    const { get } = await serve(
+      async (session) => {
+        void session.subscribe("news");
+        // Long after the answer, and still in the turn of the first call.
+        for (let job = 0; job < 50; job++) await Promise.resolve();
+        void session.subscribe("more");
+      },
+      { authorize: async () => true },
+    );
+    const client = await get({ headers: { "last-event-id": "of another log" } });
+    await client.until("sse-reset");
+    expect(client.text).toContain('"channels":["news","more"]');
+  });
+
   it.each([[true], [false]])(
     "that says %s after the route has answered changes nothing: subscribe gives false and never rejects",
     async (isAllowed) => {
