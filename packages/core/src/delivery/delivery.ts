@@ -39,6 +39,8 @@ export class Delivery implements LogFollower {
   readonly #overtaken = new Set<string>();
   /** What is being handed over. */
   #batch: Batch | undefined;
+  /** `true` while entries are added: what that drops is taken out of `#fresh` before anything is read. */
+  #isAppending = false;
   readonly #turns: Turns;
 
   /**
@@ -55,7 +57,9 @@ export class Delivery implements LogFollower {
     this.#backfill = backfill;
     this.#unsendable = new UnsendableReports((error) => observer.report(error, "log"));
     this.#turns = new Turns((end) => this.#turn(end));
-    window.released = (position, lent) => this.#slab.release(position, lent);
+    // What is dropped at any other time may still wait to be handed over.
+    window.released = (position, lent) =>
+      this.#slab.release(position, this.#isAppending ? lent : Infinity);
     this.audience = new Audience(window, observer, framing, this.#turns, backfill);
   }
 
@@ -66,6 +70,7 @@ export class Delivery implements LogFollower {
     const slab = this.#slab;
     const now = performance.now();
     let isWanted = false;
+    this.#isAppending = true;
     for (const logEntry of entries) {
       const { id, channel } = logEntry;
       const block = this.#encode(logEntry, now);
@@ -79,6 +84,7 @@ export class Delivery implements LogFollower {
       this.#fresh.push({ channel, entry });
       isWanted = true;
     }
+    this.#isAppending = false;
     this.#dropOvertaken();
     if (isWanted || this.#overtaken.size > 0) this.#turns.wake();
     else this.#advance();

@@ -49,6 +49,24 @@ describe("delivery", () => {
     expect(session.data).toEqual(["before", "after"]);
   });
 
+  it("never fills memory anew that holds what is still to be handed over, however old it has become", async () => {
+    const harbor = new Harbor({ maxAgeMs: 1_000, maxEvents: 100_000 });
+    const session = harbor.subscribe("a");
+    const written: Uint8Array[] = [];
+    // As a socket does: it keeps the bytes, and reads them later.
+    vi.spyOn(session, "writeFrames").mockImplementation(({ bytes }) => written.push(bytes) > 0);
+    const other = `other ${"y".repeat(1_000)}`;
+    for (let n = 0; n < 10; n++) harbor.publish(other);
+    harbor.publish(`a ${"x".repeat(1_000)}`);
+    for (let n = 0; n < 100; n++) harbor.publish(other);
+    // The process was stopped, and all that came before is too old when a client looks for its place.
+    harbor.window.trim(performance.now() + 2_000);
+    expect(harbor.window.size).toBe(0);
+    await turns();
+    for (let n = 0; n < 1_000; n++) harbor.publish(other);
+    expect(Buffer.concat(written).toString()).toMatch(/^id: e\.11\ndata: x{1000}\n\n$/);
+  });
+
   it("joins the frames of a turn once for all with the same channels", async () => {
     const harbor = new Harbor();
     const concat = vi.spyOn(Buffer, "concat");
