@@ -153,10 +153,10 @@ function entriesOf(path: Group, subscription?: Subscription): readonly WindowEnt
 }
 
 /**
- * Entries of several channels. What it costs to sort them out is proportional to the deliveries.
+ * Entries of several channels. The cost of sorting them out is proportional to the deliveries.
  *
- * Most streams have one channel: their turn comes with their channel. The others are grouped by the channels that they
- * have in the batch.
+ * Most streams have one channel and are served channel by channel. The others are grouped by the channels that they have
+ * in the batch.
  */
 class MixedBatch implements Batch {
   readonly first: number;
@@ -189,7 +189,7 @@ class MixedBatch implements Batch {
     return this.#nextOfOneChannel() ?? this.#nextOfSeveral();
   }
 
-  /** One that joins a channel meanwhile takes nothing: it has fallen behind, and reads on from its cursor. */
+  /** A stream that joins a channel meanwhile is skipped: it has fallen behind, and reads on from its cursor. */
   #nextOfOneChannel(): Subscription | undefined {
     while (this.#channels !== undefined) {
       for (let next = this.#members.next(); next.done !== true; next = this.#members.next()) {

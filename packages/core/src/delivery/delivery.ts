@@ -39,7 +39,7 @@ export class Delivery implements LogFollower {
   readonly #overtaken = new Set<string>();
   /** What is being handed over. */
   #batch: Batch | undefined;
-  /** `true` while entries are added: what that drops is taken out of `#fresh` before anything is read. */
+  /** `true` while entries are added: those dropped meanwhile leave `#fresh` before anything reads it. */
   #isAppending = false;
   readonly #turns: Turns;
 
@@ -57,7 +57,7 @@ export class Delivery implements LogFollower {
     this.#backfill = backfill;
     this.#unsendable = new UnsendableReports((error) => observer.report(error, "log"));
     this.#turns = new Turns((end) => this.#turn(end));
-    // What is dropped at any other time may still wait to be handed over.
+    // Entries that are dropped at any other time may still wait in `#fresh`.
     window.released = (position, lent) =>
       this.#slab.release(position, this.#isAppending ? lent : Infinity);
     this.audience = new Audience(window, observer, framing, this.#turns, backfill);

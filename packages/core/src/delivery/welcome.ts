@@ -26,7 +26,7 @@ export interface PendingReset {
   readonly reason: ResetReason;
   /** What lies up to here is lost or unknown; everything after it is delivered. */
   readonly position: number;
-  /** Those that may have lost something. When the last of them is left, there is nothing to tell any more. */
+  /** Channels that may have lost events. The reset is dropped when the client leaves the last of them. */
   readonly channels: Set<string>;
 }
 
@@ -211,9 +211,10 @@ export class Welcome {
   }
 
   /**
-   * There is something to tell of channels.
+   * Schedules a reset. Does nothing without channels.
    *
-   * @param tail - Position of the log's newest entry.
+   * @param channels - Those that may have lost events.
+   * @param tail - Position of the newest entry.
    */
   mustReset(reason: ResetReason, channels: Iterable<string>, tail: number): void {
     const concerned = new Set(channels);

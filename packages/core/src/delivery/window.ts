@@ -105,9 +105,9 @@ export class Window {
   #newerHalf = 1;
   /** Bytes of the entries from `#newerHalf` on. */
   #newerBytes = 0;
-  /** Entries after this position were never given to anybody. */
+  /** Newest position whose bytes an outlet may hold. */
   #lent = 0;
-  /** Called with the position of each entry that is dropped, and with the newest that somebody may still hold. */
+  /** Called with the position of each dropped entry, and with the newest position whose bytes an outlet may hold. */
   released: (position: number, lent: number) => void = () => {};
 
   /**
@@ -306,7 +306,7 @@ export class Window {
     return channels !== undefined && this.#dropped.hasNoneAfter(position, channels);
   }
 
-  /** Somebody is given entries up to a position, and may hold them for however long. */
+  /** Marks entries up to a position as handed out: their bytes must not change any more. */
   lend(position: number): void {
     this.#lent = Math.max(this.#lent, position);
   }

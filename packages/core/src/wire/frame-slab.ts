@@ -5,7 +5,7 @@ import type { StoredFrame } from "./shared-frames.js";
 
 /** Size of a slab in bytes. */
 const SLAB_BYTES = 65_536;
-/** The most slabs that are kept for later. A window that is full needs one whenever it has let go of one. */
+/** Most slabs that are kept to be filled again. A full window needs one for each that it drops. */
 const MAX_FREE = 2;
 /** A larger frame gets its own memory: at the end of a slab up to this much is wasted, an eighth of it. */
 const MAX_SHARED_BYTES = 8_192;
@@ -26,8 +26,8 @@ const E = 0x65;
  * Node's own pool cuts small buffers from pieces that short-lived ones share: each frame would keep a piece
  * alive, of which the rest is garbage. Here frames lie side by side, and a slab is free once its last one is.
  *
- * A loop that publishes without a turn fills slabs faster than the garbage collector frees them. Those that nobody has
- * read are filled anew.
+ * A loop that publishes without a turn fills slabs faster than the garbage collector frees them. Slabs whose frames
+ * were never handed out are therefore filled again.
  *
  * Behind each frame lies the name of its channel. As strings, names would weigh more than short events do, and one
  * that was cut out of a large text would keep all of that text alive.
@@ -44,7 +44,7 @@ export class FrameSlab {
   /**
    * @param block - Text of a frame.
    * @param channel - Name of the channel that it was published on.
-   * @param position - Greater than all before. Absent: the memory is never used again.
+   * @param position - Greater than all before. Absent: the memory is not filled again.
    * @returns Where its bytes are, as UTF-8. Around them lies the rest of a chunk of HTTP/1.1, so that the frame can be
    *   sent from where it is.
    */
@@ -71,10 +71,10 @@ export class FrameSlab {
   }
 
   /**
-   * Frames are not kept any more.
+   * Takes back the memory of dropped frames.
    *
-   * @param upTo - Position of the last of them.
-   * @param lent - Frames after this position were never given to anybody.
+   * @param upTo - Position of the last dropped frame.
+   * @param lent - Newest position that was handed out: memory with frames up to here is left to the collector.
    */
   release(upTo: number, lent: number): void {
     for (let first = this.#full[0]; first !== undefined; first = this.#full[0]) {
@@ -84,7 +84,7 @@ export class FrameSlab {
     }
   }
 
-  /** Nothing is kept any more. */
+  /** Forgets all frames; their memory is left to the collector. */
   clear(): void {
     this.#full.length = 0;
     this.#from = undefined;
