@@ -853,9 +853,12 @@ export class Connection {
   #hasLost(names: ReadonlySet<string>): boolean {
     const { keptFrom, tail, base, knowsDropped, keepsPast } = this.#chronicle;
     if (!knowsDropped) return true;
-    for (const { latestSeen, latestDue, owesLatest } of this.calls) {
-      if (owesLatest !== true || latestSeen.length === 0) continue;
-      const next = latestDue?.find((position) => !latestSeen.includes(position));
+    for (const { latestSeen, latestDue, owesLatest, members } of this.calls) {
+      if (owesLatest === false || latestSeen.length === 0) continue;
+      const next = latestDue?.find(
+        (position) =>
+          !latestSeen.includes(position) && members.has(this.#chronicle.channelOf(position) ?? ""),
+      );
       if (next !== undefined && next < keptFrom) return true;
     }
     for (const [channel, { call, from, due }] of this.members) {
