@@ -8,6 +8,8 @@ export class Call {
   readonly isReplayed: boolean;
   /** Whether the replay, or a reset in its place, waits for it. */
   readonly isAwaited: boolean;
+  /** Whether it is the first of its session. */
+  readonly isFirst: boolean;
   /** Whether it is the first of its session and has a snapshot: the client gets no position before. */
   readonly givesFirstState: boolean;
   /** Resolves once all its channels were left. */
@@ -19,12 +21,14 @@ export class Call {
     {
       isReplayed,
       isAwaited,
+      isFirst,
       givesFirstState,
-    }: Pick<Call, "isReplayed" | "isAwaited" | "givesFirstState">,
+    }: Pick<Call, "isReplayed" | "isAwaited" | "isFirst" | "givesFirstState">,
   ) {
     this.channels = new Set(channels);
     this.isReplayed = isReplayed;
     this.isAwaited = isAwaited;
+    this.isFirst = isFirst;
     this.givesFirstState = givesFirstState;
     this.cancelled = new Promise((resolve) => {
       this.#cancel = resolve;

@@ -98,7 +98,7 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
     }
     const isAwaited = admission.delivery === undefined || arrival?.isFirstTurn === true;
     const givesFirstState = isFirst && options.snapshot !== undefined;
-    const call = new Call(names, { isReplayed, isAwaited, givesFirstState });
+    const call = new Call(names, { isReplayed, isAwaited, isFirst, givesFirstState });
     arrival?.calls.add(call);
     return this.#wait(call, options, verdict);
   }
@@ -172,7 +172,7 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
       }
       const isEarly = this.#parts.admission.delivery === undefined;
       await this.#logStarted(call);
-      const { isReplayed, givesFirstState: isFirst } = call;
+      const { isReplayed, isFirst } = call;
       return (
         !isOver() && this.#follow([...call.channels], options, { isReplayed, isFirst, isEarly })
       );

@@ -72,7 +72,7 @@ export async function shutDown(
   for (const session of unanswered) if (!session.isAnswered) session.destroy();
   if (heartbeat.size > 0) await untilEmpty(heartbeat, GRACE_MS);
   const left = Math.max(GRACE_MS, drainMs - (performance.now() - start));
-  await Promise.race([closeLog(left), wait(left + GRACE_MS)]);
+  await within(closeLog(left), left + GRACE_MS);
 }
 
 /** Resolves when the last response is over, or after `ms`. */
@@ -85,6 +85,16 @@ function untilEmpty(heartbeat: Sessions["heartbeat"], ms: number): Promise<void>
     const timer = setTimeout(settle, ms);
     heartbeat.onEmpty = settle;
   });
+}
+
+/** Resolves with a promise, or after `ms`. Leaves no timer behind: it would keep the process alive. */
+async function within(promise: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([promise, late]);
+  clearTimeout(timer);
 }
 
 function wait(ms: number): Promise<void> {

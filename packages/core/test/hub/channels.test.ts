@@ -486,6 +486,21 @@ describe("authorize", () => {
     expect(client.text).toContain('"channels":["news","more"]');
   });
 
+  it.each([
+    ["at once", () => true],
+    ["later", async () => true],
+  ])("that says yes %s leaves the events of `latest` their ids", async (_when, authorize) => {
+    const { hub, get } = await serve((session) => void session.subscribe("news", { latest: 2 }), {
+      authorize,
+    });
+    await hub.publish("news", "a");
+    const ids = [await hub.publish("news", "b"), await hub.publish("news", "c")];
+    const client = await get();
+    await client.until("data: c\n\n");
+    const [b, c] = ids.map(({ id }) => id);
+    expect(client.text).toContain(`id: ${b}\ndata: b\n\nid: ${c}\ndata: c\n\n`);
+  });
+
   it.each([[true], [false]])(
     "that says %s after the route has answered changes nothing: subscribe gives false and never rejects",
     async (isAllowed) => {

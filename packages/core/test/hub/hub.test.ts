@@ -53,4 +53,13 @@ describe("hub.close", () => {
     expect(hub.close()).toBe(closing);
     await expect(closing).resolves.toBeUndefined();
   });
+
+  it("leaves no timer behind that keeps the process alive", async () => {
+    const timers = (): number =>
+      process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+    const before = timers();
+    await createHub().close({ drainMs: 60_000 });
+    await createHub().close();
+    expect(timers()).toBe(before);
+  });
 });
