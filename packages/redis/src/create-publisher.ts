@@ -2,12 +2,20 @@
 
 import { createPublisher as createLogPublisher } from "@tidewire/core";
 import type { ChannelMap, ChannelsOf, Publisher, PublisherOptions } from "@tidewire/core";
+import { REDIS_LOG_OPTIONS, checkNames } from "./options.js";
 import type { RedisLogOptions } from "./options.js";
 import { redisLog } from "./redis-log.js";
 
 /** Options of `createPublisher`. */
 export interface RedisPublisherOptions
   extends Omit<RedisLogOptions, "onHealth">, Omit<PublisherOptions, "log"> {}
+
+const OPTIONS = [
+  ...REDIS_LOG_OPTIONS.filter((name) => name !== "onHealth"),
+  "serialize",
+  "maxEventBytes",
+  "onError",
+];
 
 /**
  * Makes a publisher for a process that holds no sessions, such as a worker or a cron job: it publishes to all hubs
@@ -16,14 +24,13 @@ export interface RedisPublisherOptions
  * @typeParam Channels - As for `createHub`.
  * @param options - As of `redisLog`, and how events are made.
  * @returns A publisher. It keeps the process alive only while something is being published.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
-export function createPublisher<Channels extends ChannelsOf<Channels> = ChannelMap>({
-  serialize,
-  maxEventBytes,
-  onError,
-  ...options
-}: RedisPublisherOptions): Publisher<Channels> {
-  const log = redisLog(options);
+export function createPublisher<Channels extends ChannelsOf<Channels> = ChannelMap>(
+  options: RedisPublisherOptions,
+): Publisher<Channels> {
+  checkNames(options, OPTIONS, "options");
+  const { serialize, maxEventBytes, onError, ...logOptions } = options;
+  const log = redisLog(logOptions);
   return createLogPublisher<Channels>({ log, serialize, maxEventBytes, onError });
 }

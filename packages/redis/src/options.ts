@@ -69,7 +69,8 @@ export interface ResolvedRedisLogOptions {
   readonly onHealth: ((health: LogHealth) => void) | undefined;
 }
 
-const NAMES = [
+/** Names of the options of `redisLog`. */
+export const REDIS_LOG_OPTIONS: readonly string[] = [
   "url",
   "client",
   "key",
@@ -85,10 +86,10 @@ const MAX_MS = 2_147_483_647;
 /**
  * Checks options and fills in the defaults.
  *
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function resolveRedisLogOptions(options: RedisLogOptions): ResolvedRedisLogOptions {
-  checkNames(options, NAMES, "options");
+  checkNames(options, REDIS_LOG_OPTIONS, "options");
   const {
     key = "tidewire",
     retention = {},
@@ -144,9 +145,12 @@ function resolveSource({ url, client }: RedisLogOptions): RedisClientSource {
   }
 }
 
-function checkNames(value: unknown, names: readonly string[], what: string): void {
+/** @throws {SseError} `ERR_SSE_INVALID_OPTION` if a value is no object, or has other names. */
+export function checkNames(value: unknown, names: readonly string[], what: string): void {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw invalid(`Expected ${what} to be an object, got ${describe(value)}`);
+    // A URL in its place may hold a password.
+    const got = typeof value === "string" ? "a string" : describe(value);
+    throw invalid(`Expected ${what} to be an object, got ${got}`);
   }
   for (const name of Object.keys(value)) {
     if (names.includes(name)) continue;

@@ -2,6 +2,8 @@ import { SseError } from "@tidewire/core";
 import { createClient } from "redis";
 import { describe, expect, it } from "vitest";
 import type { RedisClient } from "../src/client.js";
+import { createPublisher } from "../src/create-publisher.js";
+import type { RedisPublisherOptions } from "../src/create-publisher.js";
 import { resolveRedisLogOptions } from "../src/options.js";
 import type { RedisLogOptions, ResolvedRedisLogOptions } from "../src/options.js";
 
@@ -167,7 +169,7 @@ describe("resolveRedisLogOptions", () => {
   it.each([
     [undefined, "undefined"],
     [null, "null"],
-    [URL, `"${URL}" (string)`],
+    [URL, "a string"],
     [[], "an array"],
   ])("refuses %j in place of options", (options, got) => {
     expect(refusalOf(options)).toBe(`Expected options to be an object, got ${got}`);
@@ -186,5 +188,21 @@ describe("resolveRedisLogOptions", () => {
   it("repeats no more than a hundred characters of what it refuses", () => {
     const message = refusalOf({ url: URL, dedupeWindowMs: "x".repeat(10_000) });
     expect(message.length).toBeLessThan(200);
+  });
+});
+
+describe("createPublisher", () => {
+  it.each([
+    ["nothing", undefined, "Expected options to be an object, got undefined"],
+    ["a URL", "redis://:secret@127.0.0.1", "Expected options to be an object, got a string"],
+    [
+      "an option that it does not have",
+      { url: URL, onHealth: () => {} },
+      'Expected options to have url, client, key, retention, dedupeWindowMs, publishTimeoutMs, serialize, maxEventBytes, onError, got "onHealth"',
+    ],
+  ])("refuses %s", (_name, options, message) => {
+    expect(() => createPublisher(options as RedisPublisherOptions)).toThrow(
+      expect.objectContaining({ code: "ERR_SSE_INVALID_OPTION", message }) as Error,
+    );
   });
 });

@@ -27,7 +27,7 @@ export interface HubStats {
   readonly replays: number;
   /** `sse-reset` events by reason. */
   readonly resets: Readonly<Record<ResetReason, number>>;
-  /** Closed sessions by reason. */
+  /** Streams that have ended, by reason. */
   readonly closes: Readonly<Record<CloseReason, number>>;
   /** What is kept for replay. */
   readonly window: {

@@ -16,7 +16,8 @@ export type ErrorStage =
   | "source"
   | "write";
 
-/** How much of the log a hub keeps in memory for replay: whichever limit is reached first. Applied on each publish. */
+/** How much of the log a hub keeps in memory for replay: whichever limit is reached first. Applied on each
+ * publish, and when a client comes back. */
 export interface RetentionOptions {
   /** Age in milliseconds at which an event is dropped. @defaultValue `300_000` */
   readonly maxAgeMs?: number | undefined;
@@ -119,7 +120,8 @@ export interface HubOptions {
   /**
    * Decides whether a client may subscribe to a channel: called for every channel of every `subscribe`, also when a
    * client comes back. Anything but `true` refuses with 403 before the head; a stream that is open already ends with
-   * `refused`. An error that it throws refuses with 500 and goes to `onError`.
+   * `refused`. An error that it throws goes to `onError` and to the framework's error handler, which answers 500 unless the error
+   * says otherwise; on plain `node:http` it is always 500.
    *
    * @defaultValue allows everything
    */

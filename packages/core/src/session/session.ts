@@ -18,8 +18,8 @@ export type SessionState = "idle" | "connecting" | "open" | "closed";
  * - `slow`: the client did not take what was sent: `maxBufferedBytes` or `stallTimeoutMs`
  * - `expired`: `maxAgeMs`
  * - `shutdown`: `hub.close()`, before or after the stream was opened
- * - `refused`: the stream was never opened: `Accept`, CORS or `maxSessions`
- * - `error`: a source, a snapshot or a write failed, or the handler as far as the framework tells (Fastify does;
+ * - `refused`: `Accept`, CORS, `maxSessions` or `authorize` has refused the stream, or a channel of an open one
+ * - `error`: a source, a snapshot, `authorize` or a write failed, or the handler as far as the framework tells (Fastify does;
  *   Express destroys the connection, which reads as `client`)
  */
 export type CloseReason =
