@@ -20,32 +20,45 @@ export interface CorsRequest {
   readonly headers: IncomingHttpHeaders;
 }
 
+/** Headers of an answer, their names in lower case. */
+export type CorsHeaders = ReadonlyMap<string, string | string[]>;
+
 /**
  * The `cors` package, applied to event streams and to their preflights.
+ *
+ * Sets nothing itself: while an asynchronous `origin` function looks, somebody else may answer, and no header can be set
+ * after that.
  */
 export interface Cors {
   /**
-   * Sets the headers that let a page of another origin read the response.
+   * Finds the headers that let a page of another origin read the response.
    *
+   * @param target - Headers set before: `Vary` is added to.
    * @param done - Called once, in the same turn unless `origin` is an asynchronous function.
    */
-  apply(request: CorsRequest, target: HeaderTarget, done: (error?: unknown) => void): void;
+  actual(
+    request: CorsRequest,
+    target: Pick<HeaderTarget, "getHeader">,
+    done: (error: unknown, headers: CorsHeaders) => void,
+  ): void;
 
   /**
-   * Sets the headers of the answer to a preflight, if it is one that these options allow.
+   * Finds the headers of the answer to a preflight.
    *
-   * @param done - Called once with `true` if the preflight is allowed; `false` leaves the response as it was.
+   * @param target - Headers set before: `Vary` is added to.
+   * @param done - Called once; without headers if these options do not allow the preflight.
    */
   preflight(
     request: CorsRequest,
-    target: HeaderTarget,
-    done: (error: unknown, isAllowed: boolean) => void,
+    target: Pick<HeaderTarget, "getHeader">,
+    done: (error: unknown, headers: CorsHeaders | undefined) => void,
   ): void;
 }
 
-type SetHeaders = (
+/** Runs the `cors` package on a response. */
+type Run = (
   request: CorsRequest,
-  target: Pick<HeaderTarget, "getHeader" | "setHeader">,
+  response: Pick<HeaderTarget, "getHeader" | "setHeader">,
   next: (error?: unknown) => void,
 ) => void;
 
@@ -60,7 +73,7 @@ const DEFAULT_METHODS = ["GET", "HEAD"];
  *
  * @param options - Options or a function that gives them. `methods` is GET and HEAD unless set, and
  *   `Last-Event-ID` joins `allowedHeaders` where these are listed.
- * @returns What sets the headers.
+ * @returns What finds the headers.
  */
 export function createCors(options: SseCorsOptions): Cors {
   // With `preflightContinue` the package only ever sets headers: it needs no response that can end.
@@ -70,18 +83,23 @@ export function createCors(options: SseCorsOptions): Cors {
           options(request, (error, given) => callback(error, forEventStreams(given)));
         }
       : forEventStreams(options),
-  ) as unknown as SetHeaders;
+  ) as unknown as Run;
 
   /** The options hold functions of the application's, which may throw or call back twice. */
-  const runOnce: SetHeaders = (request, target, done) => {
+  const find: Cors["actual"] = (request, target, done) => {
+    const headers = new Map<string, string | string[]>();
+    const recorder: Pick<HeaderTarget, "getHeader" | "setHeader"> = {
+      getHeader: (name) => headers.get(name.toLowerCase()) ?? target.getHeader(name),
+      setHeader: (name, value) => headers.set(name.toLowerCase(), value),
+    };
     let isDone = false;
     const once = (error?: unknown): void => {
       if (isDone) return;
       isDone = true;
-      done(error);
+      done(error, headers);
     };
     try {
-      run(request, target, once);
+      run(request, recorder, once);
     } catch (error) {
       if (isDone) throw error;
       once(error);
@@ -89,22 +107,14 @@ export function createCors(options: SseCorsOptions): Cors {
   };
 
   return {
-    apply(request, target, done) {
+    actual(request, target, done) {
       // HEAD and OPTIONS alike get the headers of an actual response here: the route has been chosen.
-      runOnce({ method: "GET", headers: request.headers }, target, done);
+      find({ method: "GET", headers: request.headers }, target, done);
     },
     preflight(request, target, done) {
-      const answer = new Map<string, number | string | string[]>();
-      const recorder: Pick<HeaderTarget, "getHeader" | "setHeader"> = {
-        // What is there already is not lost: `Vary` is added to.
-        getHeader: (name) => answer.get(name.toLowerCase()) ?? target.getHeader(name),
-        setHeader: (name, value) => answer.set(name.toLowerCase(), value),
-      };
-      runOnce(request, recorder, (error) => {
-        if (error !== undefined && error !== null) return done(error, false);
-        if (!allows(answer, request)) return done(undefined, false);
-        for (const [name, value] of answer) target.setHeader(name, value as string | string[]);
-        done(undefined, true);
+      find(request, target, (error, headers) => {
+        const isAllowed = (error === undefined || error === null) && allows(headers, request);
+        done(error, isAllowed ? headers : undefined);
       });
     },
   };
@@ -138,7 +148,7 @@ function forEventStreams(options: CorsOptions | undefined): CorsOptions {
 }
 
 /** A preflight that is not for an event stream belongs to the application's own CORS: it is left alone. */
-function allows(answer: ReadonlyMap<string, unknown>, { headers }: CorsRequest): boolean {
+function allows(answer: CorsHeaders, { headers }: CorsRequest): boolean {
   const origin = answer.get("access-control-allow-origin");
   const requested = headers["access-control-request-method"] ?? "";
   const methods = String(answer.get("access-control-allow-methods")).split(",");

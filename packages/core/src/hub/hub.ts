@@ -204,9 +204,12 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
     const { request, response } = exchange;
     const { cors } = this.#parts;
     if (cors === undefined || !isPreflight(request)) return next();
-    cors.preflight(request, exchange.headers ?? response, (error, isAllowed) => {
-      if (!isAllowed) return next(error);
+    const target = exchange.headers ?? response;
+    cors.preflight(request, target, (error, headers) => {
+      // Somebody has answered while the origin was looked up.
       if (response.headersSent) return;
+      if (headers === undefined) return next(error);
+      for (const [name, value] of headers) target.setHeader(name, value);
       if (exchange.answer !== undefined) return exchange.answer(204);
       response.statusCode = 204;
       response.end();

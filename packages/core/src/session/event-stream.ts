@@ -2,7 +2,7 @@
 
 import { SseError, describeValue } from "../errors.js";
 import { namesEventStream } from "../http/accept.js";
-import type { Cors } from "../http/cors.js";
+import type { Cors, CorsHeaders } from "../http/cors.js";
 import { setStreamHeaders } from "../http/head.js";
 import { readLastEventId } from "../http/last-event-id.js";
 import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
@@ -128,8 +128,9 @@ export abstract class EventStream implements Stream, OutletOwner {
     outlet.open(resolved.reconnectionTimeMs);
     this.#opening = resolved;
     const { cors } = this;
-    if (cors === undefined) this.#connect(resolved);
-    else cors.apply(outlet.request, outlet.headers, (error) => this.#allowed(error));
+    if (cors === undefined) this.#goOn();
+    else
+      cors.actual(outlet.request, outlet.headers, (error, headers) => this.#goOn(error, headers));
     // CORS asks somebody, or earlier responses come first on this connection.
     if (this.#opening !== undefined && this.#reason === undefined) this.waiting();
     return this.#reason === undefined;
@@ -217,8 +218,7 @@ export abstract class EventStream implements Stream, OutletOwner {
   }
 
   outletReady(): void {
-    // Also one that was closed meanwhile: the client has yet to be answered.
-    if (this.#opening !== undefined) this.#connect(this.#opening);
+    this.#goOn();
   }
 
   outletFailed(fault: OutletFault, details: OutletFaultDetails = {}): void {
@@ -282,13 +282,22 @@ export abstract class EventStream implements Stream, OutletOwner {
     if (isOpen) outlet.end();
   }
 
-  /** CORS was looked up, which may have taken a while. */
-  #allowed(error: unknown): void {
+  /**
+   * Goes on with `open()`: CORS was looked up or it is the response's turn, which may have taken a while. Also for a
+   * session that was closed meanwhile: the client has yet to be answered.
+   */
+  #goOn(error?: unknown, corsHeaders?: CorsHeaders): void {
     const opening = this.#opening;
-    // The client has left or the route has answered meanwhile.
-    if (opening === undefined || this.outlet.isClosed || this.outlet.isHeadSent) return;
-    if (error !== undefined && error !== null) this.#refuse(error, "refused");
-    else this.#connect(opening);
+    if (opening === undefined) return;
+    const { outlet } = this;
+    // Somebody else has answered meanwhile, or the client has left.
+    if (outlet.isHeadSent || outlet.isClosed) {
+      this.#opening = undefined;
+      return this.#finish(outlet.isHeadSent ? "closed" : "client");
+    }
+    if (error !== undefined && error !== null) return this.#refuse(error, "refused");
+    for (const [name, value] of corsHeaders ?? []) outlet.headers.setHeader(name, value);
+    this.#connect(opening);
   }
 
   /** The second half of `open()`. */

@@ -13,7 +13,7 @@ export type SessionState = "idle" | "connecting" | "open" | "closed";
  * Why a session closed.
  *
  * - `client`: the client left, or its connection broke
- * - `closed`: `close()`, or somebody else ended the response, or the request was a `HEAD`
+ * - `closed`: `close()`, or somebody else answered or ended the response, or the request was a `HEAD`
  * - `completed`: `complete()`, or the client came back after it
  * - `slow`: the client did not take what was sent: `maxBufferedBytes` or `stallTimeoutMs`
  * - `expired`: `maxAgeMs`
