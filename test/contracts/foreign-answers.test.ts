@@ -1,14 +1,16 @@
-/** Responses that somebody else answers before their stream has started. */
+/** Responses that somebody else answers before their stream has started, and hooks on the head that throw. */
 
 import type { CorsOptions } from "cors";
-import type { Session } from "@tidewire/core";
+import type { HubOptions, Session } from "@tidewire/core";
 import { expect, it } from "vitest";
-import { eventually, request } from "../client.js";
+import { eventually, knock, request, within } from "../client.js";
 import { BINDINGS } from "./bindings.js";
 import type { TestExchange } from "./bindings.js";
 import { RawClient } from "./raw-capture.js";
 
 const HTTP1 = BINDINGS.filter(({ protocol }) => protocol === "http1");
+/** Fastify sends the head of a stream over HTTP/2 without `writeHead`. */
+const WITH_WRITE_HEAD = BINDINGS.filter(({ name }) => name !== "Fastify 5 on HTTP/2");
 
 const APP = "https://app.example";
 
@@ -22,6 +24,21 @@ function slowOrigin(): { cors: CorsOptions; isAsked: () => boolean; answer: () =
       for (const callback of callbacks.splice(0)) callback(null, true);
     },
   };
+}
+
+/** Has every head of a response throw. */
+function failHead({ response }: Pick<TestExchange, "response">, fault: Error): void {
+  Object.assign(response, {
+    writeHead() {
+      throw fault;
+    },
+  });
+}
+
+/** Writes down what `onError` hears. */
+function recordErrors(): { heard: [string, unknown][]; onError: HubOptions["onError"] } {
+  const heard: [string, unknown][] = [];
+  return { heard, onError: (error, { stage }) => void heard.push([stage, error]) };
 }
 
 it.each(
@@ -125,6 +142,133 @@ it.each(BINDINGS)(
       expect(answer).not.toThrow();
       await client.rest();
       client.release();
+    } finally {
+      await served.close();
+    }
+  },
+);
+
+it.each(WITH_WRITE_HEAD)(
+  "$name: hub.close() ends all streams, also where a hook on one of their heads throws",
+  async (binding) => {
+    const fault = new Error("A hook on the head failed");
+    const { heard, onError } = recordErrors();
+    const sessions = new Map<string | undefined, Session>();
+    let isCut = false;
+    const served = await binding.serve(
+      (exchange) => {
+        const { url } = exchange.request;
+        sessions.set(url, exchange.sse);
+        if (url === "/failing") {
+          failHead(exchange, fault);
+          exchange.response.once("close", () => (isCut = true));
+        }
+        void exchange.sse.subscribe(url === "/open" ? "free" : "undecided");
+      },
+      { onError, authorize: (channel) => channel === "free" || new Promise<boolean>(() => {}) },
+    );
+    try {
+      const open = await request(served, "/open");
+      const failing = await knock(served, "/failing");
+      await eventually("the failing one", () => sessions.has("/failing"));
+      const undecided = request(served, "/undecided");
+      await eventually("the undecided one", () => sessions.has("/undecided"));
+      await within("hub.close()", served.hub.close(), 3_000);
+      await open.rest();
+      expect((await undecided).status).toBe(503);
+      await eventually("the failing one to be cut", () => isCut);
+      expect(heard).toEqual([["write", fault]]);
+      expect(served.hub.stats().log.state).toBe("closed");
+      for (const session of sessions.values()) expect(session.closeReason).toBe("shutdown");
+      failing.cut();
+      (await undecided).release();
+      open.release();
+    } finally {
+      await served.close();
+    }
+  },
+);
+
+it.each(
+  HTTP1.flatMap((binding) => ["/", "/?lastEventId=~end"].map((path) => ({ ...binding, path }))),
+)(
+  "$name: a hook on the head of a pipelined request for $path that throws ends its connection alone",
+  async ({ path, ...binding }) => {
+    const fault = new Error("A hook on the head failed");
+    const { heard, onError } = recordErrors();
+    const sessions: Session[] = [];
+    const served = await binding.serve(
+      (exchange) => {
+        if (sessions.push(exchange.sse) === 2) failHead(exchange, fault);
+        void exchange.sse.subscribe("t");
+      },
+      { onError },
+    );
+    const client = await RawClient.open(served.port);
+    try {
+      client.get(["/", path]);
+      await eventually("both handlers", () => sessions.length === 2);
+      sessions[0]?.close();
+      await client.untilClosed();
+      expect(heard).toEqual([["write", fault]]);
+      expect(sessions[1]?.closeReason).toBe(path === "/" ? "error" : "completed");
+      expect(served.hub.sessionCount).toBe(0);
+    } finally {
+      client.socket.destroy();
+      await served.close();
+    }
+  },
+);
+
+it.each(WITH_WRITE_HEAD)(
+  "$name: a hook on the head that throws does so nowhere else after an origin was looked up",
+  async (binding) => {
+    const fault = new Error("A hook on the head failed");
+    const { cors, isAsked, answer } = slowOrigin();
+    const { heard, onError } = recordErrors();
+    let session: Session | undefined;
+    let isCut = false;
+    const served = await binding.serve(
+      (exchange) => {
+        session = exchange.sse;
+        failHead(exchange, fault);
+        exchange.response.once("close", () => (isCut = true));
+        void session.subscribe("t");
+      },
+      { cors, onError },
+    );
+    try {
+      const client = await knock(served, "/");
+      await eventually("the question", isAsked);
+      expect(answer).not.toThrow();
+      await eventually("the response to be cut", () => isCut);
+      expect(heard).toEqual([["write", fault]]);
+      expect(session?.closeReason).toBe("error");
+      client.cut();
+    } finally {
+      await served.close();
+    }
+  },
+);
+
+it.each(HTTP1)(
+  "$name: a hook on the head of a preflight that throws does so nowhere else after an origin was looked up",
+  async (binding) => {
+    const fault = new Error("A hook on the head failed");
+    const { cors, isAsked, answer } = slowOrigin();
+    const { heard, onError } = recordErrors();
+    const served = await binding.serve(() => {}, { cors, onError });
+    served.server.prependListener("request", (_request, response: TestExchange["response"]) =>
+      failHead({ response }, fault),
+    );
+    const client = await RawClient.open(served.port);
+    try {
+      const asking = `Origin: ${APP}\r\nAccess-Control-Request-Method: GET\r\n`;
+      client.socket.write(`OPTIONS / HTTP/1.1\r\nHost: localhost\r\n${asking}\r\n`);
+      await eventually("the question", isAsked);
+      expect(answer).not.toThrow();
+      await client.untilClosed();
+      expect(heard).toEqual([["write", fault]]);
     } finally {
       await served.close();
     }

@@ -209,10 +209,16 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
       // Somebody has answered while the origin was looked up.
       if (response.headersSent) return;
       if (headers === undefined) return next(error);
-      for (const [name, value] of headers) target.setHeader(name, value);
-      if (exchange.answer !== undefined) return exchange.answer(204);
-      response.statusCode = 204;
-      response.end();
+      try {
+        for (const [name, value] of headers) target.setHeader(name, value);
+        if (exchange.answer !== undefined) return exchange.answer(204);
+        response.statusCode = 204;
+        response.end();
+      } catch (fault) {
+        // A hook on the head has thrown, perhaps inside a callback of the `origin` function, which could not handle it.
+        this.#parts.report(fault, "write");
+        response.destroy();
+      }
     });
   }
 

@@ -296,8 +296,12 @@ export abstract class EventStream implements Stream, OutletOwner {
       return this.#finish(outlet.isHeadSent ? "closed" : "client");
     }
     if (error !== undefined && error !== null) return this.#refuse(error, "refused");
-    for (const [name, value] of corsHeaders ?? []) outlet.headers.setHeader(name, value);
-    this.#connect(opening);
+    try {
+      for (const [name, value] of corsHeaders ?? []) outlet.headers.setHeader(name, value);
+      this.#connect(opening);
+    } catch (fault) {
+      this.#headFailed(fault);
+    }
   }
 
   /** The second half of `open()`. */
@@ -337,17 +341,25 @@ export abstract class EventStream implements Stream, OutletOwner {
     // Closed while CORS was looked up, or turned away: it takes no messages, but still owes the client an answer, and
     // the heartbeat has to watch that the client takes it.
     if (this.#reason !== undefined) this.left(this.#reason);
-    try {
-      this.outlet.start(opening.status);
-    } catch (error) {
-      // Somebody's hook on the head has thrown: that is the framework's to answer.
-      this.#refuse(error, "error");
-    }
+    this.outlet.start(opening.status);
   }
 
   #refuse(error: unknown, reason: CloseReason): void {
     this.#finish(reason);
-    this.outlet.refuse(error);
+    try {
+      this.outlet.refuse(error);
+    } catch (fault) {
+      this.#headFailed(fault);
+    }
+  }
+
+  /**
+   * Somebody's hook on the head has thrown. That concerns this session alone: the caller may be the hub, which is closing
+   * all sessions, or an event of the connection. No other answer is tried, because its head would meet the same hook.
+   */
+  #headFailed(error: unknown): void {
+    this.outletFailed("error", { error });
+    this.outlet.destroy();
   }
 
   #answer(reason: CloseReason, status: number): void {

@@ -19,8 +19,8 @@ export type SessionState = "idle" | "connecting" | "open" | "closed";
  * - `expired`: `maxAgeMs`
  * - `shutdown`: `hub.close()`, before or after the stream was opened
  * - `refused`: `Accept`, CORS, `maxSessions` or `authorize` has refused the stream, or a channel of an open one
- * - `error`: a source, a snapshot, `authorize` or a write failed, or the handler as far as the framework tells (Fastify does;
- *   Express destroys the connection, which reads as `client`)
+ * - `error`: a source, a snapshot, `authorize`, a write or the head failed, or the handler as far as the framework tells
+ *   (Fastify does; Express destroys the connection, which reads as `client`)
  */
 export type CloseReason =
   | "client"

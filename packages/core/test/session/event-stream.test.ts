@@ -181,12 +181,13 @@ describe("open", () => {
     expect(sink.text).toBe(OPENING);
   });
 
-  it("hands what the sink throws at the start to the framework and closes with error", async () => {
+  it("closes with error, reports and is cut when a hook on its head throws", async () => {
     const startError = new Error("A hook on the head failed");
     const test = makeSession({}, { startError });
     expect(test.session.open()).toBe(false);
     expect(reasonsOf(test)).toEqual(["error"]);
-    expect(test.sink.refusal).toBe(startError);
+    expect(test.host.reports).toEqual([{ error: startError, stage: "write" }]);
+    expect(test.sink.calls).toEqual(["start", "destroy"]);
     await settle();
     expect(test.host.calls).toEqual(["opened", "closed", "released"]);
     expect(vi.getTimerCount()).toBe(0);
