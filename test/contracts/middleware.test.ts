@@ -472,6 +472,37 @@ describe("Fastify", () => {
     expect(app.sse.sessionCount).toBe(0);
   });
 
+  it("answers 500 with the error alone when the handler throws while a hook holds the head back", async () => {
+    const logged: string[] = [];
+    const reasons: CloseReason[] = [];
+    let held = 0;
+    const app = Fastify({
+      logger: { level: "warn", stream: { write: (line: string) => void logged.push(line) } },
+    });
+    await app.register(ssePlugin);
+    app.setErrorHandler((error: Error, _request, reply) =>
+      reply.code(500).send({ error: error.message }),
+    );
+    app.addHook("onSend", async (_request, _reply, payload) => {
+      held += 1;
+      await delay(50);
+      return payload;
+    });
+    app.get("/", async (_request, reply) => {
+      reply.sse.onClose((reason) => reasons.push(reason));
+      void reply.sse.send("never");
+      await eventually("the hook", () => held === 1);
+      throw new Error("handler");
+    });
+    const target = await listen(app as unknown as FastifyInstance);
+    const response = await supertest(`http://127.0.0.1:${target.port}`).get("/");
+    expect(response.status).toBe(500);
+    expect(response.body).toEqual({ error: "handler" });
+    expect(reasons).toEqual(["error"]);
+    expect(app.sse.sessionCount).toBe(0);
+    expect(logged).toEqual([]);
+  });
+
   it("answers 406 through the error handler of the instance, and onResponse runs", async () => {
     let responses = 0;
     const app = Fastify();

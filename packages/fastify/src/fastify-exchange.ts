@@ -55,8 +55,9 @@ export class FastifyExchange implements Exchange, HeaderTarget {
     // @fastify/compress does not heed `no-transform`, only this header; it would hold events back.
     reply.request.raw.headers["x-no-compression"] ??= "event-stream";
     reply.code(status);
-    reply.send(new HandoverBody(stream, reply));
-    guard(reply, stream);
+    const body = new HandoverBody(stream, reply);
+    reply.send(body);
+    guard(reply, stream, body);
   }
 
   answer(status: number): void {
@@ -88,6 +89,7 @@ class HandoverBody extends Readable {
   readonly #stream: ExchangeStream;
   readonly #reply: FastifyReply;
   #isOpen = false;
+  #isReplaced = false;
 
   constructor(stream: ExchangeStream, reply: FastifyReply) {
     super();
@@ -95,7 +97,16 @@ class HandoverBody extends Readable {
     this.#reply = reply;
   }
 
+  /** Another answer follows: once the hooks let this body through, it writes nothing and leaves the response open. */
+  replace(): void {
+    this.#isReplaced = true;
+  }
+
   override pipe<Destination extends NodeJS.WritableStream>(destination: Destination): Destination {
+    if (this.#isReplaced) {
+      this.#finish();
+      return destination;
+    }
     const isRaw = (destination as unknown) === this.#reply.raw;
     this.#open(destination as unknown as StreamBody);
     if (isRaw) {
@@ -109,6 +120,7 @@ class HandoverBody extends Readable {
 
   /** Somebody reads without a pipe: a hook that makes a stream of its own from this one. */
   override _read(): void {
+    if (this.#isReplaced) return;
     if (this.#isOpen) this.emit("drain");
     else this.#open(new ReadBody(this));
   }
@@ -166,7 +178,7 @@ class ReadBody implements StreamBody {
  * has to come through all the same: it goes through Fastify's error handling, so that it is logged and hooks see
  * it, and then ends the stream.
  */
-function guard(reply: FastifyReply, stream: ExchangeStream): void {
+function guard(reply: FastifyReply, stream: ExchangeStream, body: HandoverBody): void {
   const send = reply.send.bind(reply);
   let isFailing = false;
   reply.send = (payload?: unknown): FastifyReply => {
@@ -178,6 +190,7 @@ function guard(reply: FastifyReply, stream: ExchangeStream): void {
     if (!reply.raw.headersSent) {
       // A hook holds the head back: there is still time for an ordinary error response.
       stream.failed();
+      body.replace();
       reply.send = send;
       return send(payload);
     }
