@@ -11,6 +11,7 @@ import type { Batch, FreshEntry } from "./batch.js";
 import { Deque } from "./deque.js";
 import { NO_CHANNEL, UnsendableReports, encodeEntry, encodePlace, isControl } from "./log-entry.js";
 import type { Subscription } from "./subscription.js";
+import { OwnEvents } from "./own-events.js";
 import { Turns } from "./turns.js";
 import type { Window } from "./window.js";
 
@@ -25,6 +26,7 @@ const LOOK_EVERY = 32;
  */
 export class Delivery implements LogFollower {
   readonly audience: Audience<Subscription>;
+  readonly own: OwnEvents;
   readonly #maxEventBytes: number;
   readonly #backfill: Backfill | undefined;
   readonly #unsendable: UnsendableReports;
@@ -53,6 +55,7 @@ export class Delivery implements LogFollower {
     framing: Framing,
     backfill?: Backfill,
   ) {
+    this.own = new OwnEvents(window);
     this.#maxEventBytes = framing.maxEventBytes;
     this.#backfill = backfill;
     this.#unsendable = new UnsendableReports((error) => observer.report(error, "log"));
@@ -86,6 +89,7 @@ export class Delivery implements LogFollower {
     }
     this.#isAppending = false;
     this.#dropOvertaken();
+    this.own.look();
     if (isWanted || this.#overtaken.size > 0) this.#turns.wake();
     else this.#advance();
     return isWanted;
@@ -102,6 +106,7 @@ export class Delivery implements LogFollower {
     audience.window.reset(tail);
     this.#slab.clear();
     this.#backfill?.reset();
+    this.own.clear();
     while (this.#fresh.length > 0) this.#fresh.shift();
     this.#overtaken.clear();
     this.#batch = undefined;

@@ -288,6 +288,11 @@ export class Window {
     return entry !== undefined && idOf(entry) === id ? entry.position : "unknown";
   }
 
+  /** Whether an id comes after the newest entry, and after another id if one is given. */
+  isAhead(id: string, other: string = this.#tailId): boolean {
+    return this.#compare(id, this.#tailId) > 0 && this.#compare(id, other) > 0;
+  }
+
   /** @returns The id of a position that is here, of the one before, or of the tail; `undefined` for any other. */
   idAt(position: number): string | undefined {
     if (position === this.#tail) return this.#tailId;

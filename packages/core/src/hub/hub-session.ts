@@ -111,8 +111,8 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
 
   override complete(): void {
     const arrival = this.#arrival;
-    if (arrival === undefined || arrival.calls.size === 0) super.complete();
-    else arrival.whenDecided(() => super.complete());
+    if (arrival === undefined || arrival.calls.size === 0) this.#completeOnceRead();
+    else arrival.whenDecided(() => this.#completeOnceRead());
   }
 
   report(error: unknown, stage: ErrorStage): void {
@@ -136,6 +136,13 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
     if (this.#parts.sessions.left(this)) this.#parts.closed(this, reason);
     // Nothing that the application has not settled may keep this session alive.
     for (const call of this.#arrival?.calls ?? []) call.leave([...call.channels]);
+  }
+
+  /** An event whose `publish` has resolved may still be on its way back from the log: it is sent first. */
+  #completeOnceRead(): void {
+    const read = this.#subscription && this.#parts.admission.delivery?.own.whenRead();
+    if (read === undefined) super.complete();
+    else void read.then(() => super.complete());
   }
 
   #arrive(lastEventId: string): Arrival {

@@ -63,6 +63,8 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
     this.#publisher = new Publisher<Channels>(log, options, {
       published: (name, id) => {
         counters.published += 1;
+        // The log in memory has handed the event back already.
+        if (log.isLocal !== true) this.#parts.admission.delivery?.own.add(id);
         if (DIAGNOSTICS.publish.hasSubscribers) DIAGNOSTICS.publish.publish({ channel: name, id });
       },
       failed: (error) => report(error, "publish"),

@@ -1,0 +1,44 @@
+/** Events of a process that the log has taken and not handed back yet. */
+
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { createHub } from "@tidewire/core";
+import type { Hub, Session } from "@tidewire/core";
+import { redisLog } from "@tidewire/redis";
+import { expect, it } from "vitest";
+import { eventually, request } from "../client.js";
+import { describeWithRedis, useRedis } from "./redis-server.js";
+
+describeWithRedis("complete() on a log that many processes share", () => {
+  const server = useRedis("suite");
+
+  it("ends no stream before an event whose publish has resolved", async () => {
+    const redis = await server();
+    const hub = createHub({ log: redisLog({ url: redis.url }) });
+    let session: Session<Hub> | undefined;
+    const node = http.createServer((incoming, response) => {
+      session = hub.createSession({ request: incoming, response });
+      void session.subscribe("job");
+    });
+    await new Promise<void>((resolve) => {
+      node.listen(0, "127.0.0.1", resolve);
+    });
+    const { port } = node.address() as AddressInfo;
+    await eventually("the log to start", () => hub.stats().log.state === "live");
+    for (let round = 0; round < 20; round++) {
+      const client = await request({ port, protocol: "http1" }, "/");
+      await client.until("sse-cursor");
+      await hub.publish("job", "progress");
+      // The log is read at most every ten milliseconds.
+      await delay(round);
+      await hub.publish("job", `result ${round}`);
+      session?.complete();
+      expect(await client.rest()).toMatch(
+        new RegExp(`data: result ${round}\\n\\nevent: sse-complete\\n`),
+      );
+    }
+    await hub.close();
+    node.close();
+  });
+});
