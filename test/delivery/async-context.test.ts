@@ -15,39 +15,51 @@ const FRAMEWORKS = BINDINGS.filter(({ name }) => /^(node:http|Express 5|Fastify 
 const A = "tenant A";
 const B = "tenant B";
 
-it("a snapshot runs in its request's context after an overflow and after a fork of the log", async () => {
-  const inner = memoryLog();
-  let follower: LogFollower | undefined;
-  const log: Log = {
-    start: (given) => inner.start((follower = given)),
-    append: (...args) => inner.append(...args),
-    compare: (a, b) => inner.compare(a, b),
-    health: () => inner.health(),
-    close: () => inner.close(),
+/** What a query builder gives: the query runs when `then` is called. */
+function queryOf<Result>(run: () => Result): PromiseLike<Result> {
+  return {
+    // oxlint-disable-next-line unicorn/no-thenable -- that is what query builders are
+    then: (resolve, reject) => new Promise<Result>((done) => done(run())).then(resolve, reject),
   };
-  const seen: unknown[] = [];
-  const { hub, port } = await serve(
-    ({ sse }) => {
-      const snapshot = (): string[] => [
-        `state of ${String(seen[seen.push(tenant.getStore()) - 1])}`,
-      ];
-      tenant.run(A, () => void sse.subscribe("t", { snapshot }));
-    },
-    { log, heartbeatMs: false, retention: { maxEvents: 5 } },
-  );
-  const client = new EventClient(port, "/");
-  client.connect();
-  await eventually("its position", () => client.cursors === 1);
-  await tenant.run(B, async () => {
-    for (let i = 0; i < 50; i++) void hub.publish("t", "x".repeat(20_000));
-    await turns();
-  });
-  await eventually("the overflow", () => client.cursors === 2);
-  tenant.run(B, () => follower?.reset("fork", "fork.1"));
-  await eventually("the fork", () => client.cursors === 3);
-  expect(client.resets.map(({ reason }) => reason)).toEqual(["overflow", "fork"]);
-  expect(seen).toEqual([A, A, A]);
-});
+}
+
+it.each<[string, (give: () => string[]) => string[] | PromiseLike<string[]>]>([
+  ["that is there at once", (give) => give()],
+  ["that is a query of a library, and runs when somebody waits for it", queryOf],
+])(
+  "a snapshot %s runs in its request's context after an overflow and after a fork of the log",
+  async (_kind, kind) => {
+    const inner = memoryLog();
+    let follower: LogFollower | undefined;
+    const log: Log = {
+      start: (given) => inner.start((follower = given)),
+      append: (...args) => inner.append(...args),
+      compare: (a, b) => inner.compare(a, b),
+      health: () => inner.health(),
+      close: () => inner.close(),
+    };
+    const seen: unknown[] = [];
+    const { hub, port } = await serve(
+      ({ sse }) => {
+        const give = (): string[] => [`state of ${String(seen[seen.push(tenant.getStore()) - 1])}`];
+        tenant.run(A, () => void sse.subscribe("t", { snapshot: () => kind(give) }));
+      },
+      { log, heartbeatMs: false, retention: { maxEvents: 5 } },
+    );
+    const client = new EventClient(port, "/");
+    client.connect();
+    await eventually("its position", () => client.cursors === 1);
+    await tenant.run(B, async () => {
+      for (let i = 0; i < 50; i++) void hub.publish("t", "x".repeat(20_000));
+      await turns();
+    });
+    await eventually("the overflow", () => client.cursors === 2);
+    tenant.run(B, () => follower?.reset("fork", "fork.1"));
+    await eventually("the fork", () => client.cursors === 3);
+    expect(client.resets.map(({ reason }) => reason)).toEqual(["overflow", "fork"]);
+    expect(seen).toEqual([A, A, A]);
+  },
+);
 
 it("the snapshot of a later call runs in its request's context although another one publishes in that turn", async () => {
   const seen: unknown[] = [];

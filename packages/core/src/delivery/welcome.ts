@@ -161,10 +161,16 @@ export class Hold {
 
   /** Waits, unless it was released. */
   waitFor(promise: PromiseLike<unknown>): void {
-    promise.then(
-      (value) => this.#listener?.done(value),
-      (error: unknown) => this.#listener?.failed(error),
-    );
+    const wait = (): void => {
+      promise.then(
+        (value) => this.#listener?.done(value),
+        (error: unknown) => this.#listener?.failed(error),
+      );
+    };
+    // A query of some libraries runs only when its `then` is called.
+    const { snapshot } = this.step;
+    if (snapshot === undefined) wait();
+    else snapshot.scope.runInAsyncScope(wait);
   }
 
   /** Does not wait any more. */

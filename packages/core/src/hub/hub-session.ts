@@ -223,13 +223,17 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
   ): boolean {
     const { delivery } = this.#parts.admission;
     if (delivery === undefined) {
+      // Closed before it could start: answered like any other request to a closed hub.
+      if (this.isUnwelcome) return this.open();
       this.refuseWith(new Error("The log has not started"), "error");
       return false;
     }
     const subscription = this.#subscription ?? this.#beginStream(delivery, { isFirst, isEarly });
     const arrival = this.#arrival;
-    // Where a channel of an early call began is not known: it has a part in the replay, or in the reset.
-    const isPartOfReplay = isReplayed || (isEarly && arrival?.isUnplaced === true);
+    // Where a channel of an early call began is not known: it has a part in the replay, or in the reset. With a snapshot
+    // it begins where that is taken.
+    const isUnknown = isEarly && arrival?.isUnplaced === true && options.snapshot === undefined;
+    const isPartOfReplay = isReplayed || isUnknown;
     subscription.join(channels, options, { isReplayed: isPartOfReplay, comesFirst: isFirst });
     // After that: what the client is welcomed with goes out with the first bytes of the stream.
     return this.open();

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually, request } from "../../../../test/client.js";
 import type { RequestOptions, StreamClient } from "../../../../test/client.js";
+import { SseError } from "../../src/errors.js";
 import { createHub } from "../../src/hub/hub.js";
 import type { Hub } from "../../src/hub/hub.js";
 import type { Log, LogFollower } from "../../src/log/log.js";
@@ -693,6 +694,46 @@ describe("a log that starts later", () => {
     const client = await pending;
     expect(await client.until("sse-cursor")).toContain("id: 100");
     expect(client.text).not.toContain("sse-reset");
+  });
+
+  it("has the snapshot of a later call taken as ever, for a client that comes back", async () => {
+    const late = lateLog();
+    const { get, sessions } = await serve(
+      (session) => {
+        void session.subscribe("news");
+        void session.subscribe("more", { snapshot: () => ["state of more"] });
+      },
+      { log: late.log },
+    );
+    const pending = get({ headers: { "last-event-id": "100" } });
+    await eventually("the request", () => sessions.length === 1);
+    late.follower().entries([{ id: "101", channel: "more", data: "in the state" }]);
+    late.follower().entries([{ id: "102", channel: "news", data: "missed" }]);
+    late.start("100");
+    const client = await pending;
+    await client.until("missed");
+    await client.until("state of more");
+    late.follower().entries([{ id: "103", channel: "more", data: "after" }]);
+    await client.until("after");
+    expect(client.text).not.toMatch(/in the state|sse-reset/);
+  });
+
+  it("and is closed before that leaves no client with an error that would make it give up", async () => {
+    const late = lateLog();
+    const { hub, get } = await serve(subscribeToNews, { log: late.log });
+    void hub.close({ drainMs: 300 });
+    late.fail(new SseError("ERR_SSE_CLOSED", "The log is closed"));
+    const during = await get();
+    expect([during.status, await during.rest()]).toEqual([
+      200,
+      expect.stringMatching(/^:\nretry: \d+\n\n$/),
+    ]);
+    await hub.close();
+    const after = await get();
+    expect([after.status, await after.rest()]).toEqual([
+      200,
+      expect.stringMatching(/^:\nretry: \d+\n\n$/),
+    ]);
   });
 
   it("that cannot start ends what is open, refuses the rest and reports it as the log's", async () => {
