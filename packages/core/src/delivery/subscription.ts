@@ -430,7 +430,10 @@ export class Subscription implements Reader {
       ...states.map(
         (state) => new Step(state.channels, state, { latest: 0, upTo: tail, comesFirst: true }),
       ),
-      ...welcome.steps.filter((step) => step.wantsLatest).map((step) => step.withoutState()),
+      // From its beginning, and up to where the channels go on.
+      ...welcome.steps
+        .filter((step) => step.wantsLatest)
+        .map((step) => step.withoutState(this.#cursor)),
     ];
     // An empty id takes the old position from the client, which may look good in the new history: cut in the middle of
     // the state, it begins anew.

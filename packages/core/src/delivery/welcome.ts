@@ -136,11 +136,14 @@ export class Step {
     return !window.holdsAfter(after, withoutStarts(this.channels));
   }
 
-  /** The same without its state, for when that is sent in another way. */
-  withoutState(): Step {
-    const { channels } = this;
+  /**
+   * Gives the same without its state, for when that is sent in another way.
+   *
+   * @param upTo - Where the channels begin now.
+   */
+  withoutState(upTo: number): Step {
     const latest = this.#latest;
-    return new Step(channels, undefined, { latest, upTo: this.#upTo, comesFirst: false });
+    return new Step(this.channels, undefined, { latest, upTo, comesFirst: false });
   }
 }
 

@@ -230,9 +230,10 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
     }
     const subscription = this.#subscription ?? this.#beginStream(delivery, { isFirst, isEarly });
     const arrival = this.#arrival;
-    // Where a channel of an early call began is not known: it has a part in the replay, or in the reset. With a snapshot
-    // it begins where that is taken.
-    const isUnknown = isEarly && arrival?.isUnplaced === true && options.snapshot === undefined;
+    // Where a channel of an early call began is not known: it has a part in the replay, or in the reset. Beside a replay
+    // one with a snapshot begins where that is taken.
+    const isTaken = arrival?.lastEventId !== "" && options.snapshot !== undefined;
+    const isUnknown = isEarly && arrival?.isUnplaced === true && !isTaken;
     const isPartOfReplay = isReplayed || isUnknown;
     subscription.join(channels, options, { isReplayed: isPartOfReplay, comesFirst: isFirst });
     // After that: what the client is welcomed with goes out with the first bytes of the stream.

@@ -925,8 +925,10 @@ class World {
     if (session.state !== "open" || outlet.hasStopped || !this.#chronicle.isStarted) return true;
     if (model.calls.some((call) => call.isHeld && call.members.size > 0)) return true;
     const isEarly = model.calls.some((call) => call.isEarly && call.isPending);
+    // It waits for answers, and for what the log has taken and not handed back.
+    const lags = this.#chronicle.newest > this.#chronicle.tail;
     const isCompleting =
-      model.completing !== undefined && model.calls.some((call) => call.isPending);
+      model.completing !== undefined && (lags || model.calls.some((call) => call.isPending));
     return model.isAwaiting || isEarly || isCompleting || this.#isLogAsked;
   }
 

@@ -833,8 +833,13 @@ export class Connection {
       if (position !== undefined) member.from = Math.max(member.from, position);
     }
     for (const call of this.calls) {
-      // Of what had begun the rest is lost.
-      if (call.latestSeen.length > 0 && call.owesLatest === true) call.owesLatest = undefined;
+      // It begins anew and reaches to where the channels go on, unless all of it, which may be nothing, was sent before.
+      if (call.owesLatest !== false) {
+        call.owesLatest = undefined;
+        call.latestSeen.length = 0;
+        call.latestDue = undefined;
+        call.latestUpTo = Math.max(call.latestUpTo, position ?? chronicle.tail);
+      }
       if (call.snapshot === "none" || ![...call.members].some((name) => names.has(name))) continue;
       // A client that is cut in the middle of the states must begin anew.
       if (position !== undefined) this.#fail(`reset to a position before the state`);

@@ -611,6 +611,25 @@ describe("`latest` of channels added later", () => {
     expect(harbor.observer.resets).toEqual(["overflow"]);
   });
 
+  it("begins anew after a reset, and reaches to where its channel goes on", async () => {
+    const harbor = new Harbor({ maxEvents: 4 });
+    const session = harbor.subscribe("a");
+    const large = "x".repeat(70_000);
+    harbor.publish(`b 1${large}`, `b 2${large}`);
+    await turns();
+    session.block();
+    session.subscription?.join(["b"], { latest: 3 }, LATER);
+    session.drainOnce();
+    expect(session.data.map((data) => data[0])).toEqual(["1"]);
+    harbor.publish("a 3", "b 4", "c 5", "c 6", "c 7");
+    await turns();
+    session.drain();
+    harbor.publish("b 8");
+    await turns();
+    expect(harbor.observer.resets).toEqual(["overflow"]);
+    expect(session.data.map((data) => data[0])).toEqual(["1", "4", "8"]);
+  });
+
   it("reaches to the position of a client that comes from a node that is ahead", async () => {
     const harbor = new Harbor();
     const session = new MemoryClient();
