@@ -123,6 +123,40 @@ it.each<readonly [string, number, number, SubscribeOptions]>([
   for (const client of clients) client.cut();
 });
 
+it("small events that wait for a client keep nothing of what was published between them", async () => {
+  const sockets: Socket[] = [];
+  const { hub, port } = await serve(
+    ({ sse, request: { socket } }) => {
+      sockets.push(socket as Socket);
+      void sse.subscribe("small");
+    },
+    { ...QUIET, retention: { maxBytes: 1_000_000 } },
+  );
+  const client = new EventClient(port, "/");
+  client.connect();
+  await eventually("its position", () => client.cursors === 1);
+  client.pause();
+  await repeatUntil(
+    () => (sockets[0]?.writableLength ?? 0) > 0,
+    () => hub.publish("small", "x".repeat(4_000)),
+  );
+  const filler = "y".repeat(8_000);
+  const fill = (count: number): void => {
+    for (let n = 0; n < count; n++) void hub.publish("filler", filler);
+  };
+  fill(200);
+  const before = await used();
+  for (let n = 0; n < 100; n++) {
+    void hub.publish("small", "s");
+    await turns(1);
+    // More than one slab.
+    fill(10);
+  }
+  expect(hub.stats().sessions.live).toBe(1);
+  const after = await used();
+  expect(after.buffers - before.buffers).toBeLessThan(1_000_000);
+});
+
 it("a snapshot goes out in slices: a client that takes nothing holds one of them", async () => {
   let session: Session | undefined;
   const { port } = await serve(({ sse }) => {

@@ -162,8 +162,11 @@ export class NodeSink extends Outlet implements ExchangeStream {
     return this.#writeBytes(bytes) || this.#letGo();
   }
 
-  protected putShared(frames: SharedFrames): boolean {
+  protected putShared(shared: SharedFrames): boolean {
     const socket = this.#socket;
+    const waiting = socket === undefined ? this.bufferedBytes : socket.writableLength;
+    // Behind bytes that wait these will wait too.
+    const frames = waiting > 0 ? shared.compact : shared;
     if (socket === undefined) return this.put(frames.bytes);
     const isTaken = writeDirectly(this.#response as ServerResponse, socket, frames.chunk);
     return isTaken === undefined ? this.put(frames.bytes) : isTaken || this.#letGo();

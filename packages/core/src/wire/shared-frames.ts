@@ -20,6 +20,8 @@ export class SharedFrames {
   readonly size: number;
   /** `undefined` until somebody needs it: most are sent as a chunk only. */
   #bytes: Buffer | undefined;
+  /** `undefined` until a client that is not taking them is sent these frames. */
+  #compact: SharedFrames | undefined;
 
   constructor(chunk: Buffer, size: number) {
     this.chunk = chunk;
@@ -33,6 +35,21 @@ export class SharedFrames {
       this.#bytes = this.chunk.subarray(end - this.size, end);
     }
     return this.#bytes;
+  }
+
+  /**
+   * The same frames in memory that holds nothing else, made once for all.
+   *
+   * Bytes that wait in a socket keep their memory alive: a small event would keep a whole slab.
+   */
+  get compact(): SharedFrames {
+    if (this.chunk.buffer.byteLength <= 2 * this.chunk.byteLength) return this;
+    if (this.#compact === undefined) {
+      const chunk = Buffer.allocUnsafeSlow(this.chunk.byteLength);
+      this.chunk.copy(chunk);
+      this.#compact = new SharedFrames(chunk, this.size);
+    }
+    return this.#compact;
   }
 }
 

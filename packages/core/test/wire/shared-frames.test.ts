@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { RawClient } from "../../../../test/contracts/raw-capture.js";
 import { listen } from "../../../../test/contracts/raw-server.js";
 import type { RawServer } from "../../../../test/contracts/raw-server.js";
-import { shareFrames } from "../../src/wire/shared-frames.js";
+import { shareChunk, shareFrames } from "../../src/wire/shared-frames.js";
 
 /** Each run is a request to a real server. */
 const RUNS = Math.ceil(Number(process.env["FAST_CHECK_RUNS"] ?? 2_000) / 10);
@@ -43,6 +43,21 @@ describe("shareFrames", () => {
       expect([bytes.byteLength, chunk.byteLength]).toEqual([0, 0]);
     },
   );
+});
+
+describe("compact frames", () => {
+  it("have memory that holds nothing else, made once for all who need it", () => {
+    const slab = Buffer.alloc(1_000);
+    slab.write("9\r\ndata: x\n\n\r\n", 100, "latin1");
+    const shared = shareChunk({ slab, start: 103, end: 112 });
+    const { compact } = shared;
+    expect(String(compact.chunk)).toBe(String(shared.chunk));
+    expect(String(compact.bytes)).toBe("data: x\n\n");
+    expect(compact.size).toBe(shared.size);
+    expect(compact.chunk.buffer.byteLength).toBe(compact.chunk.byteLength);
+    expect(shared.compact).toBe(compact);
+    expect(compact.compact).toBe(compact);
+  });
 });
 
 describe("the chunk of frames", () => {
