@@ -381,8 +381,11 @@ export class Subscription implements Reader {
           break;
         }
         this.#skipTo(step.upTo);
-        // On a stream whose client has a position, events of the past may not take it back.
-        const hasIds = this.#told === BEFORE_ALL && step.comesFirst && step.upTo <= this.#cursor;
+        // On a stream whose client has a position, events of the past may not take it back. And one that has a state may
+        // not come back with an earlier position: it would be replayed what the state holds.
+        if (step.snapshot !== undefined) welcome.hasState = true;
+        const isFirst = this.#told === BEFORE_ALL && step.comesFirst && !welcome.hasState;
+        const hasIds = isFirst && step.upTo <= this.#cursor;
         const slice = step.next(window, hasIds, room);
         frames.push(...slice.frames);
         events += slice.events;
@@ -405,7 +408,8 @@ export class Subscription implements Reader {
           frames.push(this.#cursorFrame());
         }
       } else {
-        if (!welcome.isReplay) this.#welcome = undefined;
+        this.#tellReached(welcome, frames);
+        if (!welcome.isReplay && this.#told >= welcome.reached) this.#welcome = undefined;
         break;
       }
     }
@@ -527,15 +531,26 @@ export class Subscription implements Reader {
     this.#moveTo(cursor);
     // Nothing was published meanwhile: this is still the same turn.
     if (cursor >= window.tail) this.#phase = "live";
-    const isReplay = this.#welcome?.isReplay === true;
-    this.#welcome = undefined;
+    const welcome = this.#welcome;
     if (frames.length > 0) {
-      if (isReplay) observer.replayed(this);
+      if (welcome?.isReplay === true) observer.replayed(this);
       this.#told = last;
       observer.counted(frames.length, sizeOf(frames));
-      this.#write(frames);
     }
+    if (welcome !== undefined) {
+      welcome.isReplay = false;
+      this.#tellReached(welcome, frames);
+      if (this.#told >= welcome.reached) this.#welcome = undefined;
+    }
+    this.#write(frames);
     return cursor < window.tail;
+  }
+
+  /** Tells a position behind what was written of states and `latest`, once nothing before it is due. */
+  #tellReached({ reached }: Welcome, frames: StoredFrame[]): void {
+    if (this.#told >= reached || this.#cursor < reached) return;
+    this.#told = this.#cursor;
+    frames.push(this.#cursorFrame());
   }
 
   /** Writes frames for this client alone, in one write if they are small. */

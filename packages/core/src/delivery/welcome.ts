@@ -209,6 +209,13 @@ export class Welcome {
   reset: PendingReset | undefined;
   /** In the order of the calls. */
   steps: Step[] = [];
+  /**
+   * Position up to which the states and `latest` events that were written reach. A client that comes back with an
+   * earlier one is replayed what they hold.
+   */
+  reached: number = -Infinity;
+  /** Whether the client was sent a state. */
+  hasState = false;
   /** Whether the client was given ids before it was given its first position. */
   hasGivenIds = false;
   /** Set while a step waits for its snapshot, or for the past: nothing is written before it. */
@@ -243,6 +250,7 @@ export class Welcome {
 
   /** A step was written. */
   done(step: Step): void {
+    this.reached = Math.max(this.reached, step.upTo);
     this.steps = this.steps.filter((other) => other !== step);
   }
 

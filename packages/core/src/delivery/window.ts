@@ -59,7 +59,7 @@ export interface WindowRoom {
 
 /** Frames to write next, and the position behind the last of them. */
 export interface Slice {
-  readonly frames: readonly StoredFrame[];
+  readonly frames: StoredFrame[];
   /** Everything up to here that concerns these channels is in `frames` or was written before. */
   readonly cursor: number;
   /** Position of the last frame; 0 if there is none. */

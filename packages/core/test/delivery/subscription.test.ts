@@ -542,6 +542,24 @@ describe("channels added later", () => {
     expect(session.data).toEqual(["state", "2", "4"]);
   });
 
+  it.each([
+    ["snapshot", { snapshot: () => ["1 and 2"] }, ["1 and 2"]],
+    ["`latest`", { latest: 2 }, ["1", "2"]],
+  ])(
+    "give the client a position behind their %s: cut then, it is not replayed what that holds",
+    async (_name, options, state) => {
+      const harbor = new Harbor();
+      const session = harbor.subscribe("a");
+      harbor.publish("b 1", "b 2");
+      await turns();
+      session.subscription?.join(["b"], options, LATER);
+      expect(session.data).toEqual(state);
+      expect(session.lastEventId).toBe("e.2");
+      const again = harbor.subscribe(["a", "b"], { lastEventId: session.lastEventId });
+      expect(again.data).toEqual([]);
+    },
+  );
+
   it("get no event again that their snapshot holds, when it is called only at drain", async () => {
     const harbor = new Harbor();
     let state = 0;
@@ -799,7 +817,7 @@ describe("a reset that waits", () => {
     session.drain();
     harbor.delivery.entries([{ id: "e.102", channel: "a", data: "2" }]);
     await turns();
-    expect(session.signals).toEqual(["cursor e.0"]);
+    expect(session.signals).toEqual(["cursor e.0", "cursor e.101"]);
     expect(session.data).toEqual(["state", "2"]);
   });
 });
