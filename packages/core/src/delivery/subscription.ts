@@ -2,7 +2,6 @@
 
 import { draw } from "../options/jitter.js";
 import type { SnapshotMessages, SubscribeOptions } from "../options/subscribe.js";
-import { Scope } from "../outlet/async-context.js";
 import type { Outlet } from "../outlet/outlet.js";
 import type { Reader } from "../outlet/reader.js";
 import { encodeResetFrame, encodeRetryFrame } from "../wire/frame.js";
@@ -14,8 +13,9 @@ import type { Audience } from "./audience.js";
 import type { Place } from "./backfill.js";
 import { ChannelSet } from "./channel-set.js";
 import type { ChannelPositions } from "./channel-set.js";
+import { Snapshots } from "./snapshots.js";
 import { Hold, Step, Welcome, snapshotError } from "./welcome.js";
-import type { PendingReset, Snapshot } from "./welcome.js";
+import type { PendingReset } from "./welcome.js";
 
 /** A live client's position is looked at so many times while the window is replaced: four in the older half. */
 const LOOKS_PER_WINDOW = 8;
@@ -64,8 +64,8 @@ export class Subscription implements Reader {
   #turn: "none" | "scheduled" | "running" = "none";
   /** Set while the client has yet to be told something that does not come from the log. */
   #welcome: Welcome | undefined;
-  /** Snapshots of joined channels, by their function; `undefined` while there are none. */
-  #snapshots: Map<Snapshot["take"], Snapshot> | undefined;
+  /** `undefined` while no channel has one. */
+  #snapshots: Snapshots | undefined;
   /** What to do once everything up to a position is written. */
   #end: { readonly position: number; readonly fn: () => void } | undefined;
 
@@ -157,11 +157,14 @@ export class Subscription implements Reader {
       this.channels.add(channel, isReplayed || this.#position() >= tail ? undefined : tail);
       this.#audience.join(channel, this);
     }
-    const state = snapshot === undefined ? undefined : this.#keepSnapshot(snapshot, added);
+    const state =
+      snapshot === undefined
+        ? undefined
+        : (this.#snapshots ??= new Snapshots()).add(snapshot, added);
     if (!isReplayed && (state !== undefined || latest > 0)) {
       this.#fallBehind(this.#position());
       this.#welcome ??= new Welcome();
-      this.#welcome.steps.push(new Step(added, state, { latest, upTo: tail, comesFirst }));
+      this.#welcome.steps.add(new Step(added, state, { latest, upTo: tail, comesFirst }));
     }
     this.wake();
   }
@@ -170,10 +173,7 @@ export class Subscription implements Reader {
   leave(channels: readonly string[]): void {
     for (const channel of channels) {
       if (this.channels.delete(channel)) this.#audience.leave(channel, this);
-    }
-    for (const [take, snapshot] of this.#snapshots ?? []) {
-      for (const channel of channels) snapshot.channels.delete(channel);
-      if (snapshot.channels.size === 0) this.#snapshots?.delete(take);
+      this.#snapshots?.leave(channel);
     }
     const welcome = this.#welcome;
     if (welcome === undefined) return;
@@ -430,15 +430,15 @@ export class Subscription implements Reader {
     if (channels.length === 0) return;
     const { tail } = window;
     const states = [...(this.#snapshots?.values() ?? [])];
-    welcome.steps = [
+    welcome.replaceSteps([
       ...states.map(
         (state) => new Step(state.channels, state, { latest: 0, upTo: tail, comesFirst: true }),
       ),
       // From its beginning, and up to where the channels go on.
-      ...welcome.steps
+      ...[...welcome.steps]
         .filter((step) => step.wantsLatest)
         .map((step) => step.withoutState(this.#cursor)),
-    ];
+    ]);
     // An empty id takes the old position from the client, which may look good in the new history: cut in the middle of
     // the state, it begins anew.
     const hasStates = states.length > 0;
@@ -485,7 +485,7 @@ export class Subscription implements Reader {
 
   /** Whether a step is still to be written: its own function may have closed the stream, or left the channels. */
   #isNext(welcome: Welcome, step: Step): boolean {
-    return this.#welcome === welcome && welcome.steps.includes(step);
+    return this.#welcome === welcome && welcome.steps.has(step);
   }
 
   #failed({ channels }: Step, error: unknown): void {
@@ -587,18 +587,6 @@ export class Subscription implements Reader {
   #fallBehind(position: number): void {
     this.#cursor = position;
     this.#phase = "behind";
-  }
-
-  /** One function may give the state of the channels of several calls. */
-  #keepSnapshot(take: Snapshot["take"], channels: readonly string[]): Snapshot {
-    this.#snapshots ??= new Map();
-    let snapshot = this.#snapshots.get(take);
-    if (snapshot === undefined) {
-      snapshot = { take, scope: new Scope(), channels: new Set() };
-      this.#snapshots.set(take, snapshot);
-    }
-    for (const channel of channels) snapshot.channels.add(channel);
-    return snapshot;
   }
 
   #schedule(): void {

@@ -3,7 +3,6 @@
 import { SseError, isSseError } from "../errors.js";
 import { checkSnapshot } from "../options/subscribe.js";
 import type { SnapshotMessages } from "../options/subscribe.js";
-import type { Scope } from "../outlet/async-context.js";
 import { encodeMessage } from "../wire/encode.js";
 import { prepareMessage } from "../wire/frame.js";
 import type { Framing, ResetReason } from "../wire/frame.js";
@@ -11,15 +10,8 @@ import { withoutIdParts } from "../wire/frame-slab.js";
 import type { EventMessage } from "../wire/message.js";
 import type { StoredFrame } from "../wire/shared-frames.js";
 import type { ChannelPositions, ChannelSet } from "./channel-set.js";
+import type { Snapshot } from "./snapshots.js";
 import type { Window } from "./window.js";
-
-/** A function that gives the state of channels, and the async context that it belongs to. */
-export interface Snapshot {
-  readonly take: () => SnapshotMessages | PromiseLike<SnapshotMessages>;
-  readonly scope: Scope;
-  /** Joined channels whose state it gives. */
-  readonly channels: Set<string>;
-}
 
 /** A reset that the client has yet to be told. */
 export interface PendingReset {
@@ -208,7 +200,7 @@ export class Welcome {
   /** Set while the client has yet to be told that it may have missed something. */
   reset: PendingReset | undefined;
   /** In the order of the calls. */
-  steps: Step[] = [];
+  readonly steps: Set<Step> = new Set();
   /**
    * Position up to which the states and `latest` events that were written reach. A client that comes back with an
    * earlier one is replayed what they hold.
@@ -223,7 +215,7 @@ export class Welcome {
 
   /** Whether there is a reset or a step to write. */
   get isPending(): boolean {
-    return this.reset !== undefined || this.steps.length > 0;
+    return this.reset !== undefined || this.steps.size > 0;
   }
 
   /**
@@ -244,31 +236,42 @@ export class Welcome {
    *   was published on its channel since comes behind it.
    */
   nextStep(hasPosition: boolean): Step | undefined {
-    if (hasPosition) return this.steps[0];
-    return this.steps.find((step) => step.comesFirst || step.snapshot === undefined);
+    for (const step of this.steps) {
+      if (hasPosition || step.comesFirst || step.snapshot === undefined) return step;
+    }
+    return undefined;
+  }
+
+  /** Other steps take the place of those that are there. */
+  replaceSteps(steps: Iterable<Step>): void {
+    this.steps.clear();
+    for (const step of steps) this.steps.add(step);
   }
 
   /** A step was written. */
   done(step: Step): void {
     this.reached = Math.max(this.reached, step.upTo);
-    this.steps = this.steps.filter((other) => other !== step);
+    this.steps.delete(step);
   }
 
   /** @returns Of these channels, those whose state is not about to be taken. */
   withoutUntaken(channels: ChannelSet): ChannelPositions {
-    const untaken = this.steps.filter((step) => !step.hasState).map((step) => step.channels);
-    if (untaken.length === 0) return channels;
-    return new Map(
-      [...channels].filter(([channel]) => !untaken.some((names) => names.has(channel))),
-    );
+    const untaken = new Set<string>();
+    for (const { hasState, channels: names } of this.steps) {
+      if (!hasState) for (const name of names) untaken.add(name);
+    }
+    if (untaken.size === 0) return channels;
+    return new Map([...channels].filter(([channel]) => !untaken.has(channel)));
   }
 
   /** Channels were left: what was to be said of them is not said. */
   leave(channels: readonly string[]): void {
     for (const channel of channels) this.reset?.channels.delete(channel);
     if (this.reset?.channels.size === 0) this.reset = undefined;
-    for (const step of this.steps) for (const channel of channels) step.channels.delete(channel);
-    this.steps = this.steps.filter((step) => step.channels.size > 0);
+    for (const step of this.steps) {
+      for (const channel of channels) step.channels.delete(channel);
+      if (step.channels.size === 0) this.steps.delete(step);
+    }
     if (this.held?.step.channels.size === 0) this.release();
   }
 
