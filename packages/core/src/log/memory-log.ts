@@ -10,6 +10,8 @@ const DEDUPE_WINDOW_MS = 120_000;
 
 /** Events that may have the same millisecond in their ids. With it, a stamp is a safe integer until the year 2109. */
 const PER_MS = 2_048;
+/** The first of them has a number below this. */
+const MOST_FIRST = 1_024;
 /** Characters of an id's random tail: 30 bits. */
 const TAIL_LENGTH = 5;
 /** Random bytes that are drawn at once: a call for each event would take longer than all the rest. */
@@ -23,8 +25,8 @@ const MAX_ID_LENGTH = 29;
  * Makes the log of a single process, with nothing to install.
  *
  * Ids hold an epoch drawn here, so that an id from before a restart is recognised as foreign, the millisecond, a
- * counter within it and a random tail: what a client sees does not tell how much is published that it may not see.
- * The log keeps nothing itself: the hub holds what `retention` says.
+ * counter within it that begins anywhere, and a random tail: an id does not tell how much is published that its client
+ * may not see. The log keeps nothing itself: the hub holds what `retention` says.
  *
  * @returns A log for one hub.
  */
@@ -44,7 +46,7 @@ class MemoryLog implements Log {
   readonly #prefix = `${randomBytes(6).toString("base64url")}.`;
   /** Milliseconds of the last id. Never goes back, whatever the clock does. */
   #ms = 0;
-  /** Number of ids before in this millisecond. */
+  /** Number of the last id within its millisecond. */
   #count = 0;
   /** What all ids of this millisecond begin with. */
   #msPrefix = `${this.#prefix}0-`;
@@ -139,7 +141,8 @@ class MemoryLog implements Log {
 
   #begin(ms: number): void {
     this.#ms = ms;
-    this.#count = 0;
+    // From 0 on, one id would tell how much was published before it in this millisecond.
+    this.#count = Math.floor(Math.random() * MOST_FIRST);
     this.#msPrefix = `${this.#prefix}${ms.toString(36)}-`;
   }
 
