@@ -565,7 +565,7 @@ describe("hub.stats", () => {
     const clients = [await get(), await get(), await get()];
     for (const client of clients) await client.until("sse-cursor");
     const { id } = await hub.publish("news", "one");
-    await hub.publish("nobody", "two");
+    const { id: other } = await hub.publish("nobody", "two");
     for (const client of clients) await client.until("data: one\n\n");
     const bytes = `id: ${id}\ndata: one\n\n`.length;
     expect(hub.stats()).toMatchObject({
@@ -579,7 +579,8 @@ describe("hub.stats", () => {
     });
     // Around each frame the rest of a chunk, behind it four bytes and the name of its channel.
     const around = "ff\r\n\r\n".length + 4;
-    expect(hub.stats().window.bytes).toBe(2 * (bytes + around) + "news".length + "nobody".length);
+    const both = bytes + `id: ${other}\ndata: two\n\n`.length + 2 * around;
+    expect(hub.stats().window.bytes).toBe(both + "news".length + "nobody".length);
     clients[0]?.cut();
     await eventually("one to have left", () => hub.sessionCount === 2);
     await hub.publish("news", "three");
