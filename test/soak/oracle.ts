@@ -108,6 +108,8 @@ interface Stay {
    * 0 for none yet.
    */
   again: number | undefined;
+  /** The last event that may come so: where the channel goes on after the reset. */
+  againUpTo: number;
 }
 
 /** When the server did something: where the log was, and how far the connection. */
@@ -213,6 +215,7 @@ export class Visit {
         last: undefined,
         reset: undefined,
         again: undefined,
+        againUpTo: 0,
       };
       this.#open.set(channel, stay);
       const stays = this.#stays.get(channel);
@@ -300,7 +303,7 @@ export class Visit {
         `${this.#name(event)} in a write at byte ${at}, when the channel was left at ${stay.limit}`,
       );
     }
-    if (stay.again !== undefined && id === undefined && event.seq <= stay.startSeq) {
+    if (stay.again !== undefined && id === undefined && event.seq <= stay.againUpTo) {
       if (stay.again > 0 && event.seq !== stay.again + 1)
         return this.#fail("latest", `${this.#name(event)} after ${stay.again} and a reset`);
       stay.again = event.seq;
@@ -395,9 +398,12 @@ export class Visit {
       if (stay === undefined) continue;
       if (stay.call.latest > 0) stay.again = 0;
       if (position === undefined) {
-        stay.reset = { floor: stay.reset?.floor ?? stay.last ?? stay.startSeq, bound: Infinity };
+        const floor = stay.reset?.floor ?? stay.last ?? stay.startSeq;
+        stay.reset = { floor, bound: Infinity };
+        stay.againUpTo = Math.max(stay.startSeq, floor);
       } else {
         const seq = this.#ledger.countAt(channel, position);
+        stay.againUpTo = seq;
         if (seq < (stay.last ?? 0))
           this.#fail("disorder", `a reset at ${position} after ${channel} ${stay.last}`);
         stay.last = seq;
@@ -483,7 +489,7 @@ export class Visit {
    */
   #stayWithoutId({ channel, seq, number }: Published, at: number): Stay | undefined {
     const stays = this.#stays.get(channel) ?? [];
-    const again = stays.findLast((stay) => stay.again !== undefined && seq <= stay.startSeq);
+    const again = stays.findLast((stay) => stay.again !== undefined && seq <= stay.againUpTo);
     if (again !== undefined) return again;
     const latest = stays.findLast(
       ({ call, last, startSeq }) =>
