@@ -16,7 +16,8 @@ declare module "fastify" {
   interface FastifyReply {
     /**
      * The event stream to this client. Reading it costs nothing and commits nothing: the route may still
-     * answer in any other way. A handler that uses it returns `reply`; once the stream is open it may also return nothing.
+     * answer in any other way. A handler that uses it returns `reply`; once the stream is open it may also return
+     * nothing.
      */
     readonly sse: ReplySession;
   }

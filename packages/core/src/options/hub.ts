@@ -120,8 +120,8 @@ export interface HubOptions {
   /**
    * Decides whether a client may subscribe to a channel: called for every channel of every `subscribe`, also when a
    * client comes back. Anything but `true` refuses with 403 before the head; a stream that is open already ends with
-   * `refused`. An error that it throws goes to `onError` and to the framework's error handler, which answers 500 unless the error
-   * says otherwise; on plain `node:http` it is always 500.
+   * `refused`. An error that it throws goes to `onError` and to the framework's error handler, which answers 500 unless
+   * the error says otherwise; on plain `node:http` it is always 500.
    *
    * @defaultValue allows everything
    */
