@@ -36,7 +36,8 @@ describe.each(FRAMEWORKS)("%s and a client that stops reading", (framework) => {
       const after = await reportWhen(({ reasons }) => Object.keys(reasons).length > 0);
       expect(after.reasons).toEqual({ slow: 1 });
       expect(after.sessions).toBe(0);
-      expect(after.bufferedAtClose).toBeLessThanOrEqual(MAX_BUFFERED_BYTES);
+      // The framing of the chunks counts as buffered, and not as sent by the application.
+      expect(after.bufferedAtClose).toBeLessThan(MAX_BUFFERED_BYTES + 2_000);
       const grown = (after.peakRss - before.rss) / MIB;
       console.log(`${framework} ${path}: RSS grew by ${grown.toFixed(1)} MiB at most`);
       expect(grown).toBeLessThan(20);
