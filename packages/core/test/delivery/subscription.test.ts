@@ -423,7 +423,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
     const session = new Harbor().subscribe("a", {
       snapshot: () =>
         ({
-          // oxlint-disable-next-line unicorn/no-thenable -- That is the point.
+          // oxlint-disable-next-line unicorn/no-thenable -- The test needs one.
           then: (done: (messages: string[]) => void) => done(["state"]),
         }) as unknown as Promise<string[]>,
     });
@@ -776,7 +776,7 @@ describe("channels that were left", () => {
 });
 
 describe("a reset that waits", () => {
-  it("is for nobody when the last channel that it was for is left: one that has joined meanwhile has lost nothing", async () => {
+  it("is dropped when the client leaves the last channel that it concerns: a channel joined since has lost nothing", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     session.block();
@@ -805,7 +805,7 @@ describe("a reset that waits", () => {
     expect(session.events.at(-1)?.data).toBe('{"reason":"fork","channels":["b","c"]}');
   });
 
-  it("is for nobody when its channels are left and joined again", async () => {
+  it("is dropped when its channels are left and joined again", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     session.block();

@@ -697,7 +697,7 @@ describe("a log that starts later", () => {
     expect(client.text).not.toContain("sse-reset");
   });
 
-  it("has the snapshot of a later call taken as ever, for a client that comes back", async () => {
+  it("takes the snapshot of a later call for a client that comes back", async () => {
     const late = lateLog();
     const { get, sessions } = await serve(
       (session) => {
@@ -719,7 +719,7 @@ describe("a log that starts later", () => {
     expect(client.text).not.toMatch(/in the state|sse-reset/);
   });
 
-  it("and is closed before that leaves no client with an error that would make it give up", async () => {
+  it("closed before it could start, gives no client an error that would make EventSource give up", async () => {
     const late = lateLog();
     const { hub, get } = await serve(subscribeToNews, { log: late.log });
     void hub.close({ drainMs: 300 });
