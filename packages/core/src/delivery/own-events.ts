@@ -36,7 +36,7 @@ export class OwnEvents {
     if (this.#newest !== undefined && !this.#window.isAhead(this.#newest)) this.clear();
   }
 
-  /** None of them will come any more: the log has another history. */
+  /** Stops waiting: all of them were read, or the log has another history. */
   clear(): void {
     this.#newest = undefined;
     const waiting = this.#waiting;

@@ -289,8 +289,9 @@ export class Window {
   }
 
   /** Whether an id comes after the newest entry, and after another id if one is given. */
-  isAhead(id: string, other: string = this.#tailId): boolean {
-    return this.#compare(id, this.#tailId) > 0 && this.#compare(id, other) > 0;
+  isAhead(id: string, other?: string): boolean {
+    const isPastTail = this.#compare(id, this.#tailId) > 0;
+    return isPastTail && (other === undefined || this.#compare(id, other) > 0);
   }
 
   /** @returns The id of a position that is here, of the one before, or of the tail; `undefined` for any other. */
@@ -359,12 +360,15 @@ export class Window {
     for (const entry of this.#after(channels, after)) {
       if (entry.position > end) break;
       const size = entry.end - entry.start;
-      if (bytes > 0 && bytes + size > maxBytes) return { frames, cursor, last: cursor };
+      if (bytes > 0 && bytes + size > maxBytes) {
+        this.lend(cursor);
+        return { frames, cursor, last: cursor };
+      }
       frames.push(entry);
       bytes += size;
       cursor = entry.position;
-      this.lend(cursor);
     }
+    if (frames.length > 0) this.lend(cursor);
     return { frames, cursor: end, last: frames.length > 0 ? cursor : 0 };
   }
 
