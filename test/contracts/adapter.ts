@@ -106,17 +106,21 @@ export function adapterContract(binding: Binding): void {
 
       it("leaves a route alone that only reads the session", async () => {
         const served = await serve(({ sse, answer }) =>
-          answer(200, { state: sse.state, requested: sse.requested, lastEventId: sse.lastEventId }),
+          answer(200, {
+            state: sse.state,
+            wantsEventStream: sse.wantsEventStream,
+            lastEventId: sse.lastEventId,
+          }),
         );
         const json = await get(served, { headers: { accept: "application/json" } });
         expect(json.status).toBe(200);
         expect(JSON.parse(await json.rest())).toEqual({
           state: "idle",
-          requested: false,
+          wantsEventStream: false,
           lastEventId: "",
         });
         const asked = await get(served, { headers: EVENT_STREAM });
-        expect(JSON.parse(await asked.rest())).toMatchObject({ requested: true });
+        expect(JSON.parse(await asked.rest())).toMatchObject({ wantsEventStream: true });
       });
 
       it("answers with a status that was decided after an await", async () => {
@@ -176,7 +180,7 @@ export function adapterContract(binding: Binding): void {
         expect(client.headers["content-type"]).toBe("text/event-stream");
         expect(client.headers).not.toHaveProperty("content-length");
         expect(await client.rest()).toBe("");
-        expect(reasons).toEqual(["closed"]);
+        expect(reasons).toEqual(["ended"]);
         expect(served.hub.sessionCount).toBe(0);
       });
 
@@ -425,7 +429,7 @@ export function adapterContract(binding: Binding): void {
           seen.push("after");
         });
         await (await get(served)).rest();
-        expect(seen).toEqual(["closed", "after"]);
+        expect(seen).toEqual(["ended", "after"]);
       });
 
       it("is closed from the start when the client was gone before the handler read it", async () => {
@@ -471,7 +475,7 @@ export function adapterContract(binding: Binding): void {
         });
         await (await get(served)).rest();
         await eventually("the session to be made", () => seen.length === 2);
-        expect(seen).toEqual(["closed", "closed"]);
+        expect(seen).toEqual(["ended", "closed"]);
       });
 
       it("closes while the handler waits, before anything was sent", async () => {
@@ -573,7 +577,7 @@ export function adapterContract(binding: Binding): void {
           sse.close();
         });
         expect(await (await get(served)).rest()).toMatch(/^:\nretry: \d+\n\ndata: last\n\n$/);
-        expect(reasons).toEqual(["closed"]);
+        expect(reasons).toEqual(["ended"]);
       });
 
       it("opens the stream of an idle session that is closed, so that the client has an answer", async () => {
@@ -607,7 +611,7 @@ export function adapterContract(binding: Binding): void {
           });
           expect(await (await get(served)).rest()).not.toContain("two");
           await eventually("the session to close", () => seen.length === 3);
-          expect(seen).toEqual([how === "end" ? "closed" : "client", false, "closed"]);
+          expect(seen).toEqual([how === "end" ? "ended" : "client", false, "closed"]);
           expect(served.hub.sessionCount).toBe(0);
         }
       });
@@ -644,11 +648,11 @@ export function adapterContract(binding: Binding): void {
         expect(served.hub.sessionCount).toBe(0);
       });
 
-      it("expires after maxAgeMs", async () => {
+      it("expires after maxStreamMs", async () => {
         const reasons: CloseReason[] = [];
         const served = await serve(({ sse }) => {
           sse.onClose((reason) => reasons.push(reason));
-          sse.open({ maxAgeMs: 1_000 });
+          sse.open({ maxStreamMs: 1_000 });
         });
         await (await get(served)).rest();
         expect(reasons).toEqual(["expired"]);
@@ -784,7 +788,7 @@ export function adapterContract(binding: Binding): void {
         await eventually("the second stream", () => text().includes("data: stream /2"));
         socket.destroy();
         await eventually("both sessions to close", () => reasons.length === 2);
-        expect(reasons).toEqual(["/1 closed", "/2 client"]);
+        expect(reasons).toEqual(["/1 ended", "/2 client"]);
 
         const broken = await connect(served.port);
         broken.write(pipelined);

@@ -153,12 +153,12 @@ describe.each(BINDINGS.filter(({ protocol }) => protocol === "http1"))("$name", 
   });
 
   it.each<[string, string, Act]>([
-    ["ended the response", "closed", ({ response }) => void response.end()],
-    ["ended the response with a comment", "closed", ({ response }) => response.end(": end\n")],
+    ["ended the response", "ended", ({ response }) => void response.end()],
+    ["ended the response with a comment", "ended", ({ response }) => response.end(": end\n")],
     ["destroyed the response", "client", ({ response }) => void response.destroy()],
     ["ended the socket", "client", ({ socket }) => void socket.end()],
     ["destroyed the socket", "client", ({ socket }) => void socket.destroy()],
-    ["closed the session", "closed", ({ session }) => session.close()],
+    ["closed the session", "ended", ({ session }) => session.close()],
   ])("sends nothing more after others have %s", async (_what, reason, act) => {
     const server = await start(binding);
     const reasons: string[] = [];

@@ -77,7 +77,7 @@ it.each(
       act(second!);
       sessions[0]?.close();
       await client.until("the answer", () => client.bytes.includes("elsewhere"));
-      await eventually("its turn", () => sessions[1]?.closeReason === "closed");
+      await eventually("its turn", () => sessions[1]?.closeReason === "ended");
       expect(served.hub.channel("t").subscriptionCount).toBe(1);
       second!.response.end();
       // The connection goes on with the next request.
@@ -112,7 +112,7 @@ it.each(BINDINGS)(
       await eventually("the question", isAsked);
       exchange!.answer(503, "elsewhere");
       expect(answer).not.toThrow();
-      expect(exchange!.sse.closeReason).toBe("closed");
+      expect(exchange!.sse.closeReason).toBe("ended");
       const client = await asked;
       expect(client.status).toBe(503);
       expect(await client.rest()).toContain("elsewhere");

@@ -120,7 +120,7 @@ it.each(FRAMEWORKS)(
         }),
       {
         heartbeatMs: false,
-        maxAgeMs: 1_000,
+        maxStreamMs: 1_000,
         authorize: () => {
           note("authorize");
           return turns().then(() => true);

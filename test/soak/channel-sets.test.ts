@@ -233,7 +233,7 @@ async function run(seed: number): Promise<Chapter> {
     const session = hub.createSession({ request, response });
     Object.assign(member, { session, request, response });
     session.onClose((reason) => {
-      if (visit.isOver || reason === "client" || reason === "closed" || reason === "completed")
+      if (visit.isOver || reason === "client" || reason === "ended" || reason === "completed")
         return;
       fault("closed", `a session was closed with ${reason}`);
     });

@@ -49,7 +49,7 @@ export class Counters {
   readonly resets: Record<ResetReason, number> = { trimmed: 0, unknown: 0, overflow: 0, fork: 0 };
   readonly closes: Record<CloseReason, number> = {
     client: 0,
-    closed: 0,
+    ended: 0,
     completed: 0,
     slow: 0,
     expired: 0,

@@ -89,7 +89,7 @@ export interface HubOptions {
    *
    * @defaultValue `false`
    */
-  readonly maxAgeMs?: number | false | undefined;
+  readonly maxStreamMs?: number | false | undefined;
   /**
    * How long a socket that has unsent bytes may take none, in milliseconds. Then the session closes with `slow`. Time in
    * which this process itself was paused does not count. At least 1 000.
@@ -165,7 +165,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   maxBufferedBytes: 1_048_576,
   maxEventBytes: 1_048_576,
   maxSessions: false,
-  maxAgeMs: false,
+  maxStreamMs: false,
   stallTimeoutMs: 30_000,
   cors: false,
   serialize: JSON.stringify,
@@ -181,7 +181,7 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
   maxBufferedBytes: (value) => atLeast(1, value),
   maxEventBytes: (value) => atLeast(1, value),
   maxSessions: (value) => (value === false ? undefined : atLeast(1, value, "false or ")),
-  maxAgeMs: (value) => (value === false ? undefined : milliseconds(1_000, value, "false or ")),
+  maxStreamMs: (value) => (value === false ? undefined : milliseconds(1_000, value, "false or ")),
   stallTimeoutMs: (value) => milliseconds(1_000, value),
   cors: checkCors,
   serialize: (value) => (typeof value === "function" ? undefined : "a function"),

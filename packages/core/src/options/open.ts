@@ -20,8 +20,8 @@ export interface OpenOptions {
   readonly heartbeatMs?: number | false | undefined;
   /** Replaces the hub's `reconnectionTimeMs` for this stream. */
   readonly reconnectionTimeMs?: number | JitterRange | false | undefined;
-  /** Replaces the hub's `maxAgeMs` for this stream. */
-  readonly maxAgeMs?: number | false | undefined;
+  /** Replaces the hub's `maxStreamMs` for this stream. */
+  readonly maxStreamMs?: number | false | undefined;
 }
 
 /** Options of one stream, with the hub's options as defaults. */
@@ -30,10 +30,10 @@ export interface ResolvedOpenOptions {
   readonly headers: StreamHeaders | undefined;
   readonly heartbeatMs: number | false;
   readonly reconnectionTimeMs: number | JitterRange | false;
-  readonly maxAgeMs: number | false;
+  readonly maxStreamMs: number | false;
 }
 
-const OPEN_OPTIONS = ["status", "headers", "heartbeatMs", "reconnectionTimeMs", "maxAgeMs"];
+const OPEN_OPTIONS = ["status", "headers", "heartbeatMs", "reconnectionTimeMs", "maxStreamMs"];
 
 /**
  * Checks the options of one stream and fills in the hub's options.
@@ -67,7 +67,7 @@ export function resolveOpenOptions(
     );
   }
   if (headers !== undefined) checkHeaders(headers);
-  for (const name of ["heartbeatMs", "reconnectionTimeMs", "maxAgeMs"] as const) {
+  for (const name of ["heartbeatMs", "reconnectionTimeMs", "maxStreamMs"] as const) {
     if (given[name] !== undefined) checkOption(name, given[name]);
   }
   return {
@@ -75,6 +75,6 @@ export function resolveOpenOptions(
     headers,
     heartbeatMs: given.heartbeatMs ?? defaults.heartbeatMs,
     reconnectionTimeMs: given.reconnectionTimeMs ?? defaults.reconnectionTimeMs,
-    maxAgeMs: given.maxAgeMs ?? defaults.maxAgeMs,
+    maxStreamMs: given.maxStreamMs ?? defaults.maxStreamMs,
   };
 }

@@ -207,14 +207,17 @@ export abstract class Outlet implements Beating {
    *
    * @param times - Heartbeat and age of this stream.
    */
-  drive({ heartbeatMs, maxAgeMs }: Pick<ResolvedOpenOptions, "heartbeatMs" | "maxAgeMs">): void {
+  drive({
+    heartbeatMs,
+    maxStreamMs,
+  }: Pick<ResolvedOpenOptions, "heartbeatMs" | "maxStreamMs">): void {
     if (heartbeatMs !== false) {
       this.#heartbeatSweeps = Math.max(1, Math.floor((heartbeatMs - LEAD_MS) / SWEEP_MS));
     }
-    if (maxAgeMs !== false) {
-      const min = Math.ceil(maxAgeMs * 0.8);
+    if (maxStreamMs !== false) {
+      const min = Math.ceil(maxStreamMs * 0.8);
       // Found by the next sweep.
-      const max = Math.max(min, maxAgeMs - SWEEP_MS);
+      const max = Math.max(min, maxStreamMs - SWEEP_MS);
       this.#expiresAt = performance.now() + draw({ min, max });
     }
     this.#settings.heartbeat.add(this);

@@ -85,7 +85,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     return this.#reason;
   }
 
-  get requested(): boolean {
+  get wantsEventStream(): boolean {
     return namesEventStream(this.outlet.request.headers.accept);
   }
 
@@ -153,7 +153,7 @@ export abstract class EventStream implements Stream, OutletOwner {
   }
 
   close(): void {
-    this.endWith("closed");
+    this.endWith("ended");
   }
 
   complete(): void {
@@ -230,7 +230,7 @@ export abstract class EventStream implements Stream, OutletOwner {
   }
 
   outletClosed(by: "client" | "server"): void {
-    this.#finish(by === "client" ? "client" : "closed");
+    this.#finish(by === "client" ? "client" : "ended");
   }
 
   /** The framework, a source or a snapshot has failed. */
@@ -256,7 +256,7 @@ export abstract class EventStream implements Stream, OutletOwner {
   protected closeIfGone(): void {
     const { outlet } = this;
     if (outlet.isOver || (outlet.isClosed && !outlet.isHeadSent)) {
-      this.#finish(outlet.isHeadSent ? "closed" : "client");
+      this.#finish(outlet.isHeadSent ? "ended" : "client");
     }
   }
 
@@ -293,7 +293,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     // Somebody else has answered meanwhile, or the client has left.
     if (outlet.isHeadSent || outlet.isClosed) {
       this.#opening = undefined;
-      return this.#finish(outlet.isHeadSent ? "closed" : "client");
+      return this.#finish(outlet.isHeadSent ? "ended" : "client");
     }
     if (error !== undefined && error !== null) return this.#refuse(error, "refused");
     try {
@@ -328,7 +328,7 @@ export abstract class EventStream implements Stream, OutletOwner {
         return this.#start({ ...opening, status: 200 });
       case "head":
         setStreamHeaders(outlet.headers, opening.headers);
-        return this.#answer("closed", opening.status);
+        return this.#answer("ended", opening.status);
       case "stream":
         setStreamHeaders(outlet.headers, opening.headers);
         return this.#start(opening);

@@ -13,10 +13,10 @@ export type SessionState = "idle" | "connecting" | "open" | "closed";
  * Why a session closed.
  *
  * - `client`: the client left, or its connection broke
- * - `closed`: `close()`, or somebody else answered or ended the response, or the request was a `HEAD`
+ * - `ended`: `close()`, or somebody else answered or ended the response, or the request was a `HEAD`
  * - `completed`: `complete()`, or the client came back after it
  * - `slow`: the client did not take what was sent: `maxBufferedBytes` or `stallTimeoutMs`
- * - `expired`: `maxAgeMs`
+ * - `expired`: `maxStreamMs`
  * - `shutdown`: `hub.close()`, before or after the stream was opened
  * - `refused`: `Accept`, CORS, `maxSessions` or `authorize` has refused the stream, or a channel of an open one
  * - `error`: a source, a snapshot, `authorize`, a write or the head failed, or the handler as far as the framework tells
@@ -24,7 +24,7 @@ export type SessionState = "idle" | "connecting" | "open" | "closed";
  */
 export type CloseReason =
   | "client"
-  | "closed"
+  | "ended"
   | "completed"
   | "slow"
   | "expired"
@@ -56,7 +56,7 @@ export interface Session<Owner = unknown> {
    *
    * `false` for a wildcard, which `curl` and `fetch` send by default.
    */
-  readonly requested: boolean;
+  readonly wantsEventStream: boolean;
 
   /**
    * The last event ID that the client reports, `""` if none: the `Last-Event-ID` header, otherwise the query parameter

@@ -717,7 +717,7 @@ class World {
   }
 
   #closeOf(model: Connection, session: Session<Hub>): void {
-    model.mayClose.add("closed");
+    model.mayClose.add("ended");
     session.close();
     if (session.state !== "closed") this.#fail("close() has not closed");
   }

@@ -542,7 +542,7 @@ describe("hub.stats", () => {
       resets: { trimmed: 0, unknown: 0, overflow: 0, fork: 0 },
       closes: {
         client: 0,
-        closed: 0,
+        ended: 0,
         completed: 0,
         slow: 0,
         expired: 0,

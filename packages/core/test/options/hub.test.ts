@@ -13,7 +13,7 @@ const NAMES = [
   "maxBufferedBytes",
   "maxEventBytes",
   "maxSessions",
-  "maxAgeMs",
+  "maxStreamMs",
   "stallTimeoutMs",
   "cors",
   "serialize",
@@ -39,7 +39,7 @@ describe("DEFAULTS", () => {
       maxBufferedBytes: 1_048_576,
       maxEventBytes: 1_048_576,
       maxSessions: false,
-      maxAgeMs: false,
+      maxStreamMs: false,
       stallTimeoutMs: 30_000,
       cors: false,
       serialize: JSON.stringify,
@@ -100,7 +100,7 @@ describe("resolveOptions", () => {
     ["maxBufferedBytes", [1, 2_147_483_647]],
     ["maxEventBytes", [1, 2_147_483_647]],
     ["maxSessions", [1, 20_000, false]],
-    ["maxAgeMs", [1_000, 2_147_483_647, false]],
+    ["maxStreamMs", [1_000, 2_147_483_647, false]],
     ["stallTimeoutMs", [1_000, 2_147_483_647]],
     [
       "cors",
@@ -154,8 +154,8 @@ describe("resolveOptions", () => {
     ["maxSessions", 0, "false or a whole number >= 1", "0 (number)"],
     ["maxSessions", Infinity, "false or a whole number >= 1", "Infinity (number)"],
     ["maxSessions", true, "false or a whole number >= 1", "true (boolean)"],
-    ["maxAgeMs", 0, timesOff, "0 (number)"],
-    ["maxAgeMs", 999, timesOff, "999 (number)"],
+    ["maxStreamMs", 0, timesOff, "0 (number)"],
+    ["maxStreamMs", 999, timesOff, "999 (number)"],
     ["stallTimeoutMs", 999, "a whole number >= 1000", "999 (number)"],
     ["stallTimeoutMs", false, "a whole number >= 1000", "false (boolean)"],
     ["cors", true, corsForms, "true (boolean)"],
@@ -187,7 +187,7 @@ describe("resolveOptions", () => {
     expect("statusCode" in thrownBy(() => resolve({ heartbeatMs: 0 })).error).toBe(false);
   });
 
-  it.each(["heartbeatMs", "maxAgeMs", "stallTimeoutMs", "reconnectionTimeMs"])(
+  it.each(["heartbeatMs", "maxStreamMs", "stallTimeoutMs", "reconnectionTimeMs"])(
     "tells the limit to who gives %s more than a timer takes",
     (name) => {
       expect(thrownBy(() => resolve({ [name]: 2_147_483_648 })).message).toContain("2147483647");
@@ -226,7 +226,7 @@ describe("resolveOptions", () => {
 });
 
 describe("resolveOpenOptions", () => {
-  const hub = resolveOptions({ heartbeatMs: 7_000, reconnectionTimeMs: 500, maxAgeMs: 60_000 });
+  const hub = resolveOptions({ heartbeatMs: 7_000, reconnectionTimeMs: 500, maxStreamMs: 60_000 });
 
   it("fills in what the hub says", () => {
     const resolved = {
@@ -234,7 +234,7 @@ describe("resolveOpenOptions", () => {
       headers: undefined,
       heartbeatMs: 7_000,
       reconnectionTimeMs: 500,
-      maxAgeMs: 60_000,
+      maxStreamMs: 60_000,
     };
     expect(resolveOpenOptions(undefined, hub)).toEqual(resolved);
     expect(resolveOpenOptions({}, hub)).toEqual(resolved);
@@ -245,7 +245,7 @@ describe("resolveOpenOptions", () => {
           headers: undefined,
           heartbeatMs: undefined,
           reconnectionTimeMs: undefined,
-          maxAgeMs: undefined,
+          maxStreamMs: undefined,
         },
         hub,
       ),
@@ -256,10 +256,16 @@ describe("resolveOpenOptions", () => {
     const headers = { "X-A": "1" };
     expect(
       resolveOpenOptions(
-        { status: 201, headers, heartbeatMs: false, reconnectionTimeMs: 0, maxAgeMs: false },
+        { status: 201, headers, heartbeatMs: false, reconnectionTimeMs: 0, maxStreamMs: false },
         hub,
       ),
-    ).toEqual({ status: 201, headers, heartbeatMs: false, reconnectionTimeMs: 0, maxAgeMs: false });
+    ).toEqual({
+      status: 201,
+      headers,
+      heartbeatMs: false,
+      reconnectionTimeMs: 0,
+      maxStreamMs: false,
+    });
   });
 
   it.each([200, 201, 203, 206, 299])("takes the status %s", (status) => {
@@ -297,7 +303,7 @@ describe("resolveOpenOptions", () => {
   it.each([
     ["heartbeatMs", 0, "false or a whole number >= 1000, got 0 (number)"],
     ["heartbeatMs", null, "false or a whole number >= 1000, got null"],
-    ["maxAgeMs", 10, "false or a whole number >= 1000, got 10 (number)"],
+    ["maxStreamMs", 10, "false or a whole number >= 1000, got 10 (number)"],
     [
       "reconnectionTimeMs",
       -1,

@@ -50,7 +50,7 @@ describe("a session that nobody opened", () => {
 
   it("stays so while its properties are read", () => {
     const { session, sink } = makeSession({}, { headers: EVENT_SOURCE });
-    expect([session.requested, session.lastEventId, session.signal.aborted]).toEqual([
+    expect([session.wantsEventStream, session.lastEventId, session.signal.aborted]).toEqual([
       true,
       "",
       false,
@@ -66,7 +66,7 @@ describe("a session that nobody opened", () => {
     test.sink.answerElsewhere();
     await settle();
     expect(test.session.state).toBe("closed");
-    expect(reasons).toEqual(["closed"]);
+    expect(reasons).toEqual(["ended"]);
     expect(test.host.calls).toEqual([]);
     expect(test.session.open()).toBe(false);
   });
@@ -102,7 +102,7 @@ describe("a session that nobody opened", () => {
 
   it("reads what the request says", () => {
     const { session } = makeSession({}, { url: "/news?lastEventId=7", headers: { accept: "*/*" } });
-    expect(session.requested).toBe(false);
+    expect(session.wantsEventStream).toBe(false);
     expect(session.lastEventId).toBe("7");
     expect(makeSession({}, { headers: { "last-event-id": "8" } }).session.lastEventId).toBe("8");
   });
@@ -227,7 +227,7 @@ describe("a request that gets no stream", () => {
   it("has the head of a stream and no body if it is a HEAD", () => {
     const test = makeSession({ reconnectionTimeMs: 1_000 }, { method: "HEAD" });
     expect(test.session.open({ status: 202, headers: { "X-A": "1" } })).toBe(false);
-    expect(reasonsOf(test)).toEqual(["closed"]);
+    expect(reasonsOf(test)).toEqual(["ended"]);
     expect(test.sink.calls).toEqual(["answer"]);
     expect(test.sink.status).toBe(202);
     expect(test.sink.headers.all()).toMatchObject({
@@ -358,7 +358,7 @@ describe("CORS", () => {
     test.sink.answerElsewhere();
     answer();
     await settle();
-    expect(reasons).toEqual(["closed"]);
+    expect(reasons).toEqual(["ended"]);
     expect(test.sink.calls).toEqual([]);
   });
 
@@ -577,7 +577,7 @@ describe("while the head is on its way", () => {
     test.session.close();
     expect(test.session.state).toBe("closed");
     expect(test.session.bufferedBytes).toBe(0);
-    expect(reasons).toEqual(["closed"]);
+    expect(reasons).toEqual(["ended"]);
     expect(await sent).toBe(false);
     expect(test.sink.calls).toEqual(["start"]);
     test.sink.sendHead();
@@ -798,14 +798,14 @@ describe("heartbeatMs", () => {
   });
 });
 
-describe("maxAgeMs", () => {
+describe("maxStreamMs", () => {
   it.each([
     [0, 8_000],
     [0.5, 9_000],
     [0.999_999, 10_000],
   ])("ends the stream between 80 and 100 %% of it: drawn %s, after %s ms", async (drawn, life) => {
     vi.spyOn(Math, "random").mockReturnValue(drawn);
-    const test = makeSession({ maxAgeMs: 10_000, heartbeatMs: false });
+    const test = makeSession({ maxStreamMs: 10_000, heartbeatMs: false });
     test.session.open();
     const reasons = reasonsOf(test);
     vi.advanceTimersByTime(life - 2 * SWEEP_MS);
@@ -819,10 +819,10 @@ describe("maxAgeMs", () => {
   });
 
   it("takes the stream's own in place of the hub's, also false", () => {
-    const short = makeSession({ maxAgeMs: 60_000 });
-    short.session.open({ maxAgeMs: 1_000 });
-    const endless = makeSession({ maxAgeMs: 1_000 });
-    endless.session.open({ maxAgeMs: false });
+    const short = makeSession({ maxStreamMs: 60_000 });
+    short.session.open({ maxStreamMs: 1_000 });
+    const endless = makeSession({ maxStreamMs: 1_000 });
+    endless.session.open({ maxStreamMs: false });
     vi.advanceTimersByTime(2_000);
     expect(short.session.state).toBe("closed");
     vi.advanceTimersByTime(120_000);
@@ -830,7 +830,7 @@ describe("maxAgeMs", () => {
   });
 
   it("ends a stream also whose client is always backed up but keeps taking", () => {
-    const test = makeSession({ maxAgeMs: 5_000, maxBufferedBytes: 1_000_000 });
+    const test = makeSession({ maxStreamMs: 5_000, maxBufferedBytes: 1_000_000 });
     test.session.open();
     const reasons = reasonsOf(test);
     test.sink.stopReading();
@@ -909,7 +909,7 @@ describe("stallTimeoutMs", () => {
   });
 
   it.each([
-    ["close()", "closed", (test: SessionUnderTest) => test.session.close()],
+    ["close()", "ended", (test: SessionUnderTest) => test.session.close()],
     ["complete()", "completed", (test: SessionUnderTest) => test.session.complete()],
   ] as const)("cuts off a client that does not take the rest after %s", (_name, reason, end) => {
     const test = makeSession({ stallTimeoutMs: 5_000 });
@@ -938,11 +938,11 @@ describe("close", () => {
     test.session.close();
     test.session.complete();
     expect(test.session.state).toBe("closed");
-    expect(reasons).toEqual(["closed"]);
+    expect(reasons).toEqual(["ended"]);
     expect(test.sink.text).toBe(`${OPENING}data: x\n\n`);
     expect(test.sink.calls).toEqual(["start", "end"]);
     await settle();
-    expect(reasons).toEqual(["closed"]);
+    expect(reasons).toEqual(["ended"]);
     expect(test.host.calls).toEqual(["opened", "closed", "released"]);
   });
 
@@ -1101,7 +1101,7 @@ describe("onClose", () => {
     session.open();
     session.close();
     await settle();
-    expect(calls).toEqual(["first closed", "second closed", "first closed"]);
+    expect(calls).toEqual(["first ended", "second ended", "first ended"]);
   });
 
   it("calls a late function at once", () => {
@@ -1117,7 +1117,7 @@ describe("onClose", () => {
     const inner = vi.fn();
     session.onClose(() => session.onClose(inner));
     session.close();
-    expect(inner.mock.calls).toEqual([["closed"]]);
+    expect(inner.mock.calls).toEqual([["ended"]]);
   });
 
   it("finds the session closed and the signal aborted when it is called", () => {

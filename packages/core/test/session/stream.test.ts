@@ -259,7 +259,7 @@ describe("a source that fails to clean up", () => {
   });
 
   it.each([
-    ["the close reason itself", "closed"],
+    ["the close reason itself", "ended"],
     ["an AbortError", new DOMException("aborted", "AbortError")],
   ])(
     "is no error if it rejects with %s: it heard of the end through the signal",
