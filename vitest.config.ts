@@ -51,6 +51,8 @@ const SOAK_OF_PROPERTIES: TestProjectConfiguration = {
 export default defineConfig(({ mode }) => ({
   test: {
     setupFiles: ["test/setup.ts"],
+    // The built packages are CommonJS: Node loads them, as it does for an application.
+    server: { deps: { external: [/\/packages\/[^/]+\/dist\//] } },
     testTimeout: 20_000,
     projects: [
       {

@@ -5,7 +5,7 @@ import { redisLog } from "@tidewire/redis";
 import express = require("express");
 import fastify = require("fastify");
 
-// A CommonJS module: `require()` of packages that are ESM, with their types.
+// A CommonJS module: `require()` of the packages, with their types.
 async function main(): Promise<void> {
   const hub = createHub();
   const app = express();
