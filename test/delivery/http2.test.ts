@@ -69,6 +69,11 @@ async function reportWhen(isTrue: (report: ChannelReport) => boolean): Promise<C
   }
 }
 
+/** Bytes that the process holds on to. Its resident memory says less: the allocator keeps what was freed. */
+function heldBy({ heapUsed, arrayBuffers }: ChannelReport): number {
+  return heapUsed + arrayBuffers;
+}
+
 it(
   `one of ${STREAMS} streams of a connection stalls: the others get everything, and so does it when it reads on`,
   { timeout: 60_000 },
@@ -116,10 +121,10 @@ it(
     const after = await server.settle();
     const inWindow = stats.window.bytes - before.stats.window.bytes;
     console.log(
-      `HTTP/2, ${STREAMS} streams, one stalled during ${((EVENTS * EVENT_BYTES) / 1e6).toFixed(0)} MB: at most ${(peakBuffered / 1024).toFixed(0)} KiB buffered for one stream; RSS beyond the window ${((peakRss - before.rss - inWindow) / MIB).toFixed(1)} MiB more at most, ${((after.rss - before.rss - inWindow) / MIB).toFixed(1)} MiB after a garbage collection`,
+      `HTTP/2, ${STREAMS} streams, one stalled during ${((EVENTS * EVENT_BYTES) / 1e6).toFixed(0)} MB: at most ${(peakBuffered / 1024).toFixed(0)} KiB buffered for one stream; RSS beyond the window ${((peakRss - before.rss - inWindow) / MIB).toFixed(1)} MiB more at most; ${((heldBy(after) - heldBy(before) - inWindow) / MIB).toFixed(1)} MiB more held after a garbage collection`,
     );
     expect(peakBuffered).toBeLessThan(MIB);
-    expect(after.rss - before.rss - inWindow).toBeLessThan(40 * MIB);
+    expect(heldBy(after) - heldBy(before) - inWindow).toBeLessThan(5 * MIB);
     expect(stalled.numbers.length).toBeLessThan(half);
     expect(stalled.isEnded).toBe(false);
 
