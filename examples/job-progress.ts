@@ -95,7 +95,7 @@ app.get("/jobs/:id", async (req, res) => {
   const result = await job.result;
   if (result === undefined) return;
   await res.sse.send({ event: "done", data: result });
-  res.sse.complete();
+  void res.sse.complete();
 });
 
 const port = Number(process.env["PORT"] ?? 3000);

@@ -88,7 +88,7 @@ app.post("/text", async (req, res) => {
 
   const tokens = generate(prompt, { signal: res.sse.signal });
   await res.sse.stream(tokens, (token) => ({ event: "token", data: token }));
-  res.sse.complete();
+  void res.sse.complete();
 });
 
 const port = Number(process.env["PORT"] ?? 3000);

@@ -64,6 +64,6 @@ export class Clients {
 
   /** Ends a client's stream for good. */
   finish(client: string): void {
-    this.#sessions.get(client)?.complete();
+    void this.#sessions.get(client)?.complete();
   }
 }

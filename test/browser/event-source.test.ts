@@ -107,7 +107,7 @@ describeInChromium("EventSource in Chromium", (browser) => {
       const server = await run({
         onStream(session) {
           void session.send({ id: "last", data: "all there is" });
-          session.complete();
+          void session.complete();
         },
       });
       const page = await open(browser(), server.origin);
@@ -116,7 +116,7 @@ describeInChromium("EventSource in Chromium", (browser) => {
       expect(seen).toEqual([
         "open",
         ["message", "all there is", "last"],
-        ["sse-complete", "", "~end"],
+        ["sse-complete", "{}", "~end"],
         "connecting",
         "closed",
       ]);

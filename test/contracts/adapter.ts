@@ -57,17 +57,17 @@ export function adapterContract(binding: Binding): void {
         }
       });
 
-      it("sends a comment and the reconnection time at once, before any event", async () => {
+      it("sends a comment at once if there is nothing else to send", async () => {
         const served = await serve(({ sse }) => sse.open());
         const client = await get(served);
-        expect(await client.until("\n\n")).toMatch(/^:\nretry: ([12]\d{3}|3000)\n\n$/);
+        expect(await client.until("\n\n")).toBe(":\n\n");
       });
 
-      it("opens by the first send, comment or stream, with the first event behind the opening", async () => {
+      it("opens by the first send, which tells the reconnection time", async () => {
         const served = await serve(({ sse }) => sse.send({ event: "a", id: "1", data: { n: 1 } }));
         const client = await get(served);
         expect(await client.until("}\n\n")).toMatch(
-          /^:\nretry: \d+\n\nevent: a\nid: 1\ndata: \{"n":1\}\n\n$/,
+          /^retry: ([12]\d{3}|3000)\nevent: a\nid: 1\ndata: \{"n":1\}\n\n$/,
         );
       });
 
@@ -96,7 +96,7 @@ export function adapterContract(binding: Binding): void {
         for (const name of ["content-length", "etag", "content-encoding"]) {
           expect(client.headers).not.toHaveProperty(name);
         }
-        await client.until("retry");
+        await client.until(":\n\n");
       });
 
       it("opens with another status when told to", async () => {
@@ -287,7 +287,7 @@ export function adapterContract(binding: Binding): void {
           },
           { maxSessions: 1 },
         );
-        await (await get(served, {}, "/first")).until("retry");
+        await (await get(served, {}, "/first")).until(":\n\n");
         const completed = await get(served, { headers: { "last-event-id": "~end" } });
         expect(completed.status).toBe(204);
         expect(completed.headers).not.toHaveProperty("content-length");
@@ -300,11 +300,11 @@ export function adapterContract(binding: Binding): void {
       it("turns away what is past maxSessions: EventSource with a retry, others with 503", async () => {
         const served = await serve(({ sse }) => sse.open(), { maxSessions: 1 });
         const first = await get(served, { headers: EVENT_STREAM });
-        await first.until("retry");
+        await first.until(":\n\n");
 
         const source = await get(served, { headers: EVENT_STREAM });
         expect(source.status).toBe(200);
-        const [, retry] = /^:\nretry: (\d+)\n\n$/.exec(await source.rest()) ?? [];
+        const [, retry] = /^retry: (\d+)$/m.exec(await source.rest()) ?? [];
         expect(Number(retry)).toBeGreaterThanOrEqual(5_000);
         expect(Number(retry)).toBeLessThanOrEqual(30_000);
 
@@ -316,7 +316,7 @@ export function adapterContract(binding: Binding): void {
         first.cut();
         await eventually("the first session to close", () => served.hub.sessionCount === 0);
         const again = await get(served, { headers: EVENT_STREAM });
-        await again.until("retry");
+        await again.until(":\n\n");
         expect(served.hub.sessionCount).toBe(1);
       });
     });
@@ -382,7 +382,7 @@ export function adapterContract(binding: Binding): void {
         );
         const client = await get(served, { headers: { origin } });
         expect(client.headers["access-control-allow-origin"]).toBe(origin);
-        expect(await client.rest()).toMatch(/^:\nretry: \d+\n\ndata: early\n\n$/);
+        expect(await client.rest()).toMatch(/^retry: \d+\ndata: early\n\n$/);
       });
 
       it("hands the error of an origin function to the error handler", async () => {
@@ -407,7 +407,7 @@ export function adapterContract(binding: Binding): void {
             sse.open();
           });
           const client = await get(served);
-          await client.until("retry");
+          await client.until(":\n\n");
           expect(served.hub.sessionCount).toBe(1);
           const { signal } = session as Session;
           client.cut(how);
@@ -576,7 +576,7 @@ export function adapterContract(binding: Binding): void {
           sse.close();
           sse.close();
         });
-        expect(await (await get(served)).rest()).toMatch(/^:\nretry: \d+\n\ndata: last\n\n$/);
+        expect(await (await get(served)).rest()).toMatch(/^retry: \d+\ndata: last\n\n$/);
         expect(reasons).toEqual(["ended"]);
       });
 
@@ -584,19 +584,40 @@ export function adapterContract(binding: Binding): void {
         const served = await serve(({ sse }) => sse.close());
         const client = await get(served);
         expect(client.status).toBe(200);
-        expect(await client.rest()).toMatch(/^:\nretry: \d+\n\n$/);
+        expect(await client.rest()).toBe(":\n\n");
       });
 
       it("ends with complete(), which tells the client not to come back", async () => {
         const reasons: CloseReason[] = [];
         const served = await serve(({ sse }) => {
           sse.onClose((reason) => reasons.push(reason));
-          sse.complete();
+          sse.open();
+          void sse.complete();
         });
-        expect(await (await get(served)).rest()).toMatch(
-          /^:\nretry: \d+\n\nevent: sse-complete\nid: ~end\ndata: \n\n$/,
-        );
+        const client = await get(served, { headers: EVENT_STREAM });
+        expect(await client.rest()).toBe("event: sse-complete\nid: ~end\ndata: {}\n\n");
         expect(reasons).toEqual(["completed"]);
+      });
+
+      it("completes with a last message of the application's, once it is on its way", async () => {
+        const outcomes: unknown[] = [];
+        const served = await serve(async ({ sse }) => {
+          outcomes.push(await sse.complete({ event: "done", data: { total: 3 } }));
+        });
+        const source = await get(served, { headers: EVENT_STREAM });
+        expect(await source.rest()).toMatch(
+          /^retry: \d+\nevent: done\nid: ~end\ndata: \{"total":3\}\n\n$/,
+        );
+        const other = await get(served, { method: "POST" });
+        expect(await other.rest()).toMatch(/^retry: \d+\nevent: done\ndata: \{"total":3\}\n\n$/);
+        await eventually("both to be handed over", () => outcomes.length === 2);
+        expect(outcomes).toEqual([true, true]);
+      });
+
+      it("answers 204 where complete() is all there is to say", async () => {
+        const served = await serve(({ sse }) => void sse.complete());
+        const client = await get(served, { headers: EVENT_STREAM });
+        expect([client.status, await client.rest()]).toEqual([204, ""]);
       });
 
       it("notices when somebody else ends or destroys the response", async () => {
@@ -661,26 +682,26 @@ export function adapterContract(binding: Binding): void {
       it("sends a heartbeat when nothing else was written", async () => {
         const served = await serve(({ sse }) => sse.open({ heartbeatMs: 1_000 }));
         const client = await get(served);
-        await client.until(/^:\nretry: \d+\n\n:\n\n:\n\n/);
+        await client.until(/^:\n\n:\n\n:\n\n/);
       });
 
-      it("ends open streams with a reconnection time when the hub closes, and turns new ones away", async () => {
+      it("ends open streams when the hub closes, and turns new ones away", async () => {
         const reasons: CloseReason[] = [];
         const served = await serve(({ sse }) => {
           sse.onClose((reason) => reasons.push(reason));
           sse.open();
         });
         const client = await get(served);
-        await client.until("retry");
+        await client.until(":\n\n");
         const closing = served.hub.close();
         expect(served.hub.close()).toBe(closing);
         await within("the hub to close", closing);
-        expect(await client.rest()).toMatch(/^:\nretry: \d+\n\nretry: \d+\n\n$/);
+        expect(await client.rest()).toBe(":\n\n");
         expect(reasons).toEqual(["shutdown"]);
 
         const late = await get(served, { headers: EVENT_STREAM });
         expect(late.status).toBe(200);
-        expect(await late.rest()).toMatch(/^:\nretry: \d+\n\n$/);
+        expect(await late.rest()).toMatch(/^event: sse-retry\nretry: \d+\ndata: \{\}\n\n$/);
         expect((await get(served)).status).toBe(503);
         expect(reasons).toEqual(["shutdown", "shutdown", "shutdown"]);
       });
@@ -698,7 +719,7 @@ export function adapterContract(binding: Binding): void {
           { maxBufferedBytes: 100_000_000 },
         );
         await get(served, { paused: true }, "/stalled");
-        for (let i = 0; i < 5; i++) await (await get(served)).until("retry");
+        for (let i = 0; i < 5; i++) await (await get(served)).until(":\n\n");
         await eventually("all sessions to open", () => served.hub.sessionCount === 6);
         await within("the hub to close", served.hub.close(), 2_000);
         // A connection of HTTP/2 outlives its streams: it is the client's to close.
@@ -715,7 +736,7 @@ export function adapterContract(binding: Binding): void {
         socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
         const first = await within("a packet", once(socket));
         expect(first).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
-        expect(first).toMatch(/\r\n\r\n[0-9a-f]+\r\n:\nretry: \d+\n\n\r\n$/);
+        expect(first).toMatch(/\r\n\r\n[0-9a-f]+\r\n:\n\n\r\n$/);
         socket.destroy();
       });
 
@@ -729,13 +750,13 @@ export function adapterContract(binding: Binding): void {
         socket.write("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n");
         const text = await within("the end", whole(socket));
         expect(text).not.toMatch(/transfer-encoding/i);
-        expect(text).toMatch(/\r\n\r\n:\nretry: \d+\n\ndata: old\n\n$/);
+        expect(text).toMatch(/\r\n\r\nretry: \d+\ndata: old\n\n$/);
       });
 
       it("leaves the connection to the next request after the end", async () => {
         const served = await serve(({ sse, answer, request: { url } }) => {
           if (url === "/json") answer(200, { next: true });
-          else sse.complete();
+          else sse.close();
         });
         const socket = await connect(served.port);
         socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");

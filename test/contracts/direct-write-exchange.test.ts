@@ -145,7 +145,7 @@ it.each(BINDINGS.filter(({ protocol }) => protocol === "http2"))(
     for (const data of ["one", "x".repeat(200_000), "two"]) await server.publish(data);
     const text = await client.until("data: two\n\n");
     expect(text).not.toContain("\r");
-    expect(text.match(/^data: ./gm)).toEqual(["data: o", "data: x", "data: t"]);
+    expect(text.match(/^data: [^{]/gm)).toEqual(["data: o", "data: x", "data: t"]);
     client.cut();
   },
 );

@@ -263,9 +263,9 @@ describe.each([
   it("mounts on a single route", async () => {
     const app = express();
     const events = sse();
-    app.get("/one", events, (_request, response) => response.sse.complete());
+    app.get("/one", events, (_request, response) => void response.sse.complete("done"));
     app.get("/two", (_request, response) => void response.json({ sse: typeof response.sse }));
-    expect((await supertest(app).get("/one")).text).toContain("sse-complete");
+    expect((await supertest(app).get("/one")).text).toContain("data: done\n\n");
     expect((await supertest(app).get("/two")).body).toEqual({ sse: "undefined" });
   });
 
@@ -354,7 +354,7 @@ describe("Fastify", () => {
     });
     app.get("/short", (_request, reply) => {
       void reply.sse.send("only");
-      reply.sse.complete();
+      void reply.sse.complete("done");
       return reply;
     });
     const { port } = await listen(app as unknown as FastifyInstance);
@@ -362,7 +362,7 @@ describe("Fastify", () => {
     expect(seen.encoding).toBe("gzip");
     expect(seen.text).toContain("data: 0\n\n");
     const short = await supertest(`http://127.0.0.1:${port}`).get("/short");
-    expect(short.text).toContain("data: only\n\nevent: sse-complete\n");
+    expect(short.text).toContain("data: only\n\ndata: done\n\n");
     expect(logged).toEqual([]);
   });
 
@@ -383,13 +383,15 @@ describe("Fastify", () => {
       order.push(reply.sse.open() ? reply.sse.state : "closed");
       void reply.sse.send("one").then(() => {
         order.push("sent");
-        reply.sse.complete();
+        void reply.sse.complete();
       });
       return reply;
     });
-    const client = await request(await listen(app), "/");
+    const client = await request(await listen(app), "/", {
+      headers: { accept: "text/event-stream" },
+    });
     expect(client.headers["x-on-send"]).toBe("yes");
-    expect(await client.rest()).toMatch(/^:\nretry: \d+\n\ndata: one\n\nevent: sse-complete\n/);
+    expect(await client.rest()).toMatch(/^retry: \d+\ndata: one\n\nevent: sse-complete\n/);
     await eventually("the hooks", () => order.length === 4);
     expect(order).toEqual(["connecting", "onSend", "sent", "onResponse"]);
   });
@@ -586,12 +588,12 @@ describe("Fastify", () => {
     await app.register(ssePlugin);
     app.get("/", async (_request, reply) => {
       for (let i = 0; i < 50; i++) await reply.sse.send(`${i} ${"x".repeat(10_000)}`);
-      reply.sse.complete();
+      void reply.sse.complete("done");
     });
     const client = await request(await listen(app), "/");
     const text = await client.rest();
     expect(text.match(/^data: \d+/gm)).toHaveLength(50);
-    expect(text).toMatch(/event: sse-complete/);
+    expect(text).toMatch(/data: done\n\n$/);
   });
 
   it("logs nothing at warn or above when a handler fails because its client has left", async () => {
@@ -621,7 +623,7 @@ describe("Fastify", () => {
     const target = await listen(app as unknown as FastifyInstance);
     for (const path of ["/abort", "/reason"]) {
       const client = await request(target, path);
-      await client.until("retry");
+      await client.until(":\n\n");
       client.cut();
     }
     await eventually("the handlers to end", () => ends === 2);
@@ -648,7 +650,7 @@ describe("Fastify", () => {
     app.get("/", (_request, reply) => {
       reply.raw.setHeader("X-Raw", "1");
       reply.raw.setHeader("Content-Type", "text/plain");
-      reply.sse.complete();
+      reply.sse.close();
       return reply;
     });
     const client = await request(await listen(app), "/");

@@ -74,10 +74,10 @@ describe.each(BINDINGS)("stream() on $name", (binding) => {
         ),
       );
       results.push(session.state);
-      session.complete();
+      void session.complete("done");
     });
     expect(await client.rest()).toMatch(
-      /\n\ndata: one\n\nevent: two\ndata: 2\n\nid: 1\ndata: \{"n":1\}\n\nid: 3\ndata: \{"n":3\}\n\nevent: sse-complete/,
+      /^retry: \d+\ndata: one\n\nevent: two\ndata: 2\n\nid: 1\ndata: \{"n":1\}\n\nid: 3\ndata: \{"n":3\}\n\ndata: done\n\n$/,
     );
     expect(results).toEqual([true, true, "open"]);
   });
@@ -176,7 +176,7 @@ describe.each(BINDINGS)("stream() on $name", (binding) => {
       session.close();
     });
     expect(await client.rest()).toMatch(
-      /\n\ndata: a\n\ndata: éb\n\nevent: web\ndata: a\n\nevent: web\ndata: éb\n\n$/,
+      /^retry: \d+\ndata: a\n\ndata: éb\n\nevent: web\ndata: a\n\nevent: web\ndata: éb\n\n$/,
     );
   });
 

@@ -119,7 +119,7 @@ async function turnedAway(): Promise<void> {
   const retry = Number(/^retry: (\d+)$/m.exec(text)?.[1]);
   expect(retry).toBeGreaterThanOrEqual(5_000);
   expect(retry).toBeLessThanOrEqual(30_000);
-  expect(text).not.toContain("data:");
+  expect(text).toMatch(/^event: sse-retry$/m);
   await other.rest();
   expect(other.status).toBe(503);
   expect(Number(other.headers["retry-after"])).toBeGreaterThanOrEqual(5);

@@ -339,7 +339,7 @@ it("complete() sends what was published before it although authorize has yet to 
   const { hub, port } = await serve(
     ({ sse }) => {
       void sse.subscribe("job");
-      sse.complete();
+      void sse.complete();
     },
     {
       ...QUIET,

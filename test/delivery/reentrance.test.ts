@@ -16,14 +16,14 @@ const COMPLETES: readonly (readonly [
   [
     "that calls complete()",
     (session) => () => {
-      session.complete();
+      void session.complete();
       return ["state"];
     },
   ],
   [
     "that calls complete() before it waits",
     (session) => async () => {
-      session.complete();
+      void session.complete();
       await turns();
       return ["state"];
     },
@@ -32,7 +32,7 @@ const COMPLETES: readonly (readonly [
     "that is a generator which calls complete()",
     (session) =>
       function* () {
-        session.complete();
+        void session.complete();
         yield "state";
       },
   ],
@@ -42,7 +42,7 @@ const COMPLETES: readonly (readonly [
       {
         data: {
           toJSON: () => {
-            session.complete();
+            void session.complete();
             return "state";
           },
         },

@@ -71,7 +71,7 @@ describe("a client that comes back", () => {
   it("to an empty log gets a cursor event alone if it has no id", async () => {
     const server = await serve();
     const client = await request(server, "/", { headers: { accept: "text/event-stream" } });
-    await client.until(/event: sse-cursor\nid: .+\ndata: \n\n/);
+    await client.until(/event: sse-cursor\nid: .+\ndata: \{"heartbeatMs":\w+\}\n\n/);
     await server.hub.publish("news", "live");
     await client.until("data: live\n\n");
     expect(client.text.match(/^event: /gm)).toHaveLength(1);
@@ -91,13 +91,15 @@ describe("a client that comes back", () => {
     expect([numbersOf(client), resetsOf(client)]).toEqual([[1, 2, 3, 4, 5], []]);
   });
 
-  it("with the id of the tail gets nothing but what is live", async () => {
+  it("with the id of the tail gets its id again, and nothing but what is live", async () => {
     const server = await serve(RETAINED);
     await publish(server.hub, 1, 5);
     const { id } = await server.hub.publish("news", { event: "n", data: 6 });
     const client = await resume(server, id);
     expect([numbersOf(client), resetsOf(client)]).toEqual([[], []]);
-    expect(client.text).not.toContain("sse-cursor");
+    expect(client.text.match(/^event: sse-.*\nid: .*$/gm)).toEqual([
+      `event: sse-cursor\nid: ${id}`,
+    ]);
     expect(server.hub.stats()).toMatchObject({ replays: 0, resets: { trimmed: 0, unknown: 0 } });
   });
 
@@ -108,7 +110,7 @@ describe("a client that comes back", () => {
     const client = await resume(server, ids[20] as string);
     expect(numbersOf(client)).toEqual([22, 23, 24, 25, 26, 27, 28, 29, 30]);
     expect(resetsOf(client)).toEqual([]);
-    expect(client.text.match(/^id: /gm)).toHaveLength(10);
+    expect(client.text.match(/^id: /gm)).toHaveLength(11);
     expect(server.hub.stats().replays).toBe(1);
   });
 
@@ -145,7 +147,10 @@ describe("a client that comes back", () => {
     expect(numbersOf(client)).toEqual([]);
     const isNone = name === "a single space";
     expect(resetsOf(client)).toEqual(isNone ? [] : [{ reason: "unknown", channels: ["news"] }]);
-    expect(client.text.match(/^event: sse-/gm)).toHaveLength(1);
+    expect(client.text.match(/^event: sse-.*$/gm)).toEqual([
+      ...(isNone ? [] : ["event: sse-reset"]),
+      "event: sse-cursor",
+    ]);
   });
 
   it("with an id from before a restart gets one reset", async () => {

@@ -84,7 +84,7 @@ it("what was published before complete() is delivered before the end", async () 
   const { hub, port } = await serve((session) => {
     void session.subscribe("job").then(async () => {
       for (let i = 0; i < 500; i++) await hub.publish("job", `${i} ${"x".repeat(2_000)}`);
-      session.complete();
+      void session.complete();
     });
   });
   const client = new EventClient(port, "/");

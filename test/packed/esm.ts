@@ -14,7 +14,7 @@ const hub = createHub({ heartbeatMs: 15_000, onError: (error) => console.error(e
 
 async function tell(session: Session): Promise<void> {
   const isThere: boolean = await session.send({ event: "time", data: { now: Date.now() } });
-  if (isThere) session.complete();
+  if (isThere) void session.complete();
 }
 
 const app = express();

@@ -27,13 +27,15 @@ describeWithRedis("complete() on a log that many processes share", () => {
     const { port } = node.address() as AddressInfo;
     await eventually("the log to start", () => hub.stats().log.state === "live");
     for (let round = 0; round < 20; round++) {
-      const client = await request({ port, protocol: "http1" }, "/");
+      const client = await request({ port, protocol: "http1" }, "/", {
+        headers: { accept: "text/event-stream" },
+      });
       await client.until("sse-cursor");
       await hub.publish("job", "progress");
       // The log is read at most every ten milliseconds.
       await delay(round);
       await hub.publish("job", `result ${round}`);
-      session?.complete();
+      void session?.complete();
       expect(await client.rest()).toMatch(
         new RegExp(`data: result ${round}\\n\\nevent: sse-complete\\n`),
       );

@@ -363,7 +363,7 @@ async function run(seed: number): Promise<Chapter> {
       count("closes");
     } else if (dice < 0.85 && has.complete && visit.completedAt === undefined) {
       visit.completedAt = ledger.position;
-      session.complete();
+      void session.complete();
       count("completes");
     }
   }

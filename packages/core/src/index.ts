@@ -2,7 +2,7 @@
 
 export { SseError, isSseError } from "./errors.js";
 export type { SseErrorCode, SseErrorOptions } from "./errors.js";
-export type { SseMessage } from "./wire/message.js";
+export type { LastMessage, SseMessage } from "./wire/message.js";
 export type { StreamHeaders } from "./http/head.js";
 export type { SseCorsOptions } from "./http/cors.js";
 export { DEFAULTS } from "./options/hub.js";

@@ -209,8 +209,9 @@ export class MemoryOutlet extends Outlet {
 
   #close(by: "client" | "server"): void {
     if (this.#isClosed) return;
+    const isFlushed = this.#isEnded && this.#buffered === 0;
     this.#isClosed = true;
     this.#buffered = 0;
-    this.responseClosed(by);
+    this.responseClosed(by, isFlushed);
   }
 }

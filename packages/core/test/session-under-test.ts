@@ -51,6 +51,10 @@ export class TestSession extends EventStream {
     this.#host.reports.push({ error, stage });
   }
 
+  protected onceDecided(fn: () => void): void {
+    fn();
+  }
+
   protected turnAway(): "shutdown" | "busy" | undefined {
     return this.#host.obstacle;
   }
@@ -73,13 +77,13 @@ export interface SessionUnderTest {
   readonly host: RecordingHost;
 }
 
-/** Opens with a lone comment and no reconnection time, so that what follows is all there is to compare. */
+/** What a stream begins with that has nothing to send in its first turn. */
 export const OPENING = ":\n\n";
 
 /**
  * Makes a session.
  *
- * @param options - Of its hub. `reconnectionTimeMs` is off unless given, so that the opening is {@link OPENING}.
+ * @param options - Of its hub. `reconnectionTimeMs` is off unless given, so that the first block has none.
  * @param outletOptions - Of its sink.
  */
 export function makeSession(
@@ -96,9 +100,14 @@ export function makeSession(
   return { session: new TestSession(sink, host), sink, host };
 }
 
-/** Lets every promise that can settle do so. Fake timers leave microtasks alone. */
+/** Lets every promise that can settle do so, and the turn end. Fake timers leave both alone. */
 export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+  for (let tick = 0; tick < 3; tick++) {
+    for (let turn = 0; turn < 20; turn++) await Promise.resolve();
+    await new Promise<void>((resolve) => {
+      process.nextTick(resolve);
+    });
+  }
 }
 
 /** A source that fails before its first item. */

@@ -4,9 +4,11 @@ import { draw } from "../options/jitter.js";
 import type { SnapshotMessages, SubscribeOptions } from "../options/subscribe.js";
 import type { Outlet } from "../outlet/outlet.js";
 import type { Reader } from "../outlet/reader.js";
-import { encodeResetFrame, encodeRetryFrame } from "../wire/frame.js";
+import { encodeMessage, isId } from "../wire/encode.js";
+import { encodeCursorFrame, encodeResetFrame, encodeRetryFrame } from "../wire/frame.js";
 import type { ResetReason } from "../wire/frame.js";
 import { withoutIdParts } from "../wire/frame-slab.js";
+import type { EventMessage } from "../wire/message.js";
 import { shareChunk, shareStored, sizeOf } from "../wire/shared-frames.js";
 import type { SharedFrames, StoredFrame } from "../wire/shared-frames.js";
 import type { Audience } from "./audience.js";
@@ -89,6 +91,7 @@ export class Subscription implements Reader {
   begin(awaitsFirstState: boolean): void {
     this.#cursor = this.#audience.window.tail;
     this.#welcome = new Welcome();
+    this.#welcome.owesCursor = true;
     this.#welcome.isAwaiting = awaitsFirstState;
   }
 
@@ -102,6 +105,7 @@ export class Subscription implements Reader {
   /** Begins at a position that is not known yet: {@link Subscription.place} tells. Until then nothing is written. */
   beginLater(): void {
     this.#welcome = new Welcome();
+    this.#welcome.owesCursor = true;
     this.#welcome.isAwaiting = true;
   }
 
@@ -117,7 +121,9 @@ export class Subscription implements Reader {
     if (welcome?.isAwaiting !== true) return;
     // The log was reset meanwhile: whatever the client reports is void.
     if (welcome.reset !== undefined) return this.#placed(welcome, "unknown");
-    if (lastEventId === "") return this.#placed(welcome, "unknown");
+    // The cursor event that a stream resumes with repeats it.
+    if (lastEventId === "" || !isId(lastEventId)) return this.#placed(welcome, "unknown");
+    welcome.resumedFrom = lastEventId;
     // What is too old is not replayed, even where nothing was published since.
     this.#audience.window.trim(performance.now());
     const isWanted = (): boolean => this.#welcome === welcome && welcome.isAwaiting;
@@ -191,6 +197,7 @@ export class Subscription implements Reader {
     welcome.mustReset(reason, this.channels.keys(), this.#audience.window.tail);
     // A reset in place of a replay names every channel of its turn: it waits for the same calls.
     welcome.isAwaiting = this.#welcome?.isAwaiting === true && !this.#welcome.isLocating;
+    welcome.owesCursor = this.#welcome?.owesCursor === true;
     this.#fallBehind(this.#cursor);
     this.#welcome = welcome;
     this.#schedule();
@@ -360,6 +367,7 @@ export class Subscription implements Reader {
     let events = 0;
     let isMore = false;
     if (welcome.reset !== undefined) this.#takeReset(welcome, welcome.reset, frames);
+    if (welcome.owesCursor && this.#told !== BEFORE_ALL) frames.push(this.#cursorFrame());
     while (this.#welcome === welcome && !isMore) {
       const room = Math.max(1, SLICE_BYTES - sizeOf(frames));
       const step = welcome.nextStep(this.#told !== BEFORE_ALL);
@@ -386,7 +394,7 @@ export class Subscription implements Reader {
         if (step.snapshot !== undefined) welcome.hasState = true;
         const isFirst = this.#told === BEFORE_ALL && step.comesFirst && !welcome.hasState;
         const hasIds = isFirst && step.upTo <= this.#cursor;
-        const slice = step.next(window, hasIds, room);
+        const slice = step.next(window, hasIds, room, (message) => this.#introduce(message));
         frames.push(...slice.frames);
         events += slice.events;
         if (hasIds && slice.events > 0) welcome.hasGivenIds = true;
@@ -422,6 +430,7 @@ export class Subscription implements Reader {
   #takeReset(welcome: Welcome, { reason, position }: PendingReset, frames: StoredFrame[]): void {
     const { window, observer } = this.#audience;
     welcome.reset = undefined;
+    welcome.resumedFrom = undefined;
     welcome.isReplay = false;
     // The reset names every channel there is now, so that it stands for whatever was lost on any of them.
     // The cursor never goes back: it may be further where there was no channel for a while.
@@ -444,7 +453,8 @@ export class Subscription implements Reader {
     const hasStates = states.length > 0;
     const id = hasStates ? "" : (window.idAt(this.#cursor) ?? window.tailId);
     this.#told = hasStates ? BEFORE_ALL : this.#cursor;
-    frames.push(stored(encodeResetFrame(reason, channels, id)));
+    const block = encodeResetFrame(reason, channels, id);
+    frames.push(stored(this.outlet.introduce(block, true, undefined)));
     observer.wasReset(this, reason, channels);
   }
 
@@ -528,6 +538,7 @@ export class Subscription implements Reader {
   #writeSlice(): boolean {
     const { window, observer } = this.#audience;
     const { frames, cursor, last } = window.slice(this.channels, this.#cursor, SLICE_BYTES);
+    const first = this.#welcome?.owesCursor === true ? this.#cursorFrame() : undefined;
     this.#moveTo(cursor);
     // Nothing was published meanwhile: this is still the same turn.
     if (cursor >= window.tail) this.#phase = "live";
@@ -542,7 +553,7 @@ export class Subscription implements Reader {
       this.#tellReached(welcome, frames);
       if (this.#told >= welcome.reached) this.#welcome = undefined;
     }
-    this.#write(frames);
+    this.#write(first === undefined ? frames : [first, ...frames]);
     return cursor < window.tail;
   }
 
@@ -568,10 +579,26 @@ export class Subscription implements Reader {
     }
   }
 
+  /**
+   * Makes a cursor event of the client's position. The first one of a stream is for this client alone: it tells after
+   * which silence the stream is dead, and where the client resumes it repeats the id that the client reports.
+   */
   #cursorFrame(): StoredFrame {
     const { window } = this.#audience;
-    const id = window.idAt(this.#cursor) ?? window.tailId;
-    return stored(this.#audience.cursorFrames(id).bytes);
+    const welcome = this.#welcome;
+    const id = welcome?.resumedFrom ?? window.idAt(this.#cursor) ?? window.tailId;
+    if (welcome?.owesCursor !== true) return stored(this.#audience.cursorFrames(id).bytes);
+    welcome.owesCursor = false;
+    welcome.resumedFrom = undefined;
+    const block = encodeCursorFrame(id, JSON.stringify({ heartbeatMs: this.outlet.heartbeatMs }));
+    return stored(this.outlet.introduce(block, true, undefined));
+  }
+
+  /** Encodes a message of a snapshot. */
+  #introduce(message: EventMessage): Buffer {
+    const { data, retry } = message;
+    const block = Buffer.from(encodeMessage(message));
+    return this.outlet.introduce(block, data !== undefined, retry);
   }
 
   /** A live subscription's cursor stays where it last wrote something; what it has is more. */

@@ -3,7 +3,6 @@
 import { SseError, isSseError } from "../errors.js";
 import { checkSnapshot } from "../options/subscribe.js";
 import type { SnapshotMessages } from "../options/subscribe.js";
-import { encodeMessage } from "../wire/encode.js";
 import { prepareMessage } from "../wire/frame.js";
 import type { Framing, ResetReason } from "../wire/frame.js";
 import { withoutIdParts } from "../wire/frame-slab.js";
@@ -98,12 +97,18 @@ export class Step {
    *
    * @param hasIds - Whether the events of `latest` keep their ids: not on a stream whose client may have a later one.
    * @param maxBytes - At most so many bytes, but at least one message.
+   * @param introduce - Turns a message of the snapshot into the block that this client gets.
    */
-  next(window: Window, hasIds: boolean, maxBytes: number): StepSlice {
+  next(
+    window: Window,
+    hasIds: boolean,
+    maxBytes: number,
+    introduce: (message: EventMessage) => Buffer,
+  ): StepSlice {
     const frames: StoredFrame[] = [];
     const messages = this.#messages ?? [];
     for (let bytes = 0; messages.length > 0 && bytes < maxBytes;) {
-      const slab = Buffer.from(encodeMessage(messages.pop() as EventMessage));
+      const slab = introduce(messages.pop() as EventMessage);
       frames.push({ slab, start: 0, end: slab.byteLength });
       bytes += slab.byteLength;
     }
@@ -195,6 +200,10 @@ export class Welcome {
   isAwaiting = false;
   /** `true` while the position of the client is looked for in the log. Implies `isAwaiting`. */
   isLocating = false;
+  /** `true` until the stream has had its first cursor event. */
+  owesCursor = false;
+  /** What the client reports, where its stream resumes; `undefined` for any other. */
+  resumedFrom: string | undefined;
   /** `true` until a client that came back has been sent something that it had missed. */
   isReplay = false;
   /** Set while the client has yet to be told that it may have missed something. */

@@ -1,5 +1,7 @@
 /** Calls of `subscribe` that have yet to take effect, and what a client that comes back waits for. */
 
+import type { OpenOptions } from "../options/open.js";
+
 /** One call of `subscribe` that waits for `authorize` or for the log. */
 export class Call {
   /** Channels that were not left since the call. */
@@ -50,6 +52,8 @@ export class Arrival {
   isFirstTurn: boolean;
   /** `true` from when the subscription was made until it was told its position, if it has to be told. */
   isUnplaced = false;
+  /** How the stream opens, if a call has said so. */
+  open: OpenOptions | undefined;
   /** Whether a new stream waits for its first state. */
   awaitsFirstState = false;
   /** Calls that have yet to take effect. */
@@ -89,14 +93,4 @@ export class Arrival {
     for (const call of this.calls) if (call.isAwaited) return false;
     return true;
   }
-}
-
-/**
- * Calls a function when the present turn is over: the synchronous code, and the promise jobs that it leads to.
- *
- * Not after the present iteration of the event loop: which other callbacks share it depends on load.
- */
-export function afterTurn(fn: () => void): void {
-  // The second tick comes when the promise jobs that were there, and those that they led to, are done.
-  process.nextTick(() => queueMicrotask(() => process.nextTick(fn)));
 }

@@ -5,14 +5,17 @@ import { Subscription } from "../delivery/subscription.js";
 import { SseError } from "../errors.js";
 import type { Cors } from "../http/cors.js";
 import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
+import { resolveOpenOptions } from "../options/open.js";
+import type { OpenOptions } from "../options/open.js";
 import { checkChannels, checkSubscribeOptions } from "../options/subscribe.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
+import { afterTurn } from "../outlet/after-turn.js";
 import type { Outlet } from "../outlet/outlet.js";
 import { EventStream } from "../session/event-stream.js";
 import type { Obstacle } from "../session/reception.js";
 import type { CloseReason, Session } from "../session/session.js";
 import type { Admission } from "./admission.js";
-import { Arrival, Call, afterTurn } from "./arrival.js";
+import { Arrival, Call } from "./arrival.js";
 import type { Sessions } from "./sessions.js";
 
 /** What all sessions of a hub share. */
@@ -74,12 +77,18 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
     this.claimChannels();
     const names = checkChannels(channels);
     checkSubscribeOptions(options);
+    if (options.open !== undefined) this.#checkOpen(options.open);
     const isFirst = !this.hasIdsOfLog;
     this.giveIdsToLog();
     if (this.closeReason !== undefined) return REFUSED;
     const { admission } = this.#parts;
     // A client that gets no stream in any case is not asked about: it may not even be logged in any more.
-    if (admission.isAsking && this.isUnwelcome && !this.open()) return REFUSED;
+    if (
+      admission.isAsking &&
+      this.isUnwelcome(options.open?.checkAccept) &&
+      !this.open(options.open)
+    )
+      return REFUSED;
     const verdict = admission.decide(names, this);
     // What `authorize` does may have closed the session: nobody waits for its answer any more.
     if (this.closeReason !== undefined) {
@@ -91,6 +100,7 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
     const lastEventId = isFirst ? this.lastEventId : "";
     if (!isReady || lastEventId !== "") this.#arrival ??= this.#arrive(lastEventId);
     const arrival = this.#arrival;
+    if (arrival !== undefined) arrival.open ??= options.open;
     const isReplayed = arrival?.isFirstTurn === true && (isFirst || options.snapshot === undefined);
     if (isReady) {
       const part = { isReplayed, isFirst, isEarly: false };
@@ -109,14 +119,19 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
     this.#subscription?.leave(names);
   }
 
-  override complete(): void {
-    const arrival = this.#arrival;
-    if (arrival === undefined || arrival.calls.size === 0) this.#completeOnceRead();
-    else arrival.whenDecided(() => this.#completeOnceRead());
+  /** As {@link EventStream.open}. What a waiting `subscribe` has said of it holds, whoever opens the stream. */
+  override open(options?: OpenOptions): boolean {
+    return super.open(options ?? (this.state === "idle" ? this.#arrival?.open : undefined));
   }
 
   report(error: unknown, stage: ErrorStage): void {
     this.#parts.report(error, stage);
+  }
+
+  protected onceDecided(fn: () => void): void {
+    const arrival = this.#arrival;
+    if (arrival === undefined || arrival.calls.size === 0) this.#onceRead(fn);
+    else arrival.whenDecided(() => this.#onceRead(fn));
   }
 
   protected turnAway(): Obstacle | undefined {
@@ -139,10 +154,24 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
   }
 
   /** An event whose `publish` has resolved may still be on its way back from the log: it is sent first. */
-  #completeOnceRead(): void {
+  #onceRead(fn: () => void): void {
     const read = this.#subscription && this.#parts.admission.delivery?.own.whenRead();
-    if (read === undefined) super.complete();
-    else void read.then(() => super.complete());
+    if (read === undefined) fn();
+    else void read.then(fn);
+  }
+
+  /** @throws {SseError} `ERR_SSE_INVALID_OPTION`, or `ERR_SSE_HEADERS_SENT` if it was decided already how the stream opens. */
+  #checkOpen(open: OpenOptions): void {
+    resolveOpenOptions(open, this.options);
+    if (
+      this.closeReason !== undefined ||
+      (this.state === "idle" && this.#arrival?.open === undefined)
+    )
+      return;
+    throw new SseError(
+      "ERR_SSE_HEADERS_SENT",
+      "The stream is open, or another subscribe() has said how it opens: pass `open` to the first call",
+    );
   }
 
   #arrive(lastEventId: string): Arrival {
@@ -224,7 +253,7 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
     const { delivery } = this.#parts.admission;
     if (delivery === undefined) {
       // Closed before it could start: answered like any other request to a closed hub.
-      if (this.isUnwelcome) return this.open();
+      if (this.isUnwelcome(options.open?.checkAccept)) return this.open(options.open);
       this.refuseWith(new Error("The log has not started"), "error");
       return false;
     }
@@ -237,7 +266,7 @@ export class HubSession<Owner> extends EventStream implements Session<Owner> {
     const isPartOfReplay = isReplayed || isUnknown;
     subscription.join(channels, options, { isReplayed: isPartOfReplay, comesFirst: isFirst });
     // After that: what the client is welcomed with goes out with the first bytes of the stream.
-    return this.open();
+    return this.open(this.state === "idle" ? options.open : undefined);
   }
 
   /** The first call takes effect. */

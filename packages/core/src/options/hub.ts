@@ -98,6 +98,13 @@ export interface HubOptions {
    */
   readonly stallTimeoutMs?: number | undefined;
   /**
+   * Whether a request whose `Accept` header excludes `text/event-stream` is answered 406. By default only `GET` and `HEAD`
+   * are: clients that `POST`, such as the SDKs of OpenAI and Anthropic, often say `application/json`.
+   *
+   * @defaultValue `undefined`: for `GET` and `HEAD`
+   */
+  readonly checkAccept?: boolean | undefined;
+  /**
    * Options of the `cors` package, applied to event streams and their preflights. A preflight allows
    * GET and HEAD unless `methods` names more, and `Last-Event-ID` is always an allowed header.
    *
@@ -146,14 +153,14 @@ export interface HubOptions {
 
 /** Options with every default filled in. */
 export type ResolvedOptions = {
-  readonly [Name in Exclude<keyof HubOptions, "log" | "authorize" | "retention">]-?: Exclude<
-    HubOptions[Name],
-    undefined
-  >;
+  readonly [
+    Name in Exclude<keyof HubOptions, "log" | "authorize" | "checkAccept" | "retention">
+  ]-?: Exclude<HubOptions[Name], undefined>;
 } & {
   readonly retention: { readonly [Limit in keyof RetentionOptions]-?: number };
   readonly log: Log | undefined;
   readonly authorize: Exclude<HubOptions["authorize"], undefined> | undefined;
+  readonly checkAccept: boolean | undefined;
 };
 
 /**
@@ -167,6 +174,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   maxSessions: false,
   maxStreamMs: false,
   stallTimeoutMs: 30_000,
+  checkAccept: undefined,
   cors: false,
   serialize: JSON.stringify,
   retention: Object.freeze({ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }),
@@ -183,6 +191,7 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
   maxSessions: (value) => (value === false ? undefined : atLeast(1, value, "false or ")),
   maxStreamMs: (value) => (value === false ? undefined : milliseconds(1_000, value, "false or ")),
   stallTimeoutMs: (value) => milliseconds(1_000, value),
+  checkAccept: (value) => (typeof value === "boolean" ? undefined : "a boolean"),
   cors: checkCors,
   serialize: (value) => (typeof value === "function" ? undefined : "a function"),
   onError: (value) => (typeof value === "function" ? undefined : "a function"),

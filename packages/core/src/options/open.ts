@@ -22,6 +22,8 @@ export interface OpenOptions {
   readonly reconnectionTimeMs?: number | JitterRange | false | undefined;
   /** Replaces the hub's `maxStreamMs` for this stream. */
   readonly maxStreamMs?: number | false | undefined;
+  /** Replaces the hub's `checkAccept` for this stream. */
+  readonly checkAccept?: boolean | undefined;
 }
 
 /** Options of one stream, with the hub's options as defaults. */
@@ -31,9 +33,17 @@ export interface ResolvedOpenOptions {
   readonly heartbeatMs: number | false;
   readonly reconnectionTimeMs: number | JitterRange | false;
   readonly maxStreamMs: number | false;
+  readonly checkAccept: boolean | undefined;
 }
 
-const OPEN_OPTIONS = ["status", "headers", "heartbeatMs", "reconnectionTimeMs", "maxStreamMs"];
+const OPEN_OPTIONS = [
+  "status",
+  "headers",
+  "heartbeatMs",
+  "reconnectionTimeMs",
+  "maxStreamMs",
+  "checkAccept",
+];
 
 /**
  * Checks the options of one stream and fills in the hub's options.
@@ -67,7 +77,7 @@ export function resolveOpenOptions(
     );
   }
   if (headers !== undefined) checkHeaders(headers);
-  for (const name of ["heartbeatMs", "reconnectionTimeMs", "maxStreamMs"] as const) {
+  for (const name of ["heartbeatMs", "reconnectionTimeMs", "maxStreamMs", "checkAccept"] as const) {
     if (given[name] !== undefined) checkOption(name, given[name]);
   }
   return {
@@ -76,5 +86,6 @@ export function resolveOpenOptions(
     heartbeatMs: given.heartbeatMs ?? defaults.heartbeatMs,
     reconnectionTimeMs: given.reconnectionTimeMs ?? defaults.reconnectionTimeMs,
     maxStreamMs: given.maxStreamMs ?? defaults.maxStreamMs,
+    checkAccept: given.checkAccept ?? defaults.checkAccept,
   };
 }

@@ -3,7 +3,8 @@
 import { SseError, describeValue } from "../errors.js";
 import { detach } from "../log/detach.js";
 import type { SseMessage } from "../wire/message.js";
-import { invalidOption } from "./check.js";
+import { checkName, invalidOption } from "./check.js";
+import type { OpenOptions } from "./open.js";
 
 /** Messages that make up a state; sent without ids. */
 export type SnapshotMessages = Iterable<SseMessage | string>;
@@ -23,6 +24,11 @@ export interface SubscribeOptions {
    * fit together. If it throws, the session closes with `error` and the client comes back after 5 to 30 seconds.
    */
   readonly snapshot?: (() => SnapshotMessages | PromiseLike<SnapshotMessages>) | undefined;
+  /**
+   * How the stream opens once the client may subscribe: an `open()` before the call would send the head before
+   * `authorize` can refuse. Not on a stream that is open already.
+   */
+  readonly open?: OpenOptions | undefined;
 }
 
 /**
@@ -37,8 +43,7 @@ export function checkSubscribeOptions(options: SubscribeOptions): void {
     );
   }
   for (const name of Object.keys(options)) {
-    if (name === "latest" || name === "snapshot") continue;
-    throw invalidOption(`Expected an option among latest, snapshot, got ${describeValue(name)}`);
+    checkName(name, ["latest", "snapshot", "open"]);
   }
   const { latest, snapshot } = options;
   if (latest !== undefined && !(Number.isSafeInteger(latest) && latest >= 0)) {

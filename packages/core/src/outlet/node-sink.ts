@@ -297,7 +297,8 @@ export class NodeSink extends Outlet implements ExchangeStream {
     this.ended();
     if (isHttp1(response)) (this.request.socket as WaitedSocket | null)?.[WAITING]?.delete(this);
     const isByServer = (this.#flags & ENDED_HERE) !== 0 || response.writableEnded;
-    this.responseClosed(isByServer ? "server" : "client");
+    const { writableFinished } = isHttp1(response) ? response : response.stream;
+    this.responseClosed(isByServer ? "server" : "client", writableFinished);
   }
 }
 

@@ -1,22 +1,16 @@
 /** State of an outlet that only an opening stream needs; dropped with its first bytes. */
 
-import { encodeOpening } from "../wire/frame.js";
-
 /** What an opening stream has accepted but cannot write yet. */
 export class Opening {
   /** Frames accepted before the head was out. */
   #held: Uint8Array[] = [];
   #heldBytes = 0;
-  #first: Buffer | undefined;
+  /** Whether the head is out, so that the next bytes may follow. */
+  isHeadOut = false;
 
   /** Sum of the lengths of the held frames. */
   get heldBytes(): number {
     return this.#heldBytes;
-  }
-
-  /** Bytes that the stream begins with; `undefined` until the head is out. */
-  get first(): Buffer | undefined {
-    return this.#first;
   }
 
   /** Accepts a frame before the head is out. */
@@ -31,14 +25,8 @@ export class Opening {
     this.#heldBytes = 0;
   }
 
-  /**
-   * The head is out. Head and first bytes leave in one packet, and the client sees the stream open at once.
-   *
-   * @param retry - Reconnection time in milliseconds; `undefined` for none.
-   */
-  begin(retry: number | undefined): void {
-    const opening = encodeOpening(retry);
-    this.#first = this.#held.length === 0 ? opening : Buffer.concat([opening, ...this.#held]);
-    this.drop();
+  /** @returns The held frames and one behind them, for one write. */
+  withHeld(frame: Uint8Array): Uint8Array {
+    return this.#held.length === 0 ? frame : Buffer.concat([...this.#held, frame]);
   }
 }

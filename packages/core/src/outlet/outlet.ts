@@ -4,8 +4,9 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { HeaderTarget } from "../http/head.js";
 import { draw } from "../options/jitter.js";
 import type { ResolvedOpenOptions } from "../options/open.js";
-import { HEARTBEAT } from "../wire/frame.js";
+import { HEARTBEAT, OPENING, withRetry } from "../wire/frame.js";
 import type { SharedFrames } from "../wire/shared-frames.js";
+import { afterTurn } from "./after-turn.js";
 import { MAX_SWEEPS, SWEEP_MS } from "./heartbeat.js";
 import type { Beating, Heartbeat } from "./heartbeat.js";
 import { Opening } from "./opening.js";
@@ -74,6 +75,9 @@ const LEAD_MS = 100;
 /** Of {@link Outlet} `#unsent`: the client has taken everything. */
 const NOT_BLOCKED = -1;
 
+/** Those who wait for a response to be over: few do, so that no outlet has a field for it. */
+const WAITING = new WeakMap<Outlet, ((isFlushed: boolean) => void)[]>();
+
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 /** Promise for callers that wait for a client that has left. */
@@ -119,8 +123,13 @@ export abstract class Outlet implements Beating {
   watched: number | undefined = undefined;
   /** What reads the log for this outlet; `undefined` until the session subscribes. */
   reader: Reader | undefined = undefined;
-  /** Reconnection time of the stream, or the range it is drawn from. Meaningful once opened. */
+  /**
+   * Reconnection time that the client has yet to be told, or the range it is drawn from; `false` once it has been told,
+   * or if it is left to the client.
+   */
   reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"] = false;
+  /** Longest silence of the stream in milliseconds, `false` for none. Meaningful once driven. */
+  heartbeatMs: ResolvedOpenOptions["heartbeatMs"] = false;
   readonly #settings: OutletSettings;
   #owner: OutletOwner | undefined;
   #phase: OutletPhase = "idle";
@@ -134,8 +143,6 @@ export abstract class Outlet implements Beating {
   #unsent = NOT_BLOCKED;
   /** What the heartbeat's `sweeps` was when something was written. */
   #wroteAt = 0;
-  /** Sweeps of silence after which a heartbeat is due; 0 for never. */
-  #heartbeatSweeps = 0;
   /** Time at which the stream has lived long enough; 0 for never. */
   #expiresAt = 0;
   /** Sweeps that found a backed-up socket as it was; `undefined` while it is not backed up. */
@@ -194,7 +201,7 @@ export abstract class Outlet implements Beating {
   /**
    * From now on frames are accepted: they go out behind the head.
    *
-   * @param reconnectionTimeMs - What the stream begins with; `false` leaves it to the client.
+   * @param reconnectionTimeMs - What the client is told on the first block of its own; `false` leaves it to the client.
    */
   open(reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"]): void {
     this.reconnectionTimeMs = reconnectionTimeMs;
@@ -211,9 +218,7 @@ export abstract class Outlet implements Beating {
     heartbeatMs,
     maxStreamMs,
   }: Pick<ResolvedOpenOptions, "heartbeatMs" | "maxStreamMs">): void {
-    if (heartbeatMs !== false) {
-      this.#heartbeatSweeps = Math.max(1, Math.floor((heartbeatMs - LEAD_MS) / SWEEP_MS));
-    }
+    this.heartbeatMs = heartbeatMs;
     if (maxStreamMs !== false) {
       const min = Math.ceil(maxStreamMs * 0.8);
       // Found by the next sweep.
@@ -245,6 +250,21 @@ export abstract class Outlet implements Beating {
       if (Math.min(this.#unsent, this.bufferedBytes) > maxBufferedBytes) this.#cut();
     }
     return false;
+  }
+
+  /**
+   * Adds the reconnection time to the first block that is written for this client alone. In a block without data it would
+   * be an event without data to some clients.
+   *
+   * @param block - The block.
+   * @param hasData - Whether it has data.
+   * @param retry - Reconnection time that the block says already.
+   */
+  introduce(block: Buffer, hasData: boolean, retry: number | undefined): Buffer {
+    const range = this.reconnectionTimeMs;
+    if (range === false || !(hasData || retry !== undefined)) return block;
+    this.reconnectionTimeMs = false;
+    return retry === undefined ? withRetry(draw(range), block) : block;
   }
 
   /**
@@ -283,6 +303,16 @@ export abstract class Outlet implements Beating {
     return this.#drain.promise;
   }
 
+  /** @returns Settles when the response is over: `true` if the socket was handed all of it. Never rejects. */
+  whenOver(): Promise<boolean> {
+    if (this.isOver) return GONE;
+    return new Promise((resolve) => {
+      const waiting = WAITING.get(this);
+      if (waiting === undefined) WAITING.set(this, [resolve]);
+      else waiting.push(resolve);
+    });
+  }
+
   /** Accepts nothing more. What was accepted still goes out, unless the connection is cut. Idempotent. */
   finish(): void {
     if (this.#phase === "ended") return;
@@ -295,6 +325,7 @@ export abstract class Outlet implements Beating {
   /** Ends the body of a stream that has finished after it was open. One that was not ends once its head is out. */
   end(): void {
     try {
+      if (this.#opening !== undefined) this.#writeOpening();
       this.endBody();
     } catch (error) {
       this.#fault(error);
@@ -310,9 +341,10 @@ export abstract class Outlet implements Beating {
     this.owner.outletFailed("error", { last });
   }
 
-  /** Forgets what was accepted before the head was out. */
-  dropHeld(): void {
+  /** Forgets what was accepted before the head was out, and writes a frame in its place. */
+  replaceHeld(frame: Uint8Array): void {
     this.#opening?.drop();
+    this.#opening?.hold(frame);
   }
 
   /**
@@ -327,7 +359,7 @@ export abstract class Outlet implements Beating {
     if (this.#phase !== "open") return 1;
     // A client that has yet to take what was written is sent nothing that can wait.
     if (this.watched === undefined) {
-      const isSilent = this.#heartbeatSweeps > 0 && this.#sweepsToHeartbeat() <= 0;
+      const isSilent = this.#sweepsToHeartbeat() <= 0;
       const frames = this.reader?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
       if (frames !== undefined) this.writeFrames(frames);
     }
@@ -358,18 +390,17 @@ export abstract class Outlet implements Beating {
   /** For subclasses: the head is out, or goes out with the first bytes. Called at most once. */
   protected headSent(): void {
     const opening = this.#opening;
-    if (opening === undefined || opening.first !== undefined) return;
-    const range = this.reconnectionTimeMs;
-    opening.begin(range === false ? undefined : draw(range));
-    if (this.#phase === "ended") {
-      // A session that was closed while the head was on its way still owes the client what it accepted.
-      this.#write(NO_BYTES);
-      this.end();
-      return;
-    }
+    if (opening === undefined || opening.isHeadOut) return;
+    opening.isHeadOut = true;
+    // A session that was closed while the head was on its way still owes the client what it accepted.
+    if (this.#phase === "ended") return this.end();
     this.#phase = "open";
     this.reader?.wake();
-    if (this.#opening !== undefined) this.#write(NO_BYTES);
+    if (this.#opening !== undefined) {
+      if (opening.heldBytes > 0) this.#writeOpening();
+      // A client that is sent something in this turn needs no comment.
+      else afterTurn(() => this.#writeOpening());
+    }
     if (!this.isBlocked) this.drained();
   }
 
@@ -382,10 +413,15 @@ export abstract class Outlet implements Beating {
     this.reader?.wake();
   }
 
-  /** For subclasses: the response is over. */
-  protected responseClosed(by: "client" | "server"): void {
+  /**
+   * For subclasses: the response is over.
+   *
+   * @param isFlushed - Whether the socket was handed all of it.
+   */
+  protected responseClosed(by: "client" | "server", isFlushed: boolean): void {
     this.finish();
     this.#opening = undefined;
+    for (const settle of WAITING.get(this) ?? []) settle(isFlushed);
     this.owner.outletClosed(by);
     this.#settings.heartbeat.delete(this);
   }
@@ -394,7 +430,7 @@ export abstract class Outlet implements Beating {
   #write(bytes: Uint8Array): boolean {
     this.#wrote();
     try {
-      if (this.put(this.#withOpening(bytes))) return true;
+      if (this.put(this.#withHeld(bytes))) return true;
     } catch (error) {
       return this.#fault(error);
     }
@@ -415,12 +451,18 @@ export abstract class Outlet implements Beating {
     this.destroy();
   }
 
-  /** @returns The first bytes of the stream, which go out before everything else, and a frame behind them. */
-  #withOpening(frame: Uint8Array): Uint8Array {
-    const first = this.#opening?.first;
-    if (first === undefined) return frame;
+  /** Writes the first bytes of the stream, unless that has been done. */
+  #writeOpening(): void {
+    const opening = this.#opening;
+    if (opening !== undefined) this.#write(opening.heldBytes === 0 ? OPENING : NO_BYTES);
+  }
+
+  /** @returns What was accepted before the head was out, and a frame behind it. */
+  #withHeld(frame: Uint8Array): Uint8Array {
+    const opening = this.#opening;
+    if (opening === undefined) return frame;
     this.#opening = undefined;
-    return frame.byteLength === 0 ? first : Buffer.concat([first, frame]);
+    return opening.withHeld(frame);
   }
 
   #wrote(): void {
@@ -429,13 +471,15 @@ export abstract class Outlet implements Beating {
     if (this.watched === undefined) heartbeat.watch(this);
   }
 
+  /** Sweeps of silence until a heartbeat is due; never if there is none. */
   #sweepsToHeartbeat(): number {
-    return this.#heartbeatSweeps - (this.#settings.heartbeat.sweeps - this.#wroteAt);
+    if (this.heartbeatMs === false) return Infinity;
+    const sweeps = Math.max(1, Math.floor((this.heartbeatMs - LEAD_MS) / SWEEP_MS));
+    return sweeps - (this.#settings.heartbeat.sweeps - this.#wroteAt);
   }
 
   #sweepsToSleep(now: number): number {
-    let sweeps = MAX_SWEEPS;
-    if (this.#heartbeatSweeps > 0) sweeps = Math.min(sweeps, this.#sweepsToHeartbeat());
+    let sweeps = Math.min(MAX_SWEEPS, this.#sweepsToHeartbeat());
     if (this.#expiresAt > 0) {
       sweeps = Math.min(sweeps, Math.ceil((this.#expiresAt - now) / SWEEP_MS));
     }

@@ -6,14 +6,19 @@ import type { Cors, CorsHeaders } from "../http/cors.js";
 import { setStreamHeaders } from "../http/head.js";
 import { readLastEventId } from "../http/last-event-id.js";
 import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
-import { draw } from "../options/jitter.js";
 import { resolveOpenOptions } from "../options/open.js";
 import type { OpenOptions, ResolvedOpenOptions } from "../options/open.js";
 import { Scope } from "../outlet/async-context.js";
 import type { Outlet, OutletFault, OutletFaultDetails, OutletOwner } from "../outlet/outlet.js";
 import { breathe } from "../outlet/pace.js";
-import { COMPLETE, encodeCommentFrame, encodeFrame, encodeRetryFrame } from "../wire/frame.js";
-import type { SseMessage } from "../wire/message.js";
+import {
+  COMPLETE,
+  encodeCommentFrame,
+  encodeFrame,
+  encodeLast,
+  encodeRetryFrame,
+} from "../wire/frame.js";
+import type { LastMessage, SseMessage } from "../wire/message.js";
 import { pump } from "./pump.js";
 import type { MapItem } from "./pump.js";
 import { receive } from "./reception.js";
@@ -27,6 +32,12 @@ const REASONS = { shutdown: "shutdown", busy: "refused" } as const;
 // Two promises for all messages that need not wait: a promise each would be most of what a send costs.
 const SENT: Promise<boolean> = Promise.resolve(true);
 const GONE: Promise<boolean> = Promise.resolve(false);
+
+/** How a stream opens. */
+interface Opening extends ResolvedOpenOptions {
+  /** Whether the route has nothing to send: the answer is 204, which stops a client that would come back. */
+  readonly isCompleted?: boolean;
+}
 
 /** What a stream does by itself. Channels are the hub's: it adds `hub`, `subscribe` and `unsubscribe`. */
 type Stream = Omit<Session, "hub" | "subscribe" | "unsubscribe">;
@@ -43,7 +54,7 @@ export abstract class EventStream implements Stream, OutletOwner {
   /** Set exactly when the session is closed. */
   #reason: CloseReason | undefined;
   /** Set while CORS is being looked up, or the response waits for its connection. */
-  #opening: ResolvedOpenOptions | undefined;
+  #opening: Opening | undefined;
   /** `undefined` until `signal` is read. */
   #signal: { readonly controller: AbortController; readonly scope: Scope } | undefined;
   /** `undefined` while there are none. */
@@ -68,6 +79,8 @@ export abstract class EventStream implements Stream, OutletOwner {
   protected abstract started(): void;
   /** The session takes no more messages. Called again if its stream starts after that. */
   protected abstract left(reason: CloseReason): void;
+  /** Calls a function once everything that the session was asked for before has taken effect, unless it closes before. */
+  protected abstract onceDecided(fn: () => void): void;
   /** Reports an error that no caller can catch. */
   abstract report(error: unknown, stage: ErrorStage): void;
 
@@ -121,12 +134,17 @@ export abstract class EventStream implements Stream, OutletOwner {
         "The response has been sent already: open the stream before, or not at all",
       );
     }
+    return this.#open(resolved);
+  }
+
+  #open(opening: Opening): boolean {
+    const { outlet } = this;
     if (outlet.isClosed) {
       this.#finish("client");
       return false;
     }
-    outlet.open(resolved.reconnectionTimeMs);
-    this.#opening = resolved;
+    outlet.open(opening.reconnectionTimeMs);
+    this.#opening = opening;
     const { cors } = this;
     if (cors === undefined) this.#goOn();
     else
@@ -139,13 +157,15 @@ export abstract class EventStream implements Stream, OutletOwner {
   send(message: SseMessage | string): Promise<boolean> {
     if (this.#reason !== undefined) return GONE;
     const frame = encodeFrame(message, this.options);
-    if (typeof message === "object" && message.id !== undefined) this.#claimIds();
-    return this.#send(frame);
+    if (typeof message === "string") return this.#send(frame, true, undefined);
+    const { id, data, retry } = message;
+    if (id !== undefined) this.#claimIds();
+    return this.#send(frame, data !== undefined, retry);
   }
 
   comment(text: string): Promise<boolean> {
     if (this.#reason !== undefined) return GONE;
-    return this.#send(encodeCommentFrame(text, this.options));
+    return this.#send(encodeCommentFrame(text, this.options), false, undefined);
   }
 
   stream<Item>(source: StreamSource<Item>, map?: MapItem<Item>): Promise<boolean> {
@@ -156,11 +176,19 @@ export abstract class EventStream implements Stream, OutletOwner {
     this.endWith("ended");
   }
 
-  complete(): void {
-    // The client will not come back for what it has missed: it gets all that was published until now first.
-    const { reader } = this.outlet;
-    if (reader === undefined) this.endWith("completed", COMPLETE);
-    else reader.finish(() => this.endWith("completed", COMPLETE));
+  complete(last?: LastMessage | string): Promise<boolean> {
+    if (this.#reason !== undefined) return GONE;
+    const frame =
+      last === undefined ? undefined : encodeLast(last, this.options, this.wantsEventStream);
+    const retry = typeof last === "object" ? last.retry : undefined;
+    const over = this.outlet.whenOver();
+    this.onceDecided(() => {
+      // The client will not come back for what it has missed: it gets all that was published until now first.
+      const { reader } = this.outlet;
+      if (reader === undefined) this.#complete(frame, retry);
+      else reader.finish(() => this.#complete(frame, retry));
+    });
+    return over.then((isFlushed) => isFlushed && this.#reason === "completed");
   }
 
   onClose(fn: (reason: CloseReason) => void): void {
@@ -184,11 +212,9 @@ export abstract class EventStream implements Stream, OutletOwner {
     return () => void this.#onClose?.delete(listener);
   }
 
-  /** Ends the stream for a shutdown, with a reconnection time drawn anew. */
+  /** Ends the stream for a shutdown. */
   shutDown(): void {
-    const { phase, reconnectionTimeMs: range } = this.outlet;
-    const retry = phase === "open" && range !== false ? encodeRetryFrame(draw(range)) : undefined;
-    this.endWith("shutdown", retry);
+    this.endWith("shutdown");
   }
 
   /** Cuts the connection, whatever is buffered. */
@@ -203,9 +229,9 @@ export abstract class EventStream implements Stream, OutletOwner {
   }
 
   /** Whether the client is answered without a stream, whatever the route has for it. */
-  get isUnwelcome(): boolean {
+  isUnwelcome(checkAccept: boolean | undefined = this.options.checkAccept): boolean {
     if (this.state !== "idle") return false;
-    const { kind } = receive(this.outlet.request, this.turnAway());
+    const { kind } = receive(this.outlet.request, this.turnAway(), { checkAccept });
     return kind !== "stream" && kind !== "head";
   }
 
@@ -305,13 +331,13 @@ export abstract class EventStream implements Stream, OutletOwner {
   }
 
   /** The second half of `open()`. */
-  #connect(opening: ResolvedOpenOptions): void {
+  #connect(opening: Opening): void {
     const { outlet } = this;
     // A response that has to wait for earlier ones on its connection is not an open stream yet: it would take a place
     // for as long as the first of them lasts.
     if (outlet.isQueued && this.#reason === undefined) return outlet.awaitTurn();
     this.#opening = undefined;
-    const reception = receive(outlet.request, this.turnAway());
+    const reception = receive(outlet.request, this.turnAway(), opening);
     switch (reception.kind) {
       case "refused":
         return this.#refuse(reception.error, "refused");
@@ -322,8 +348,7 @@ export abstract class EventStream implements Stream, OutletOwner {
         return this.#answer(REASONS[reception.obstacle], 503);
       case "later":
         this.#finish(REASONS[reception.obstacle]);
-        outlet.dropHeld();
-        outlet.reconnectionTimeMs = reception.waitMs;
+        outlet.replaceHeld(encodeRetryFrame(reception.waitMs));
         setStreamHeaders(outlet.headers, undefined);
         return this.#start({ ...opening, status: 200 });
       case "head":
@@ -362,6 +387,30 @@ export abstract class EventStream implements Stream, OutletOwner {
     this.outlet.destroy();
   }
 
+  /**
+   * Ends the stream for good.
+   *
+   * @param last - The application's last message.
+   * @param retry - Reconnection time that it says.
+   */
+  #complete(last: Buffer | undefined, retry: number | undefined): void {
+    if (this.#reason !== undefined) return;
+    const { outlet } = this;
+    if (last !== undefined) {
+      if (outlet.phase === "idle" && (outlet.isHeadSent || !this.open()))
+        return this.#finish("completed");
+      return this.endWith("completed", outlet.introduce(last, true, retry));
+    }
+    if (outlet.phase === "idle") {
+      if (!outlet.isHeadSent)
+        this.#open({ ...resolveOpenOptions(undefined, this.options), isCompleted: true });
+      return this.#finish("completed");
+    }
+    // Other clients do not come back, and some fail at an event type that they do not know.
+    const isToldSo = this.wantsEventStream && outlet.request.method === "GET";
+    this.endWith("completed", isToldSo ? COMPLETE : undefined);
+  }
+
   #answer(reason: CloseReason, status: number): void {
     this.#finish(reason);
     this.outlet.answer(status);
@@ -378,11 +427,11 @@ export abstract class EventStream implements Stream, OutletOwner {
     this.#ids = "own";
   }
 
-  #send(frame: Uint8Array): Promise<boolean> {
+  #send(frame: Buffer, hasData: boolean, retry: number | undefined): Promise<boolean> {
     if (!this.open()) return GONE;
     const { outlet } = this;
     outlet.reader?.catchUp();
-    if (!outlet.send(frame)) return outlet.whenDrained();
+    if (!outlet.send(outlet.introduce(frame, hasData, retry))) return outlet.whenDrained();
     const pause = breathe();
     return pause === undefined ? SENT : pause.then(() => this.#reason === undefined);
   }

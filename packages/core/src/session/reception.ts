@@ -16,7 +16,7 @@ export type Reception =
   | { readonly kind: "stream" }
   /** With the head of a stream alone: the request is a `HEAD`. */
   | { readonly kind: "head" }
-  /** With 204: the client comes back after `complete()`. */
+  /** With 204: the client comes back after `complete()`, or the route has nothing to send. */
   | { readonly kind: "completed" }
   /** By the framework's error handler. */
   | { readonly kind: "refused"; readonly error: SseError }
@@ -34,11 +34,21 @@ const TURNED_AWAY_MS = { min: 5_000, max: 30_000 };
  *
  * @param request - Method, path and headers.
  * @param obstacle - Why no further stream may be opened; `undefined` if one may.
+ * @param wishes - Of the route: whether `Accept` counts, and whether it has nothing to send.
  * @returns The answer; what it takes is up to the session.
  */
-export function receive(request: OutletRequest, obstacle: Obstacle | undefined): Reception {
-  const { method, url, headers } = request;
-  if (!acceptsEventStream(headers.accept)) {
+export function receive(
+  request: OutletRequest,
+  obstacle: Obstacle | undefined,
+  {
+    checkAccept,
+    isCompleted = false,
+  }: { readonly checkAccept: boolean | undefined; readonly isCompleted?: boolean },
+): Reception {
+  const { method = "GET", url, headers } = request;
+  // Clients that POST often name the type that other routes of theirs answer with: OpenAI's SDK does.
+  const isChecked = checkAccept ?? (method === "GET" || method === "HEAD");
+  if (isChecked && !acceptsEventStream(headers.accept)) {
     return {
       kind: "refused",
       // Frameworks show the message to the client: nothing of the request is in it.
@@ -49,7 +59,7 @@ export function receive(request: OutletRequest, obstacle: Obstacle | undefined):
       ),
     };
   }
-  if (readLastEventId(headers["last-event-id"], url ?? "") === COMPLETE_ID) {
+  if (isCompleted || readLastEventId(headers["last-event-id"], url ?? "") === COMPLETE_ID) {
     return { kind: "completed" };
   }
   if (obstacle !== undefined) {

@@ -2,7 +2,7 @@
 
 import type { OpenOptions } from "../options/open.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
-import type { SseMessage } from "../wire/message.js";
+import type { LastMessage, SseMessage } from "../wire/message.js";
 import type { MapItem } from "./pump.js";
 import type { StreamSource } from "./source.js";
 
@@ -168,9 +168,17 @@ export interface Session<Owner = unknown> {
   /**
    * Ends the stream and tells the client not to come back: `EventSource` reconnects once more with the id of the last
    * event and is answered 204, which stops it for good. A session that has subscribed, or waits for `authorize` to
-   * decide, first gets everything that was published on its channels until now.
+   * decide, first gets everything that was published on its channels until now. A session that has not opened is
+   * answered 204, unless there is a last message.
+   *
+   * @param last - The last message of the stream, such as `"[DONE]"`. Absent: clients that name `text/event-stream` in a
+   *   `GET` get an `sse-complete` event, all others just the end.
+   * @returns `true` once the socket was handed the last bytes; `false` if the client left before, or the session was
+   *   closed. Never rejects.
+   * @throws {SseError} `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or `ERR_SSE_ID_RESERVED` if the message is
+   *   invalid; the stream goes on then. It cannot have an `id`.
    */
-  complete(): void;
+  complete(last?: LastMessage | string): Promise<boolean>;
 
   /**
    * Calls a function once when the session closes; at once if it is closed already. It runs in the async context of

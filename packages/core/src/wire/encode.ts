@@ -92,7 +92,8 @@ function eventId(id: string): string {
   return id;
 }
 
-function isId(id: unknown): id is string {
+/** Whether a value may be the id of an event of the log. */
+export function isId(id: unknown): id is string {
   if (typeof id !== "string" || id.length > MAX_ID_LENGTH) return false;
   for (let i = 0; i < id.length; i++) {
     if (IN_IDS[id.charCodeAt(i)] !== 1) return false;

@@ -6,7 +6,7 @@ import { checkFields, encodeComment, encodeMessage } from "./encode.js";
 import { SseError, describeValue } from "../errors.js";
 import type { LogMessage } from "../log/log.js";
 import { COMPLETE_ID, RESERVED_EVENT_PREFIX } from "./message.js";
-import type { EventMessage, SseMessage } from "./message.js";
+import type { EventMessage, LastMessage, SseMessage } from "./message.js";
 
 /**
  * How an application's message becomes bytes.
@@ -18,15 +18,18 @@ export interface Framing {
   readonly maxEventBytes: number;
 }
 
-/** A lone comment line. */
-const COMMENT: Buffer = Buffer.from(encodeComment(""));
+/**
+ * A lone comment: the first bytes of a stream that has nothing else to send. Firefox and some proxies do not notice a
+ * stream without any bytes.
+ */
+export const OPENING: Buffer = Buffer.from(encodeComment(""));
 
-/** The heartbeat: a lone comment line. */
-export const HEARTBEAT: SharedFrames = shareFrames([COMMENT]);
+/** The heartbeat: a lone comment. */
+export const HEARTBEAT: SharedFrames = shareFrames([OPENING]);
 
 /** The block that tells a client not to come back. */
 export const COMPLETE: Buffer = Buffer.from(
-  encodeMessage({ event: "sse-complete", id: COMPLETE_ID, data: "" }),
+  encodeMessage({ event: "sse-complete", id: COMPLETE_ID, data: "{}" }),
 );
 
 /**
@@ -63,24 +66,51 @@ export function encodeCommentFrame(text: string, framing: Framing): Buffer {
 }
 
 /**
- * Encodes what opens every stream: a comment and the reconnection time. Without any bytes Firefox and
- * some proxies do not see that the stream is open.
+ * Encodes the last message of a stream.
  *
- * @param milliseconds - Reconnection time; `undefined` leaves it to the client.
+ * @param message - A message without an id, or a string that stands for `{ data: string }`.
+ * @param framing - Serializer and size limit.
+ * @param hasId - Whether it carries the id by which a client that comes back is recognized.
  * @returns The frame.
+ * @throws {SseError} As {@link encodeFrame}; `ERR_SSE_ID_RESERVED` for any id; `ERR_SSE_INVALID_DATA` without data.
  */
-export function encodeOpening(milliseconds: number | undefined): Buffer {
-  return milliseconds === undefined ? COMMENT : Buffer.from(`:\nretry: ${milliseconds}\n\n`);
+export function encodeLast(
+  message: LastMessage | string,
+  framing: Framing,
+  hasId: boolean,
+): Buffer {
+  const { id, event, retry }: Partial<SseMessage> =
+    typeof message === "string" ? {} : (message ?? {});
+  if (id !== undefined) {
+    throw new SseError("ERR_SSE_ID_RESERVED", `The id of the last message is "${COMPLETE_ID}"`);
+  }
+  const data = typeof message === "string" ? message : checkedData(message, framing);
+  return limited(
+    encodeMessage({ event, id: hasId ? COMPLETE_ID : undefined, retry, data }),
+    framing,
+  );
 }
 
 /**
- * Encodes a reconnection time as a separate block.
+ * Adds a reconnection time to a block that has none.
+ *
+ * @param milliseconds - Reconnection time.
+ * @param block - A block with data.
+ * @returns The frame.
+ */
+export function withRetry(milliseconds: number, block: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from(`retry: ${milliseconds}\n`), block]);
+}
+
+/**
+ * Encodes the block that a stream ends with whose client should not come back at once. It has data: a block with a
+ * reconnection time alone is an event without data to some clients.
  *
  * @param milliseconds - Reconnection time.
  * @returns The frame.
  */
 export function encodeRetryFrame(milliseconds: number): Buffer {
-  return Buffer.from(encodeMessage({ retry: milliseconds }));
+  return Buffer.from(encodeMessage({ event: "sse-retry", retry: milliseconds, data: "{}" }));
 }
 
 /** Why a client has missed events and is told so. */
@@ -91,10 +121,11 @@ export type ResetReason = "trimmed" | "unknown" | "overflow" | "fork";
  * an `id` would be shorter, but some clients take no notice of it.
  *
  * @param id - Id in the log.
+ * @param data - JSON object. The first cursor event of a stream says how long the stream may be silent.
  * @returns The frame.
  */
-export function encodeCursorFrame(id: string): Buffer {
-  return Buffer.from(encodeMessage({ event: "sse-cursor", id, data: "" }));
+export function encodeCursorFrame(id: string, data = "{}"): Buffer {
+  return Buffer.from(encodeMessage({ event: "sse-cursor", id, data }));
 }
 
 /**
@@ -174,7 +205,7 @@ const LONGEST_ID = "0".repeat(128);
 function checkedData(message: SseMessage, framing: Framing): string {
   checkMessage(message);
   const data = dataOf(message, framing);
-  if (data === undefined) throw invalidData("Expected `data`: what is published is an event");
+  if (data === undefined) throw invalidData("Expected `data`: the message has to be an event");
   return data;
 }
 

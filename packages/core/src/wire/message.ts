@@ -21,6 +21,18 @@ export type SseMessage<Data = unknown> =
         | { readonly retry: number }
       ));
 
+/** The last message of a stream, for `complete`. It has no id of its own: that is how a client that comes back is recognized. */
+export interface LastMessage<Data = unknown> {
+  /** As in {@link SseMessage}. */
+  readonly data: Data;
+  /** As in {@link SseMessage}. */
+  readonly event?: string | undefined;
+  /** Reconnection time in milliseconds, a whole number from 0 to 2 147 483 647. */
+  readonly retry?: number | undefined;
+  /** Reserved. */
+  readonly id?: undefined;
+}
+
 interface MessageFields {
   /** At most 128 of `A-Z a-z 0-9 . _ ~ -`. `""` resets the client's last event ID. */
   readonly id?: string | undefined;
@@ -45,5 +57,5 @@ export interface EventMessage {
 /** Id that `complete()` sends; a request that comes back with it is answered 204, which stops `EventSource`. */
 export const COMPLETE_ID = "~end";
 
-/** Event types with this prefix are reserved: `sse-cursor`, `sse-reset`, `sse-complete`. */
+/** Event types with this prefix are reserved: `sse-cursor`, `sse-reset`, `sse-complete`, `sse-retry`. */
 export const RESERVED_EVENT_PREFIX = "sse-";

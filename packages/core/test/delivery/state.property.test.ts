@@ -460,7 +460,7 @@ class World {
     const { maxEvents, hasAuthorize, hasCors } = this.#setting;
     return createHub({
       log: this.#log,
-      reconnectionTimeMs: false,
+      reconnectionTimeMs: 1_000,
       retention: { maxEvents, maxAgeMs: 2 ** 31 - 1 },
       authorize: hasAuthorize ? (channel) => this.#authorize(channel) : undefined,
       cors: hasCors
@@ -696,7 +696,7 @@ class World {
     };
     model.mayClose.add("completed");
     model.isOpenedByRoute = true;
-    session.complete();
+    void session.complete();
   }
 
   #send(stream: Stream | undefined): void {

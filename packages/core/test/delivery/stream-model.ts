@@ -486,6 +486,8 @@ export class Connection {
   readonly #ids: { readonly end: number; readonly id: string }[];
   #written = 0;
   /** Beginning of a block whose end has yet to come: a large one may be written in parts. */
+  #hasRetry = false;
+  #hasCursor = false;
   #rest = "";
   /** What the process had when the connection was made. */
   readonly #firstTail: number;
@@ -685,28 +687,47 @@ export class Connection {
     let type = "message";
     let id: string | undefined;
     let data: string | undefined;
+    let hasRetry = false;
     for (let from = start; from < end;) {
       let to = text.indexOf("\n", from);
       if (to < 0 || to > end) to = end;
       if (text.startsWith("event: ", from)) type = text.slice(from + 7, to);
       else if (text.startsWith("id: ", from)) id = text.slice(from + 4, to);
       else if (text.startsWith("data: ", from)) data = text.slice(from + 6, to);
+      else if (text.startsWith("retry: ", from)) hasRetry = true;
       from = to + 1;
     }
-    if (data === undefined) return;
-    if (type === "sent") return this.#sent(Number(data));
+    if (data === undefined) {
+      if (hasRetry) this.#fail("a block with a reconnection time alone");
+      return;
+    }
+    if (type === "sse-retry") return;
     if (type === "sse-complete") return this.#completed();
+    if (hasRetry && (this.#hasRetry || isOfChannel(type)))
+      this.#fail(`${type} ${data} has a retry`);
+    if (!hasRetry && !this.#hasRetry && !isOfChannel(type))
+      this.#fail(`${type} ${data} has no retry`);
+    this.#hasRetry ||= hasRetry;
+    if (type === "sent") return this.#sent(Number(data));
     if (this.isClosed) this.#fail(`${type} ${data} on a stream that is closed`);
     if (this.isAwaiting) this.#fail(`${type} ${data} before all calls of the turn are answered`);
     if (type === "sse-reset") this.#reset(JSON.parse(data) as { channels: string[] }, id ?? "");
     else if (type === "state") this.#state(JSON.parse(data) as StateMessage);
-    else if (type !== "sse-cursor") this.#event(Number.parseInt(data, 10), id);
+    else if (type === "sse-cursor") this.#cursor(data);
+    else this.#event(Number.parseInt(data, 10), id);
     if (id === undefined) return;
     this.#ids.push({ end: this.#written, id });
     if (type === "sse-reset") return;
     const position = this.#chronicle.place(id);
-    if (position === undefined) this.#fail(`the id ${id} is none of the history`);
-    else this.#tell(position);
+    if (position !== undefined) this.#tell(position);
+    // An old id that is made up is as good as a real one to a client that has missed nothing.
+    else if (id !== this.reported) this.#fail(`the id ${id} is none of the history`);
+  }
+
+  #cursor(data: string): void {
+    const isFirst = !this.#hasCursor;
+    this.#hasCursor = true;
+    if (isFirst !== "heartbeatMs" in (JSON.parse(data) as object)) this.#fail(`cursor ${data}`);
   }
 
   #event(position: number, id: string | undefined): void {
@@ -936,4 +957,9 @@ export interface StateMessage {
   readonly take: number;
   readonly part: number;
   readonly of: number;
+}
+
+/** Whether events of a type are shared by all streams: they cannot carry what is meant for one. */
+function isOfChannel(type: string): boolean {
+  return type !== "sent" && type !== "state" && !type.startsWith("sse-");
 }

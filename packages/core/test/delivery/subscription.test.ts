@@ -32,16 +32,21 @@ function sequence(from: number, to: number): string[] {
   return Array.from({ length: to - from + 1 }, (_, index) => String(from + index));
 }
 
+/** The first cursor event of a stream without heartbeats, whose client keeps its own reconnection time. */
+function firstCursor(id: string): string {
+  return `event: sse-cursor\nid: ${id}\ndata: {"heartbeatMs":false}\n\n`;
+}
+
 describe("a live subscription", () => {
   it("begins with a cursor event for the tail and gets what comes after", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "a 2");
     const session = harbor.subscribe("a");
-    expect(session.text).toBe("event: sse-cursor\nid: e.2\ndata: \n\n");
+    expect(session.text).toBe(firstCursor("e.2"));
     expect(session.subscription?.isLive).toBe(true);
     harbor.publish("a 3");
     await turns();
-    expect(session.text).toBe("event: sse-cursor\nid: e.2\ndata: \n\nid: e.3\ndata: 3\n\n");
+    expect(session.text).toBe(`${firstCursor("e.2")}id: e.3\ndata: 3\n\n`);
   });
 
   it("has a position before its first event also on an empty log", () => {
@@ -190,11 +195,11 @@ describe("a subscription whose socket backs up", () => {
 });
 
 describe("a client that comes back", () => {
-  it("gets what came after its last event ID and no cursor event", () => {
+  it("gets a cursor event that repeats its last event ID, and what came after that", () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2", "a 3", "a 4");
     const session = harbor.subscribe("a", { lastEventId: "e.1" });
-    expect(session.text).toBe("id: e.3\ndata: 3\n\nid: e.4\ndata: 4\n\n");
+    expect(session.text).toBe(`${firstCursor("e.1")}id: e.3\ndata: 3\n\nid: e.4\ndata: 4\n\n`);
     expect(session.subscription?.isLive).toBe(true);
     expect(harbor.observer.replays).toBe(1);
   });
@@ -230,7 +235,7 @@ describe("a client that comes back", () => {
     harbor.publish("a 1", "a 2", "a 3", "a 4");
     const session = harbor.subscribe("a", { lastEventId });
     expect(session.text).toBe(
-      `event: sse-reset\nid: e.4\ndata: {"reason":"${reason}","channels":["a"]}\n\n`,
+      `event: sse-reset\nid: e.4\ndata: {"reason":"${reason}","channels":["a"]}\n\n${firstCursor("e.4")}`,
     );
     harbor.publish("a 5");
     await turns();
@@ -264,9 +269,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2", "a 3", "a 4", "b 5");
     const session = harbor.subscribe("a", { latest: 2 });
-    expect(session.text).toBe(
-      "id: e.3\ndata: 3\n\nid: e.4\ndata: 4\n\nevent: sse-cursor\nid: e.5\ndata: \n\n",
-    );
+    expect(session.text).toBe(`id: e.3\ndata: 3\n\nid: e.4\ndata: 4\n\n${firstCursor("e.5")}`);
   });
 
   it("send a snapshot without ids, then a cursor event, all in one write", () => {
@@ -276,9 +279,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
       snapshot: () => [{ event: "state", data: { n: 1 } }, "text"],
     });
     expect(session.writes).toHaveLength(1);
-    expect(session.text).toBe(
-      'event: state\ndata: {"n":1}\n\ndata: text\n\nevent: sse-cursor\nid: e.1\ndata: \n\n',
-    );
+    expect(session.text).toBe(`event: state\ndata: {"n":1}\n\ndata: text\n\n${firstCursor("e.1")}`);
   });
 
   it("send the snapshot after a reset that takes the id away, and the new one in the cursor event behind", () => {
@@ -286,7 +287,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
     harbor.publish("a 1");
     const session = harbor.subscribe("a", { lastEventId: "x", snapshot: () => ["state"] });
     expect(session.text).toBe(
-      'event: sse-reset\nid: \ndata: {"reason":"unknown","channels":["a"]}\n\ndata: state\n\nevent: sse-cursor\nid: e.1\ndata: \n\n',
+      `event: sse-reset\nid: \ndata: {"reason":"unknown","channels":["a"]}\n\ndata: state\n\n${firstCursor("e.1")}`,
     );
   });
 
@@ -676,7 +677,7 @@ describe("channels joined by a second call in the same turn", () => {
     harbor.publish("b 5");
     await turns();
     expect(session.data).toEqual(["2", "3", "4", "5"]);
-    expect(session.signals).toEqual([]);
+    expect(session.signals).toEqual(["cursor e.1"]);
   });
 
   it("start live for a client that comes for the first time", async () => {
@@ -831,7 +832,7 @@ describe("the cursor event of the heartbeat", () => {
     await turns();
     expect(session.subscription?.beat(0, false)).toBeUndefined();
     expect(session.subscription?.beat(0, true)?.bytes.toString()).toBe(
-      "event: sse-cursor\nid: e.1\ndata: \n\n",
+      "event: sse-cursor\nid: e.1\ndata: {}\n\n",
     );
     expect(session.subscription?.beat(0, true)).toBeUndefined();
   });
@@ -945,8 +946,11 @@ describe("a reset by the log", () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "a 2");
     harbor.delivery.reset("fork", "e.1");
-    expect(harbor.subscribe("a", { lastEventId: "e.2" }).signals).toEqual(["reset e.1"]);
-    expect(harbor.subscribe("a", { lastEventId: "e.1" }).signals).toEqual([]);
+    expect(harbor.subscribe("a", { lastEventId: "e.2" }).signals).toEqual([
+      "reset e.1",
+      "cursor e.1",
+    ]);
+    expect(harbor.subscribe("a", { lastEventId: "e.1" }).signals).toEqual(["cursor e.1"]);
   });
 
   it("reaches one whose socket is full at drain, and only once", async () => {

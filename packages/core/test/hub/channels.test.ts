@@ -204,7 +204,7 @@ describe("session.subscribe", () => {
       results.push(await session.subscribe("news"), session.state);
     });
     const client = await get();
-    await client.until(/^:\n\nevent: sse-cursor\nid: \S+\ndata: \n\n$/);
+    await client.until(/^event: sse-cursor\nid: \S+\ndata: \{"heartbeatMs":15000\}\n\n$/);
     expect(results).toEqual([true, "open"]);
   });
 
@@ -322,7 +322,7 @@ describe("session.subscribe", () => {
     });
     const client = await get();
     // It comes back later than usual: what has failed may fail again.
-    expect(await client.rest()).toMatch(/^:\n\nretry: \d{4,5}\n\n$/);
+    expect(await client.rest()).toMatch(/^event: sse-retry\nretry: \d{4,5}\ndata: \{\}\n\n$/);
     expect(reasons).toEqual(["error"]);
     expect(reports).toEqual([{ error: fault, stage: "snapshot" }]);
     expect(hub.stats()).toMatchObject({ channels: 0, closes: { error: 1 } });
@@ -727,13 +727,13 @@ describe("a log that starts later", () => {
     const during = await get();
     expect([during.status, await during.rest()]).toEqual([
       200,
-      expect.stringMatching(/^:\nretry: \d+\n\n$/),
+      expect.stringMatching(/^event: sse-retry\nretry: \d+\ndata: \{\}\n\n$/),
     ]);
     await hub.close();
     const after = await get();
     expect([after.status, await after.rest()]).toEqual([
       200,
-      expect.stringMatching(/^:\nretry: \d+\n\n$/),
+      expect.stringMatching(/^event: sse-retry\nretry: \d+\ndata: \{\}\n\n$/),
     ]);
   });
 

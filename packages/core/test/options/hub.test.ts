@@ -15,6 +15,7 @@ const NAMES = [
   "maxSessions",
   "maxStreamMs",
   "stallTimeoutMs",
+  "checkAccept",
   "cors",
   "serialize",
   "onError",

@@ -29,8 +29,8 @@ describe("checkSubscribeOptions", () => {
     [{ latest: true }, "`latest` to be a whole number >= 0, got true (boolean)"],
     [{ snapshot: [] }, "`snapshot` to be a function, got an array"],
     [{ snapshot: null }, "`snapshot` to be a function, got null"],
-    [{ Latest: 1 }, 'an option among latest, snapshot, got "Latest" (string)'],
-    [{ replay: undefined }, 'an option among latest, snapshot, got "replay" (string)'],
+    [{ Latest: 1 }, 'an option among latest, snapshot, open, got "Latest" (string)'],
+    [{ replay: undefined }, 'an option among latest, snapshot, open, got "replay" (string)'],
   ])("refuses %o", (options, expected) => {
     expect(thrownBy(() => checkSubscribeOptions(untyped<SubscribeOptions>(options)))).toMatchObject(
       {

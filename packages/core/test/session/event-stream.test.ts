@@ -6,7 +6,7 @@ import { OPENING, failingSource, makeSession, settle } from "../session-under-te
 import type { SessionUnderTest } from "../session-under-test.js";
 import { thrownBy, untyped } from "../thrown.js";
 
-const COMPLETE = "event: sse-complete\nid: ~end\ndata: \n\n";
+const COMPLETE = "event: sse-complete\nid: ~end\ndata: {}\n\n";
 const EVENT_SOURCE = { accept: "text/event-stream" };
 
 beforeEach(() => {
@@ -109,7 +109,7 @@ describe("a session that nobody opened", () => {
 });
 
 describe("open", () => {
-  it("commits the head and sends the opening in one write", () => {
+  it("commits the head, and sends a comment once the turn is over", async () => {
     const { session, sink, host } = makeSession({ reconnectionTimeMs: 1_500 });
     expect(session.open()).toBe(true);
     expect(session.state).toBe("open");
@@ -119,8 +119,27 @@ describe("open", () => {
       "cache-control": "no-cache, no-store, no-transform",
       "x-accel-buffering": "no",
     });
-    expect(sink.writes.map(String)).toEqual([":\nretry: 1500\n\n"]);
+    expect(sink.writes).toEqual([]);
+    await settle();
+    expect(sink.writes.map(String)).toEqual([OPENING]);
     expect(host.calls).toEqual(["opened"]);
+  });
+
+  it("sends no comment if something is sent in the same turn, after promises too", async () => {
+    const { session, sink } = makeSession();
+    session.open();
+    await Promise.resolve();
+    await session.send("x");
+    await settle();
+    expect(sink.writes.map(String)).toEqual(["data: x\n\n"]);
+  });
+
+  it("sends a comment before its end if it is closed in the same turn", () => {
+    const { session, sink } = makeSession();
+    session.open();
+    session.close();
+    expect(sink.writes.map(String)).toEqual([OPENING]);
+    expect(sink.calls).toEqual(["start", "end"]);
   });
 
   it("draws a reconnection time from the range for each session", () => {
@@ -128,10 +147,10 @@ describe("open", () => {
     const drawn = [0, 0.5, 0.999_999].map((value) => {
       random.mockReturnValue(value);
       const { session, sink } = makeSession({ reconnectionTimeMs: { min: 1_000, max: 3_000 } });
-      session.open();
+      void session.send("x");
       return sink.text;
     });
-    expect(drawn).toEqual([":\nretry: 1000\n\n", ":\nretry: 2000\n\n", ":\nretry: 3000\n\n"]);
+    expect(drawn).toEqual(["1000", "2000", "3000"].map((ms) => `retry: ${ms}\ndata: x\n\n`));
   });
 
   it("takes status, headers and times of this stream", () => {
@@ -144,7 +163,8 @@ describe("open", () => {
     });
     expect(sink.status).toBe(201);
     expect(sink.headers.all()).toMatchObject({ "set-cookie": ["a=1", "b=2"], "x-a": "1" });
-    expect(sink.text).toBe(":\nretry: 0\n\n");
+    void session.send("x");
+    expect(sink.text).toBe("retry: 0\ndata: x\n\n");
   });
 
   it("does nothing to a stream that is open", () => {
@@ -170,7 +190,7 @@ describe("open", () => {
     expect(session.open()).toBe(true);
   });
 
-  it("is connecting until the head is out", () => {
+  it("is connecting until the head is out", async () => {
     const { session, sink, host } = makeSession({}, { holdsHead: true });
     expect(session.open()).toBe(true);
     expect(session.state).toBe("connecting");
@@ -178,6 +198,7 @@ describe("open", () => {
     expect(sink.writes).toEqual([]);
     sink.sendHead();
     expect(session.state).toBe("open");
+    await settle();
     expect(sink.text).toBe(OPENING);
   });
 
@@ -251,7 +272,7 @@ describe("a request that gets no stream", () => {
       expect(reasonsOf(test)).toEqual([reason]);
       expect(test.sink.status).toBe(200);
       expect(test.sink.headers.getHeader("content-type")).toBe("text/event-stream");
-      expect(test.sink.text).toBe(":\nretry: 5000\n\n");
+      expect(test.sink.text).toBe("event: sse-retry\nretry: 5000\ndata: {}\n\n");
       expect(test.sink.calls).toEqual(["start", "end"]);
       await settle();
       // Watched until the client has taken it, but never counted as open.
@@ -321,7 +342,7 @@ describe("CORS", () => {
     expect(sink.calls).toEqual([]);
     answer();
     expect(session.state).toBe("open");
-    expect(sink.text).toBe(`${OPENING}data: x\n\n`);
+    expect(sink.text).toBe(`data: x\n\n`);
     expect(await sent).toBe(true);
   });
 
@@ -364,16 +385,16 @@ describe("CORS", () => {
 
   it.each([
     ["close()", "", (test: SessionUnderTest) => test.session.close()],
-    ["complete()", COMPLETE, (test: SessionUnderTest) => test.session.complete()],
+    ["complete()", COMPLETE, (test: SessionUnderTest) => void test.session.complete()],
   ])(
     "still delivers what was accepted when %s comes before its answer",
     async (_name, last, end) => {
       const { cors, answer } = slowOrigin();
-      const test = makeSession({ cors });
+      const test = makeSession({ cors }, { headers: EVENT_SOURCE });
       void test.session.send("x");
       end(test);
       answer();
-      expect(test.sink.text).toBe(`${OPENING}data: x\n\n${last}`);
+      expect(test.sink.text).toBe(`data: x\n\n${last}`);
       expect(test.sink.calls).toEqual(["start", "end"]);
     },
   );
@@ -394,7 +415,7 @@ describe("CORS", () => {
     const sent = test.session.send({ id: "7", data: "x" });
     answer();
     expect(await sent).toBe(false);
-    expect(test.sink.text).toMatch(/^:\nretry: \d+\n\n$/);
+    expect(test.sink.text).toMatch(/^event: sse-retry\nretry: \d+\ndata: \{\}\n\n$/);
   });
 
   it("opens the stream once, also where an origin function calls back twice", () => {
@@ -415,7 +436,6 @@ describe("send", () => {
     expect(await session.send({ event: "tick", id: "1", retry: 0, data: { n: 1 } })).toBe(true);
     expect(await session.send("two")).toBe(true);
     expect(sink.writes.map(String)).toEqual([
-      OPENING,
       'event: tick\nid: 1\nretry: 0\ndata: {"n":1}\n\n',
       "data: two\n\n",
     ]);
@@ -459,7 +479,7 @@ describe("send", () => {
       "Could not serialize",
     );
     await session.send({ data: { n: 2 } });
-    expect(sink.text).toBe(`${OPENING}data: 2\n\n`);
+    expect(sink.text).toBe(`data: 2\n\n`);
   });
 
   it("is true at once while the client keeps up", async () => {
@@ -493,7 +513,7 @@ describe("send", () => {
     const first = session.send("1");
     expect(session.send("2")).toBe(first);
     expect(session.comment("3")).toBe(first);
-    expect(sink.text).toBe(`${OPENING}data: 1\n\ndata: 2\n\n: 3\n\n`);
+    expect(sink.text).toBe(`data: 1\n\ndata: 2\n\n: 3\n\n`);
     sink.take();
     expect(await first).toBe(true);
     // Backed up again: a new wait.
@@ -511,7 +531,7 @@ describe("send", () => {
 
   it.each([
     ["close()", (test: SessionUnderTest) => test.session.close()],
-    ["complete()", (test: SessionUnderTest) => test.session.complete()],
+    ["complete()", (test: SessionUnderTest) => void test.session.complete()],
     ["a shutdown", (test: SessionUnderTest) => test.session.shutDown()],
     ["a cut", (test: SessionUnderTest) => test.session.destroy()],
     ["a failure of the framework", (test: SessionUnderTest) => test.sink.failInFramework()],
@@ -538,7 +558,7 @@ describe("send", () => {
     const { session, sink } = makeSession();
     expect(await session.comment("a\nb")).toBe(true);
     expect(await session.comment("")).toBe(true);
-    expect(sink.text).toBe(`${OPENING}: a\n: b\n\n:\n\n`);
+    expect(sink.text).toBe(`: a\n: b\n\n:\n\n`);
   });
 });
 
@@ -550,9 +570,9 @@ describe("while the head is on its way", () => {
     expect(second).toBe(first);
     void session.comment("3");
     expect(sink.writes).toEqual([]);
-    expect(session.bufferedBytes).toBe("data: 1\n\ndata: 2\n\n: 3\n\n".length);
+    expect(session.bufferedBytes).toBe("retry: 1000\ndata: 1\n\ndata: 2\n\n: 3\n\n".length);
     sink.sendHead();
-    expect(sink.writes.map(String)).toEqual([":\nretry: 1000\n\ndata: 1\n\ndata: 2\n\n: 3\n\n"]);
+    expect(sink.writes.map(String)).toEqual(["retry: 1000\ndata: 1\n\ndata: 2\n\n: 3\n\n"]);
     expect(await first).toBe(true);
     expect(session.bufferedBytes).toBe(0);
   });
@@ -581,27 +601,27 @@ describe("while the head is on its way", () => {
     expect(await sent).toBe(false);
     expect(test.sink.calls).toEqual(["start"]);
     test.sink.sendHead();
-    expect(test.sink.writes.map(String)).toEqual([`${OPENING}data: 1\n\n`]);
+    expect(test.sink.writes.map(String)).toEqual([`data: 1\n\n`]);
     expect(test.sink.calls).toEqual(["start", "end"]);
     await settle();
     expect(test.host.calls).toEqual(["opened", "closed", "released"]);
   });
 
   it("delivers on complete() what was accepted before, and the completion", () => {
-    const { session, sink } = makeSession({}, { holdsHead: true });
+    const { session, sink } = makeSession({}, { holdsHead: true, headers: EVENT_SOURCE });
     void session.send("1");
-    session.complete();
+    void session.complete();
     sink.sendHead();
-    expect(sink.writes.map(String)).toEqual([`${OPENING}data: 1\n\n${COMPLETE}`]);
+    expect(sink.writes.map(String)).toEqual([`data: 1\n\n${COMPLETE}`]);
     expect(sink.calls).toEqual(["start", "end"]);
   });
 
-  it("delivers on a shutdown what was accepted before, with the reconnection time", () => {
+  it("delivers on a shutdown what was accepted before", () => {
     const { session, sink } = makeSession({ reconnectionTimeMs: 700 }, { holdsHead: true });
     void session.send("1");
     session.shutDown();
     sink.sendHead();
-    expect(sink.text).toBe(":\nretry: 700\n\ndata: 1\n\n");
+    expect(sink.text).toBe("retry: 700\ndata: 1\n\n");
     expect(sink.calls).toEqual(["start", "end"]);
   });
 
@@ -611,7 +631,7 @@ describe("while the head is on its way", () => {
     void session.send("1");
     await expect(session.stream(failingSource(fault))).rejects.toBe(fault);
     sink.sendHead();
-    expect(sink.text).toBe(`${OPENING}data: 1\n\n`);
+    expect(sink.text).toBe(`data: 1\n\n`);
     expect(sink.calls).toEqual(["start", "end"]);
   });
 
@@ -707,9 +727,10 @@ describe("maxBufferedBytes", () => {
 });
 
 describe("heartbeatMs", () => {
-  it("sends a lone comment once nothing was written for so long", () => {
+  it("sends a lone comment once nothing was written for so long", async () => {
     const { session, sink } = makeSession({ heartbeatMs: 3_000 });
     session.open();
+    await settle();
     vi.advanceTimersByTime(2_000);
     expect(sink.text).toBe(OPENING);
     vi.advanceTimersByTime(999);
@@ -755,25 +776,27 @@ describe("heartbeatMs", () => {
     sink.stopReading();
     void session.send("x");
     vi.advanceTimersByTime(10_000);
-    expect(sink.text).toBe(`${OPENING}data: x\n\n`);
+    expect(sink.text).toBe(`data: x\n\n`);
     sink.readOn();
     vi.advanceTimersByTime(1_000);
-    expect(sink.text).toBe(`${OPENING}data: x\n\n:\n\n`);
+    expect(sink.text).toBe(`data: x\n\n:\n\n`);
   });
 
-  it("sends none if it is off, for the hub or for the stream", () => {
+  it("sends none if it is off, for the hub or for the stream", async () => {
     const off = makeSession({ heartbeatMs: false });
     off.session.open();
     const own = makeSession({ heartbeatMs: 1_000 });
     own.session.open({ heartbeatMs: false });
+    await settle();
     vi.advanceTimersByTime(120_000);
     expect(off.sink.text).toBe(OPENING);
     expect(own.sink.text).toBe(OPENING);
   });
 
-  it("takes the stream's own in place of the hub's", () => {
+  it("takes the stream's own in place of the hub's", async () => {
     const { session, sink } = makeSession({ heartbeatMs: 60_000 });
     session.open({ heartbeatMs: 2_000 });
+    await settle();
     vi.advanceTimersByTime(2_000);
     expect(sink.text).toBe(`${OPENING}:\n\n`);
   });
@@ -785,7 +808,7 @@ describe("heartbeatMs", () => {
     void session.send("x");
     session.close();
     vi.advanceTimersByTime(10_000);
-    expect(sink.text).toBe(`${OPENING}data: x\n\n`);
+    expect(sink.text).toBe(`data: x\n\n`);
   });
 
   it("keeps no timer once all sessions are over", async () => {
@@ -909,8 +932,8 @@ describe("stallTimeoutMs", () => {
   });
 
   it.each([
-    ["close()", "ended", (test: SessionUnderTest) => test.session.close()],
-    ["complete()", "completed", (test: SessionUnderTest) => test.session.complete()],
+    ["close()", "ended", (test: SessionUnderTest): void => test.session.close()],
+    ["complete()", "completed", (test: SessionUnderTest): void => void test.session.complete()],
   ] as const)("cuts off a client that does not take the rest after %s", (_name, reason, end) => {
     const test = makeSession({ stallTimeoutMs: 5_000 });
     test.session.open();
@@ -936,10 +959,10 @@ describe("close", () => {
     const reasons = reasonsOf(test);
     test.session.close();
     test.session.close();
-    test.session.complete();
+    void test.session.complete();
     expect(test.session.state).toBe("closed");
     expect(reasons).toEqual(["ended"]);
-    expect(test.sink.text).toBe(`${OPENING}data: x\n\n`);
+    expect(test.sink.text).toBe(`data: x\n\n`);
     expect(test.sink.calls).toEqual(["start", "end"]);
     await settle();
     expect(reasons).toEqual(["ended"]);
@@ -985,62 +1008,103 @@ describe("close", () => {
 
 describe("complete", () => {
   it("sends the completion, byte for byte, and ends", () => {
-    const test = makeSession();
+    const test = makeSession({}, { headers: EVENT_SOURCE });
     void test.session.send("x");
     const reasons = reasonsOf(test);
-    test.session.complete();
-    expect(test.sink.text).toBe(`${OPENING}data: x\n\n${COMPLETE}`);
+    void test.session.complete();
+    expect(test.sink.text).toBe(`data: x\n\n${COMPLETE}`);
     expect(test.sink.calls).toEqual(["start", "end"]);
     expect(reasons).toEqual(["completed"]);
   });
 
-  it("opens an idle session first", () => {
+  it("answers 204 on a session that has not opened", () => {
+    const { session, sink } = makeSession({}, { headers: EVENT_SOURCE });
+    void session.complete();
+    expect([sink.status, sink.text, sink.calls]).toEqual([204, "", ["answer"]]);
+    expect(session.closeReason).toBe("completed");
+  });
+
+  it("opens a session that has not opened for a last message", () => {
+    const { session, sink } = makeSession({}, { headers: EVENT_SOURCE });
+    void session.complete({ event: "done", data: { total: 3 } });
+    expect(sink.text).toBe('event: done\nid: ~end\ndata: {"total":3}\n\n');
+    expect(sink.calls).toEqual(["start", "end"]);
+  });
+
+  it.each([
+    ["a GET for an event stream", { headers: EVENT_SOURCE }, COMPLETE, "id: ~end\n"],
+    ["a POST for an event stream", { method: "POST", headers: EVENT_SOURCE }, "", "id: ~end\n"],
+    ["a GET for anything", { headers: { accept: "*/*" } }, "", ""],
+    ["a POST for JSON", { method: "POST", headers: { accept: "application/json" } }, "", ""],
+  ])("ends %s as its client understands", (_name, request, alone, id) => {
+    const plain = makeSession({}, request);
+    void plain.session.send("x");
+    void plain.session.complete();
+    expect(plain.sink.text).toBe(`data: x\n\n${alone}`);
+    const last = makeSession({}, request);
+    void last.session.send("x");
+    void last.session.complete("[DONE]");
+    expect(last.sink.text).toBe(`data: x\n\n${id}data: [DONE]\n\n`);
+    expect([plain.sink.calls, last.sink.calls]).toEqual([
+      ["start", "end"],
+      ["start", "end"],
+    ]);
+  });
+
+  it("settles once the socket was handed the last bytes, with false if the client has left before", async () => {
+    const taken = makeSession({}, { headers: EVENT_SOURCE });
+    taken.session.open();
+    taken.sink.stopReading();
+    void taken.session.send("x");
+    let outcome: boolean | undefined;
+    const completing = taken.session.complete("y").then((value) => (outcome = value));
+    await settle();
+    expect(outcome).toBeUndefined();
+    taken.sink.take();
+    await completing;
+    expect(outcome).toBe(true);
+    expect(await taken.session.complete()).toBe(false);
+
+    const gone = makeSession({}, { headers: EVENT_SOURCE });
+    gone.session.open();
+    gone.sink.stopReading();
+    void gone.session.send("x");
+    const completed = [gone.session.complete("y"), gone.session.complete()];
+    gone.sink.leave();
+    expect(await Promise.all(completed)).toEqual([false, false]);
+  });
+
+  it("leaves the stream as it is if its last message is invalid", () => {
     const { session, sink } = makeSession();
-    session.complete();
-    expect(sink.text).toBe(`${OPENING}${COMPLETE}`);
+    session.open();
+    expect(thrownBy(() => session.complete({ id: "1", data: "x" } as never)).code).toBe(
+      "ERR_SSE_ID_RESERVED",
+    );
+    expect(thrownBy(() => session.complete({ event: "", data: "x" })).code).toBe(
+      "ERR_SSE_INVALID_FIELD",
+    );
+    expect([session.state, sink.calls]).toEqual(["open", ["start"]]);
   });
 
   it("does nothing to a session that is closed", () => {
     const { session, sink } = makeSession();
     session.open();
     session.close();
-    session.complete();
+    void session.complete();
     expect(sink.text).toBe(OPENING);
   });
 });
 
 describe("a shutdown", () => {
-  it("sends a reconnection time of its own and ends", () => {
-    const random = vi.spyOn(Math, "random").mockReturnValue(0);
-    const test = makeSession({ reconnectionTimeMs: { min: 1_000, max: 3_000 } });
-    test.session.open();
+  it("ends the stream and adds nothing", () => {
+    const test = makeSession({ reconnectionTimeMs: 1_000 });
+    void test.session.send("x");
     const reasons = reasonsOf(test);
-    random.mockReturnValue(0.999_999);
     test.session.shutDown();
-    expect(test.sink.text).toBe(":\nretry: 1000\n\nretry: 3000\n\n");
+    expect(test.sink.text).toBe("retry: 1000\ndata: x\n\n");
     expect(test.sink.calls).toEqual(["start", "end"]);
     expect(reasons).toEqual(["shutdown"]);
   });
-
-  it("leaves the reconnection time to the client where the hub does", () => {
-    const { session, sink } = makeSession({ reconnectionTimeMs: false });
-    session.open();
-    session.shutDown();
-    expect(sink.text).toBe(OPENING);
-  });
-
-  it.each([
-    [9_000, ":\nretry: 9000\n\nretry: 9000\n\n"],
-    [false, OPENING],
-  ] as const)(
-    "takes the stream's own reconnection time in place of the hub's: %s",
-    (reconnectionTimeMs, text) => {
-      const { session, sink } = makeSession({ reconnectionTimeMs: 1_000 });
-      session.open({ reconnectionTimeMs });
-      session.shutDown();
-      expect(sink.text).toBe(text);
-    },
-  );
 
   it("cuts off who does not take the rest", () => {
     const test = makeSession();
@@ -1068,7 +1132,7 @@ describe("the client", () => {
     expect(await test.session.send("x")).toBe(false);
     expect(test.session.open()).toBe(false);
     test.session.close();
-    test.session.complete();
+    void test.session.complete();
     test.session.shutDown();
     test.session.destroy();
     expect(test.host.reports).toEqual([]);
@@ -1106,7 +1170,7 @@ describe("onClose", () => {
 
   it("calls a late function at once", () => {
     const { session } = makeSession();
-    session.complete();
+    void session.complete();
     const late = vi.fn();
     session.onClose(late);
     expect(late.mock.calls).toEqual([["completed"]]);
@@ -1189,7 +1253,7 @@ describe("signal", () => {
 
   it("is aborted already when it is read first after the close", () => {
     const { session } = makeSession();
-    session.complete();
+    void session.complete();
     expect(session.signal.aborted).toBe(true);
     expect(session.signal.reason).toBe("completed");
   });

@@ -22,7 +22,7 @@ describe("stream", () => {
   it("sends each item as a message, is true at the end and leaves the stream open", async () => {
     const { session, sink } = makeSession();
     expect(await session.stream(["a", { event: "e", data: 1 }])).toBe(true);
-    expect(sink.text).toBe(`${OPENING}data: a\n\nevent: e\ndata: 1\n\n`);
+    expect(sink.text).toBe(`data: a\n\nevent: e\ndata: 1\n\n`);
     expect(session.state).toBe("open");
     expect(sink.calls).toEqual(["start"]);
   });
@@ -39,7 +39,7 @@ describe("stream", () => {
     const map = (n: number): { data: number } | undefined =>
       n % 2 === 0 ? { data: n } : undefined;
     expect(await session.stream([1, 2, 3, 4], map)).toBe(true);
-    expect(sink.text).toBe(`${OPENING}data: 2\n\ndata: 4\n\n`);
+    expect(sink.text).toBe(`data: 2\n\ndata: 4\n\n`);
   });
 
   it("gives map decoded text for bytes", async () => {
@@ -47,7 +47,7 @@ describe("stream", () => {
     const bytes = Buffer.from("\u{1F600}");
     const map = (text: string): { event: string; data: string } => ({ event: "token", data: text });
     await session.stream([bytes.subarray(0, 2), bytes.subarray(2)], map);
-    expect(sink.text).toBe(`${OPENING}event: token\ndata: \u{1F600}\n\n`);
+    expect(sink.text).toBe(`event: token\ndata: \u{1F600}\n\n`);
   });
 
   it.each([
@@ -71,7 +71,7 @@ describe("stream", () => {
   ])("reads %s", async (_name, make) => {
     const { session, sink } = makeSession();
     expect(await session.stream(untyped<Iterable<string>>(make()))).toBe(true);
-    expect(sink.text).toBe(`${OPENING}data: a\n\ndata: b\n\n`);
+    expect(sink.text).toBe(`data: a\n\ndata: b\n\n`);
   });
 
   it("reads no faster than the client takes", async () => {
@@ -194,7 +194,7 @@ describe("a source that fails", () => {
       throw fault;
     }
     await expect(session.stream(source())).rejects.toBe(fault);
-    expect(sink.text).toBe(`${OPENING}data: a\n\n`);
+    expect(sink.text).toBe(`data: a\n\n`);
     expect(reasons).toEqual(["error"]);
     expect(sink.calls).toEqual(["start", "end"]);
     // The caller has it: it is no background error.

@@ -6,9 +6,10 @@ import {
   encodeCursorFrame,
   encodeFrame,
   encodeLogMessage,
-  encodeOpening,
+  encodeLast,
   encodeResetFrame,
   encodeRetryFrame,
+  withRetry,
 } from "../../src/wire/frame.js";
 import type { Framing } from "../../src/wire/frame.js";
 import type { SseMessage } from "../../src/wire/message.js";
@@ -215,11 +216,32 @@ describe("encodeCommentFrame", () => {
 describe("the frames of a stream", () => {
   it("are these, byte for byte", () => {
     expect(HEARTBEAT.bytes.toString()).toBe(":\n\n");
-    expect(COMPLETE.toString()).toBe("event: sse-complete\nid: ~end\ndata: \n\n");
-    expect(encodeOpening(undefined).toString()).toBe(":\n\n");
-    expect(encodeOpening(0).toString()).toBe(":\nretry: 0\n\n");
-    expect(encodeOpening(1_500).toString()).toBe(":\nretry: 1500\n\n");
-    expect(encodeRetryFrame(1_500).toString()).toBe("retry: 1500\n\n");
+    expect(COMPLETE.toString()).toBe("event: sse-complete\nid: ~end\ndata: {}\n\n");
+    expect(withRetry(1_500, Buffer.from("data: 1\n\n")).toString()).toBe(
+      "retry: 1500\ndata: 1\n\n",
+    );
+    expect(encodeRetryFrame(1_500).toString()).toBe("event: sse-retry\nretry: 1500\ndata: {}\n\n");
+  });
+});
+
+describe("encodeLast", () => {
+  it("puts the reserved id on the last message of a client that comes back, and on no other", () => {
+    expect(encodeLast("[DONE]", JSON_FRAMING, true).toString()).toBe("id: ~end\ndata: [DONE]\n\n");
+    expect(encodeLast("[DONE]", JSON_FRAMING, false).toString()).toBe("data: [DONE]\n\n");
+    const last = { event: "done", data: { total: 3 }, retry: 10 };
+    expect(encodeLast(last, JSON_FRAMING, true).toString()).toBe(
+      'event: done\nid: ~end\nretry: 10\ndata: {"total":3}\n\n',
+    );
+  });
+
+  it("refuses an id, and a message that no client would dispatch", () => {
+    const codes = [{ id: "1", data: "" }, { event: "done" }, { retry: 1 }, 1, null].map(
+      (last) => thrownBy(() => encodeLast(untyped(last), JSON_FRAMING, true)).code,
+    );
+    expect(codes).toEqual([
+      "ERR_SSE_ID_RESERVED",
+      ...Array.from({ length: 4 }, () => "ERR_SSE_INVALID_DATA"),
+    ]);
   });
 });
 
@@ -279,9 +301,9 @@ describe("encodeLogMessage", () => {
 describe("encodeCursorFrame", () => {
   it("moves the client's last event ID without reaching onmessage", () => {
     const frame = encodeCursorFrame("e.1");
-    expect(frame.toString()).toBe("event: sse-cursor\nid: e.1\ndata: \n\n");
+    expect(frame.toString()).toBe("event: sse-cursor\nid: e.1\ndata: {}\n\n");
     expect(interpret([frame])).toEqual({
-      events: [{ type: "sse-cursor", data: "", lastEventId: "e.1" }],
+      events: [{ type: "sse-cursor", data: "{}", lastEventId: "e.1" }],
       retries: [],
       lastEventId: "e.1",
     });
