@@ -16,7 +16,7 @@ export async function startExpressNode(
 ): Promise<NodeServer> {
   const app = express();
   app.disable("x-powered-by");
-  app.use(sse<Channels>({ hub }));
+  app.use(sse({ hub }));
 
   app.get("/events", (_req, res) => join(res.sse, self));
 

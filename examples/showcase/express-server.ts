@@ -3,7 +3,6 @@ import { createServer } from "node:http";
 import { sse } from "@tidewire/express";
 import express from "express";
 import { channelOf } from "./channels.js";
-import type { Channels } from "./channels.js";
 import type { DemoServer, Setting } from "./demo-server.js";
 import { readName, readText } from "./input.js";
 import { PAGE_DIRECTORY, makeVisitorCookie, readVisitor } from "./page.js";
@@ -14,7 +13,7 @@ export function createExpressServer(setting: Setting): DemoServer {
   const { hub, clients, self, other } = setting;
   const app = express();
   app.disable("x-powered-by");
-  app.use(sse<Channels>({ hub }), express.json());
+  app.use(sse({ hub }), express.json());
 
   app.get("/events", (req, res) => {
     const client = readText(req.query, "client") ?? "";

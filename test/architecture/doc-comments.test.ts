@@ -64,7 +64,7 @@ it.each([
 
 it("Every option of HubOptions names its default", () => {
   const { text } = sourceOf(readSources("core"), "options/hub");
-  const start = text.indexOf("export interface HubOptions {");
+  const start = text.indexOf("export interface HubOptions<");
   const body = text.slice(start, text.indexOf("\n}", start));
   const { count } = undocumentedProperties({ name: "options", text }, "HubOptions");
   expect(body.match(/@defaultValue/g)).toHaveLength(count);

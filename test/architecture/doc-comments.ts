@@ -39,7 +39,7 @@ export function undocumentedProperties(
   { text }: Source,
   name: string,
 ): { names: string[]; count: number } {
-  const start = text.search(new RegExp(`^export interface ${name}\\b[^{\\n]*\\{$`, "m"));
+  const start = text.search(new RegExp(`^export interface ${name}\\b[^{]*\\{$`, "m"));
   const end = text.indexOf("\n}", start);
   const body = start === -1 ? "" : text.slice(start, end);
   const properties = [...body.matchAll(/^ {2}(?:readonly )?([A-Za-z]\w*)\??[:(]/gm)];

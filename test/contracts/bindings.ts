@@ -15,7 +15,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 /** What a handler of a contract sees of any framework. */
 export interface TestExchange {
   /** Read as late as a handler of the framework would: reading it makes the session. */
-  readonly sse: Session<Hub>;
+  readonly sse: Session;
   readonly request: Exchange["request"];
   readonly response: Exchange["response"];
   /** Sets a header in the way of the framework. */
@@ -56,7 +56,7 @@ function nodeBinding(protocol: "http1" | "http2"): Binding {
       const hub = createHub(options);
       const listener = (request: Exchange["request"], response: Exchange["response"]): void => {
         hub.handlePreflight({ request, response }, () => {
-          let session: Session<Hub> | undefined;
+          let session: Session | undefined;
           void run(handler, {
             get sse() {
               return (session ??= hub.createSession({ request, response }));

@@ -17,7 +17,7 @@ export const ORDINARY = "/ordinary";
 
 /** One stream, as the server sees it. */
 export interface TestStream {
-  readonly session: Session<Hub>;
+  readonly session: Session;
   readonly response: ServerResponse;
   readonly socket: Socket;
   /** Calls of a wrapped `response.write`. */

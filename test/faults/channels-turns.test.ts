@@ -20,7 +20,7 @@ afterEach(async () => {
 /** @param onSession - Called in the turn in which the session has subscribed. */
 async function serve(
   channelsOf: (index: number) => readonly string[],
-  onSession: (index: number, session: Session<Hub>) => void = () => {},
+  onSession: (index: number, session: Session) => void = () => {},
 ): Promise<{ hub: Hub; clients: EventClient[] }> {
   const hub = createHub();
   const server = http.createServer((request, response) => {
@@ -90,7 +90,7 @@ interface Visit {
   /** Numbers as they came. */
   readonly got: number[];
   /** Set once the session exists at the server. */
-  session: Session<Hub> | undefined;
+  session: Session | undefined;
   isOver: boolean;
 }
 

@@ -1,4 +1,5 @@
 import { createHub } from "@tidewire/core";
+import type { ChannelMap } from "@tidewire/core";
 import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
 import { redisLog } from "@tidewire/redis";
@@ -7,7 +8,7 @@ import fastify = require("fastify");
 
 // A CommonJS module: `require()` of the packages, with their types.
 async function main(): Promise<void> {
-  const hub = createHub();
+  const hub = createHub<ChannelMap, unknown>();
   const app = express();
   app.use(sse({ hub }));
   app.get("/", (_request, response) => {

@@ -1,7 +1,7 @@
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { createHub, isSseError } from "@tidewire/core";
-import type { Session } from "@tidewire/core";
+import type { ChannelMap, Session } from "@tidewire/core";
 import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
 import { createPublisher, redisLog } from "@tidewire/redis";
@@ -10,7 +10,10 @@ import fastify from "fastify";
 import { createClient } from "redis";
 
 // Installed from the tarballs, compiled there and run: one hub behind both frameworks and plain node:http.
-const hub = createHub({ heartbeatMs: 15_000, onError: (error) => console.error(error) });
+const hub = createHub<ChannelMap, unknown>({
+  heartbeatMs: 15_000,
+  onError: (error) => console.error(error),
+});
 
 async function tell(session: Session): Promise<void> {
   const isThere: boolean = await session.send({ event: "time", data: { now: Date.now() } });

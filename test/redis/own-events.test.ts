@@ -4,7 +4,7 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { createHub } from "@tidewire/core";
-import type { Hub, Session } from "@tidewire/core";
+import type { Session } from "@tidewire/core";
 import { redisLog } from "@tidewire/redis";
 import { expect, it } from "vitest";
 import { eventually, request } from "../client.js";
@@ -16,7 +16,7 @@ describeWithRedis("complete() on a log that many processes share", () => {
   it("ends no stream before an event whose publish has resolved", async () => {
     const redis = await server();
     const hub = createHub({ log: redisLog({ url: redis.url }) });
-    let session: Session<Hub> | undefined;
+    let session: Session | undefined;
     const node = http.createServer((incoming, response) => {
       session = hub.createSession({ request: incoming, response });
       void session.subscribe("job");

@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { createHub } from "@tidewire/core";
-import type { Hub, Session, SubscribeOptions } from "@tidewire/core";
+import type { Session, SubscribeOptions } from "@tidewire/core";
 import { expect, it } from "vitest";
 import { seeded } from "../delivery/event-client.js";
 import { ChaosClient } from "./chaos-client.js";
@@ -50,7 +50,7 @@ interface Member {
   readonly client: ChaosClient;
   visit: Visit;
   /** Set once the request has reached the server. */
-  session: Session<Hub> | undefined;
+  session: Session | undefined;
   request: IncomingMessage | undefined;
   response: ServerResponse | undefined;
   /** Calls that `authorize` has yet to allow, by channel. */

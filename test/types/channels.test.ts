@@ -27,6 +27,10 @@ describe("A map of channels", () => {
     expect(compile("test/types/tsconfig.json")).toEqual({ status: 0, output: "" });
   });
 
+  it("that is registered types every session, hub and publisher of a program, whatever its framework", () => {
+    expect(compile("test/types/registered/tsconfig.json")).toEqual({ status: 0, output: "" });
+  });
+
   it("changes nothing at run time: what compiles is published", async () => {
     const published = await publishTyped(createHub<Channels>(), "1");
     expect(published).toHaveLength(16);
@@ -38,7 +42,7 @@ describe("A map of channels", () => {
   });
 });
 
-/** A program that must not compile, and what a person has to be told: in the message, or at the place it points to. */
+/** An expression that must not compile, and what a person has to be told: in the message, or at the place it points to. */
 interface WrongProgram {
   readonly fault: string;
   readonly code: string;
@@ -48,6 +52,7 @@ interface WrongProgram {
   readonly at: string;
 }
 
+/** With `createHub<Channels>()`. */
 const PROGRAMS: readonly WrongProgram[] = [
   {
     fault: "an unknown channel",
@@ -141,21 +146,112 @@ const PROGRAMS: readonly WrongProgram[] = [
   },
 ];
 
-describe("What the compiler says of", () => {
-  const folder = mkdtempSync(join(tmpdir(), "tidewire-types-"));
-  const prelude = `import { createHub } from "@tidewire/core";
-import type { Channels } from ${JSON.stringify(join(ROOT, "test/types/accepted.ts"))};
+/** With channels that are registered: on `session`, which is `res.sse` of Express or `reply.sse` of Fastify. */
+const REGISTERED_PROGRAMS: readonly WrongProgram[] = [
+  {
+    fault: "an unknown channel in `subscribe`",
+    code: 'session.subscribe("sport");',
+    names: ['"sport"', '"news"', "`user:${string}`"],
+    at: '"sport"',
+  },
+  {
+    fault: "an unknown channel among several",
+    code: 'session.subscribe(["news", "sport"]);',
+    names: ['"sport"', '"news"', "`user:${string}`"],
+    at: '["news"',
+  },
+  {
+    fault: "an unknown channel in `unsubscribe`",
+    code: 'session.unsubscribe("sport");',
+    names: ['"sport"', '"news"'],
+    at: '"sport"',
+  },
+  {
+    fault: "an event that is misspelt in `snapshot`",
+    code: 'session.subscribe("news", { snapshot: () => [{ event: "headlines", data: { title: "a" } }] });',
+    names: ["'event'", '"headline"'],
+    at: "snapshot:",
+  },
+  {
+    fault: "a field that is misspelt in `snapshot`",
+    code: 'session.subscribe("news", { snapshot: async () => [{ event: "headline", data: { titel: "a" } }] });',
+    names: ["'title'", "titel"],
+    at: "snapshot:",
+  },
+  {
+    fault: "an unknown channel in `publish`",
+    code: 'session.hub.publish("sport", "a");',
+    names: ['"sport"', '"news"'],
+    at: '"sport"',
+  },
+  {
+    fault: "an event that is misspelt in `publish`",
+    code: 'session.hub.publish("news", { event: "headlines", data: { title: "a" } });',
+    names: ['"headlines"', `Did you mean '"headline"'?`],
+    at: "event:",
+  },
+  {
+    fault: "a field that is misspelt in `publish`",
+    code: 'session.hub.publish("news", { event: "headline", data: { title: "a", urgnet: true } });',
+    names: ["'urgnet'", "Did you mean to write 'urgent'?"],
+    at: "urgnet",
+  },
+  {
+    fault: "an unknown channel in `channel`",
+    code: 'session.hub.channel("sport");',
+    names: ['"sport"', '"news"'],
+    at: '"sport"',
+  },
+];
+
+const IMPORTED = JSON.stringify(join(ROOT, "test/types/accepted.ts"));
+
+const REGISTERED = `import type { Channels } from ${IMPORTED};
+declare module "@tidewire/core" { interface Register { channels: Channels } }
+`;
+
+/** What stands before an expression: in the last of these lines, or before it. */
+const PRELUDES: Readonly<Record<string, string>> = {
+  "a hub": `import { createHub } from "@tidewire/core";
+import type { Channels } from ${IMPORTED};
 const hub = createHub<Channels>();
 void hub;
-`;
+`,
+  Express: `${REGISTERED}import "@tidewire/express";
+import type { Response } from "express";
+declare const response: Response;
+const session = response.sse;
+`,
+  Fastify: `${REGISTERED}import "@tidewire/fastify";
+import type { FastifyReply } from "fastify";
+declare const reply: FastifyReply;
+const session = reply.sse;
+`,
+};
+
+describe.each([
+  ["a hub", PROGRAMS],
+  ["Express", REGISTERED_PROGRAMS],
+  ["Fastify", REGISTERED_PROGRAMS],
+])("What the compiler says, with %s, of", (binding, programs) => {
+  const folder = mkdtempSync(join(tmpdir(), "tidewire-types-"));
+  const prelude = PRELUDES[binding] ?? "";
+  const lastLine = prelude.split("\n").length;
   /** Messages by the number of the program, each with its further lines. */
   const messages = new Map<number, { column: number; text: string }[]>();
 
   beforeAll(() => {
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
-    for (const [index, { code }] of PROGRAMS.entries()) {
+    for (const [index, { code }] of programs.entries()) {
       writeFileSync(join(folder, `wrong-${index}.ts`), `${prelude}void ${code}\n`);
     }
+    const paths = {
+      express: "node_modules/@types/express/index.d.ts",
+      fastify: "node_modules/fastify/fastify.d.ts",
+      "@tidewire/core": "packages/core/dist/index.d.ts",
+      "@tidewire/express": "packages/express/dist/index.d.ts",
+      "@tidewire/fastify": "packages/fastify/dist/index.d.ts",
+    };
     const config = {
       extends: join(ROOT, "tsconfig.base.json"),
       compilerOptions: {
@@ -167,7 +263,9 @@ void hub;
         noEmit: true,
         allowImportingTsExtensions: true,
         typeRoots: [join(ROOT, "node_modules/@types")],
-        paths: { "@tidewire/core": [join(ROOT, "packages/core/dist/index.d.ts")] },
+        paths: Object.fromEntries(
+          Object.entries(paths).map(([name, path]) => [name, [join(ROOT, path)]]),
+        ),
       },
       include: ["*.ts"],
     };
@@ -175,7 +273,9 @@ void hub;
     const { output } = compile(join(folder, "tsconfig.json"));
     const pattern = /wrong-(\d+)\.ts\((\d+),(\d+)\): (error[^\n]*(?:\n +[^\n]*)*)/g;
     for (const [, index, line, column, text] of output.matchAll(pattern)) {
-      if (Number(line) !== 5) throw new Error(`An error where there should be none: ${output}`);
+      if (Number(line) !== lastLine) {
+        throw new Error(`An error where there should be none: ${output}`);
+      }
       const list = messages.get(Number(index)) ?? [];
       messages.set(Number(index), list);
       list.push({ column: Number(column) - 1, text: text ?? "" });
@@ -186,7 +286,7 @@ void hub;
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it.each(PROGRAMS.map((program, index) => [program.fault, program, index] as const))(
+  it.each(programs.map((program, index) => [program.fault, program, index] as const))(
     "%s names what is wrong and where",
     (_fault, { code, names, at }, index) => {
       const [message, ...more] = messages.get(index) ?? [];

@@ -4,6 +4,7 @@ export { resolveHub } from "./hub/resolve-hub.js";
 export type { AnyHub } from "./hub/resolve-hub.js";
 export type {
   Exchange,
+  ExchangeOf,
   ExchangeStream,
   NodeRequest,
   NodeResponse,

@@ -15,11 +15,18 @@ export type {
 } from "./options/hub.js";
 export type { JitterRange } from "./options/jitter.js";
 export type { OpenOptions } from "./options/open.js";
-export type { Exchange } from "./http/exchange.js";
+export type { Exchange, ExchangeOf, NodeRequest, NodeResponse } from "./http/exchange.js";
 export type { Decoded, StreamSource, WebReadable } from "./session/source.js";
 export type { MapItem } from "./session/pump.js";
-export type { CloseReason, Session, SessionState } from "./session/session.js";
-export type { Channel, ChannelMap, ChannelMessage, ChannelsOf, Published } from "./hub/channel.js";
+export type { CloseReason, OwnedSession, SessionState } from "./session/session.js";
+export type {
+  ChannelMap,
+  ChannelMessage,
+  ChannelsOf,
+  Register,
+  RegisteredChannels,
+} from "./options/channels.js";
+export type { Channel, Published } from "./hub/channel.js";
 export type { Log, LogHealth, PublishOptions } from "./log/log.js";
 export { memoryLog } from "./log/memory-log.js";
 export type { SnapshotMessages, SubscribeOptions } from "./options/subscribe.js";
@@ -28,5 +35,5 @@ export type { HubStats } from "./hub/stats.js";
 export { createPublisher } from "./hub/publisher.js";
 export type { Publisher, PublisherOptions } from "./hub/publisher.js";
 export { createHub } from "./hub/hub.js";
-export type { Hub } from "./hub/hub.js";
+export type { Hub, Session } from "./hub/hub.js";
 export type { CloseOptions } from "./hub/shutdown.js";

@@ -6,19 +6,22 @@ export type {
   SseMiddleware,
   SseOptions,
 } from "./sse.js";
-export { DEFAULTS, SseError, createHub, isSseError, memoryLog } from "@tidewire/core";
+export { createHub } from "./hub.js";
+export type { Hub, HubOptions, Session } from "./hub.js";
+export { DEFAULTS, SseError, isSseError, memoryLog } from "@tidewire/core";
 export type {
   Channel,
   ChannelMap,
+  ChannelMessage,
   CloseOptions,
   CloseReason,
-  Hub,
-  HubOptions,
   HubStats,
   LogHealth,
   OpenOptions,
   PublishOptions,
-  Session,
+  Published,
+  Register,
+  RegisteredChannels,
   SessionState,
   SseErrorCode,
   SseMessage,

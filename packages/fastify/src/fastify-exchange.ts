@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import type { Exchange, ExchangeStream, HeaderTarget, StreamBody } from "@tidewire/core/adapter";
-import type { FastifyReply } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 
 type RawRequest = Exchange["request"];
 type RawResponse = Exchange["response"];
@@ -27,7 +27,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
     return this.#reply.raw;
   }
 
-  get context(): unknown {
+  get context(): FastifyRequest {
     return this.#reply.request;
   }
 

@@ -1,18 +1,21 @@
 export { ssePlugin } from "./sse-plugin.js";
 export type { SsePluginOptions } from "./sse-plugin.js";
-export { DEFAULTS, SseError, createHub, isSseError, memoryLog } from "@tidewire/core";
+export { createHub } from "./hub.js";
+export type { Hub, HubOptions, Session } from "./hub.js";
+export { DEFAULTS, SseError, isSseError, memoryLog } from "@tidewire/core";
 export type {
   Channel,
   ChannelMap,
+  ChannelMessage,
   CloseOptions,
   CloseReason,
-  Hub,
-  HubOptions,
   HubStats,
   LogHealth,
   OpenOptions,
   PublishOptions,
-  Session,
+  Published,
+  Register,
+  RegisteredChannels,
   SessionState,
   SseErrorCode,
   SseMessage,

@@ -1,12 +1,13 @@
-import type { Hub, HubOptions, Session } from "@tidewire/core";
+import type { RegisteredChannels } from "@tidewire/core";
 import { resolveHub } from "@tidewire/core/adapter";
 import type { AnyHub } from "@tidewire/core/adapter";
-import type { FastifyPluginAsync, FastifyReply } from "fastify";
+import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import fastifyPlugin from "fastify-plugin";
 import { FastifyExchange, HANDLED } from "./fastify-exchange.js";
+import type { Hub, HubOptions, Session } from "./hub.js";
 
 /** Named here: inside the module of Fastify `Session` is what session plugins have added under that name. */
-type ReplySession = Session<Hub>;
+type ReplySession = Session;
 
 declare module "fastify" {
   interface FastifyInstance {
@@ -26,10 +27,10 @@ declare module "fastify" {
 /** Options of `ssePlugin`: those of a hub, or the hub itself to share it with another server. */
 export type SsePluginOptions =
   | (HubOptions & { readonly hub?: undefined })
-  | { readonly hub: AnyHub };
+  | { readonly hub: AnyHub<FastifyRequest> };
 
 const SESSION: unique symbol = Symbol("tidewire.session");
-type BoundReply = FastifyReply & { [SESSION]: Session<Hub> | null; [HANDLED]: boolean };
+type BoundReply = FastifyReply & { [SESSION]: Session | null; [HANDLED]: boolean };
 
 const register: FastifyPluginAsync<SsePluginOptions> = async (app, options) => {
   const hub = hubOf(options);
@@ -38,7 +39,7 @@ const register: FastifyPluginAsync<SsePluginOptions> = async (app, options) => {
   app.decorateReply(SESSION, null);
   app.decorateReply(HANDLED, false);
   app.decorateReply("sse", {
-    getter(this: FastifyReply): Session<Hub> {
+    getter(this: FastifyReply): Session {
       const reply = this as BoundReply;
       reply[SESSION] ??= hub.createSession(new FastifyExchange(reply));
       return reply[SESSION];
@@ -77,7 +78,9 @@ const REGISTER_OPTIONS: ReadonlySet<string> = new Set(["prefix", "logLevel", "lo
 
 function hubOf(options: SsePluginOptions): Hub {
   const own = Object.entries(options).filter(([name]) => !REGISTER_OPTIONS.has(name));
-  return resolveHub(Object.fromEntries(own) as SsePluginOptions);
+  return resolveHub<RegisteredChannels, FastifyRequest>(
+    Object.fromEntries(own) as SsePluginOptions,
+  );
 }
 
 function asDone(done: (error?: Error) => void): (error?: unknown) => void {

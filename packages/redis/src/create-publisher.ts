@@ -1,7 +1,7 @@
 /** A publisher for processes without streams. */
 
 import { createPublisher as createLogPublisher } from "@tidewire/core";
-import type { ChannelMap, ChannelsOf, Publisher, PublisherOptions } from "@tidewire/core";
+import type { ChannelsOf, Publisher, PublisherOptions, RegisteredChannels } from "@tidewire/core";
 import { REDIS_LOG_OPTIONS, checkNames } from "./options.js";
 import type { RedisLogOptions } from "./options.js";
 import { redisLog } from "./redis-log.js";
@@ -26,7 +26,7 @@ const OPTIONS = [
  * @returns A publisher. It keeps the process alive only while something is being published.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
-export function createPublisher<Channels extends ChannelsOf<Channels> = ChannelMap>(
+export function createPublisher<Channels extends ChannelsOf<Channels> = RegisteredChannels>(
   options: RedisPublisherOptions,
 ): Publisher<Channels> {
   checkNames(options, OPTIONS, "options");

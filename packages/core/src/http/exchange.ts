@@ -36,6 +36,14 @@ export interface Exchange {
   refuse?(error: unknown): void;
 }
 
+/**
+ * An exchange that a hub takes whose sessions have this type of request.
+ *
+ * @typeParam Request - Type of the request that the framework has.
+ */
+export type ExchangeOf<Request> = Exchange &
+  ({ readonly request: Request; readonly context?: undefined } | { readonly context: Request });
+
 /** What the body of a stream is written to: the response, or a compressor that a hook has put before it. */
 export interface StreamBody {
   readonly writableEnded: boolean;

@@ -4,6 +4,7 @@ import type { Delivery } from "../delivery/delivery.js";
 import { Subscription } from "../delivery/subscription.js";
 import { SseError } from "../errors.js";
 import type { Cors } from "../http/cors.js";
+import type { ChannelMap } from "../options/channels.js";
 import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
 import { resolveOpenOptions } from "../options/open.js";
 import type { OpenOptions } from "../options/open.js";
@@ -13,7 +14,7 @@ import { afterTurn } from "../outlet/after-turn.js";
 import type { Outlet } from "../outlet/outlet.js";
 import { EventStream } from "../session/event-stream.js";
 import type { Obstacle } from "../session/reception.js";
-import type { CloseReason, Session } from "../session/session.js";
+import type { CloseReason, OwnedSession } from "../session/session.js";
 import type { Admission } from "./admission.js";
 import { Arrival, Call } from "./arrival.js";
 import type { Sessions } from "./sessions.js";
@@ -41,7 +42,10 @@ const SUBSCRIBED: Promise<boolean> = Promise.resolve(true);
 const REFUSED: Promise<boolean> = Promise.resolve(false);
 
 /** An event stream that can join the channels of its hub. */
-export class HubSession<Owner> extends EventStream implements Session<Owner> {
+export class HubSession<Owner>
+  extends EventStream
+  implements OwnedSession<Owner, ChannelMap, unknown>
+{
   readonly #parts: HubParts<Owner>;
   /** Set while a `subscribe` waits for something. */
   #arrival: Arrival | undefined;

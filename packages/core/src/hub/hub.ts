@@ -3,17 +3,18 @@
 import { channel as diagnosticsChannel } from "node:diagnostics_channel";
 import type { Subscription } from "../delivery/subscription.js";
 import { createCors, isPreflight } from "../http/cors.js";
-import type { Exchange } from "../http/exchange.js";
+import type { Exchange, ExchangeOf, NodeRequest } from "../http/exchange.js";
 import type { PublishOptions } from "../log/log.js";
 import { memoryLog } from "../log/memory-log.js";
+import type { ChannelMessage, ChannelsOf, RegisteredChannels } from "../options/channels.js";
 import { resolveOptions } from "../options/hub.js";
-import type { ErrorStage, HubOptions } from "../options/hub.js";
+import type { ErrorStage, HubOptions, UntypedHubOptions } from "../options/hub.js";
 import { checkChannel } from "../options/subscribe.js";
 import { NodeSink } from "../outlet/node-sink.js";
 import type { OutletSettings } from "../outlet/outlet.js";
-import type { Session } from "../session/session.js";
+import type { OwnedSession } from "../session/session.js";
 import { Admission } from "./admission.js";
-import type { Channel, ChannelMap, ChannelMessage, ChannelsOf, Published } from "./channel.js";
+import type { Channel, Published } from "./channel.js";
 import { HubSession } from "./hub-session.js";
 import type { HubParts } from "./hub-session.js";
 import { Publisher } from "./publisher.js";
@@ -42,12 +43,13 @@ const DIAGNOSTICS = {
  * `tidewire.session.open` (`{ session }`), `tidewire.session.close` (`{ session, reason }`), `tidewire.publish`
  * (`{ channel, id }`) and `tidewire.reset` (`{ session, reason, channels }`), which is free when nobody subscribes.
  *
- * @typeParam Channels - Channels, their event types and data, so that the compiler checks what is published.
+ * @typeParam Channels - As for {@link createHub}.
+ * @typeParam Request - As for {@link createHub}.
  */
-export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
+export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Request = unknown> {
   /** @internal */
   readonly [HUB]: true = true;
-  readonly #parts: HubParts<Hub<Channels>>;
+  readonly #parts: HubParts<Hub<Channels, Request>>;
   readonly #outletSettings: OutletSettings;
   readonly #publisher: Publisher<Channels>;
   readonly #counters = new Counters();
@@ -55,8 +57,8 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
   #closing: Promise<void> | undefined;
 
   /** @internal Hubs are made by {@link createHub}. */
-  constructor(given: HubOptions | undefined) {
-    const options = resolveOptions(given);
+  constructor(given: HubOptions<Channels, Request> | undefined) {
+    const options = resolveOptions(given as UntypedHubOptions | undefined);
     const counters = this.#counters;
     const report = (error: unknown, stage: ErrorStage): void => reportTo(options, error, stage);
     const log = options.log ?? memoryLog();
@@ -116,8 +118,13 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
    * @returns The session: idle, or closed if the client has left already.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is invalid, or its response has a session already.
    */
-  createSession(exchange: Exchange): Session<Hub<Channels>> {
-    return new HubSession(new NodeSink(exchange, this.#outletSettings), this.#parts);
+  createSession(exchange: ExchangeOf<Request>): Session<Channels, Request> {
+    const session = new HubSession(new NodeSink(exchange, this.#outletSettings), this.#parts);
+    // Which channels there are is known to the compiler alone.
+    return session as OwnedSession<Hub<Channels, Request>, never, unknown> as Session<
+      Channels,
+      Request
+    >;
   }
 
   /**
@@ -247,15 +254,32 @@ export class Hub<Channels extends ChannelsOf<Channels> = ChannelMap> {
 }
 
 /**
+ * One event stream to one client: `res.sse`, `reply.sse`.
+ *
+ * Reading it commits nothing: the response stays free until something is sent. A method throws for a mistake of the
+ * caller, before a byte is written; it never throws, rejects or hangs because the client has left.
+ *
+ * @typeParam Channels - As for {@link createHub}.
+ * @typeParam Request - As for {@link createHub}.
+ */
+export interface Session<
+  Channels extends ChannelsOf<Channels> = RegisteredChannels,
+  Request = unknown,
+> extends OwnedSession<Hub<Channels, Request>, Channels, Request> {}
+
+/**
  * Creates a hub.
  *
- * @typeParam Channels - Channels, their event types and data, so that the compiler checks what is published.
+ * @typeParam Channels - Channels, their event types and data, so that the compiler checks them wherever they are used.
+ *   Those of {@link Register} unless the hub has others.
+ * @typeParam Request - Type of the requests that the hub is given: that of the framework, otherwise that of Node.
  * @param options - See {@link HubOptions}; each has a default.
  * @returns A hub without sessions. It keeps no timer until a stream is open and never keeps the process alive.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
-export function createHub<Channels extends ChannelsOf<Channels> = ChannelMap>(
-  options?: HubOptions,
-): Hub<Channels> {
-  return new Hub<Channels>(options);
+export function createHub<
+  Channels extends ChannelsOf<Channels> = RegisteredChannels,
+  Request = NodeRequest,
+>(options?: HubOptions<NoInfer<Channels>, Request>): Hub<Channels, Request> {
+  return new Hub<Channels, Request>(options);
 }

@@ -1,15 +1,16 @@
 /** Adds events to the log: for a hub, and for a process that holds no sessions. */
 
-import type { ChannelMap, ChannelMessage, ChannelsOf, Published } from "./channel.js";
 import { SseError, describeValue } from "../errors.js";
 import { encodeLogMessage } from "../wire/frame.js";
 import type { Log, LogHealth, LogMessage, PublishOptions } from "../log/log.js";
 import type { SseMessage } from "../wire/message.js";
+import type { ChannelMessage, ChannelsOf, RegisteredChannels } from "../options/channels.js";
 import { invalidOption } from "../options/check.js";
 import { resolveOptions } from "../options/hub.js";
 import type { HubOptions, ResolvedOptions } from "../options/hub.js";
-import { reportTo } from "./report.js";
 import { checkChannel } from "../options/subscribe.js";
+import type { Published } from "./channel.js";
+import { reportTo } from "./report.js";
 
 const OPTIONS = ["log", "serialize", "maxEventBytes", "onError"];
 
@@ -35,7 +36,7 @@ export interface PublisherOptions extends Pick<
  *
  * It only adds to the log and never starts to read it.
  */
-export class Publisher<Channels extends ChannelsOf<Channels> = ChannelMap> {
+export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannels> {
   readonly #log: Log;
   readonly #options: Pick<ResolvedOptions, "serialize" | "maxEventBytes">;
   readonly #observer: PublishObserver;
@@ -121,7 +122,7 @@ export class Publisher<Channels extends ChannelsOf<Channels> = ChannelMap> {
  * @returns A publisher. Close it: a log may keep connections open.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid, or the log is `memoryLog()`.
  */
-export function createPublisher<Channels extends ChannelsOf<Channels> = ChannelMap>(
+export function createPublisher<Channels extends ChannelsOf<Channels> = RegisteredChannels>(
   options: PublisherOptions,
 ): Publisher<Channels> {
   const resolved = resolveOptions(options);

@@ -3,16 +3,22 @@
 import { describeValue } from "../errors.js";
 import { invalidOption } from "../options/check.js";
 import type { HubOptions } from "../options/hub.js";
-import type { Exchange } from "../http/exchange.js";
-import type { Session } from "../session/session.js";
-import type { ChannelMap, ChannelsOf } from "./channel.js";
+import type { ExchangeOf, NodeRequest } from "../http/exchange.js";
+import type { ChannelsOf, RegisteredChannels } from "../options/channels.js";
 import { HUB, createHub } from "./hub.js";
 import type { Hub } from "./hub.js";
 
-/** A hub whatever its channels are: what an adapter takes, and what does not publish. */
-export interface AnyHub extends Pick<Hub, "close" | "handlePreflight" | "sessionCount" | "stats"> {
+/**
+ * A hub whatever its channels are: what an adapter takes, and what does not publish.
+ *
+ * @typeParam Request - Type of the adapter's requests: the hub has to take these.
+ */
+export interface AnyHub<Request = never> extends Pick<
+  Hub,
+  "close" | "handlePreflight" | "sessionCount" | "stats"
+> {
   /** As {@link Hub.createSession}. */
-  createSession(exchange: Exchange): Session;
+  createSession(exchange: ExchangeOf<Request>): object;
 }
 
 /**
@@ -22,14 +28,21 @@ export interface AnyHub extends Pick<Hub, "close" | "handlePreflight" | "session
  * @returns The hub.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid, or stands beside `hub`.
  */
-export function resolveHub<Channels extends ChannelsOf<Channels> = ChannelMap>(
-  options: (HubOptions & { readonly hub?: undefined }) | { readonly hub: AnyHub },
-): Hub<Channels> {
+export function resolveHub<
+  Channels extends ChannelsOf<Channels> = RegisteredChannels,
+  Request = NodeRequest,
+>(
+  options:
+    | (HubOptions<Channels, Request> & { readonly hub?: undefined })
+    | { readonly hub: AnyHub<Request> },
+): Hub<Channels, Request> {
   if (isHub(options)) throw invalidOption("Expected options, got a hub: pass it as { hub }");
-  const { hub, ...rest } = (options ?? {}) as HubOptions & { readonly hub?: unknown };
+  const { hub, ...rest } = (options ?? {}) as HubOptions<Channels, Request> & {
+    readonly hub?: unknown;
+  };
   if (hub === undefined) {
     const isNamed = typeof options === "object" && options !== null && "hub" in options;
-    return createHub<Channels>(isNamed ? rest : options);
+    return createHub<Channels, Request>(isNamed ? rest : options);
   }
   if (!isHub(hub)) {
     throw invalidOption(`Expected \`hub\` to be what createHub() gives, got ${describeValue(hub)}`);
@@ -37,7 +50,7 @@ export function resolveHub<Channels extends ChannelsOf<Channels> = ChannelMap>(
   if (Object.keys(rest).length > 0) {
     throw invalidOption("Expected no option beside `hub`: pass the options to createHub()");
   }
-  return hub as AnyHub as Hub<Channels>;
+  return hub as object as Hub<Channels, Request>;
 }
 
 function isHub(value: unknown): value is AnyHub {

@@ -3,6 +3,7 @@
 import { describeValue } from "../errors.js";
 import type { SseCorsOptions } from "../http/cors.js";
 import type { Log } from "../log/log.js";
+import type { ChannelMap, ChannelsOf, RegisteredChannels } from "./channels.js";
 import { MAX_MS, atLeast, checkName, invalidOption, milliseconds, unexpected } from "./check.js";
 import type { JitterRange } from "./jitter.js";
 
@@ -31,10 +32,14 @@ export interface RetentionOptions {
   readonly maxBytes?: number | undefined;
 }
 
-/** What `authorize` knows about the session. */
-export interface AuthorizedSession {
+/**
+ * What `authorize` knows about the session.
+ *
+ * @typeParam Request - As for `createHub`.
+ */
+export interface AuthorizedSession<Request = unknown> {
   /** The request as the framework has it: of Express, of Fastify, or the raw one. */
-  readonly request: unknown;
+  readonly request: Request;
   /** The last event ID that the client reports. */
   readonly lastEventId: string;
   /** Aborted when the client leaves. */
@@ -43,8 +48,14 @@ export interface AuthorizedSession {
 
 /**
  * Options of a hub, the same for every framework. `undefined` is the default, `false` is off.
+ *
+ * @typeParam Channels - As for `createHub`.
+ * @typeParam Request - As for `createHub`.
  */
-export interface HubOptions {
+export interface HubOptions<
+  Channels extends ChannelsOf<Channels> = RegisteredChannels,
+  Request = unknown,
+> {
   /**
    * Longest silence of a stream in milliseconds: a comment goes out when nothing else was written for this long, so that
    * proxies keep the connection and a client that vanished is detected. It goes out at least 100 ms and at most about a
@@ -133,7 +144,10 @@ export interface HubOptions {
    * @defaultValue allows everything
    */
   readonly authorize?:
-    | ((channel: string, session: AuthorizedSession) => boolean | Promise<boolean>)
+    | ((
+        channel: keyof Channels & string,
+        session: AuthorizedSession<Request>,
+      ) => boolean | Promise<boolean>)
     | undefined;
   /**
    * The log that all published events go through.
@@ -151,6 +165,10 @@ export interface HubOptions {
     | undefined;
 }
 
+/** Options of a hub whatever its channels and requests are. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-arguments -- Not the default where channels are registered.
+export type UntypedHubOptions = HubOptions<ChannelMap>;
+
 /** Options with every default filled in. */
 export type ResolvedOptions = {
   readonly [
@@ -159,7 +177,7 @@ export type ResolvedOptions = {
 } & {
   readonly retention: { readonly [Limit in keyof RetentionOptions]-?: number };
   readonly log: Log | undefined;
-  readonly authorize: Exclude<HubOptions["authorize"], undefined> | undefined;
+  readonly authorize: Exclude<UntypedHubOptions["authorize"], undefined> | undefined;
   readonly checkAccept: boolean | undefined;
 };
 
@@ -210,7 +228,7 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
  * @returns A frozen copy without `undefined`.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
-export function resolveOptions(options: HubOptions = {}): ResolvedOptions {
+export function resolveOptions(options: UntypedHubOptions = {}): ResolvedOptions {
   if (typeof options !== "object" || options === null || !isPlain(options)) {
     throw invalidOption(`Expected options to be an object, got ${describeValue(options)}`);
   }

@@ -2,15 +2,17 @@
 
 import { SseError, describeValue } from "../errors.js";
 import { detach } from "../log/detach.js";
-import type { SseMessage } from "../wire/message.js";
+import type { ChannelMessage } from "./channels.js";
 import { checkName, invalidOption } from "./check.js";
 import type { OpenOptions } from "./open.js";
 
-/** Messages that make up a state; sent without ids. */
-export type SnapshotMessages = Iterable<SseMessage | string>;
+/** Messages that make up a state: events of the channels, sent without ids. */
+export type SnapshotMessages<Events = Record<string, unknown>> =
+  // Named beside iterables so that the compiler points at the one message that is wrong.
+  readonly ChannelMessage<Events>[] | Iterable<ChannelMessage<Events>>;
 
 /** Options of `session.subscribe`. */
-export interface SubscribeOptions {
+export interface SubscribeOptions<Events = Record<string, unknown>> {
   /**
    * How many retained events of these channels, counted together, a client gets that comes without a last event ID,
    * oldest first. A client that resumes gets what it missed instead.
@@ -23,7 +25,9 @@ export interface SubscribeOptions {
    * and again after each reset. The messages are sent before anything published after the call, so that state and changes
    * fit together. If it throws, the session closes with `error` and the client comes back after 5 to 30 seconds.
    */
-  readonly snapshot?: (() => SnapshotMessages | PromiseLike<SnapshotMessages>) | undefined;
+  readonly snapshot?:
+    | (() => SnapshotMessages<Events> | PromiseLike<SnapshotMessages<Events>>)
+    | undefined;
   /**
    * How the stream opens once the client may subscribe: an `open()` before the call would send the head before
    * `authorize` can refuse. Not on a stream that is open already.

@@ -5,6 +5,7 @@ import { namesEventStream } from "../http/accept.js";
 import type { Cors, CorsHeaders } from "../http/cors.js";
 import { setStreamHeaders } from "../http/head.js";
 import { readLastEventId } from "../http/last-event-id.js";
+import type { ChannelMap } from "../options/channels.js";
 import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
 import { resolveOpenOptions } from "../options/open.js";
 import type { OpenOptions, ResolvedOpenOptions } from "../options/open.js";
@@ -23,7 +24,7 @@ import { pump } from "./pump.js";
 import type { MapItem } from "./pump.js";
 import { receive } from "./reception.js";
 import type { Obstacle } from "./reception.js";
-import type { CloseReason, Session, SessionState } from "./session.js";
+import type { CloseReason, OwnedSession, SessionState } from "./session.js";
 import type { StreamSource } from "./source.js";
 
 /** Close reason of a session that the hub has no room for. */
@@ -40,7 +41,7 @@ interface Opening extends ResolvedOpenOptions {
 }
 
 /** What a stream does by itself. Channels are the hub's: it adds `hub`, `subscribe` and `unsubscribe`. */
-type Stream = Omit<Session, "hub" | "subscribe" | "unsubscribe">;
+type Stream = Omit<OwnedSession<unknown, ChannelMap, unknown>, "hub" | "subscribe" | "unsubscribe">;
 
 /**
  * One event stream to one client, without channels.

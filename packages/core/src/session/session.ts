@@ -1,5 +1,6 @@
 /** What a route sees of one event stream: `res.sse`, `reply.sse`. */
 
+import type { ChannelsOf } from "../options/channels.js";
 import type { OpenOptions } from "../options/open.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
 import type { LastMessage, SseMessage } from "../wire/message.js";
@@ -33,17 +34,18 @@ export type CloseReason =
   | "error";
 
 /**
- * One event stream to one client: `res.sse`, `reply.sse`.
+ * One event stream to one client, whatever its hub is.
  *
- * Reading it commits nothing: the response stays free until something is sent. A method throws for a mistake of the
- * caller, before a byte is written; it never throws, rejects or hangs because the client has left.
+ * @typeParam Owner - Type of the hub.
+ * @typeParam Channels - Channels of the hub.
+ * @typeParam Request - Type of the request that the framework has.
  */
-export interface Session<Owner = unknown> {
+export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Request> {
   /** The hub that the session belongs to. */
   readonly hub: Owner;
 
   /** The request as the framework has it: `req` of Express, `request` of Fastify, otherwise the raw one. */
-  readonly request: unknown;
+  readonly request: Request;
 
   /** Where the session stands. */
   readonly state: SessionState;
@@ -147,7 +149,10 @@ export interface Session<Owner = unknown> {
    * @throws {SseError} `ERR_SSE_HEADERS_SENT` if the route has answered already.
    * @throws {SseError} `ERR_SSE_ID_RESERVED` if ids of the application's own were sent on this stream.
    */
-  subscribe(channels: string | readonly string[], options?: SubscribeOptions): Promise<boolean>;
+  subscribe<Name extends keyof Channels & string>(
+    channels: Name | readonly Name[],
+    options?: SubscribeOptions<Channels[Name]>,
+  ): Promise<boolean>;
 
   /**
    * Leaves channels. Once it returns, nothing of them is written any more: no event, whether published before or after,
@@ -157,7 +162,7 @@ export interface Session<Owner = unknown> {
    * @param channels - One name or several; those that were not joined are ignored.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a name is invalid.
    */
-  unsubscribe(channels: string | readonly string[]): void;
+  unsubscribe(channels: (keyof Channels & string) | readonly (keyof Channels & string)[]): void;
 
   /**
    * Ends the stream; the client will come back. An idle session is opened first, so that the client has an answer.

@@ -11,7 +11,8 @@ import { createHub } from "../../src/hub/hub.js";
 import type { Hub } from "../../src/hub/hub.js";
 import type { LogMessage } from "../../src/log/log.js";
 import type { SnapshotMessages } from "../../src/options/subscribe.js";
-import type { CloseReason, Session } from "../../src/session/session.js";
+import type { Session } from "../../src/hub/hub.js";
+import type { CloseReason } from "../../src/session/session.js";
 import { Call, Chronicle, Connection, ModelLog } from "./stream-model.js";
 import type { Counts, ModelExchange, ModelOutlet, SnapshotKind } from "./stream-model.js";
 
@@ -270,7 +271,7 @@ const PUBLISHER = { is: "the publisher" };
 /** One stream: the real one, and what it has to be. */
 interface Stream {
   readonly model: Connection;
-  readonly session: Session<Hub>;
+  readonly session: Session;
   readonly outlet: ModelOutlet;
 }
 
@@ -493,7 +494,7 @@ class World {
     }
   }
 
-  #createSession(exchange: ModelExchange): Session<Hub> {
+  #createSession(exchange: ModelExchange): Session {
     return this.#hub.createSession(exchange as unknown as Exchange);
   }
 
@@ -673,7 +674,7 @@ class World {
     if (stream !== undefined) this.#unsubscribeOf(stream.model, stream.session, channels);
   }
 
-  #unsubscribeOf(model: Connection, session: Session<Hub>, channels: readonly string[]): void {
+  #unsubscribeOf(model: Connection, session: Session, channels: readonly string[]): void {
     const before = [...model.unsure];
     for (const channel of channels) model.unsure.add(channel);
     session.unsubscribe(channels);
@@ -716,7 +717,7 @@ class World {
     if (stream !== undefined) this.#closeOf(stream.model, stream.session);
   }
 
-  #closeOf(model: Connection, session: Session<Hub>): void {
+  #closeOf(model: Connection, session: Session): void {
     model.mayClose.add("ended");
     session.close();
     if (session.state !== "closed") this.#fail("close() has not closed");

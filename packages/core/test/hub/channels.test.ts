@@ -11,7 +11,7 @@ import type { Log, LogFollower } from "../../src/log/log.js";
 import { memoryLog } from "../../src/log/memory-log.js";
 import type { SseMessage } from "../../src/wire/message.js";
 import type { ErrorStage, HubOptions } from "../../src/options/hub.js";
-import type { Session } from "../../src/session/session.js";
+import type { Session } from "../../src/hub/hub.js";
 import { thrownBy, untyped } from "../thrown.js";
 
 type Handler = (session: Session, response: http.ServerResponse) => unknown;

@@ -1,0 +1,160 @@
+import http from "node:http";
+import { createHub, createPublisher } from "@tidewire/core";
+import type { AuthorizedSession, Hub, Log, Publisher, Session } from "@tidewire/core";
+import * as tidewireExpress from "@tidewire/express";
+import { sse } from "@tidewire/express";
+import * as tidewireFastify from "@tidewire/fastify";
+import { ssePlugin } from "@tidewire/fastify";
+import * as tidewireRedis from "@tidewire/redis";
+import express from "express";
+import type { Request } from "express";
+import Fastify from "fastify";
+import type { FastifyRequest } from "fastify";
+import type { Channels } from "./register.js";
+
+/** Whatever the framework is: what has to compile with a session of a registered map, and what must not. */
+function follow(session: Session, id: string, names: readonly (keyof Channels)[]): void {
+  void session.subscribe("news");
+  void session.subscribe(["news", "prices", `user:${id}`], { latest: 5 });
+  void session.subscribe(names);
+  void session.subscribe("news", {
+    snapshot: () => [
+      { event: "headline", data: { title: "a" } },
+      { event: "correction", data: "b", retry: 5 },
+    ],
+  });
+  void session.subscribe(["chat", `user:${id}`], {
+    snapshot: async () => new Set(["text", { event: "mail" as const, data: { from: "a" } }]),
+  });
+  void session.subscribe("chat", {
+    *snapshot() {
+      yield "text";
+      yield { data: "text" };
+    },
+  });
+  session.unsubscribe(["news", `user:${id}`]);
+  void session.hub.publish("news", { event: "headline", data: { title: "a" } });
+  void session.hub.channel(`user:${id}`).publish({ event: "mail", data: { from: "a" } });
+  // `send` is about this stream alone: not about channels.
+  void session.send({ event: "anything", data: [1] });
+
+  // @ts-expect-error -- There is no such channel.
+  void session.subscribe("sport");
+  // @ts-expect-error -- One of them does not exist.
+  void session.subscribe(["news", "sport"]);
+  // @ts-expect-error -- A name that is not known to the compiler may be that of no channel.
+  void session.subscribe(id);
+  // @ts-expect-error -- There is no such channel.
+  session.unsubscribe("sport");
+  // @ts-expect-error -- That is an event of another channel.
+  void session.subscribe("news", { snapshot: () => [{ event: "mail", data: { from: "a" } }] });
+  // @ts-expect-error -- The same, later.
+  void session.subscribe("news", { snapshot: async () => [{ event: "mail", data: { from: "" } }] });
+  // @ts-expect-error -- Data of another type.
+  void session.subscribe("news", { snapshot: () => [{ event: "headline", data: { title: 5 } }] });
+  // @ts-expect-error -- A string is a message, which this channel has not.
+  void session.subscribe("news", { snapshot: () => ["text"] });
+  // @ts-expect-error -- There is no such channel.
+  void session.hub.publish("sport", { event: "headline", data: { title: "a" } });
+  // @ts-expect-error -- There is no such event.
+  void session.hub.publish("news", { event: "mail", data: { from: "a" } });
+}
+
+/** On Express. */
+function useExpress(): void {
+  const app = express();
+  const events = sse({
+    authorize: (channel, { request }) => channel === "news" || request.query["key"] === "a",
+  });
+  app.use(events, sse({ hub: events.hub }), sse({ hub: createHub() }));
+  app.get("/", (request, response) => {
+    follow(response.sse, request.path, []);
+    const own: Request = response.sse.request;
+    const hub: tidewireExpress.Hub = response.sse.hub;
+    const session: tidewireExpress.Session = response.sse;
+    void [own, hub, session];
+  });
+  void events.hub.publish("chat", "text");
+  // @ts-expect-error -- There is no such channel.
+  void events.hub.publish("sport", "text");
+  // @ts-expect-error -- No request of Express has that.
+  sse({ authorize: (_channel, { request }) => request.routeOptions.url === "/" });
+  // @ts-expect-error -- Whoever asks for a channel that does not exist has misspelt one.
+  sse({ authorize: (channel) => channel === "sport" });
+  // A hub that has channels of its own.
+  const other = sse<{ logs: { line: string } }>().hub;
+  void other.publish("logs", { event: "line", data: "text" });
+  // @ts-expect-error -- It has no others.
+  void other.publish("news", { event: "headline", data: { title: "a" } });
+  const given = sse({ hub: other }).hub;
+  void given.publish("logs", { event: "line", data: "text" });
+  // @ts-expect-error -- Its sessions would have requests of Fastify.
+  sse({ hub: tidewireFastify.createHub() });
+}
+
+/** On Fastify. */
+async function useFastify(): Promise<void> {
+  const app = Fastify();
+  await app.register(ssePlugin, {
+    authorize: (channel, { request }) => channel === "news" || request.routeOptions.url === "/",
+  });
+  app.get<{ Querystring: { id: string } }>("/", (request, reply) => {
+    follow(reply.sse, request.query.id, []);
+    const own: FastifyRequest = reply.sse.request;
+    const hub: tidewireFastify.Hub = app.sse;
+    const session: tidewireFastify.Session = reply.sse;
+    void [own, hub, session];
+    return reply;
+  });
+  void app.sse.publish("chat", "text");
+  // @ts-expect-error -- There is no such channel.
+  void app.sse.publish("sport", "text");
+  const hub = tidewireFastify.createHub({
+    authorize: (channel, { request }) => channel === "news" || request.routeOptions.url === "/",
+  });
+  await app.register(ssePlugin, { hub });
+  const ofExpress = tidewireExpress.createHub();
+  // @ts-expect-error -- Its sessions would have requests of Express.
+  await app.register(ssePlugin, { hub: ofExpress });
+  const plain = createHub();
+  // @ts-expect-error -- Its sessions would have requests of Node.
+  await app.register(ssePlugin, { hub: plain });
+  const shared = createHub<Channels, Request | FastifyRequest>();
+  await app.register(ssePlugin, { hub: shared });
+  sse({ hub: shared });
+}
+
+/** On `node:http`, and without streams. */
+function useNode(log: Log): void {
+  const hub = createHub({
+    authorize: (channel, { request }) => channel === "news" || request.headers.cookie === "a",
+  });
+  http.createServer((request, response) => {
+    const session = hub.createSession({ request, response });
+    follow(session, session.request.url ?? "", []);
+  });
+  const anyHub: Hub = hub;
+  void anyHub.publish("chat", "text");
+  const http1 = createHub<Channels, http.IncomingMessage>({
+    authorize: (_channel, { request }) => request.httpVersion === "1.1",
+  });
+  http.createServer((request, response) => void http1.createSession({ request, response }));
+  const ofExpress = createHub<Channels, Request>();
+  http.createServer((request, response) => {
+    // @ts-expect-error -- The request is none of Express.
+    ofExpress.createSession({ request, response });
+    ofExpress.createSession({ request, response, context: {} as Request });
+  });
+  const publishers: Publisher[] = [
+    createPublisher({ log }),
+    tidewireRedis.createPublisher({ url: "redis://localhost" }),
+  ];
+  for (const publisher of publishers) {
+    void publisher.publish("chat", "text");
+    // @ts-expect-error -- There is no such channel.
+    void publisher.publish("sport", "text");
+  }
+  const isAllowed = ({ request }: AuthorizedSession<Request>): boolean => request.path === "/";
+  void isAllowed;
+}
+void [useExpress, useFastify, useNode];
