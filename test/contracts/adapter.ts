@@ -1,4 +1,8 @@
+import { spawn } from "node:child_process";
+import { once as onceOf } from "node:events";
+import http from "node:http";
 import type net from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import type { CloseReason, HubOptions, Session } from "@tidewire/core";
 import { isSseError } from "@tidewire/core";
 import { afterEach, describe, expect, it } from "vitest";
@@ -414,10 +418,40 @@ export function adapterContract(binding: Binding): void {
           await eventually("the session to close", () => reasons.length === 1);
           expect(reasons).toEqual(["client"]);
           expect(served.hub.sessionCount).toBe(0);
-          expect(signal.reason).toBe("client");
+          expect(signal.reason).toMatchObject({ name: "AbortError", cause: "client" });
           expect(await session?.send("x")).toBe(false);
           expect(session?.state).toBe("closed");
         }
+      });
+
+      it("ends a fetch, a timer and a child process that were given the signal as any abort does", async () => {
+        const upstream = http.createServer(() => {}).listen(0, "127.0.0.1");
+        await onceOf(upstream, "listening");
+        const { port } = upstream.address() as net.AddressInfo;
+        const ends: unknown[] = [];
+        const served = await serve(async ({ sse }) => {
+          sse.open();
+          const { signal } = sse;
+          const child = spawn("sleep", ["60"], { signal });
+          const waits = [
+            fetch(`http://127.0.0.1:${port}/`, { signal }),
+            delay(60_000, undefined, { signal }),
+            onceOf(child, "exit"),
+          ];
+          for (const wait of waits) {
+            await wait.then(
+              () => ends.push("resolved"),
+              (error: unknown) => ends.push((error as Error).name),
+            );
+          }
+        });
+        const client = await get(served);
+        await client.until("retry");
+        client.cut();
+        await eventually("all to end", () => ends.length === 3);
+        expect(ends).toEqual(["AbortError", "AbortError", "AbortError"]);
+        upstream.closeAllConnections();
+        upstream.close();
       });
 
       it("calls onClose at once with the reason when it is added late", async () => {

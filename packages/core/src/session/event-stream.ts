@@ -111,7 +111,7 @@ export abstract class EventStream implements Stream, OutletOwner {
   get signal(): AbortSignal {
     if (this.#signal === undefined) {
       this.#signal = { controller: new AbortController(), scope: new Scope() };
-      if (this.#reason !== undefined) this.#signal.controller.abort(this.#reason);
+      if (this.#reason !== undefined) this.#signal.controller.abort(abortOf(this.#reason));
     }
     return this.#signal.controller.signal;
   }
@@ -444,7 +444,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     this.outlet.finish();
     const signal = this.#signal;
     if (signal !== undefined) {
-      signal.scope.runInAsyncScope(() => signal.controller.abort(reason));
+      signal.scope.runInAsyncScope(() => signal.controller.abort(abortOf(reason)));
     }
     const callbacks = this.#onClose;
     this.#onClose = undefined;
@@ -461,6 +461,14 @@ export abstract class EventStream implements Stream, OutletOwner {
       this.report(error, "onClose");
     }
   }
+}
+
+/** What everybody rejects with who was given the `signal`: the abort that error handling everywhere passes over. */
+function abortOf(reason: CloseReason): DOMException {
+  return new DOMException(`The event stream has closed: ${reason}`, {
+    name: "AbortError",
+    cause: reason,
+  });
 }
 
 function headersSent(message: string): SseError {

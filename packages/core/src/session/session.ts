@@ -69,10 +69,11 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
   readonly lastEventId: string;
 
   /**
-   * Aborted when the session closes, with the {@link CloseReason} as its `reason`. Made on first read.
+   * Aborted when the session closes. Its `reason` is a `DOMException` named `AbortError`, which has the
+   * {@link CloseReason} as its `cause`. Made on first read.
    *
-   * Pass it to whatever the route waits for: only a signal wakes a generator that is stuck in an `await`. Its listeners
-   * run in the async context in which it was first read.
+   * Pass it to whatever the route waits for, such as `fetch`, a timer or a child process: only a signal wakes a generator
+   * that is stuck in an `await`. Its listeners run in the async context in which it was first read.
    */
   readonly signal: AbortSignal;
 

@@ -1248,13 +1248,23 @@ describe("signal", () => {
     expect(signal.aborted).toBe(false);
     sink.leave();
     expect(aborted).toHaveBeenCalledTimes(1);
-    expect(signal.reason).toBe("client");
+    expect(signal.reason).toMatchObject({ name: "AbortError", cause: "client" });
   });
 
   it("is aborted already when it is read first after the close", () => {
     const { session } = makeSession();
     void session.complete();
     expect(session.signal.aborted).toBe(true);
-    expect(session.signal.reason).toBe("completed");
+    expect(session.signal.reason).toMatchObject({ name: "AbortError", cause: "completed" });
+  });
+
+  it("has the abort as its reason that `fetch`, timers and error handling know", () => {
+    const { session } = makeSession();
+    const { signal } = session;
+    session.close();
+    expect(signal.reason).toBeInstanceOf(Error);
+    expect(signal.reason).toBeInstanceOf(DOMException);
+    expect(signal.reason).toMatchObject({ message: "The event stream has closed: ended" });
+    expect(signal.reason).toMatchObject({ code: DOMException.ABORT_ERR });
   });
 });
