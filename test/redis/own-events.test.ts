@@ -10,6 +10,47 @@ import { expect, it } from "vitest";
 import { eventually, request } from "../client.js";
 import { describeWithRedis, useRedis } from "./redis-server.js";
 
+describeWithRedis("except on a log that many processes share", () => {
+  const server = useRedis("suite");
+
+  it("passes over the session alone, and loses nothing, while others publish all the time", async () => {
+    const redis = await server();
+    const hub = createHub({ log: redisLog({ url: redis.url }) });
+    const sessions: Session[] = [];
+    const node = http.createServer((incoming, response) => {
+      const session = hub.createSession({ request: incoming, response });
+      sessions.push(session);
+      void session.subscribe("chat");
+    });
+    await new Promise<void>((resolve) => {
+      node.listen(0, "127.0.0.1", resolve);
+    });
+    const { port } = node.address() as AddressInfo;
+    await eventually("the log to start", () => hub.stats().log.state === "live");
+    const clients = [
+      await request({ port, protocol: "http1" }, "/"),
+      await request({ port, protocol: "http1" }, "/"),
+    ];
+    for (const client of clients) await client.until("sse-cursor");
+    const expected: [string[], string[]] = [[], []];
+    for (let count = 0; count < 300; count++) {
+      const except = count % 3 === 0 ? sessions[0] : undefined;
+      void hub.publish("chat", `m${count}`, { except });
+      if (except === undefined) expected[0].push(`m${count}`);
+      expected[1].push(`m${count}`);
+      if (count % 10 === 0) await delay(1);
+    }
+    for (const [index, client] of clients.entries()) {
+      const text = await client.until(/^data: m299$/m);
+      const data = [...text.matchAll(/^data: (m\d+)$/gm)].map(([, one]) => one);
+      expect(data).toEqual(expected[index]);
+    }
+    expect(hub.stats().sessions).toMatchObject({ live: 2 });
+    await hub.close();
+    node.close();
+  });
+});
+
 describeWithRedis("complete() on a log that many processes share", () => {
   const server = useRedis("suite");
 

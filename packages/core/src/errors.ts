@@ -93,6 +93,17 @@ export function describeValue(value: unknown): string {
   }
 }
 
+/**
+ * Quotes the message of an error in that of another, short and on one line.
+ *
+ * @param error - What was thrown: anything.
+ */
+export function quoteError(error: unknown): string {
+  const text = error instanceof Error ? error.message : describeValue(error);
+  const line = text.replaceAll(/\s+/g, " ");
+  return line.length > MAX_QUOTED ? `${line.slice(0, MAX_QUOTED)}…` : line;
+}
+
 function quote(text: string): string {
   return text.length > MAX_QUOTED
     ? `${JSON.stringify(text.slice(0, MAX_QUOTED))}…`

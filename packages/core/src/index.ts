@@ -26,7 +26,7 @@ export type {
   Register,
   RegisteredChannels,
 } from "./options/channels.js";
-export type { Channel, Published } from "./hub/channel.js";
+export type { Channel, ExceptedSession, HubPublishOptions, Published } from "./hub/channel.js";
 export type { Log, LogHealth, PublishOptions } from "./log/log.js";
 export { memoryLog } from "./log/memory-log.js";
 export type { SnapshotMessages, SubscribeOptions } from "./options/subscribe.js";

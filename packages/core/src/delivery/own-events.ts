@@ -12,7 +12,8 @@ export class OwnEvents {
   readonly #window: Window;
   /** The newest of them; `undefined` while there is none. */
   #newest: string | undefined;
-  #waiting: (() => void)[] = [];
+  /** Those who wait, each until an id was read. */
+  #waiting: { readonly id: string; readonly resolve: () => void }[] = [];
 
   constructor(window: Window) {
     this.#window = window;
@@ -23,24 +24,36 @@ export class OwnEvents {
     if (this.#window.isAhead(id, this.#newest)) this.#newest = id;
   }
 
-  /** @returns Resolves once all events added until now were read; `undefined` if they have been. */
-  whenRead(): Promise<void> | undefined {
-    if (this.#newest === undefined) return undefined;
+  /**
+   * Waits for events to be read.
+   *
+   * @param id - Up to this one, which was added; absent: all that were added until now.
+   * @returns Resolves once they are; `undefined` if they have been.
+   */
+  whenRead(id: string | undefined = this.#newest): Promise<void> | undefined {
+    if (id === undefined || !this.#window.isAhead(id)) return undefined;
     return new Promise((resolve) => {
-      this.#waiting.push(resolve);
+      this.#waiting.push({ id, resolve });
     });
   }
 
   /** Entries have come from the log. */
   look(): void {
-    if (this.#newest !== undefined && !this.#window.isAhead(this.#newest)) this.clear();
+    if (this.#newest === undefined) return;
+    if (!this.#window.isAhead(this.#newest)) return this.clear();
+    // Where events are published all the time, there is always one that was not read yet.
+    if (this.#waiting.length > 0) this.#tell(({ id }) => !this.#window.isAhead(id));
   }
 
   /** Stops waiting: all of them were read, or the log has another history. */
   clear(): void {
     this.#newest = undefined;
+    this.#tell(() => true);
+  }
+
+  #tell(isRead: (waiting: { readonly id: string }) => boolean): void {
     const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
+    this.#waiting = waiting.filter((one) => !isRead(one));
+    for (const one of waiting) if (isRead(one)) one.resolve();
   }
 }

@@ -15,9 +15,11 @@ import type { Audience } from "./audience.js";
 import type { Place } from "./backfill.js";
 import { ChannelSet } from "./channel-set.js";
 import type { ChannelPositions } from "./channel-set.js";
+import { Excepted } from "./excepted.js";
 import { Snapshots } from "./snapshots.js";
 import { Hold, Step, Welcome, snapshotError } from "./welcome.js";
 import type { PendingReset } from "./welcome.js";
+import type { Slice } from "./window.js";
 
 /** A live client's position is looked at so many times while the window is replaced: four in the older half. */
 const LOOKS_PER_WINDOW = 8;
@@ -70,6 +72,8 @@ export class Subscription implements Reader {
   #snapshots: Snapshots | undefined;
   /** What to do once everything up to a position is written. */
   #end: { readonly position: number; readonly fn: () => void } | undefined;
+  /** `undefined` unless there are events ahead that this session is not to get. A live one has none. */
+  #excepted: Excepted | undefined;
 
   constructor(outlet: Outlet, audience: Audience<Subscription>) {
     this.outlet = outlet;
@@ -193,6 +197,7 @@ export class Subscription implements Reader {
   reset(reason: ResetReason): void {
     if (this.#phase === "closed") return;
     this.#welcome?.release();
+    this.#excepted?.clear();
     const welcome = new Welcome();
     welcome.mustReset(reason, this.channels.keys(), this.#audience.window.tail);
     // A reset in place of a replay names every channel of its turn: it waits for the same calls.
@@ -255,6 +260,25 @@ export class Subscription implements Reader {
     this.wake();
   }
 
+  /**
+   * An event is about to be published that this session is not to get. What was published before is written, and then
+   * nothing until it is known which event that is: it stays behind, where each event is looked at.
+   *
+   * @returns Says which: its id, once the event is in the window; `undefined` if it was not published. To be called once.
+   */
+  except(): (id: string | undefined) => void {
+    this.catchUp();
+    if (this.#phase === "live") this.#fallBehind(this.#position());
+    const excepted = (this.#excepted ??= new Excepted());
+    excepted.begin();
+    return (id) => {
+      const place = id === undefined ? undefined : this.#audience.window.locate(id);
+      excepted.end(typeof place === "number" && place > this.#cursor ? place : undefined);
+      if (excepted.isOver && this.#excepted === excepted) this.#excepted = undefined;
+      this.wake();
+    };
+  }
+
   finish(fn: () => void): void {
     this.#end = { position: this.#audience.window.tail, fn };
     if (this.#phase === "live") this.#fallBehind(this.#position());
@@ -267,6 +291,7 @@ export class Subscription implements Reader {
     this.#welcome = undefined;
     this.#snapshots = undefined;
     this.#end = undefined;
+    this.#excepted = undefined;
     for (const channel of this.channels.keys()) {
       this.channels.delete(channel);
       this.#audience.leave(channel, this);
@@ -330,6 +355,7 @@ export class Subscription implements Reader {
     while (this.#phase === "behind" && this.outlet.isOpen && !this.outlet.isBlocked) {
       const welcome = this.#welcome;
       if (welcome?.isAwaiting === true || welcome?.held !== undefined) return false;
+      if (this.#excepted?.isPending === true) return false;
       if (welcome?.reset === undefined && this.#isOvertaken()) {
         this.#welcome ??= new Welcome();
         this.#welcome.mustReset("overflow", this.channels.keys(), this.#audience.window.tail);
@@ -405,7 +431,7 @@ export class Subscription implements Reader {
         // channels comes without ids: cut in between, the client has none and begins anew. Unless it was given some.
         const start = Math.max(this.#cursor, this.channels.latestStart);
         const channels = welcome.withoutUntaken(this.channels);
-        const slice = window.slice(channels, this.#cursor, room, start);
+        const slice = this.#slice(channels, room, start);
         this.#moveTo(slice.cursor);
         frames.push(...(welcome.hasGivenIds ? slice.frames : slice.frames.flatMap(withoutIdParts)));
         events += slice.frames.length;
@@ -537,7 +563,7 @@ export class Subscription implements Reader {
   /** @returns Whether there is more. */
   #writeSlice(): boolean {
     const { window, observer } = this.#audience;
-    const { frames, cursor, last } = window.slice(this.channels, this.#cursor, SLICE_BYTES);
+    const { frames, cursor, last } = this.#slice(this.channels, SLICE_BYTES);
     const first = this.#welcome?.owesCursor === true ? this.#cursorFrame() : undefined;
     this.#moveTo(cursor);
     // Nothing was published meanwhile: this is still the same turn.
@@ -555,6 +581,14 @@ export class Subscription implements Reader {
     }
     this.#write(first === undefined ? frames : [first, ...frames]);
     return cursor < window.tail;
+  }
+
+  /** @returns What follows the cursor, without what this session is not to get. */
+  #slice(channels: ChannelPositions, maxBytes: number, upTo?: number): Slice {
+    const slice = this.#audience.window.slice(channels, this.#cursor, maxBytes, upTo);
+    if (this.#excepted === undefined) return slice;
+    const frames = this.#excepted.without(slice.frames);
+    return { frames, cursor: slice.cursor, last: frames.at(-1)?.position ?? 0 };
   }
 
   /** Tells a position behind what was written of states and `latest`, once nothing before it is due. */
@@ -609,6 +643,9 @@ export class Subscription implements Reader {
   #moveTo(cursor: number): void {
     this.#cursor = cursor;
     this.channels.passed(cursor);
+    if (this.#excepted === undefined) return;
+    this.#excepted.passed(cursor);
+    if (this.#excepted.isOver) this.#excepted = undefined;
   }
 
   #fallBehind(position: number): void {

@@ -59,7 +59,7 @@ export interface WindowRoom {
 
 /** Frames to write next, and the position behind the last of them. */
 export interface Slice {
-  readonly frames: StoredFrame[];
+  readonly frames: WindowEntry[];
   /** Everything up to here that concerns these channels is in `frames` or was written before. */
   readonly cursor: number;
   /** Position of the last frame; 0 if there is none. */
@@ -352,7 +352,7 @@ export class Window {
     maxBytes: number,
     upTo: number = this.#tail,
   ): Slice {
-    const frames: StoredFrame[] = [];
+    const frames: WindowEntry[] = [];
     const end = Math.min(upTo, this.#tail);
     let bytes = 0;
     let cursor = after;

@@ -128,6 +128,23 @@ export class HubSession<Owner>
     return super.open(options ?? (this.state === "idle" ? this.#arrival?.open : undefined));
   }
 
+  /**
+   * An event is about to be published that this session is not to get.
+   *
+   * @returns Says which: its id; `undefined` if it was not published. `undefined` if there is nothing to pass over.
+   */
+  except(): ((id: string | undefined) => void) | undefined {
+    const subscription = this.#subscription;
+    const own = this.#parts.admission.delivery?.own;
+    if (this.closeReason !== undefined || subscription === undefined) return undefined;
+    const settled = subscription.except();
+    return (id) => {
+      const read = id === undefined ? undefined : own?.whenRead(id);
+      if (read === undefined) settled(id);
+      else void read.then(() => settled(id));
+    };
+  }
+
   report(error: unknown, stage: ErrorStage): void {
     this.#parts.report(error, stage);
   }

@@ -2,11 +2,12 @@
 
 import { channel as diagnosticsChannel } from "node:diagnostics_channel";
 import type { Subscription } from "../delivery/subscription.js";
+import { describeValue } from "../errors.js";
 import { createCors, isPreflight } from "../http/cors.js";
 import type { Exchange, ExchangeOf, NodeRequest } from "../http/exchange.js";
-import type { PublishOptions } from "../log/log.js";
 import { memoryLog } from "../log/memory-log.js";
 import type { ChannelMessage, ChannelsOf, RegisteredChannels } from "../options/channels.js";
+import { invalidOption } from "../options/check.js";
 import { resolveOptions } from "../options/hub.js";
 import type { ErrorStage, HubOptions, UntypedHubOptions } from "../options/hub.js";
 import { checkChannel } from "../options/subscribe.js";
@@ -14,7 +15,7 @@ import { NodeSink } from "../outlet/node-sink.js";
 import type { OutletSettings } from "../outlet/outlet.js";
 import type { OwnedSession } from "../session/session.js";
 import { Admission } from "./admission.js";
-import type { Channel, Published } from "./channel.js";
+import type { Channel, HubPublishOptions, Published } from "./channel.js";
 import { HubSession } from "./hub-session.js";
 import type { HubParts } from "./hub-session.js";
 import { Publisher } from "./publisher.js";
@@ -133,7 +134,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
    *
    * @param channel - A string of 1 to 256 characters that does not begin with `~`.
    * @param message - The event, without an id, or a string that stands for `{ data: string }`.
-   * @param options - A `dedupeKey` makes it safe to try again.
+   * @param options - A `dedupeKey` makes it safe to try again; `except` is a session that does not get it.
    * @returns The event's id, once the log has it. Rejects with `ERR_SSE_LOG_REJECTED` if the log does not take it, with
    *   `ERR_SSE_LOG_UNKNOWN` if that cannot be told, with `ERR_SSE_CLOSED` if the hub is closed. Every rejection goes to
    *   `onError` with the stage `publish`, too, and one that is not awaited does not end the process.
@@ -143,9 +144,33 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   publish<Name extends keyof Channels & string>(
     channel: Name,
     message: ChannelMessage<Channels[Name]>,
-    options?: PublishOptions,
+    options?: HubPublishOptions,
   ): Promise<Published> {
-    return this.#publisher.publish(channel, message, options);
+    if (options === undefined || options === null || !("except" in options)) {
+      return this.#publisher.publish(channel, message, options);
+    }
+    const { except, ...others } = options;
+    const settled = this.#except(except);
+    try {
+      const published = this.#publisher.publish(channel, message, others);
+      void published.then(
+        ({ id }) => settled?.(id),
+        () => settled?.(undefined),
+      );
+      return published;
+    } catch (error) {
+      settled?.(undefined);
+      throw error;
+    }
+  }
+
+  /** @returns Says what became of the event that a session is not to get; `undefined` if no session is passed over. */
+  #except(session: unknown): ((id: string | undefined) => void) | undefined {
+    if (session === undefined) return undefined;
+    if (session instanceof HubSession && session.hub === this) return session.except();
+    throw invalidOption(
+      `Expected \`except\` to be a session of this hub, got ${describeValue(session)}`,
+    );
   }
 
   /**

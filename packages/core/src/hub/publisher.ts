@@ -89,12 +89,21 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
   }
 
   #append(channel: string, entry: LogMessage, options?: PublishOptions): Promise<string> {
-    if (!this.#isClosed) return this.#log.append(channel, entry, options);
-    return Promise.reject(
-      new SseError("ERR_SSE_CLOSED", "The hub or publisher is closed and publishes nothing more", {
-        statusCode: 503,
-      }),
-    );
+    if (this.#isClosed) {
+      return rejectedWith(
+        new SseError(
+          "ERR_SSE_CLOSED",
+          "The hub or publisher is closed and publishes nothing more",
+          { statusCode: 503 },
+        ),
+      );
+    }
+    try {
+      return this.#log.append(channel, entry, options);
+    } catch (error) {
+      // Nothing that a log does is the caller's mistake.
+      return rejectedWith(error);
+    }
   }
 
   /** Health of the log. */
@@ -160,4 +169,8 @@ function checkPublishOptions(options: PublishOptions): void {
   throw invalidOption(
     `Expected \`dedupeKey\` to be a string of 1 to 256 characters, got ${describeValue(dedupeKey)}`,
   );
+}
+
+async function rejectedWith(error: unknown): Promise<never> {
+  throw error;
 }

@@ -3,7 +3,7 @@
 import { shareFrames } from "./shared-frames.js";
 import type { SharedFrames } from "./shared-frames.js";
 import { checkFields, encodeComment, encodeMessage } from "./encode.js";
-import { SseError, describeValue } from "../errors.js";
+import { SseError, describeValue, quoteError } from "../errors.js";
 import type { LogMessage } from "../log/log.js";
 import { COMPLETE_ID, RESERVED_EVENT_PREFIX } from "./message.js";
 import type { EventMessage, LastMessage, SseMessage } from "./message.js";
@@ -243,7 +243,13 @@ function dataOf(message: SseMessage, { serialize }: Framing): string | undefined
   try {
     text = serialize(data);
   } catch (cause) {
-    throw new SseError("ERR_SSE_INVALID_DATA", "Could not serialize `data`", { cause });
+    throw new SseError(
+      "ERR_SSE_INVALID_DATA",
+      `Could not serialize \`data\`: ${quoteError(cause)}`,
+      {
+        cause,
+      },
+    );
   }
   if (typeof text !== "string") {
     throw invalidData(

@@ -123,7 +123,7 @@ describe("encodeFrame", () => {
     expect(textOf({ id: "~END", data: "" })).toBe("id: ~END\ndata: \n\n");
   });
 
-  it("names the serializer's error as the cause and keeps its text out of the message", () => {
+  it("names the serializer's error as the cause and quotes it in the message", () => {
     const cause = new Error("secret");
     const serialize = (): string => {
       throw cause;
@@ -132,7 +132,7 @@ describe("encodeFrame", () => {
       textOf({ data: {} }, { ...JSON_FRAMING, serialize }),
     );
     expect(code).toBe("ERR_SSE_INVALID_DATA");
-    expect(message).toBe("Could not serialize `data`");
+    expect(message).toBe("Could not serialize `data`: secret");
     expect(error.cause).toBe(cause);
   });
 
