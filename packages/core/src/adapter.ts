@@ -2,6 +2,8 @@
 
 export { resolveHub } from "./hub/resolve-hub.js";
 export type { AnyHub } from "./hub/resolve-hub.js";
+export { createRoute } from "./hub/route.js";
+export type { OfRequest, Route, RouteChannels, RouteOptions } from "./hub/route.js";
 export type {
   Exchange,
   ExchangeOf,
