@@ -113,11 +113,12 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
 
   /**
    * Creates the session of one request. Nothing is sent, and the route may answer in any other way until it sends
-   * something through the session.
+   * something through the session. A response may have several sessions, of one hub or of many: the first that is opened
+   * answers, and `open` of the others throws `ERR_SSE_HEADERS_SENT` from then on.
    *
    * @param exchange - `{ request, response }` of `node:http` or `node:http2`; adapters give more.
    * @returns The session: idle, or closed if the client has left already.
-   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is invalid, or its response has a session already.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is invalid.
    */
   createSession(exchange: ExchangeOf<Request>): Session<Channels, Request> {
     const session = new HubSession(new NodeSink(exchange, this.#outletSettings), this.#parts);

@@ -5,7 +5,6 @@ import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { SharedFrames } from "../wire/shared-frames.js";
 import { takesChunks, writeDirectly } from "./direct-write.js";
-import { SseError } from "../errors.js";
 import { checkExchange, isHttp1 } from "../http/exchange.js";
 import type {
   Exchange,
@@ -16,6 +15,7 @@ import type {
 } from "../http/exchange.js";
 import { removeBodyHeaders } from "../http/head.js";
 import type { HeaderTarget } from "../http/head.js";
+import type { ResolvedOpenOptions } from "../options/open.js";
 import { findCompressor } from "./compressor.js";
 import type { Compressor } from "./compressor.js";
 import { Outlet } from "./outlet.js";
@@ -38,7 +38,12 @@ let isLettingGo = false;
 
 /** Marks a response that has a sink; the sink's shared listeners find it here, so that they need no closures. */
 const SINK: unique symbol = Symbol("tidewire.sink");
-type Marked = NodeResponse & { [SINK]?: NodeSink | undefined };
+/** Further sinks of a response, where more than one hub has a session for it. None of them has begun to answer. */
+const OTHERS: unique symbol = Symbol("tidewire.others");
+type Marked = NodeResponse & {
+  [SINK]?: NodeSink | undefined;
+  [OTHERS]?: readonly NodeSink[] | undefined;
+};
 
 /**
  * A response of `node:http` (HTTP/1.0, HTTP/1.1) or `node:http2` as an outlet.
@@ -60,19 +65,21 @@ export class NodeSink extends Outlet implements ExchangeStream {
   /**
    * @param exchange - Request and response. The client may be gone already.
    * @param settings - Those of the hub.
-   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is invalid, or its response has a session already.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is invalid.
    */
   constructor(exchange: Exchange, settings: OutletSettings) {
     super(settings);
     checkExchange(exchange);
     const response: Marked = exchange.response;
-    if (response[SINK] !== undefined) {
-      throw new SseError("ERR_SSE_INVALID_OPTION", "The response has a session already");
-    }
     this.#exchange = exchange;
     this.#response = response;
-    response[SINK] = this;
-    response.on("close", onClose);
+    if (response[SINK] === undefined) {
+      response[SINK] = this;
+      response.on("close", onClose);
+    } else {
+      // Sessions commit nothing until they are opened: the first to be opened has the response.
+      response[OTHERS] = [...(response[OTHERS] ?? []), this];
+    }
     // A pipelined response waits without a socket and would not hear of its end.
     if (isHttp1(response) && response.socket === null) waitOn(this.request.socket, this);
     // A response that has closed already emits no further "close".
@@ -92,7 +99,13 @@ export class NodeSink extends Outlet implements ExchangeStream {
   }
 
   get isHeadSent(): boolean {
-    return this.#response.headersSent;
+    return this.#response.headersSent || this.#isTaken;
+  }
+
+  /** Whether another sink has begun to answer, and its head may have yet to go out. */
+  get #isTaken(): boolean {
+    const sink = (this.#response as Marked)[SINK];
+    return sink !== undefined && sink !== this && sink.phase !== "idle";
   }
 
   get isQueued(): boolean {
@@ -127,6 +140,20 @@ export class NodeSink extends Outlet implements ExchangeStream {
     // Node reports a write as taken only when all of it is; the handle's queue shrinks on the way. Without
     // it a slow but steady reader of one large write would look stalled.
     return socket.bytesWritten - socket.writableLength - queuedBytes(socket);
+  }
+
+  override open(reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"]): void {
+    this.#take();
+    super.open(reconnectionTimeMs);
+  }
+
+  /** From now on this is the sink that answers. */
+  #take(): void {
+    const response: Marked = this.#response;
+    const sink = response[SINK];
+    if (sink === undefined || sink === this) return;
+    response[OTHERS] = [...(response[OTHERS] ?? []).filter((other) => other !== this), sink];
+    response[SINK] = this;
   }
 
   start(status: number): void {
@@ -242,6 +269,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
   }
 
   answer(status: number): void {
+    this.#take();
     this.#flags |= ENDED_HERE;
     // A length that was set for another body would leave the client waiting for it.
     removeBodyHeaders(this.headers);
@@ -255,6 +283,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
   }
 
   refuse(error: unknown): void {
+    this.#take();
     this.#flags |= ENDED_HERE;
     const { refuse } = this.#exchange;
     if (refuse !== undefined) {
@@ -291,8 +320,8 @@ export class NodeSink extends Outlet implements ExchangeStream {
     this.#flags |= OVER;
     const response: Marked = this.#response;
     // Not deleted: that would cost a slow object for each response.
-    response[SINK] = undefined;
-    response.off("close", onClose);
+    if (response[SINK] === this) response[SINK] = undefined;
+    if (response[OTHERS] === undefined) response.off("close", onClose);
     this.#body?.off("drain", onDrain);
     this.ended();
     if (isHttp1(response)) (this.request.socket as WaitedSocket | null)?.[WAITING]?.delete(this);
@@ -326,7 +355,11 @@ function onSocketClose(this: WaitedSocket): void {
 }
 
 function onClose(this: Marked): void {
+  const others = this[OTHERS];
   this[SINK]?.closed();
+  if (others === undefined) return;
+  this[OTHERS] = undefined;
+  for (const sink of others) sink.closed();
 }
 
 /** A pipelined response has been given its connection. */
