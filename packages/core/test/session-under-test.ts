@@ -23,7 +23,9 @@ export class RecordingHost {
 
   constructor(options: HubOptions) {
     this.options = resolveOptions(options);
-    this.cors = this.options.cors === false ? undefined : createCors(this.options.cors);
+    const { cors } = this.options;
+    const report = (error: unknown): void => void this.reports.push({ error, stage: "cors" });
+    this.cors = cors === false ? undefined : createCors(cors, report);
     this.heartbeat.onEmpty = () => this.calls.push("released");
   }
 }

@@ -73,14 +73,17 @@ const DEFAULT_METHODS = ["GET", "HEAD"];
  *
  * @param options - Options or a function that gives them. `methods` is GET and HEAD unless set, and
  *   `Last-Event-ID` joins `allowedHeaders` where these are listed.
+ * @param report - Receives what a function of these options fails with after it has answered.
  * @returns What finds the headers.
  */
-export function createCors(options: SseCorsOptions): Cors {
+export function createCors(options: SseCorsOptions, report: (error: unknown) => void): Cors {
   // With `preflightContinue` the package only ever sets headers: it needs no response that can end.
   const run = corsMiddleware(
     typeof options === "function"
       ? (request: CorsRequest, callback: (error: Error | null, options?: CorsOptions) => void) => {
-          options(request, (error, given) => callback(error, forEventStreams(given)));
+          const answer = (error: Error | null, given?: CorsOptions): void =>
+            callback(error, forEventStreams(given));
+          passRejection(options(request, answer), answer);
         }
       : forEventStreams(options),
   ) as unknown as Run;
@@ -94,7 +97,10 @@ export function createCors(options: SseCorsOptions): Cors {
     };
     let isDone = false;
     const once = (error?: unknown): void => {
-      if (isDone) return;
+      if (isDone) {
+        if (error !== undefined && error !== null) report(error);
+        return;
+      }
       isDone = true;
       done(error, headers);
     };
@@ -140,11 +146,26 @@ function forEventStreams(options: CorsOptions | undefined): CorsOptions {
   const listed = given.allowedHeaders;
   const headers: CorsOptions = { ...given, preflightContinue: true };
   headers.methods ??= DEFAULT_METHODS;
+  const { origin } = given;
+  if (typeof origin === "function") {
+    headers.origin = (requested, callback) => {
+      passRejection(origin(requested, callback), callback);
+    };
+  }
   // `""` is no list: the package reflects what the browser asks for, as if the option were absent.
   if (listed !== undefined && listed !== "") {
     headers.allowedHeaders = ["Last-Event-ID", listed].flat();
   }
   return headers;
+}
+
+/** An `async` function may reject instead of calling back. Nobody else would handle that. */
+function passRejection(result: unknown, callback: (error: Error) => void): void {
+  if (!(result instanceof Promise)) return;
+  result.catch((error: unknown) => {
+    // Without an error the package would take the origin for one that is not allowed, and go on.
+    callback((error ?? new Error("A function of the option cors was rejected")) as Error);
+  });
 }
 
 /** A preflight that is not for an event stream belongs to the application's own CORS: it is left alone. */

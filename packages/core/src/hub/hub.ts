@@ -78,7 +78,10 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     this.#parts = {
       hub: this,
       options,
-      cors: options.cors === false ? undefined : createCors(options.cors),
+      cors:
+        options.cors === false
+          ? undefined
+          : createCors(options.cors, (error) => report(error, "cors")),
       sessions,
       admission: new Admission(options, log, {
         counted: (events, bytes) => {
@@ -242,7 +245,10 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     const target = exchange.headers ?? response;
     cors.preflight(request, target, (error, headers) => {
       // Somebody has answered while the origin was looked up.
-      if (response.headersSent) return;
+      if (response.headersSent) {
+        if (error !== undefined && error !== null) this.#parts.report(error, "cors");
+        return;
+      }
       if (headers === undefined) return next(error);
       try {
         for (const [name, value] of headers) target.setHeader(name, value);

@@ -10,6 +10,7 @@ import type { JitterRange } from "./jitter.js";
 /** Where a background error came from: what `onError` receives with the error. */
 export type ErrorStage =
   | "authorize"
+  | "cors"
   | "log"
   | "onClose"
   | "publish"

@@ -320,6 +320,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     // Somebody else has answered meanwhile, or the client has left.
     if (outlet.isHeadSent || outlet.isClosed) {
       this.#opening = undefined;
+      if (error !== undefined && error !== null) this.report(error, "cors");
       return this.#finish(outlet.isHeadSent ? "ended" : "client");
     }
     if (error !== undefined && error !== null) return this.#refuse(error, "refused");

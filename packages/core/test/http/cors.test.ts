@@ -12,13 +12,18 @@ interface Outcome {
   readonly headers: Record<string, unknown>;
 }
 
+function expectNothing(error: unknown): void {
+  throw new Error("Reported", { cause: error });
+}
+
 function actual(
   options: SseCorsOptions,
   request: CorsRequest,
   target = new MemoryHeaders(),
+  report = expectNothing,
 ): Promise<Outcome> {
   return new Promise((resolve) => {
-    createCors(options).actual(request, target, (error, headers) => {
+    createCors(options, report).actual(request, target, (error, headers) => {
       resolve({ error, headers: Object.fromEntries(headers) });
     });
   });
@@ -32,9 +37,10 @@ function preflight(
   options: SseCorsOptions,
   request: CorsRequest,
   target = new MemoryHeaders(),
+  report = expectNothing,
 ): Promise<PreflightOutcome> {
   return new Promise((resolve) => {
-    createCors(options).preflight(request, target, (error, headers) => {
+    createCors(options, report).preflight(request, target, (error, headers) => {
       const isAllowed = headers !== undefined;
       resolve({ error, isAllowed, headers: Object.fromEntries(headers ?? []) });
     });
@@ -127,7 +133,11 @@ describe("an actual response", () => {
 
   it("calls back in the same turn unless it has to ask somebody", () => {
     let calls = 0;
-    createCors({ origin: [APP] }).actual(from(APP), new MemoryHeaders(), () => void (calls += 1));
+    createCors({ origin: [APP] }, expectNothing).actual(
+      from(APP),
+      new MemoryHeaders(),
+      () => void (calls += 1),
+    );
     expect(calls).toBe(1);
   });
 
@@ -160,13 +170,57 @@ describe("an actual response", () => {
     expect(await actual({ origin }, from(APP))).toEqual({ error: fault, headers: {} });
   });
 
+  it("hands on what an async origin function rejects with, as if it had called back with it", async () => {
+    const fault = new Error("rejected");
+    const origin = async (): Promise<void> => {
+      await Promise.resolve();
+      throw fault;
+    };
+    expect(await actual({ origin }, from(APP))).toEqual({ error: fault, headers: {} });
+    expect(await preflight({ origin }, asking(APP))).toMatchObject({ error: fault });
+  });
+
+  it("takes a rejection without a reason for an error, too", async () => {
+    const origin = (): Promise<void> => Promise.reject();
+    const { error } = await actual({ origin }, from(APP));
+    expect(error).toBeInstanceOf(Error);
+  });
+
+  it("hands on what an async function that gives the options rejects with", async () => {
+    const fault = new Error("rejected");
+    const options = async (): Promise<void> => {
+      throw fault;
+    };
+    expect(await actual(options, from(APP))).toEqual({ error: fault, headers: {} });
+  });
+
+  it("reports what an origin function fails with after it has answered", async () => {
+    const reported: unknown[] = [];
+    const fault = new Error("too late");
+    const origin = async (
+      _origin: string | undefined,
+      callback: (error: Error | null, allow: boolean) => void,
+    ): Promise<void> => {
+      callback(null, true);
+      throw fault;
+    };
+    const { error } = await actual({ origin }, from(APP), undefined, (late) => reported.push(late));
+    await new Promise(setImmediate);
+    expect(error).toBeUndefined();
+    expect(reported).toEqual([fault]);
+  });
+
   it("calls back once, also where an origin function calls back twice", () => {
     let calls = 0;
     const origin: CorsOptions["origin"] = (_origin, callback) => {
       callback(null, true);
       callback(null, true);
     };
-    createCors({ origin }).actual(from(APP), new MemoryHeaders(), () => void (calls += 1));
+    createCors({ origin }, expectNothing).actual(
+      from(APP),
+      new MemoryHeaders(),
+      () => void (calls += 1),
+    );
     expect(calls).toBe(1);
   });
 
