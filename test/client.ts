@@ -23,6 +23,8 @@ export class StreamClient {
   readonly ended: Promise<void>;
   text = "";
   isEnded = false;
+  /** Whether the body broke off instead of ending in order. */
+  isBroken = false;
   readonly #body: Readable;
   readonly #cut: (how: "fin" | "rst") => void;
   readonly #release: () => void;
@@ -47,7 +49,9 @@ export class StreamClient {
         resolve();
       });
     });
-    body.on("error", () => {});
+    body.on("error", () => {
+      this.isBroken = true;
+    });
   }
 
   resume(): this {

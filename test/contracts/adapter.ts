@@ -857,6 +857,25 @@ export function adapterContract(binding: Binding): void {
     });
 
     describeHttp2("HTTP/2", () => {
+      it("resets the stream of a slow client with an error, which no client takes for the end", async () => {
+        const reasons: CloseReason[] = [];
+        const served = await serve(
+          async ({ sse }) => {
+            sse.onClose((reason) => reasons.push(reason));
+            while (sse.state !== "closed") {
+              void sse.send("s".repeat(200_000));
+              await tick();
+            }
+          },
+          { maxBufferedBytes: 500_000 },
+        );
+        const client = await get(served, { paused: true });
+        await eventually("the session to close", () => reasons.length === 1);
+        client.resume();
+        await client.rest();
+        expect([reasons, client.isBroken]).toEqual([["slow"], true]);
+      });
+
       it("sets no header that HTTP/2 forbids", async () => {
         const served = await serve(({ sse }) => sse.open());
         const client = await get(served);
