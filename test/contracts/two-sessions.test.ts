@@ -2,7 +2,7 @@ import { once } from "node:events";
 import http from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createHub } from "@tidewire/core";
-import type { Hub, Session } from "@tidewire/core";
+import type { Hub, HubOptions, Session } from "@tidewire/core";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually, request } from "../client.js";
 import type { StreamClient } from "../client.js";
@@ -13,7 +13,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-function makeHub(options: Parameters<typeof createHub>[0] = {}): Hub {
+function makeHub(options: HubOptions = {}): Hub {
   const hub = createHub({ reconnectionTimeMs: false, ...options });
   closers.push(() => hub.close());
   return hub;

@@ -3,7 +3,7 @@
 import { SseError } from "../errors.js";
 import { checkChannels, checkSubscribeOptions } from "../options/subscribe.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
-import type { Session } from "../session/session.js";
+import type { Session } from "./hub.js";
 
 /** A value, or a function that gives it for a request, at once or later. */
 export type OfRequest<Request, Value> = Value | ((request: Request) => Value | PromiseLike<Value>);

@@ -8,7 +8,7 @@ import type { Hub } from "../../src/hub/hub.js";
 import { createRoute } from "../../src/hub/route.js";
 import type { RouteChannels, RouteOptions } from "../../src/hub/route.js";
 import type { HubOptions } from "../../src/options/hub.js";
-import type { Session } from "../../src/session/session.js";
+import type { Session } from "../../src/hub/hub.js";
 import { thrownBy, untyped } from "../thrown.js";
 
 const closers: (() => Promise<void> | void)[] = [];
