@@ -301,27 +301,30 @@ export function adapterContract(binding: Binding): void {
         expect(await busy.rest()).toBe("");
       });
 
-      it("turns away what is past maxSessions: EventSource with a retry, others with 503", async () => {
+      it("turns away what is past maxSessions: EventSource is held, others get 503", async () => {
         const served = await serve(({ sse }) => sse.open(), { maxSessions: 1 });
         const first = await get(served, { headers: EVENT_STREAM });
         await first.until(":\n\n");
 
         const source = await get(served, { headers: EVENT_STREAM });
         expect(source.status).toBe(200);
-        const [, retry] = /^retry: (\d+)$/m.exec(await source.rest()) ?? [];
-        expect(Number(retry)).toBeGreaterThanOrEqual(5_000);
-        expect(Number(retry)).toBeLessThanOrEqual(30_000);
+        expect(await source.until("\n\n")).toBe(":\n\n");
+        expect(served.hub.stats()).toMatchObject({ sessions: { open: 1 }, held: 1, turnedAway: 1 });
 
         const other = await get(served);
         expect(other.status).toBe(503);
         expect(Number(other.headers["retry-after"])).toBeGreaterThanOrEqual(5);
         await other.rest();
+        expect(served.hub.stats()).toMatchObject({ sessions: { open: 1 }, held: 1, turnedAway: 2 });
 
         first.cut();
         await eventually("the first session to close", () => served.hub.sessionCount === 0);
         const again = await get(served, { headers: EVENT_STREAM });
         await again.until(":\n\n");
         expect(served.hub.sessionCount).toBe(1);
+        expect([source.text, source.isEnded]).toEqual([":\n\n", false]);
+        source.cut();
+        await eventually("the held client to be forgotten", () => served.hub.stats().held === 0);
       });
     });
 
@@ -719,7 +722,7 @@ export function adapterContract(binding: Binding): void {
         await client.until(/^:\n\n:\n\n:\n\n/);
       });
 
-      it("ends open streams when the hub closes, and turns new ones away", async () => {
+      it("ends open streams when the hub closes, writing nothing, and turns new ones away", async () => {
         const reasons: CloseReason[] = [];
         const served = await serve(({ sse }) => {
           sse.onClose((reason) => reasons.push(reason));
@@ -731,11 +734,13 @@ export function adapterContract(binding: Binding): void {
         expect(served.hub.close()).toBe(closing);
         await within("the hub to close", closing);
         expect(await client.rest()).toBe(":\n\n");
+        expect(client.isBroken).toBe(false);
         expect(reasons).toEqual(["shutdown"]);
 
         const late = await get(served, { headers: EVENT_STREAM });
         expect(late.status).toBe(200);
-        expect(await late.rest()).toMatch(/^event: sse-retry\nretry: \d+\ndata: \{\}\n\n$/);
+        expect(await late.rest()).toBe(":\n\n");
+        expect(late.isBroken).toBe(true);
         expect((await get(served)).status).toBe(503);
         expect(reasons).toEqual(["shutdown", "shutdown", "shutdown"]);
       });

@@ -28,6 +28,7 @@ export function makeSettings(settings: Partial<OutletSettings> = {}): OutletSett
     heartbeat: new Heartbeat(),
     maxBufferedBytes: 1_048_576,
     stallTimeoutMs: 30_000,
+    isClosing: false,
     ...settings,
   };
 }

@@ -2,6 +2,7 @@
 
 import { createCors } from "../src/http/cors.js";
 import type { Cors } from "../src/http/cors.js";
+import { Held } from "../src/hub/held.js";
 import { resolveOptions } from "../src/options/hub.js";
 import type { ErrorStage, HubOptions, ResolvedOptions } from "../src/options/hub.js";
 import { Heartbeat } from "../src/outlet/heartbeat.js";
@@ -15,10 +16,12 @@ export class RecordingHost {
   readonly options: ResolvedOptions;
   readonly cors: Cors | undefined;
   readonly heartbeat: Heartbeat<Outlet> = new Heartbeat();
+  /** Takes the clients that are turned away. */
+  readonly held: Held;
   /** What `turnAway` answers. */
   obstacle: "shutdown" | "busy" | undefined;
   /** What the session told its hub, in order. */
-  readonly calls: ("opened" | "closed" | "released")[] = [];
+  readonly calls: ("opened" | "closed" | "released" | "turnedAway")[] = [];
   readonly reports: { readonly error: unknown; readonly stage: ErrorStage }[] = [];
 
   constructor(options: HubOptions) {
@@ -26,6 +29,7 @@ export class RecordingHost {
     const { cors } = this.options;
     const report = (error: unknown): void => void this.reports.push({ error, stage: "cors" });
     this.cors = cors === false ? undefined : createCors(cors, report);
+    this.held = new Held(this.options, (error, stage) => this.reports.push({ error, stage }));
     this.heartbeat.onEmpty = () => this.calls.push("released");
   }
 }
@@ -59,6 +63,14 @@ export class TestSession extends EventStream {
 
   protected turnAway(): "shutdown" | "busy" | undefined {
     return this.#host.obstacle;
+  }
+
+  protected turnedAway(): void {
+    this.#host.calls.push("turnedAway");
+  }
+
+  protected handOver(waitMs: number): void {
+    this.#host.held.take(this.outlet, waitMs);
   }
 
   protected waiting(): void {}

@@ -17,6 +17,7 @@ import type { Obstacle } from "../session/reception.js";
 import type { CloseReason, OwnedSession } from "../session/session.js";
 import type { Admission } from "./admission.js";
 import { Arrival, Call } from "./arrival.js";
+import type { Held } from "./held.js";
 import type { Sessions } from "./sessions.js";
 
 /** What all sessions of a hub share. */
@@ -26,10 +27,14 @@ export interface HubParts<Owner> {
   readonly cors: Cors | undefined;
   readonly sessions: Sessions;
   readonly admission: Admission;
+  /** Takes the clients that are turned away. */
+  readonly held: Held;
   /** A stream has started. */
   opened(session: EventStream): void;
   /** A stream that had started takes no more messages. */
   closed(session: EventStream, reason: CloseReason): void;
+  /** A client has come for a stream and gets none. */
+  turnedAway(): void;
   /** Something failed where no caller can catch it. */
   report(error: unknown, stage: ErrorStage): void;
 }
@@ -157,6 +162,14 @@ export class HubSession<Owner>
 
   protected turnAway(): Obstacle | undefined {
     return this.#parts.sessions.obstacle;
+  }
+
+  protected turnedAway(): void {
+    this.#parts.turnedAway();
+  }
+
+  protected handOver(waitMs: number): void {
+    this.#parts.held.take(this.outlet, waitMs);
   }
 
   protected waiting(): void {

@@ -16,6 +16,7 @@ import type { OutletSettings } from "../outlet/outlet.js";
 import type { OwnedSession } from "../session/session.js";
 import { Admission } from "./admission.js";
 import type { Channel, HubPublishOptions, Published } from "./channel.js";
+import { Held } from "./held.js";
 import { HubSession } from "./hub-session.js";
 import type { HubParts } from "./hub-session.js";
 import { Publisher } from "./publisher.js";
@@ -74,7 +75,14 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     });
     const sessions = new Sessions(options);
     const { maxBufferedBytes, stallTimeoutMs } = options;
-    this.#outletSettings = { heartbeat: sessions.heartbeat, maxBufferedBytes, stallTimeoutMs };
+    this.#outletSettings = {
+      heartbeat: sessions.heartbeat,
+      maxBufferedBytes,
+      stallTimeoutMs,
+      get isClosing() {
+        return sessions.isClosing;
+      },
+    };
     this.#parts = {
       hub: this,
       options,
@@ -104,6 +112,10 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
       closed: (session, reason) => {
         counters.closes[reason] += 1;
         if (DIAGNOSTICS.close.hasSubscribers) DIAGNOSTICS.close.publish({ session, reason });
+      },
+      held: new Held(options, report),
+      turnedAway: () => {
+        counters.turnedAway += 1;
       },
       report,
     };
@@ -203,18 +215,22 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
    * @returns A copy that does not change.
    */
   stats(): HubStats {
-    const { sessions: all, admission } = this.#parts;
+    const { sessions: all, admission, held } = this.#parts;
     const sessions = { connecting: 0, open: 0, live: 0, behind: 0 };
     for (const { state, outlet } of all) {
       if (state !== "connecting" && state !== "open") continue;
       sessions[state] += 1;
       if (outlet.reader !== undefined) sessions[outlet.reader.isLive ? "live" : "behind"] += 1;
     }
-    const { published, delivered, deliveredBytes, replays, resets, closes } = this.#counters;
+    const { turnedAway, published, delivered, deliveredBytes, replays, resets, closes } =
+      this.#counters;
     const audience = admission.delivery?.audience;
     const now = performance.now();
     return {
+      closing: all.isClosing,
       sessions,
+      held: held.size,
+      turnedAway,
       channels: audience?.channelCount ?? 0,
       published,
       delivered,
@@ -265,7 +281,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
 
   /**
    * Closes the hub: new streams are turned away, open ones are ended with the reason `shutdown`, and so are sessions that
-   * have not opened yet. Then the log is closed.
+   * have not opened yet. Then clients that are held are cut, and the log is closed.
    *
    * Call it before `server.close()`, which otherwise waits for streams that do not end by themselves. Idempotent.
    *
@@ -277,9 +293,11 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   close(options: CloseOptions = {}): Promise<void> {
     const drainMs = checkCloseOptions(options);
     if (this.#closing === undefined) {
-      const { sessions } = this.#parts;
+      const { sessions, held } = this.#parts;
       sessions.close();
-      this.#closing = shutDown(sessions, (withinMs) => this.#publisher.close(withinMs), drainMs);
+      held.close();
+      const closeLog = (withinMs: number): Promise<void> => this.#publisher.close(withinMs);
+      this.#closing = shutDown({ sessions, held, closeLog, drainMs });
     }
     return this.#closing;
   }

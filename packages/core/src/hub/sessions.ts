@@ -31,6 +31,11 @@ export class Sessions {
     return this.#maxSessions !== false && this.#openCount >= this.#maxSessions ? "busy" : undefined;
   }
 
+  /** Whether the hub is closed, or on the way to it. */
+  get isClosing(): boolean {
+    return this.#isClosing;
+  }
+
   /** From now on further streams are turned away. */
   close(): void {
     this.#isClosing = true;

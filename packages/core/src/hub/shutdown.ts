@@ -2,13 +2,15 @@
 
 import { describeValue } from "../errors.js";
 import { checkMilliseconds, invalidOption } from "../options/check.js";
+import type { Heartbeat } from "../outlet/heartbeat.js";
+import type { Held } from "./held.js";
 import type { Sessions } from "./sessions.js";
 
 /** Options of `hub.close`. */
 export interface CloseOptions {
   /**
    * Time over which the ends of the open streams are spread, in milliseconds, so that their clients do
-   * not come back to the next process all at once.
+   * not come back to the next process all at once. Clients that come meanwhile are held until the last one has ended.
    *
    * @defaultValue `0`: at once
    */
@@ -36,19 +38,25 @@ export function checkCloseOptions(options: CloseOptions): number {
   return checkMilliseconds("drainMs", options.drainMs ?? 0);
 }
 
+/** What {@link shutDown} ends. */
+interface ShutDownParts {
+  /** No further one is opened. */
+  readonly sessions: Sessions;
+  /** Cut once the sessions have ended. */
+  readonly held: Held;
+  /** Over what time the ends of the sessions are spread. */
+  readonly drainMs: number;
+  /** Closes the log, within a number of milliseconds if it can. */
+  closeLog(withinMs: number): Promise<void>;
+}
+
 /**
- * Ends all sessions of a hub, then its log.
+ * Ends all sessions of a hub, then cuts the clients that it holds, then closes its log.
  *
- * @param sessions - No further one is opened.
- * @param closeLog - Closes the log, within a number of milliseconds if it can.
- * @param drainMs - Over what time the ends are spread.
  * @returns Resolves in time, whatever clients, callbacks and the log do. Never rejects.
  */
-export async function shutDown(
-  sessions: Sessions,
-  closeLog: (withinMs: number) => Promise<void>,
-  drainMs: number,
-): Promise<void> {
+export async function shutDown(parts: ShutDownParts): Promise<void> {
+  const { sessions, held, drainMs } = parts;
   const start = performance.now();
   const { heartbeat, waiting } = sessions;
   // Those that have no stream yet are answered like all that come later.
@@ -63,21 +71,25 @@ export async function shutDown(
     for (; ended < due; ended++) open[ended]?.shutDown();
     if (ended < open.length) await wait(spreadMs === 0 ? 0 : BATCH_MS);
   }
-  const isEmpty = (): boolean =>
-    heartbeat.size === 0 && unanswered.every(({ isAnswered }) => isAnswered);
-  if (!isEmpty()) {
-    await untilEmpty(heartbeat, Math.max(GRACE_MS, drainMs - (performance.now() - start)));
+  const deadline = Math.max(performance.now() + GRACE_MS, start + drainMs);
+  await untilEmpty(heartbeat, deadline - performance.now());
+  // A hook may hold their heads back, or CORS look up their origin.
+  while (unanswered.some(({ isAnswered }) => !isAnswered) && performance.now() < deadline) {
+    await wait(BATCH_MS);
   }
   for (const session of sessions) session.destroy();
   for (const session of unanswered) if (!session.isAnswered) session.destroy();
-  if (heartbeat.size > 0) await untilEmpty(heartbeat, GRACE_MS);
+  held.end();
+  await Promise.all([untilEmpty(heartbeat, GRACE_MS), untilEmpty(held.heartbeat, GRACE_MS)]);
+  held.destroy();
   const left = Math.max(GRACE_MS, drainMs - (performance.now() - start));
-  await within(closeLog(left), left + GRACE_MS);
+  await within(parts.closeLog(left), left + GRACE_MS);
 }
 
 /** Resolves when the last response is over, or after `ms`. */
-function untilEmpty(heartbeat: Sessions["heartbeat"], ms: number): Promise<void> {
+function untilEmpty(heartbeat: Heartbeat, ms: number): Promise<void> {
   return new Promise((resolve) => {
+    if (heartbeat.size === 0) return resolve();
     const settle = (): void => {
       clearTimeout(timer);
       resolve();

@@ -6,6 +6,8 @@ import type { CloseReason } from "../session/session.js";
 
 /** What a hub has done and holds: `hub.stats()`. Counts are since the hub was made. */
 export interface HubStats {
+  /** Whether the hub is closed, or on the way to it. A readiness check fails then, so that new clients go elsewhere. */
+  readonly closing: boolean;
   /** Sessions by state. `live` and `behind` are those of the open ones that are subscribed. */
   readonly sessions: {
     readonly connecting: number;
@@ -15,6 +17,10 @@ export interface HubStats {
     /** Have yet to be sent something: their socket is backed up, or they resume. */
     readonly behind: number;
   };
+  /** Clients that were turned away and are held now, without a session, until their connection is cut. */
+  readonly held: number;
+  /** Clients that were turned away, held or not: beyond `maxSessions`, or by a hub that was closing. */
+  readonly turnedAway: number;
   /** Channels with at least one subscription. */
   readonly channels: number;
   /** Events that this process has published. */
@@ -42,6 +48,7 @@ export interface HubStats {
 
 /** The counts of {@link HubStats} as they grow. */
 export class Counters {
+  turnedAway = 0;
   published = 0;
   delivered = 0;
   deliveredBytes = 0;

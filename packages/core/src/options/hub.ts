@@ -88,12 +88,20 @@ export interface HubOptions<
    */
   readonly maxEventBytes?: number | undefined;
   /**
-   * Open sessions at which further ones are turned away: an `EventSource` with an empty stream and a
-   * reconnection time of 5 to 30 seconds, any other client with 503 and `Retry-After`. `false` is no limit.
+   * Open sessions at which further clients are turned away. One that names `text/event-stream` in `Accept`, as
+   * `EventSource` does, gets an empty stream that is cut after 5 to 30 seconds, so that it comes back; any other gets 503
+   * with `Retry-After`. `false` is no limit.
    *
    * @defaultValue `false`
    */
   readonly maxSessions?: number | false | undefined;
+  /**
+   * Clients that are turned away and held at the same time. A further one gets an event `sse-retry` with a reconnection
+   * time, and its stream ends in order. `0` holds none.
+   *
+   * @defaultValue the larger of `1_000` and twice `maxSessions`
+   */
+  readonly maxHeld?: number | undefined;
   /**
    * Life of a stream in milliseconds, drawn for each session between 80 % and 100 % of it; then the
    * session closes with `expired` and the client reconnects. Exact to half a second. At least 1 000; `false`
@@ -191,6 +199,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   maxBufferedBytes: 1_048_576,
   maxEventBytes: 1_048_576,
   maxSessions: false,
+  maxHeld: 1_000,
   maxStreamMs: false,
   stallTimeoutMs: 30_000,
   checkAccept: undefined,
@@ -208,6 +217,7 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
   maxBufferedBytes: (value) => atLeast(1, value),
   maxEventBytes: (value) => atLeast(1, value),
   maxSessions: (value) => (value === false ? undefined : atLeast(1, value, "false or ")),
+  maxHeld: (value) => atLeast(0, value),
   maxStreamMs: (value) => (value === false ? undefined : milliseconds(1_000, value, "false or ")),
   stallTimeoutMs: (value) => milliseconds(1_000, value),
   checkAccept: (value) => (typeof value === "boolean" ? undefined : "a boolean"),
@@ -239,6 +249,10 @@ export function resolveOptions(options: UntypedHubOptions = {}): ResolvedOptions
     if (value === undefined) continue;
     checkOption(name as keyof HubOptions, value);
     resolved[name] = name === "retention" ? withDefaults(value as RetentionOptions) : value;
+  }
+  const { maxSessions, maxHeld } = options;
+  if (typeof maxSessions === "number" && maxHeld === undefined) {
+    resolved["maxHeld"] = Math.max(DEFAULTS.maxHeld, 2 * maxSessions);
   }
   return Object.freeze(resolved) as ResolvedOptions;
 }

@@ -24,6 +24,8 @@ import type { OutletSettings } from "./outlet.js";
 /** Largest single write over HTTP/2. */
 const SLICE_BYTES = 65_536;
 
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+
 /**
  * Why a stream of HTTP/2 is destroyed. With an error Node resets it with INTERNAL_ERROR. Without one it would with
  * NO_ERROR, which many clients take for an end in order. (`stream.close(code)` before `destroy()` aborts the process: Node
@@ -164,6 +166,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
   }
 
   start(status: number): void {
+    this.#announceClose();
     const { start } = this.#exchange;
     if (start !== undefined) {
       start.call(this.#exchange, status, this);
@@ -260,10 +263,24 @@ export class NodeSink extends Outlet implements ExchangeStream {
     return isTaken;
   }
 
-  protected endBody(): void {
+  protected endBody(closesConnection: boolean): void {
     this.#flags |= ENDED_HERE;
-    const body = this.#body ?? this.#response;
+    const response = this.#response;
+    const body = this.#body ?? response;
+    if (closesConnection && isHttp1(response) && response.socket !== null) {
+      const { socket } = response;
+      // The head has promised to keep the connection. The next request on it would come to a server that is closing.
+      response.once("finish", () => socket.destroySoon());
+    }
     if (!body.writableEnded) body.end();
+  }
+
+  protected override whenTaken(fn: () => void): void {
+    const response = this.#response;
+    // What stands before the response does not say what it holds.
+    if (this.#body !== response || this.#compressor !== undefined || this.isOver) return;
+    if (this.bufferedBytes === 0) fn();
+    else (response as ServerResponse).write(NO_BYTES, fn);
   }
 
   awaitTurn(): void {
@@ -280,6 +297,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
   answer(status: number): void {
     this.#take();
     this.#flags |= ENDED_HERE;
+    this.#announceClose();
     // A length that was set for another body would leave the client waiting for it.
     removeBodyHeaders(this.headers);
     const { answer } = this.#exchange;
@@ -294,6 +312,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
   refuse(error: unknown): void {
     this.#take();
     this.#flags |= ENDED_HERE;
+    this.#announceClose();
     const { refuse } = this.#exchange;
     if (refuse !== undefined) {
       refuse.call(this.#exchange, error);
@@ -305,6 +324,13 @@ export class NodeSink extends Outlet implements ExchangeStream {
     this.#response.writeHead(status);
     // Never the error's own message: it may quote what came from the network.
     this.#response.end(`${STATUS_CODES[status] ?? "Error"}\n`);
+  }
+
+  /** Tells a client of HTTP/1 that its connection is closed with this response. */
+  #announceClose(): void {
+    if (this.isHubClosing && isHttp1(this.#response)) {
+      this.headers.setHeader("Connection", "close");
+    }
   }
 
   /** Called by the shared listener of the body. */

@@ -30,6 +30,8 @@ export interface OutletSettings {
   readonly maxBufferedBytes: number;
   /** How long a socket with unsent bytes may take none, in milliseconds. */
   readonly stallTimeoutMs: number;
+  /** Whether the hub is closing: from then on a connection of HTTP/1 is closed with its response. */
+  readonly isClosing: boolean;
 }
 
 /** Why an outlet can no longer be used. */
@@ -65,6 +67,15 @@ export interface OutletOwner {
  * - `ended`: no bytes are accepted any more; those accepted before may still be on their way
  */
 export type OutletPhase = "idle" | "opening" | "open" | "ended";
+
+/**
+ * How a response ends that has finished.
+ *
+ * - `end`: in order, after everything that was accepted
+ * - `cut`: without an end, once the kernel has everything that was accepted: the client sees its connection break
+ * - `hold`: not by itself. Its owner destroys it
+ */
+export type Ending = "end" | "cut" | "hold";
 
 /**
  * How long before its time a heartbeat goes out at least, in milliseconds: a sweep over thousands of sessions takes its
@@ -130,6 +141,8 @@ export abstract class Outlet implements Beating {
   reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"] = false;
   /** Longest silence of the stream in milliseconds, `false` for none. Meaningful once driven. */
   heartbeatMs: ResolvedOpenOptions["heartbeatMs"] = false;
+  /** How the response ends once it has finished. */
+  ending: Ending = "end";
   readonly #settings: OutletSettings;
   #owner: OutletOwner | undefined;
   #phase: OutletPhase = "idle";
@@ -152,7 +165,7 @@ export abstract class Outlet implements Beating {
     this.#settings = settings;
   }
 
-  /** The one that is told what happens. Set once, before anything else. */
+  /** The one that is told what happens. Set before anything else, and again when a client is turned away. */
   get owner(): OutletOwner {
     if (this.#owner === undefined) throw new Error("The outlet has no owner yet");
     return this.#owner;
@@ -181,14 +194,23 @@ export abstract class Outlet implements Beating {
     return (this.#opening?.heldBytes ?? 0) + this.bufferedBytes;
   }
 
+  /** Whether connections of HTTP/1 are closed with their response. */
+  protected get isHubClosing(): boolean {
+    return this.#settings.isClosing;
+  }
+
   /** Commits the head with this status and the headers set so far, then calls `headSent`. */
   abstract start(status: number): void;
   /** Writes bytes of the body. */
   protected abstract put(bytes: Uint8Array): boolean;
   /** As `put`, for frames that many are given: a body in chunks may be given the chunk as it is. */
   protected abstract putShared(frames: SharedFrames): boolean;
-  /** Ends the body, after what is buffered. */
-  protected abstract endBody(): void;
+  /**
+   * Ends the body, after what is buffered.
+   *
+   * @param closesConnection - Whether to close a connection of HTTP/1 behind it.
+   */
+  protected abstract endBody(closesConnection: boolean): void;
   /** Calls `owner.outletReady` once the response is the next on its connection. Only while `isQueued`. */
   abstract awaitTurn(): void;
   /** Cuts the connection (the stream in HTTP/2) and drops what is buffered. */
@@ -322,11 +344,17 @@ export abstract class Outlet implements Beating {
     this.reader?.closed();
   }
 
-  /** Ends the body of a stream that has finished after it was open. One that was not ends once its head is out. */
+  /**
+   * Ends a response that has finished after it was open, as {@link Outlet.ending} says. One that was not open ends once
+   * its head is out.
+   */
   end(): void {
     try {
       if (this.#opening !== undefined) this.#writeOpening();
-      this.endBody();
+      if (this.ending === "hold") return;
+      if (this.ending === "end") return this.endBody(this.isHubClosing);
+      this.#wrote();
+      this.whenTaken(() => this.#cutIfTaken());
     } catch (error) {
       this.#fault(error);
     }
@@ -341,10 +369,15 @@ export abstract class Outlet implements Beating {
     this.owner.outletFailed("error", { last });
   }
 
-  /** Forgets what was accepted before the head was out, and writes a frame in its place. */
-  replaceHeld(frame: Uint8Array): void {
+  /**
+   * Forgets what was accepted before the head was out.
+   *
+   * @param instead - Frame that the stream consists of; absent for a stream with nothing but its opening bytes.
+   */
+  dropHeld(instead?: Uint8Array): void {
+    this.reconnectionTimeMs = false;
     this.#opening?.drop();
-    this.#opening?.hold(frame);
+    if (instead !== undefined) this.#opening?.hold(instead);
   }
 
   /**
@@ -375,7 +408,10 @@ export abstract class Outlet implements Beating {
         this.drained();
         return false;
       }
-      return true;
+      // What a compressor holds is not seen: it gets the time between two sweeps to hand it on.
+      const isSettled = !this.#isCutting || this.#settings.heartbeat.sweeps - this.#wroteAt > 1;
+      if (isSettled) this.#cutIfTaken();
+      return isSettled;
     }
     const { progress } = this;
     // Counted in sweeps: while this process itself was paused there was none, and that is not the client's fault.
@@ -404,6 +440,9 @@ export abstract class Outlet implements Beating {
     if (!this.isBlocked) this.drained();
   }
 
+  /** For subclasses that can tell: calls a function once the kernel has all bytes that were written. */
+  protected whenTaken(_fn: () => void): void {}
+
   /** For subclasses: the client took what was held back. */
   protected drained(): void {
     this.#unsent = NOT_BLOCKED;
@@ -411,6 +450,7 @@ export abstract class Outlet implements Beating {
     this.#drain = undefined;
     drain?.resolve(true);
     this.reader?.wake();
+    if (this.#isCutting) this.whenTaken(() => this.#cutIfTaken());
   }
 
   /**
@@ -468,7 +508,18 @@ export abstract class Outlet implements Beating {
   #wrote(): void {
     const { heartbeat } = this.#settings;
     this.#wroteAt = heartbeat.sweeps;
-    if (this.watched === undefined) heartbeat.watch(this);
+    // A client that is turned away is not driven by this heartbeat.
+    if (this.watched === undefined && this.place !== undefined) heartbeat.watch(this);
+  }
+
+  /** `true` from the end of a stream that is to be cut. */
+  get #isCutting(): boolean {
+    return this.#phase === "ended" && this.ending === "cut";
+  }
+
+  /** The second half of a cut. */
+  #cutIfTaken(): void {
+    if (this.#isCutting && this.bufferedBytes === 0) this.destroy();
   }
 
   /** Sweeps of silence until a heartbeat is due; never if there is none. */

@@ -12,13 +12,7 @@ import type { OpenOptions, ResolvedOpenOptions } from "../options/open.js";
 import { Scope } from "../outlet/async-context.js";
 import type { Outlet, OutletFault, OutletFaultDetails, OutletOwner } from "../outlet/outlet.js";
 import { breathe } from "../outlet/pace.js";
-import {
-  COMPLETE,
-  encodeCommentFrame,
-  encodeFrame,
-  encodeLast,
-  encodeRetryFrame,
-} from "../wire/frame.js";
+import { COMPLETE, encodeCommentFrame, encodeFrame, encodeLast } from "../wire/frame.js";
 import type { LastMessage, SseMessage } from "../wire/message.js";
 import { pump } from "./pump.js";
 import type { MapItem } from "./pump.js";
@@ -74,6 +68,14 @@ export abstract class EventStream implements Stream, OutletOwner {
   protected abstract readonly cors: Cors | undefined;
   /** @returns Why no further stream may be opened; `undefined` if one may. */
   protected abstract turnAway(): Obstacle | undefined;
+  /** The client gets no stream, because there is an obstacle. */
+  protected abstract turnedAway(): void;
+  /**
+   * The hub takes over the client, which is turned away, and answers it. The session has closed, and the headers are set.
+   *
+   * @param waitMs - After what time the client should come back.
+   */
+  protected abstract handOver(waitMs: number): void;
   /** The session waits for something before its stream can start: a decision, or its turn on the connection. */
   protected abstract waiting(): void;
   /** The stream starts. */
@@ -213,7 +215,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     return () => void this.#onClose?.delete(listener);
   }
 
-  /** Ends the stream for a shutdown. */
+  /** Ends the stream for a shutdown. Nothing is written: the client knows when to come back. */
   shutDown(): void {
     this.endWith("shutdown");
   }
@@ -346,13 +348,14 @@ export abstract class EventStream implements Stream, OutletOwner {
       case "completed":
         return this.#answer("completed", 204);
       case "unavailable":
+        this.turnedAway();
         outlet.headers.setHeader("Retry-After", String(Math.ceil(reception.waitMs / 1_000)));
         return this.#answer(REASONS[reception.obstacle], 503);
       case "later":
+        this.turnedAway();
         this.#finish(REASONS[reception.obstacle]);
-        outlet.replaceHeld(encodeRetryFrame(reception.waitMs));
         setStreamHeaders(outlet.headers, undefined);
-        return this.#start({ ...opening, status: 200 });
+        return this.handOver(reception.waitMs);
       case "head":
         setStreamHeaders(outlet.headers, opening.headers);
         return this.#answer("ended", opening.status);
@@ -365,8 +368,8 @@ export abstract class EventStream implements Stream, OutletOwner {
   #start(opening: ResolvedOpenOptions): void {
     this.outlet.drive(opening);
     this.started();
-    // Closed while CORS was looked up, or turned away: it takes no messages, but still owes the client an answer, and
-    // the heartbeat has to watch that the client takes it.
+    // Closed while CORS was looked up: it takes no messages, but still owes the client an answer, and the heartbeat has
+    // to watch that the client takes it.
     if (this.#reason !== undefined) this.left(this.#reason);
     this.outlet.start(opening.status);
   }

@@ -263,20 +263,26 @@ describe("a request that gets no stream", () => {
     ["busy", "refused"],
     ["shutdown", "shutdown"],
   ] as const)(
-    "is an empty stream with a reconnection time if an EventSource is turned away: %s",
+    "is an empty stream that is held and then cut if an EventSource is turned away: %s",
     async (obstacle, reason) => {
       vi.spyOn(Math, "random").mockReturnValue(0);
-      const test = makeSession({}, { headers: EVENT_SOURCE });
+      const test = makeSession({ reconnectionTimeMs: 1_000 }, { headers: EVENT_SOURCE });
       test.host.obstacle = obstacle;
       expect(test.session.open()).toBe(false);
       expect(reasonsOf(test)).toEqual([reason]);
       expect(test.sink.status).toBe(200);
       expect(test.sink.headers.getHeader("content-type")).toBe("text/event-stream");
-      expect(test.sink.text).toBe("event: sse-retry\nretry: 5000\ndata: {}\n\n");
-      expect(test.sink.calls).toEqual(["start", "end"]);
-      await settle();
-      // Watched until the client has taken it, but never counted as open.
-      expect(test.host.calls).toEqual(["opened", "closed", "released"]);
+      expect(test.sink.text).toBe(OPENING);
+      expect(test.sink.calls).toEqual(["start"]);
+      // Without a session: nothing of a stream was opened or closed.
+      expect(test.host.calls).toEqual(["turnedAway"]);
+      expect(test.host.held.size).toBe(1);
+      vi.advanceTimersByTime(4_900);
+      expect(test.sink.calls).toEqual(["start"]);
+      vi.advanceTimersByTime(600);
+      expect(test.sink.calls).toEqual(["start", "destroy"]);
+      expect(test.sink.text).toBe(OPENING);
+      expect(test.host.held.size).toBe(0);
       expect(vi.getTimerCount()).toBe(0);
     },
   );
@@ -415,7 +421,7 @@ describe("CORS", () => {
     const sent = test.session.send({ id: "7", data: "x" });
     answer();
     expect(await sent).toBe(false);
-    expect(test.sink.text).toMatch(/^event: sse-retry\nretry: \d+\ndata: \{\}\n\n$/);
+    expect(test.sink.text).toBe(OPENING);
   });
 
   it("opens the stream once, also where an origin function calls back twice", () => {

@@ -1,0 +1,202 @@
+/** Clients that are turned away, and what becomes of connections while a hub is closing. */
+
+import { Agent, get as httpGet } from "node:http";
+import type { HubOptions } from "@tidewire/core";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { eventually, request, within } from "../client.js";
+import type { StreamClient } from "../client.js";
+import { BINDINGS } from "./bindings.js";
+import type { Binding, Handler, Served } from "./bindings.js";
+import { RawClient } from "./raw-capture.js";
+
+const HTTP1 = BINDINGS.filter(({ protocol }) => protocol === "http1");
+const EVENT_STREAM = { accept: "text/event-stream" };
+/** The opening comment: all that a client gets that is held. */
+const OPENING = ":\n\n";
+
+const running: Served[] = [];
+const clients: StreamClient[] = [];
+
+afterEach(async () => {
+  vi.restoreAllMocks();
+  for (const client of clients.splice(0)) client.cut();
+  for (const served of running.splice(0)) {
+    await within("the server to close", served.close());
+    expect(served.hub.stats()).toMatchObject({ held: 0, closing: true });
+  }
+});
+
+async function serve(binding: Binding, handler: Handler, options?: HubOptions): Promise<Served> {
+  const served = await binding.serve(handler, options);
+  running.push(served);
+  return served;
+}
+
+async function get(served: Served, headers: Record<string, string> = EVENT_STREAM) {
+  const client = await request(served, "/", { headers });
+  clients.push(client);
+  return client;
+}
+
+describe("a client beyond maxSessions", () => {
+  it("gets the opening comment, is held for the time that was drawn, and then cut", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0);
+    const outcomes = BINDINGS.map(async (binding) => {
+      const served = await serve(binding, ({ sse }) => void sse.open(), { maxSessions: 1 });
+      const first = await get(served);
+      await first.until("\n\n");
+      const begin = performance.now();
+      const second = await get(served);
+      expect(second.status).toBe(200);
+      expect(second.headers["content-type"]).toBe("text/event-stream");
+      await second.until("\n\n");
+      const [untilOpen, { sessions, held }] = [performance.now() - begin, served.hub.stats()];
+      await second.rest();
+      return {
+        binding: binding.name,
+        openedSoon: untilOpen < 1_000,
+        stats: [sessions.open, sessions.connecting, held],
+        text: second.text,
+        isBroken: second.isBroken,
+        heldFor: Math.round((performance.now() - begin) / 1_000),
+        heldAfter: served.hub.stats().held,
+      };
+    });
+    expect(await Promise.all(outcomes)).toEqual(
+      BINDINGS.map(({ name: binding }) => ({
+        binding,
+        openedSoon: true,
+        stats: [1, 0, 1],
+        text: OPENING,
+        isBroken: true,
+        heldFor: 5,
+        heldAfter: 0,
+      })),
+    );
+  });
+
+  it.each(BINDINGS)(
+    "$name: gets an event sse-retry and an end in order past maxHeld",
+    async (binding) => {
+      const served = await serve(binding, ({ sse }) => void sse.open(), {
+        maxSessions: 1,
+        maxHeld: 1,
+      });
+      for (let i = 0; i < 2; i++) await (await get(served)).until("\n\n");
+      const third = await get(served);
+      const text = await third.rest();
+      const [, retry] =
+        /^(?::\n\n)?event: sse-retry\nretry: (\d+)\ndata: \{\}\n\n$/.exec(text) ?? [];
+      expect(Number(retry)).toBeGreaterThanOrEqual(5_000);
+      expect(Number(retry)).toBeLessThanOrEqual(30_000);
+      expect(third.isBroken).toBe(false);
+      expect(served.hub.stats()).toMatchObject({ held: 1, turnedAway: 2, sessions: { open: 1 } });
+      // It was never a stream that could close.
+      expect(served.hub.stats().closes.refused).toBe(0);
+    },
+  );
+
+  it.each(BINDINGS)("$name: gets its CORS headers, and none of open()", async (binding) => {
+    const served = await serve(
+      binding,
+      ({ sse }) => void sse.open({ status: 201, headers: { "X-Stream": "yes" } }),
+      { maxSessions: 1, cors: { origin: "https://app.example" } },
+    );
+    await (await get(served)).until("\n\n");
+    const second = await get(served, { ...EVENT_STREAM, origin: "https://app.example" });
+    expect(second.status).toBe(200);
+    expect(second.headers["access-control-allow-origin"]).toBe("https://app.example");
+    expect(second.headers).not.toHaveProperty("x-stream");
+  });
+
+  it.each(HTTP1)("$name: takes one place, however many requests it pipelines", async (binding) => {
+    const served = await serve(binding, ({ sse }) => void sse.open(), { maxSessions: 1 });
+    await (await get(served)).until("\n\n");
+    const client = await RawClient.open(served.port);
+    client.get(
+      Array.from({ length: 50 }, () => "/"),
+      "1.1",
+      "Accept: text/event-stream\r\n",
+    );
+    await client.untilBody(OPENING);
+    expect(served.hub.stats().held).toBe(1);
+    client.socket.destroy();
+    await eventually("all to be forgotten", () => served.hub.stats().held === 0);
+  });
+});
+
+describe("while the hub is closing", () => {
+  it.each(BINDINGS)(
+    "$name: clients are held until the drain ends, and no longer",
+    async (binding) => {
+      const served = await serve(binding, ({ sse }) => void sse.open());
+      const streams = await Promise.all(Array.from({ length: 4 }, () => get(served)));
+      for (const stream of streams) await stream.until("\n\n");
+      expect(served.hub.stats().closing).toBe(false);
+      let isClosed = false;
+      // The last of four streams ends after three quarters of the time.
+      const closing = served.hub.close({ drainMs: 1_250 }).then(() => (isClosed = true));
+      expect(served.hub.stats().closing).toBe(true);
+      await eventually("the first end", () => streams.some(({ isEnded }) => isEnded));
+      const late = await get(served);
+      await late.until("\n\n");
+      expect(served.hub.stats()).toMatchObject({ held: 1, turnedAway: 1 });
+      await eventually("three ends", () => streams.filter(({ isEnded }) => isEnded).length === 3);
+      expect([late.isEnded, isClosed]).toEqual([false, false]);
+      await closing;
+      await late.rest();
+      expect([late.text, late.isBroken]).toEqual([OPENING, true]);
+      expect(streams.map(({ isBroken }) => isBroken)).toEqual([false, false, false, false]);
+      // Until the server is closed, too.
+      const after = await get(served);
+      await within("the cut", after.ended, 1_000);
+      expect([after.status, after.text, after.isBroken]).toEqual([200, OPENING, true]);
+    },
+  );
+
+  it.each(BINDINGS)("$name: close() cuts clients that were held before", async (binding) => {
+    const served = await serve(binding, ({ sse }) => void sse.open(), { maxSessions: 1 });
+    const first = await get(served);
+    const second = await get(served);
+    await second.until("\n\n");
+    await within("close()", served.hub.close(), 2_000);
+    await within("the end of both", Promise.all([first.ended, second.ended]), 1_000);
+    expect([first.isBroken, second.isBroken]).toEqual([false, true]);
+    expect(served.hub.stats().held).toBe(0);
+  });
+
+  it.each(HTTP1)("$name: connections are closed with their stream", async (binding) => {
+    const served = await serve(binding, ({ sse }) => void sse.open());
+    const stream = (await RawClient.open(served.port)).get(["/"]);
+    await stream.untilBody("\n\n");
+    expect(stream.response().head).toMatch(/\r\nConnection: keep-alive\r\n/i);
+    await served.hub.close();
+    await within("the end of the connection", stream.untilClosed(), 1_000);
+    expect(stream.response().isEnded).toBe(true);
+    for (const headers of ["Accept: text/event-stream\r\n", ""]) {
+      const late = (await RawClient.open(served.port)).get(["/"], "1.1", headers);
+      await within("the end of the connection", late.untilClosed(), 1_000);
+      expect(late.response().head).toMatch(/\r\nConnection: close\r\n/i);
+    }
+  });
+
+  it.each(HTTP1)("$name: an agent finds no connection that it could use again", async (binding) => {
+    const served = await serve(binding, ({ sse }) => void sse.open());
+    const agent = new Agent({ keepAlive: true });
+    const ended = new Promise<void>((resolve, reject) => {
+      httpGet(
+        { port: served.port, host: "127.0.0.1", agent, headers: EVENT_STREAM },
+        (response) => {
+          response.resume();
+          response.once("error", reject);
+          response.once("end", resolve);
+        },
+      );
+    });
+    await eventually("the stream", () => served.hub.sessionCount === 1);
+    await served.hub.close();
+    await within("the end in order", ended);
+    await eventually("no connection", () => Object.keys(agent.freeSockets).length === 0);
+    agent.destroy();
+  });
+});
