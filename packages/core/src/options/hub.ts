@@ -111,6 +111,15 @@ export interface HubOptions<
    */
   readonly maxStreamMs?: number | false | undefined;
   /**
+   * How a stream ends whose client should come back: for `shutdown`, `expired` and `slow`, if the request names
+   * `text/event-stream`. `"end"` ends the response in order. `"cut"` breaks the connection (the stream in HTTP/2) once the
+   * kernel has the last byte, for clients that take an end in order as final. A stream that closes with `slow` is always
+   * cut, and one that the application closes always ends in order.
+   *
+   * @defaultValue `"end"`
+   */
+  readonly reconnectAfter?: "end" | "cut" | undefined;
+  /**
    * How long a socket that has unsent bytes may take none, in milliseconds. Then the session closes with `slow`. Time in
    * which this process itself was paused does not count. At least 1 000.
    *
@@ -201,6 +210,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   maxSessions: false,
   maxHeld: 1_000,
   maxStreamMs: false,
+  reconnectAfter: "end",
   stallTimeoutMs: 30_000,
   checkAccept: undefined,
   cors: false,
@@ -219,6 +229,7 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
   maxSessions: (value) => (value === false ? undefined : atLeast(1, value, "false or ")),
   maxHeld: (value) => atLeast(0, value),
   maxStreamMs: (value) => (value === false ? undefined : milliseconds(1_000, value, "false or ")),
+  reconnectAfter: (value) => (value === "end" || value === "cut" ? undefined : '"end" or "cut"'),
   stallTimeoutMs: (value) => milliseconds(1_000, value),
   checkAccept: (value) => (typeof value === "boolean" ? undefined : "a boolean"),
   cors: checkCors,

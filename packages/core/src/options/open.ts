@@ -24,6 +24,8 @@ export interface OpenOptions {
   readonly maxStreamMs?: number | false | undefined;
   /** Replaces the hub's `checkAccept` for this stream. */
   readonly checkAccept?: boolean | undefined;
+  /** Replaces the hub's `reconnectAfter` for this stream. */
+  readonly reconnectAfter?: "end" | "cut" | undefined;
 }
 
 /** Options of one stream, with the hub's options as defaults. */
@@ -34,6 +36,7 @@ export interface ResolvedOpenOptions {
   readonly reconnectionTimeMs: number | JitterRange | false;
   readonly maxStreamMs: number | false;
   readonly checkAccept: boolean | undefined;
+  readonly reconnectAfter: "end" | "cut";
 }
 
 const OPEN_OPTIONS = [
@@ -43,6 +46,7 @@ const OPEN_OPTIONS = [
   "reconnectionTimeMs",
   "maxStreamMs",
   "checkAccept",
+  "reconnectAfter",
 ];
 
 /**
@@ -77,7 +81,13 @@ export function resolveOpenOptions(
     );
   }
   if (headers !== undefined) checkHeaders(headers);
-  for (const name of ["heartbeatMs", "reconnectionTimeMs", "maxStreamMs", "checkAccept"] as const) {
+  for (const name of [
+    "heartbeatMs",
+    "reconnectionTimeMs",
+    "maxStreamMs",
+    "reconnectAfter",
+    "checkAccept",
+  ] as const) {
     if (given[name] !== undefined) checkOption(name, given[name]);
   }
   return {
@@ -87,5 +97,6 @@ export function resolveOpenOptions(
     reconnectionTimeMs: given.reconnectionTimeMs ?? defaults.reconnectionTimeMs,
     maxStreamMs: given.maxStreamMs ?? defaults.maxStreamMs,
     checkAccept: given.checkAccept ?? defaults.checkAccept,
+    reconnectAfter: given.reconnectAfter ?? defaults.reconnectAfter,
   };
 }

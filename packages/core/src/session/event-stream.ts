@@ -24,6 +24,9 @@ import type { StreamSource } from "./source.js";
 /** Close reason of a session that the hub has no room for. */
 const REASONS = { shutdown: "shutdown", busy: "refused" } as const;
 
+/** Reasons for which the hub ends a stream whose client should come back. */
+const COMES_BACK: ReadonlySet<CloseReason> = new Set(["shutdown", "expired", "slow"]);
+
 // Two promises for all messages that need not wait: a promise each would be most of what a send costs.
 const SENT: Promise<boolean> = Promise.resolve(true);
 const GONE: Promise<boolean> = Promise.resolve(false);
@@ -371,6 +374,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     // Closed while CORS was looked up: it takes no messages, but still owes the client an answer, and the heartbeat has
     // to watch that the client takes it.
     if (this.#reason !== undefined) this.left(this.#reason);
+    else if (opening.reconnectAfter === "cut" && this.wantsEventStream) this.outlet.ending = "cut";
     this.outlet.start(opening.status);
   }
 
@@ -445,6 +449,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
     this.left(reason);
+    if (!COMES_BACK.has(reason)) this.outlet.ending = "end";
     this.outlet.finish();
     const signal = this.#signal;
     if (signal !== undefined) {

@@ -15,6 +15,7 @@ const NAMES = [
   "maxSessions",
   "maxHeld",
   "maxStreamMs",
+  "reconnectAfter",
   "stallTimeoutMs",
   "checkAccept",
   "cors",
@@ -43,6 +44,7 @@ describe("DEFAULTS", () => {
       maxSessions: false,
       maxHeld: 1_000,
       maxStreamMs: false,
+      reconnectAfter: "end",
       stallTimeoutMs: 30_000,
       cors: false,
       serialize: JSON.stringify,
@@ -104,6 +106,7 @@ describe("resolveOptions", () => {
     ["maxEventBytes", [1, 2_147_483_647]],
     ["maxSessions", [1, 20_000, false]],
     ["maxHeld", [0, 1, 20_000]],
+    ["reconnectAfter", ["end", "cut"]],
     ["maxStreamMs", [1_000, 2_147_483_647, false]],
     ["stallTimeoutMs", [1_000, 2_147_483_647]],
     [
@@ -160,6 +163,8 @@ describe("resolveOptions", () => {
     ["maxSessions", true, "false or a whole number >= 1", "true (boolean)"],
     ["maxHeld", -1, "a whole number >= 0", "-1 (number)"],
     ["maxHeld", false, "a whole number >= 0", "false (boolean)"],
+    ["reconnectAfter", "never", '"end" or "cut"', '"never" (string)'],
+    ["reconnectAfter", true, '"end" or "cut"', "true (boolean)"],
     ["maxStreamMs", 0, timesOff, "0 (number)"],
     ["maxStreamMs", 999, timesOff, "999 (number)"],
     ["stallTimeoutMs", 999, "a whole number >= 1000", "999 (number)"],
@@ -241,6 +246,7 @@ describe("resolveOpenOptions", () => {
       heartbeatMs: 7_000,
       reconnectionTimeMs: 500,
       maxStreamMs: 60_000,
+      reconnectAfter: "end",
     };
     expect(resolveOpenOptions(undefined, hub)).toEqual(resolved);
     expect(resolveOpenOptions({}, hub)).toEqual(resolved);
@@ -252,6 +258,7 @@ describe("resolveOpenOptions", () => {
           heartbeatMs: undefined,
           reconnectionTimeMs: undefined,
           maxStreamMs: undefined,
+          reconnectAfter: undefined,
         },
         hub,
       ),
@@ -262,7 +269,14 @@ describe("resolveOpenOptions", () => {
     const headers = { "X-A": "1" };
     expect(
       resolveOpenOptions(
-        { status: 201, headers, heartbeatMs: false, reconnectionTimeMs: 0, maxStreamMs: false },
+        {
+          status: 201,
+          headers,
+          heartbeatMs: false,
+          reconnectionTimeMs: 0,
+          maxStreamMs: false,
+          reconnectAfter: "cut",
+        },
         hub,
       ),
     ).toEqual({
@@ -271,6 +285,7 @@ describe("resolveOpenOptions", () => {
       heartbeatMs: false,
       reconnectionTimeMs: 0,
       maxStreamMs: false,
+      reconnectAfter: "cut",
     });
   });
 
