@@ -1,0 +1,33 @@
+/** Packages whose clients come for a stream. */
+export const KINDS = ["eventsource", "fetch-event-source", "event-source-plus"] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** What the server has seen since it was asked before. */
+export interface OverloadSample {
+  readonly requests: Readonly<Record<Kind, number>>;
+  readonly open: number;
+  readonly held: number;
+  readonly heapUsed: number;
+  readonly rss: number;
+  /** CPU time of the process, in milliseconds. */
+  readonly cpuMs: number;
+}
+
+/** Calls that the server takes. */
+export interface OverloadServer {
+  /** @returns The port. */
+  start(options: {
+    readonly maxSessions: number;
+    readonly maxHeld?: number | undefined;
+  }): Promise<number>;
+  sample(argument: undefined): OverloadSample;
+}
+
+/** Calls that a process with clients of one kind takes. */
+export interface OverloadClients {
+  connect(order: {
+    readonly kind: Kind;
+    readonly count: number;
+    readonly port: number;
+  }): Promise<void>;
+}
