@@ -449,7 +449,7 @@ export function adapterContract(binding: Binding): void {
           }
         });
         const client = await get(served);
-        await client.until("retry");
+        await client.until(":\n\n");
         client.cut();
         await eventually("all to end", () => ends.length === 3);
         expect(ends).toEqual(["AbortError", "AbortError", "AbortError"]);

@@ -55,7 +55,7 @@ describe("Several sessions of one response", () => {
       sessions.push(...hubs.map((hub) => hub.createSession({ request: incoming, response })));
       void sessions[chosen]?.subscribe("news");
     });
-    await client.until(":\n\n");
+    await client.until("sse-cursor");
     for (const [index, hub] of hubs.entries()) {
       expect(hub.sessionCount).toBe(index === chosen ? 1 : 0);
       await hub.publish("news", `from ${index}`);
