@@ -1,69 +1,60 @@
 // Packs every package and checks the tarballs the way an application meets them: what is in them, what
-// publint and attw say, and whether they install, load, compile and run in projects of their own.
-import { execFileSync } from "node:child_process";
+// publint and attw say, whether they install, compile and run in projects of their own, and whether everything
+// that loads modules loads them. `--all` checks all versions of TypeScript that are supported, not only those of CI.
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { makeApplication } from "./packed/application.mjs";
+import { check, counts, printTable, run } from "./packed/checks.mjs";
+import { checkLoaders } from "./packed/loaders.mjs";
+import { checkModuleSettings } from "./packed/module-settings.mjs";
+import { install, manifestWith, packAll } from "./packed/tarballs.mjs";
 
 const root = path.resolve(import.meta.dirname, "..");
+const programs = path.join(root, "test", "packed");
 const work = fs.mkdtempSync(path.join(os.tmpdir(), "tidewire-packed-"));
 const binary = (name) => path.join(root, "node_modules", ".bin", name);
-let passed = 0;
-let failed = 0;
+const { devDependencies } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"));
+const typescript = { typescript: devDependencies.typescript };
+const types = {
+  "@types/express": devDependencies["@types/express"],
+  "@types/node": devDependencies["@types/node"],
+};
 
-const tarballs = pack();
-for (const { name, file } of tarballs) {
-  check(`${name}: contents`, () => checkContents(file));
-  check(`${name}: publint`, () => run(binary("publint"), ["run", file, "--strict"]));
-  check(`${name}: attw`, () => run(binary("attw"), [file]));
-}
-// One project as the READMEs make it, one with Express's types, one with the compiler before this one.
-checkProject("untyped", { typescript: typescriptVersion() }, ["untyped.ts"]);
-checkProject("typed", { typescript: typescriptVersion(), ...expressTypes() }, [
-  "esm.ts",
-  "commonjs.cts",
-]);
-checkProject("typescript-5.9", { typescript: "~5.9.3", ...expressTypes() }, [
-  "esm.ts",
-  "commonjs.cts",
-]);
+const tarballs = await packAll(root, work);
+const [tables] = await Promise.all([checkModules(), checkTarballs()]);
 
 fs.rmSync(work, { recursive: true, force: true });
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed === 0 ? 0 : 1;
+for (const table of tables) {
+  console.log("");
+  printTable(table);
+}
+console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+process.exitCode = counts.failed === 0 ? 0 : 1;
 
-/** Packs with pnpm, which turns `workspace:^` into versions and adds the root's LICENSE. */
-function pack() {
-  const folder = path.join(root, "packages");
-  return fs
-    .readdirSync(folder)
-    .filter((entry) => fs.existsSync(path.join(folder, entry, "package.json")))
-    .map((entry) => {
-      const output = run(
-        "npx",
-        ["-y", "pnpm@10", "pack", "--json", "--pack-destination", work],
-        path.join(folder, entry),
-      );
-      const { name, filename } = JSON.parse(output);
-      return {
-        name,
-        file: path.resolve(work, filename),
-        entries: entriesOf(path.join(folder, entry)),
-      };
-    });
+async function checkModules() {
+  const application = await makeApplication(path.join(work, "app"), tarballs, programs, types);
+  return [
+    await checkLoaders(application, binary("tsc")),
+    await checkModuleSettings(application, process.argv.includes("--all")),
+  ];
 }
 
-/** What the package of a folder lets be imported: `@tidewire/core/log`. */
-function entriesOf(folder) {
-  const manifest = JSON.parse(fs.readFileSync(path.join(folder, "package.json"), "utf8"));
-  return Object.keys(manifest.exports)
-    .filter((entry) => entry !== "./package.json")
-    .map((entry) => path.posix.join(manifest.name, entry));
+async function checkTarballs() {
+  for (const { name, file, manifest } of tarballs) {
+    await check(`${name}: contents`, () => checkContents(file));
+    await check(`${name}: types for node10`, () => checkTypesVersions(manifest));
+    await check(`${name}: publint`, () => run(binary("publint"), ["run", file, "--strict"], root));
+    await check(`${name}: attw`, () => run(binary("attw"), [file], root));
+  }
+  // One project as the READMEs make it, and one with Express's types.
+  await checkProject("untyped", typescript, ["untyped.ts"]);
+  await checkProject("typed", { ...typescript, ...types }, ["esm.ts", "commonjs.cts"]);
 }
 
-function checkContents(file) {
+async function checkContents(file) {
   const folder = fs.mkdtempSync(path.join(work, "contents-"));
-  run("tar", ["-xzf", file, "-C", folder]);
+  await run("tar", ["-xzf", file, "-C", folder], work);
   const top = path.join(folder, "package");
   const files = fs
     .readdirSync(top, { recursive: true, withFileTypes: true })
@@ -90,84 +81,32 @@ function checkContents(file) {
   }
 }
 
-/** Installs the tarballs into a new project, loads them both ways, compiles the programs and runs them. */
-function checkProject(title, devDependencies, programs) {
+/** Compilers with the setting `node10` do not read `exports`: what it has, `types` and `typesVersions` have too. */
+function checkTypesVersions({ exports, types: main, typesVersions }) {
+  for (const [entry, target] of Object.entries(exports)) {
+    if (entry === "./package.json") continue;
+    const declared = entry === "." ? main : typesVersions?.["*"]?.[entry.slice(2)]?.[0];
+    if (declared !== target.types) throw new Error(`${entry}: ${declared} is not ${target.types}`);
+  }
+}
+
+/** Installs the tarballs into a new project, compiles the programs and runs them. */
+async function checkProject(title, dependencies, sources) {
   const folder = path.join(work, title);
-  const packages = Object.fromEntries(tarballs.map(({ name, file }) => [name, `file:${file}`]));
-  const manifest = {
-    private: true,
-    type: "module",
-    dependencies: { ...packages, express: "^5.0.0", fastify: "^5.0.0" },
-    devDependencies,
-    // Without this npm would look for the core, on which the others depend, in the registry.
-    overrides: { "@tidewire/core": "$@tidewire/core" },
-  };
+  const manifest = manifestWith(tarballs, { type: "module", devDependencies: dependencies });
   const tsconfig = {
     compilerOptions: { target: "es2022", module: "nodenext", strict: true, skipLibCheck: false },
-    files: [...programs, ...(devDependencies["@types/express"] ? [] : ["express.d.ts"])],
+    files: [...sources, ...(dependencies["@types/express"] ? [] : ["express.d.ts"])],
   };
-  fs.mkdirSync(folder);
-  fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify(manifest));
+  if ((await check(`${title}: npm install`, () => install(folder, manifest))) !== "ok") return;
   fs.writeFileSync(path.join(folder, "tsconfig.json"), JSON.stringify(tsconfig));
   fs.writeFileSync(path.join(folder, "express.d.ts"), 'declare module "express";\n');
-  for (const program of programs) {
-    fs.copyFileSync(path.join(root, "test", "packed", program), path.join(folder, program));
+  for (const source of sources) {
+    fs.copyFileSync(path.join(programs, source), path.join(folder, source));
   }
-
-  const isInstalled = check(`${title}: npm install`, () =>
-    run("npm", ["install", "--no-audit", "--no-fund", "--no-package-lock"], folder),
-  );
-  if (!isInstalled) return;
-  for (const name of tarballs.flatMap(({ entries }) => entries)) {
-    check(`${title}: import("${name}")`, () => load(`await import("${name}")`, "module", folder));
-    check(`${title}: require("${name}")`, () => load(`require("${name}")`, "commonjs", folder));
+  if ((await check(`${title}: tsc`, () => run("npx", ["tsc"], folder))) !== "ok") return;
+  for (const source of sources) {
+    const compiled = source.replace(/\.(c?)ts$/, ".$1js");
+    await check(`${title}: node ${compiled}`, () => run(process.execPath, [compiled], folder));
   }
-  const isCompiled = check(`${title}: tsc`, () => run("npx", ["tsc"], folder));
-  if (!isCompiled) return;
-  for (const program of programs) {
-    const compiled = program.replace(/\.(c?)ts$/, ".$1js");
-    check(`${title}: node ${compiled}`, () => run(process.execPath, [compiled], folder));
-  }
-}
-
-function load(expression, type, folder) {
-  const code = `if (Object.keys(${expression}).length === 0) throw new Error("exports nothing")`;
-  run(process.execPath, [`--input-type=${type}`, "--eval", code], folder);
-}
-
-function typescriptVersion() {
-  return rootManifest().devDependencies.typescript;
-}
-
-function expressTypes() {
-  return {
-    "@types/express": rootManifest().devDependencies["@types/express"],
-    "@types/node": rootManifest().devDependencies["@types/node"],
-  };
-}
-
-function rootManifest() {
-  return JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8"));
-}
-
-function check(title, test) {
-  try {
-    test();
-    passed += 1;
-    console.log(`ok   ${title}`);
-    return true;
-  } catch (error) {
-    failed += 1;
-    console.log(`FAIL ${title}\n${error.message}\n${error.stdout ?? ""}${error.stderr ?? ""}`);
-    return false;
-  }
-}
-
-function run(command, args, cwd = root) {
-  return execFileSync(command, args, {
-    cwd,
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "pipe"],
-    timeout: 180_000,
-  });
 }

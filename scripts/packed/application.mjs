@@ -1,0 +1,47 @@
+// An application with the packed packages installed and a few programs, each as CommonJS and as an ES module.
+import fs from "node:fs";
+import path from "node:path";
+import { install, manifestWith } from "./tarballs.mjs";
+
+/** Folders of the application, after the format that their files have. */
+export const FORMATS = { commonjs: "cjs", module: "esm" };
+
+/**
+ * Installs the tarballs and writes the programs.
+ *
+ * @returns The application: its `folder` and all `entries`.
+ */
+export async function makeApplication(folder, tarballs, sources, types) {
+  await install(folder, manifestWith(tarballs, { devDependencies: types }));
+  const entries = tarballs.flatMap((tarball) => tarball.entries);
+  for (const [type, name] of Object.entries(FORMATS)) {
+    const target = path.join(folder, name);
+    fs.mkdirSync(target);
+    fs.writeFileSync(path.join(target, "package.json"), JSON.stringify({ type }));
+    fs.writeFileSync(path.join(target, "entries.ts"), importAll(entries));
+    for (const program of ["streams.ts", "typed.ts", "one-copy.mjs"]) {
+      fs.copyFileSync(path.join(sources, program), path.join(target, program));
+    }
+  }
+  return { folder, entries };
+}
+
+/** A program that imports every entry point, and fails if one exports nothing. Under Jest it is a test. */
+function importAll(entries) {
+  return [
+    ...entries.map((entry, index) => `import * as entry${index} from "${entry}";`),
+    "const entries: Record<string, object> = {",
+    ...entries.map((entry, index) => `  "${entry}": entry${index},`),
+    "};",
+    "function checkEntries(): void {",
+    "  for (const [name, entry] of Object.entries(entries)) {",
+    '    const exported = Object.keys(entry).filter((key) => key !== "default");',
+    '    if (exported.length === 0) throw new Error(name + " exports nothing");',
+    "  }",
+    "}",
+    "declare const test: ((name: string, body: () => void) => void) | undefined;",
+    'if (typeof test === "undefined") checkEntries();',
+    'else test("every entry point loads", checkEntries);',
+    "",
+  ].join("\n");
+}

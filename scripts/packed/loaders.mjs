@@ -1,0 +1,161 @@
+// Runs the programs of an application with whatever loads modules: Node, Bun, Deno, Jest, ts-jest, a bundle of esbuild.
+import fs from "node:fs";
+import path from "node:path";
+import { FORMATS } from "./application.mjs";
+import { Missing, check, run } from "./checks.mjs";
+import { install } from "./tarballs.mjs";
+
+const TSCONFIG = {
+  target: "es2022",
+  types: ["node"],
+  strict: true,
+  // For Express, whose types have no named export of it.
+  esModuleInterop: true,
+  skipLibCheck: true,
+};
+
+/** Jest brings newer types of Node, which old compilers do not read. */
+const NODE_TYPES = { "@types/node": "^20.19.0" };
+
+/** `run` gets the application and the folder with the tool's own packages. */
+const LOADERS = [
+  { name: "Node", run: runPrograms(async () => [process.execPath]) },
+  { name: "Node 20", run: runPrograms(async () => nodeOf("20")) },
+  { name: "Bun", packages: { bun: "^1.4.5" }, run: runPrograms((tools) => binaryOf(tools, "bun")) },
+  {
+    name: "Deno",
+    packages: { deno: "^2.9.6" },
+    run: runPrograms(async (tools) => [...(await binaryOf(tools, "deno")), "run", "-A"]),
+  },
+  { name: "esbuild", packages: { esbuild: "^0.28.2" }, run: runBundle },
+  { name: "Jest 29", packages: { jest: "^29.0.0" }, run: runJest },
+  { name: "Jest 30", packages: { jest: "^30.0.0" }, run: runJest },
+  {
+    name: "ts-jest, Jest 29, TypeScript 5.4",
+    packages: { jest: "^29.0.0", "ts-jest": "^29.4.0", typescript: "~5.4.0", ...NODE_TYPES },
+    run: runTsJest,
+  },
+  {
+    name: "ts-jest, Jest 30, TypeScript 6.0",
+    packages: { jest: "^30.0.0", "ts-jest": "^29.4.0", typescript: "~6.0.0", ...NODE_TYPES },
+    run: runTsJest,
+  },
+];
+
+/**
+ * Compiles the programs and runs them in every way.
+ *
+ * @param tsc - The compiler.
+ * @returns A table: a row for each loader, a column for each way.
+ */
+export async function checkLoaders(application, tsc) {
+  await check("programs compile to both formats", () => compilePrograms(application.folder, tsc));
+  const table = [["loader", "result"]];
+  for (const { name, packages, run: runLoader } of LOADERS) {
+    const tools = path.join(application.folder, name.replaceAll(/\W+/g, "-").toLowerCase());
+    const result = await check(name, async () => {
+      if (packages !== undefined) await installTools(tools, packages);
+      await runLoader(application, tools);
+    });
+    table.push([name, result]);
+  }
+  return table;
+}
+
+/** Beside each program its compiled form: CommonJS in one folder, an ES module in the other. */
+async function compilePrograms(folder, tsc) {
+  const project = path.join(folder, "tsconfig.json");
+  const files = Object.values(FORMATS).flatMap((name) => [
+    `${name}/entries.ts`,
+    `${name}/streams.ts`,
+  ]);
+  const compilerOptions = { ...TSCONFIG, module: "nodenext" };
+  fs.writeFileSync(project, JSON.stringify({ compilerOptions, files }));
+  await run(tsc, ["--project", project], folder);
+}
+
+async function installTools(folder, packages) {
+  try {
+    await install(folder, { private: true, devDependencies: packages });
+  } catch (error) {
+    throw new Missing(`cannot be installed here: ${error.message}`, { cause: error });
+  }
+}
+
+/** The programs in both formats, and `import` beside `require()` in one process. */
+function runPrograms(findCommand) {
+  return async ({ folder, entries }, tools) => {
+    const [command, ...args] = await findCommand(tools);
+    for (const name of Object.values(FORMATS)) {
+      for (const program of ["entries.js", "streams.js"]) {
+        await run(command, [...args, path.join(name, program)], folder);
+      }
+    }
+    await run(command, [...args, path.join(FORMATS.module, "one-copy.mjs"), ...entries], folder);
+  };
+}
+
+async function nodeOf(major) {
+  if (process.versions.node.startsWith(`${major}.`)) return [process.execPath];
+  return ["npx", "-y", `node@${major}`];
+}
+
+async function binaryOf(tools, name) {
+  const binary = path.join(tools, "node_modules", ".bin", name);
+  try {
+    await run(binary, ["--version"], tools);
+  } catch (error) {
+    throw new Missing(`has no program for this machine: ${error.message}`, { cause: error });
+  }
+  return [binary];
+}
+
+/** One CommonJS file, run where there are no packages. */
+async function runBundle({ folder }, tools) {
+  const target = fs.mkdtempSync(path.join(folder, "..", "bundle-"));
+  for (const program of ["entries", "streams"]) {
+    const bundle = path.join(target, `${program}.cjs`);
+    await run(
+      path.join(tools, "node_modules", ".bin", "esbuild"),
+      [path.join(FORMATS.commonjs, `${program}.ts`), "--bundle", "--platform=node"].concat([
+        "--format=cjs",
+        "--log-level=warning",
+        `--outfile=${bundle}`,
+      ]),
+      folder,
+    );
+    await run(process.execPath, [bundle], target);
+  }
+}
+
+/** Without any configuration, under the oldest Node that is supported. */
+async function runJest({ folder }, tools) {
+  for (const program of ["entries", "streams"]) {
+    fs.copyFileSync(
+      path.join(folder, FORMATS.commonjs, `${program}.js`),
+      path.join(tools, `${program}.test.js`),
+    );
+  }
+  await startJest(tools);
+}
+
+async function runTsJest({ folder }, tools) {
+  fs.writeFileSync(
+    path.join(tools, "tsconfig.json"),
+    JSON.stringify({ compilerOptions: TSCONFIG }),
+  );
+  for (const program of ["entries", "streams"]) {
+    fs.copyFileSync(
+      path.join(folder, FORMATS.commonjs, `${program}.ts`),
+      path.join(tools, `${program}.test.ts`),
+    );
+  }
+  await startJest(tools, "--preset", "ts-jest");
+}
+
+async function startJest(tools, ...args) {
+  const [command, ...rest] = await nodeOf("20");
+  const jest = path.join("node_modules", "jest", "bin", "jest.js");
+  // Two workers would need more time to start than both tests take.
+  await run(command, [...rest, jest, "--runInBand", ...args], tools);
+}
