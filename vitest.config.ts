@@ -24,7 +24,7 @@ const PROPERTIES = [
 const WAITING = [
   "test/contracts/adapter.test.ts",
   "test/delivery/{authorize,exactly-once,http2,resume}.test.ts",
-  "test/redis/{cluster,half-dead,history,outages,slow-links,unknown}.test.ts",
+  "test/redis/{clients,cluster,half-dead,history,outages,slow-links,unknown}.test.ts",
 ];
 
 const isFull = process.env["SOAK"] === "full";

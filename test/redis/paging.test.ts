@@ -3,75 +3,30 @@ import type { AddressInfo } from "node:net";
 import { createHub } from "@tidewire/core";
 import type { Hub, HubOptions, Log } from "@tidewire/core";
 import { createPublisher, redisLog } from "@tidewire/redis";
-import type { RedisClient, RedisLogOptions } from "@tidewire/redis";
+import type { RedisLogOptions } from "@tidewire/redis";
 import { createClient } from "redis";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually } from "../client.js";
 import { EventClient } from "../delivery/event-client.js";
 import { describeWithRedis, useRedis } from "./redis-server.js";
 import type { RedisServer } from "./redis-server.js";
+import { isPage, Tap } from "./tap.js";
 
 const MINUTE_MS = 60_000;
 
-/** A page of the past. */
-interface Page {
-  readonly entries: number;
-  /** Of all fields. */
-  readonly characters: number;
-}
-
 type StreamEntry = [id: string, fields: string[]];
-
-/** Stands between a log and its client, to see what is asked and to do something in between. */
-interface Tap {
-  readonly pages: Page[];
-  /** Called with each command before it is sent. */
-  before: (args: readonly string[]) => Promise<void> | void;
-  readonly client: () => RedisClient;
-}
-
-/** Whether a command reads a page of the past. */
-function isPage(args: readonly string[]): boolean {
-  return args[0] === "EVAL" && args[1]?.includes('collect("XREVRANGE"') === true;
-}
-
-function tapOf(redis: RedisServer): Tap {
-  /** Commands leave in the order in which they were given, whatever is done before one of them. */
-  let turn: Promise<void> = Promise.resolve();
-  const wrap = (client: RedisClient): RedisClient => ({
-    options: client.options,
-    duplicate: (overrides) => wrap(client.duplicate(overrides)),
-    connect: () => client.connect(),
-    destroy: () => client.destroy(),
-    unref: () => client.unref(),
-    on: (event, listener) => client.on(event, listener),
-    sendCommand: async (args) => {
-      turn = turn.then(() => tap.before(args));
-      await turn;
-      const reply = await client.sendCommand(args);
-      if (isPage(args)) {
-        const entries = (reply as [...unknown[], StreamEntry[]]).at(-1) as StreamEntry[];
-        tap.pages.push({
-          entries: entries.length,
-          characters: entries.flatMap(([, fields]) => fields).join("").length,
-        });
-      }
-      return reply;
-    },
-  });
-  const tap: Tap = {
-    pages: [],
-    before: () => {},
-    client: () => wrap(createClient({ url: redis.url }) as unknown as RedisClient),
-  };
-  return tap;
-}
 
 const closers: (() => Promise<unknown>)[] = [];
 
 afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
+
+async function tapOf(redis: RedisServer): Promise<Tap> {
+  const tap = await Tap.start(redis.port);
+  closers.push(() => tap.close());
+  return tap;
+}
 
 /** A node in this process; the log is what it has to have of its own. */
 async function serve(
@@ -141,8 +96,8 @@ describeWithRedis("The past of a stream", () => {
   it("is replayed exactly by a node that has just started, from thousands of events back", async () => {
     const { redis, key } = await stream();
     const ids = await fill(redis, key, numbers(0, 6_000));
-    const tap = tapOf(redis);
-    const { hub, port } = await serve({ client: tap.client, key });
+    const tap = await tapOf(redis);
+    const { hub, port } = await serve({ url: tap.url, key });
     // All at once, and not in the order of their positions.
     const positions = [4_000, 10, 5_998, 2_500, 0, 5_999];
     const clients = positions.map((position) => connect(port, "channel=one", ids[position]));
@@ -181,8 +136,8 @@ describeWithRedis("The past of a stream", () => {
         )),
       );
     }
-    const tap = tapOf(redis);
-    const { port } = await serve({ client: tap.client, key });
+    const tap = await tapOf(redis);
+    const { port } = await serve({ url: tap.url, key });
     const client = connect(port, "channel=one", ids[19]);
     await eventually("all of it", () => client.events.length === 60);
     expect(client.events.map(({ data }) => data.split(" ")[0])).toEqual(numbers(20, 80));
@@ -269,10 +224,10 @@ describeWithRedis("The past of a stream", () => {
       [key, ids[0]],
       [`${key}-empty`, expect.any(String) as string],
     ]) {
-      const tap = tapOf(redis);
+      const tap = await tapOf(redis);
       const commands: string[] = [];
       tap.before = (args) => void commands.push(args[0] as string);
-      const log = redisLog({ client: tap.client, key: from });
+      const log = redisLog({ url: tap.url, key: from });
       closers.push(() => log.close());
       const tail = await log.start({ entries: () => false, reset: () => {}, failed: () => {} });
       expect(commands).toEqual(["EVAL"]);
@@ -289,7 +244,7 @@ describeWithRedis("The past of a stream", () => {
       client: () => {
         failures -= 1;
         if (failures >= 0) throw new Error("Redis is not there");
-        return createClient({ url: redis.url }) as unknown as RedisClient;
+        return createClient({ url: redis.url });
       },
     });
     closers.push(() => log.close());
@@ -309,7 +264,7 @@ describeWithRedis("The past of a stream", () => {
       client: () => {
         attempts += 1;
         if (!isThere) throw new Error("Redis is not there");
-        return createClient({ url: redis.url }) as unknown as RedisClient;
+        return createClient({ url: redis.url });
       },
     });
     closers.push(() => log.close());
@@ -391,8 +346,8 @@ describeWithRedis("The past of a stream", () => {
     it("gives the client a reset and then what is live, and nothing of what was read", async () => {
       const { redis, key } = await stream();
       const ids = await fill(redis, key, numbers(0, 9_000));
-      const tap = tapOf(redis);
-      const { hub, port } = await serve({ client: tap.client, key });
+      const tap = await tapOf(redis);
+      const { hub, port } = await serve({ url: tap.url, key });
       // One that waits for the log to start, which reads the first page.
       const first = connect(port, "channel=one");
       await eventually("the start", () => first.lastEventId !== "");

@@ -29,7 +29,7 @@ export function describeWithRedis(name: string, define: () => void): void {
 }
 
 /** A port that nobody listens on. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as net.AddressInfo;
@@ -59,8 +59,11 @@ export class RedisServer {
     return server;
   }
 
+  /** With the password that it was started with. */
   get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
+    const at = this.#args.indexOf("--requirepass");
+    const password = at === -1 ? "" : `:${this.#args[at + 1]}@`;
+    return `redis://${password}127.0.0.1:${this.port}`;
   }
 
   /** Starts the process, again after `kill`, with what the append-only file holds. */

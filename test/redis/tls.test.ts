@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { createHub } from "@tidewire/core";
 import { redisLog } from "@tidewire/redis";
+import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { afterEach, expect, it } from "vitest";
 import { eventually } from "../client.js";
@@ -83,6 +84,12 @@ describeWithRedis("A log that is reached by user, password and TLS", () => {
     await publishesAndReads("client", () => redisLog({ client }));
     await publishesAndReads("function", () => redisLog({ client: async () => client.duplicate() }));
     expect(client.isOpen).toBe(false);
+    const ioClient = new Redis(`rediss://app:secret@127.0.0.1:${port}`, {
+      lazyConnect: true,
+      tls: { ca: readFileSync(cert) },
+    });
+    await publishesAndReads("ioredis", () => redisLog({ client: ioClient }));
+    expect(ioClient.status).toBe("wait");
   });
 });
 

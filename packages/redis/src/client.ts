@@ -1,15 +1,28 @@
-/** What the log uses of node-redis, and how its clients are made. */
+/** The log's own clients: node-redis, reduced to one connection that is used until it fails. */
 
 import { ErrorReply, createClient } from "redis";
 
-/** What the log uses of a client of node-redis. */
-export interface RedisClient {
-  /** Options it was made with. */
-  readonly options?:
-    | { readonly socket?: object | undefined; readonly url?: string | undefined }
-    | undefined;
-  /** Makes another client with the same options but these. */
-  duplicate(overrides?: object): RedisClient;
+/** Where a connection leads, and as whom: the settings of a node-redis client that say so. */
+export interface ConnectionOptions {
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  /** What node-redis takes for one. */
+  readonly credentialsProvider?: unknown;
+  readonly database?: number | undefined;
+  readonly name?: string | undefined;
+  readonly socket?: SocketOptions | undefined;
+}
+
+/** Options of `net.connect`, or with `tls` of `tls.connect`. */
+export interface SocketOptions {
+  readonly host?: string | undefined;
+  readonly port?: number | undefined;
+  readonly tls?: boolean | undefined;
+  readonly [option: string]: unknown;
+}
+
+/** One connection, as far as the log uses it. */
+export interface Client {
   /** Connects. */
   connect(): Promise<unknown>;
   /** Cuts the connection. */
@@ -27,36 +40,52 @@ interface WithDecoder {
   _getQueue?(): { readonly decoder?: { write?: (chunk: unknown) => void } };
 }
 
-/** A client whose settings are used, or a function that gives one, for each attempt to connect. */
-export type RedisClientSource = RedisClient | (() => RedisClient | Promise<RedisClient>);
+/** What `connect` tells of a connection. */
+export interface ClientObserver {
+  /** Something was received, perhaps only a part of a reply. */
+  heard?(): void;
+  /** The connection is lost, or could not be made. */
+  lost(error: unknown): void;
+}
 
 /** A TCP connection that is not there after this many milliseconds is given up. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** A command that node-redis has accepted and Redis has refused: it was not carried out. */
+/** Replies of a server that is not the one to ask, at least not now. Nothing was carried out. */
+const ELSEWHERE =
+  /^(?:MOVED|ASK|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|UNBLOCKED|LOADING)(?: |$)/;
+
+/** A command that Redis has refused: it was not carried out. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof ErrorReply;
 }
 
 /**
- * Has a function called with every piece of data that a client receives, also in the middle of a reply.
- *
- * node-redis gives no access to its socket. A client without the decoder that is used here, such as one that wraps
- * another, reports nothing: then only whole replies count as progress.
+ * Whether a command was refused because the server is not, or not any more, the one that holds the stream: another one
+ * has taken its place, or will.
  */
-export function hear(client: RedisClient, heard: () => void): void {
-  const decoder = (client as WithDecoder)._getQueue?.().decoder;
-  const write = decoder?.write;
-  if (decoder === undefined || typeof write !== "function") return;
-  decoder.write = (chunk) => {
-    heard();
-    write.call(decoder, chunk);
-  };
+export function isElsewhere(error: unknown): boolean {
+  return error instanceof ErrorReply && ELSEWHERE.test(error.message);
 }
 
-/** @returns What the clients of a log are made from. */
-export function clientOf(url: string): RedisClient {
-  return createClient({ url });
+/** A client of node-redis, as far as others are made from it. */
+interface Template {
+  readonly options: ConnectionOptions;
+  duplicate(overrides: object): Template & Client;
+}
+
+/** Never connected. Clients are copies of it, because node-redis takes a while to build the class of one. */
+let template: Template | undefined;
+
+function copyTemplate(overrides: object): Template & Client {
+  template ??= createClient() as unknown as Template;
+  return template.duplicate(overrides);
+}
+
+/** @returns The settings that a URL stands for. Throws if it is none of Redis. */
+export function parseUrl(url: string): ConnectionOptions {
+  const { username, password, database, socket } = copyTemplate({ url }).options;
+  return { username, password, database, socket: { ...socket } };
 }
 
 /**
@@ -65,9 +94,9 @@ export function clientOf(url: string): RedisClient {
  * It does not connect again by itself, does not keep commands for later and does not send one twice: all that is
  * the log's to decide, because only it knows what an event that was sent without a reply means.
  */
-export async function makeClient(source: RedisClientSource): Promise<RedisClient> {
-  const given = typeof source === "function" ? await source() : source;
-  const client = given.duplicate({
+function makeClient(options: ConnectionOptions, connectTimeoutMs: number): Client {
+  return copyTemplate({
+    ...options,
     RESP: 2,
     disableOfflineQueue: true,
     // Saves a round trip before the first command.
@@ -77,13 +106,55 @@ export async function makeClient(source: RedisClientSource): Promise<RedisClient
     pingInterval: undefined,
     commandsQueueMaxLength: undefined,
     socket: {
-      ...given.options?.socket,
-      connectTimeout: CONNECT_TIMEOUT_MS,
+      ...options.socket,
+      connectTimeout: connectTimeoutMs,
       socketTimeout: undefined,
       reconnectStrategy: false,
     },
   });
-  // Without a listener an error would end the process. Whoever waits for the client deals with it.
-  client.on("error", () => {});
+}
+
+/**
+ * Has a function called with every piece of data that a client receives, also in the middle of a reply.
+ *
+ * node-redis gives no access to its socket. If its inside changes, nothing is reported: then only whole replies count
+ * as progress.
+ */
+function hear(client: Client, heard: () => void): void {
+  const decoder = (client as WithDecoder)._getQueue?.().decoder;
+  const write = decoder?.write;
+  if (decoder === undefined || typeof write !== "function") return;
+  decoder.write = (chunk) => {
+    heard();
+    write.call(decoder, chunk);
+  };
+}
+
+/**
+ * Makes one connection.
+ *
+ * @param signal - Cuts the connection, also while it is being made. The promise may stay pending then.
+ * @param observer - May hear of one loss several times, also of one that the signal has caused.
+ * @param connectTimeoutMs - How long its TCP connection may take, in milliseconds.
+ */
+export async function connect(
+  options: ConnectionOptions,
+  signal: AbortSignal,
+  { heard, lost }: ClientObserver,
+  connectTimeoutMs: number = CONNECT_TIMEOUT_MS,
+): Promise<Client> {
+  signal.throwIfAborted();
+  const client = makeClient(options, connectTimeoutMs);
+  // Without a listener an error would end the process.
+  client.on("error", lost);
+  client.on("end", () => lost(new Error("The connection has ended")));
+  // A client that is destroyed while its socket is being opened ignores that: its connection would stay open.
+  client.on("connect", () => {
+    if (signal.aborted) client.destroy();
+  });
+  signal.addEventListener("abort", () => client.destroy(), { once: true });
+  client.unref();
+  if (heard !== undefined) hear(client, heard);
+  await client.connect();
   return client;
 }

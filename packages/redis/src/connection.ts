@@ -1,20 +1,21 @@
 /** One connection to Redis, made anew whenever it is lost. The reader, the writer and the pager have one each. */
 
-import { hear, makeClient } from "./client.js";
-import type { RedisClient, RedisClientSource } from "./client.js";
+import { connect } from "./client.js";
+import type { Client } from "./client.js";
 import { Deadline } from "./deadline.js";
+import type { Locator } from "./locator.js";
 
 /** What a connection tells its owner. */
 export interface ConnectionObserver {
   /** It can be used from now on. */
-  up(client: RedisClient): void;
+  up(client: Client): void;
   /** It was lost, or could not be made. */
   down(error: unknown): void;
 }
 
 /** A caller that waits for the connection. */
 interface Waiting {
-  readonly use: (client: RedisClient) => void;
+  readonly use: (client: Client) => void;
   readonly fail: (error: unknown) => void;
   /** Ends the wait; `undefined` for one that waits as long as it takes. */
   readonly timer: NodeJS.Timeout | undefined;
@@ -22,10 +23,14 @@ interface Waiting {
 
 /** A client that is not ready after this many milliseconds is given up: Redis may be stopped, or half dead. */
 const READY_TIMEOUT_MS = 5_000;
+/** The same where another server takes over from one that hangs. */
+const READY_TIMEOUT_WITH_FAILOVER_MS = 2_000;
 /** The first pause between two attempts to connect, in milliseconds, and the least of all. */
 const MIN_PAUSE_MS = 50;
 /** The longest pause. */
 const MAX_PAUSE_MS = 5_000;
+/** The same where a failover is over in a few seconds, and servers that are well answer meanwhile. */
+const MAX_PAUSE_WITH_FAILOVER_MS = 1_000;
 /** For so long after a loss callers wait for the connection; after that they fail at once. */
 const GRACE_MS = 1_000;
 
@@ -39,11 +44,11 @@ const GRACE_MS = 1_000;
  * The connection itself never keeps the process alive. A command whose deadline does, does.
  */
 export class Connection {
-  readonly #source: RedisClientSource;
+  readonly #locator: Locator;
   readonly #observer: ConnectionObserver;
   readonly #isProbed: boolean;
   /** Set while the connection can be used. */
-  #client: RedisClient | undefined;
+  #client: Client | undefined;
   /** In the order of their calls; served before any other. Empty while `#client` is set. */
   readonly #waiting: Set<Waiting> = new Set();
   #isStarted = false;
@@ -64,8 +69,8 @@ export class Connection {
    * @param isProbed - Whether Redis has to answer before the connection is used. An owner whose first command may
    *   fail does without: that saves a round trip.
    */
-  constructor(source: RedisClientSource, isProbed: boolean, observer: ConnectionObserver) {
-    this.#source = source;
+  constructor(locator: Locator, isProbed: boolean, observer: ConnectionObserver) {
+    this.#locator = locator;
     this.#isProbed = isProbed;
     this.#observer = observer;
   }
@@ -91,7 +96,7 @@ export class Connection {
    * @param isPatient - Waits for as long as it takes, and not for a second at most.
    */
   use(
-    use: (client: RedisClient) => void,
+    use: (client: Client) => void,
     fail: (error: unknown) => void,
     isPatient: boolean = false,
   ): void {
@@ -131,8 +136,20 @@ export class Connection {
     });
   }
 
+  /**
+   * Gives the client to no caller any more. What was sent over it may still be answered; its owner calls `fail` when
+   * nothing is left to wait for.
+   */
+  retire(error: unknown): void {
+    if (this.#client === undefined) return;
+    this.#client = undefined;
+    this.#downSince = performance.now();
+    this.#lastError = error;
+  }
+
   /** The client is of no use any more: it is cut, and another one is made. */
   fail(error: unknown): void {
+    this.retire(error);
     this.#lose?.(error);
   }
 
@@ -164,64 +181,45 @@ export class Connection {
 
   /** Connects, and lasts until the connection is lost. @returns Why it was. */
   async #live(): Promise<unknown> {
-    let client: RedisClient | undefined;
-    let isGivenUp = false;
+    const cut = new AbortController();
     const lost = new Promise<unknown>((resolve) => {
       this.#lose = resolve;
     });
-    const lose = this.#lose;
+    const lose = this.#lose as (error: unknown) => void;
+    const { hasFailover } = this.#locator;
+    const readyMs = hasFailover ? READY_TIMEOUT_WITH_FAILOVER_MS : READY_TIMEOUT_MS;
     const deadline = new Deadline({
-      ms: READY_TIMEOUT_MS,
-      expired: () => lose?.(new Error(`Redis did not answer within ${READY_TIMEOUT_MS} ms`)),
+      ms: readyMs,
+      expired: () => lose(new Error(`Redis did not answer within ${readyMs} ms`)),
       isBackground: true,
     });
-    const opened = this.#open((made) => {
-      client = made;
-      // A client that is destroyed while its socket is being opened ignores that: its connection would stay open.
-      made.on("connect", () => {
-        if (isGivenUp) made.destroy();
-      });
-      made.on("error", (error: unknown) => lose?.(error));
-      made.on("end", () => lose?.(new Error("The connection has ended")));
-    });
-    const isUp = await Promise.race([
-      opened.then(
-        () => true,
-        (error: unknown) => {
-          lose?.(error);
-          return false;
-        },
-      ),
-      lost.then(() => false),
+    const client = await Promise.race([
+      this.#open(cut.signal, lose).catch((error: unknown) => lose(error)),
+      lost.then(() => undefined),
     ]);
     deadline.clear();
-    if (isUp && client !== undefined && !this.#isClosed) {
+    if (client !== undefined && !this.#isClosed) {
       this.#client = client;
       this.#observer.up(client);
       for (const { use } of this.#takeWaiting()) use(client);
-      await lost;
-      this.#client = undefined;
-      this.#downSince = performance.now();
+      this.retire(await lost);
     }
     // Also one that is made only now.
-    isGivenUp = true;
-    client?.destroy();
+    cut.abort();
     return lost;
   }
 
-  async #open(made: (client: RedisClient) => void): Promise<RedisClient> {
-    const client = await makeClient(this.#source);
-    made(client);
-    client.unref();
-    hear(client, () => this.heard());
-    await client.connect();
+  async #open(signal: AbortSignal, lost: (error: unknown) => void): Promise<Client> {
+    const options = await this.#locator.find(signal);
+    const client = await connect(options, signal, { heard: () => this.heard(), lost });
     // Redis takes connections before it has loaded its data, and refuses all commands until then.
     if (this.#isProbed) await client.sendCommand(["PING"]);
     return client;
   }
 
   #pause(failures: number): Promise<void> {
-    const most = Math.min(MAX_PAUSE_MS, 2 * MIN_PAUSE_MS * 2 ** Math.min(failures, 10));
+    const maxMs = this.#locator.hasFailover ? MAX_PAUSE_WITH_FAILOVER_MS : MAX_PAUSE_MS;
+    const most = Math.min(maxMs, 2 * MIN_PAUSE_MS * 2 ** Math.min(failures, 10));
     const ms = Math.max(MIN_PAUSE_MS, Math.random() * most);
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, ms).unref();

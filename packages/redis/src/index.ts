@@ -4,4 +4,4 @@ export { redisLog } from "./redis-log.js";
 export { createPublisher } from "./create-publisher.js";
 export type { RedisPublisherOptions } from "./create-publisher.js";
 export type { RedisLogOptions, StreamRetentionOptions } from "./options.js";
-export type { RedisClient, RedisClientSource } from "./client.js";
+export type { RedisClient, RedisClientSource } from "./source.js";

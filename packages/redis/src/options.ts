@@ -2,8 +2,9 @@
 
 import { DEFAULTS, SseError } from "@tidewire/core";
 import type { LogHealth } from "@tidewire/core/log";
-import { clientOf } from "./client.js";
-import type { RedisClient, RedisClientSource } from "./client.js";
+import type { Locator } from "./locator.js";
+import { resolveSource } from "./source.js";
+import type { RedisClientSource } from "./source.js";
 
 /** How much of the stream Redis keeps: whichever limit is reached first. */
 export interface StreamRetentionOptions {
@@ -30,13 +31,16 @@ export interface RedisLogOptions {
    */
   readonly url?: string | undefined;
   /**
-   * A client of node-redis in place of `url`, for settings that a URL has no place for: it need not be connected
-   * and is not used itself; the log makes connections of its own with the same options. Or a function that
-   * gives one each time a connection is made, for an address that changes.
+   * A client in place of `url`, for Sentinel, a cluster, or settings that a URL has no place for: of node-redis 4 to 6
+   * (`createClient`, `createCluster`, `createSentinel`), ioredis or iovalkey (`Redis`, `Cluster`). It need not be connected
+   * and is not used itself: the log makes connections of its own with the same settings, and looks the master up before
+   * each of them. Only a Sentinel client of node-redis 5 is used, to ask for the master, and connected if it is not.
+   *
+   * Or a function that gives a client each time a connection is made.
    */
   readonly client?: RedisClientSource | undefined;
   /**
-   * Key of the stream. Hubs with the same key share all that is published.
+   * Key of the stream. Hubs with the same key share all that is published. A `keyPrefix` of the client is put in front.
    *
    * @defaultValue `"tidewire"`
    */
@@ -61,8 +65,9 @@ export interface RedisLogOptions {
 
 /** Options with every default filled in. */
 export interface ResolvedRedisLogOptions {
-  readonly source: RedisClientSource;
+  /** Key of the stream, with what the client puts in front of each. */
   readonly key: string;
+  readonly locator: Locator;
   readonly retention: { readonly maxAgeMs: number; readonly maxEvents: number };
   readonly dedupeWindowMs: number;
   readonly publishTimeoutMs: number;
@@ -110,39 +115,12 @@ export function resolveRedisLogOptions(options: RedisLogOptions): ResolvedRedisL
     throw unexpected("onHealth", "a function", onHealth);
   }
   return {
-    source: resolveSource(options),
-    key,
+    ...resolveSource(options.url, options.client, key),
     retention: { maxAgeMs, maxEvents },
     dedupeWindowMs,
     publishTimeoutMs,
     onHealth,
   };
-}
-
-function resolveSource({ url, client }: RedisLogOptions): RedisClientSource {
-  if ((url === undefined) === (client === undefined)) {
-    throw invalid("Expected either `url` or `client`: where Redis is");
-  }
-  if (client !== undefined) {
-    const isClient =
-      typeof client === "function" ||
-      (typeof client === "object" &&
-        typeof (client as Partial<RedisClient> | null)?.duplicate === "function");
-    if (!isClient) {
-      throw unexpected("client", "a client of node-redis, or a function that gives one", client);
-    }
-    return client;
-  }
-  try {
-    // node-redis takes an empty one, such as a variable of the environment that is not set, for localhost.
-    if (url === "") throw new Error("There is none");
-    return clientOf(url as string);
-  } catch {
-    // The URL may hold a password, and the error the URL: neither is repeated.
-    throw invalid(
-      "Expected `url` to be like redis://user:password@host:6379/0, or rediss:// for TLS",
-    );
-  }
 }
 
 /** @throws {SseError} `ERR_SSE_INVALID_OPTION` if a value is no object, or has other names. */

@@ -2,13 +2,14 @@
 
 import { SseError } from "@tidewire/core";
 import type { FoundId, LogPage, LogPast, PastEntry, PastQuery, PastRoom } from "@tidewire/core/log";
-import { isRefusal } from "./client.js";
-import type { RedisClient, RedisClientSource } from "./client.js";
+import { isElsewhere, isRefusal } from "./client.js";
+import type { Client } from "./client.js";
 import { Commands } from "./commands.js";
 import type { Send } from "./commands.js";
 import { Connection } from "./connection.js";
 import { compareStreamIds, decodeEntry, isMark, parseId, placeOf, timeOf } from "./entry.js";
 import type { Place } from "./entry.js";
+import type { Locator } from "./locator.js";
 import { PageBudget } from "./page-budget.js";
 
 /** Why there is no page. */
@@ -40,7 +41,7 @@ const GIVEN_UP = new Error("No caller waits for the answer any more");
  */
 export class Pager implements Pick<LogPast, "find" | "read"> {
   readonly #commands: Commands;
-  readonly #source: RedisClientSource;
+  readonly #locator: Locator;
   readonly #budget = new PageBudget();
   readonly #questions: Set<Question> = new Set();
   /** Set from a question until a while after the last answer. */
@@ -49,9 +50,9 @@ export class Pager implements Pick<LogPast, "find" | "read"> {
   #idle: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  constructor(key: string, source: RedisClientSource) {
+  constructor(key: string, locator: Locator) {
     this.#commands = new Commands(key);
-    this.#source = source;
+    this.#locator = locator;
   }
 
   /** As `LogPast.find`. */
@@ -145,18 +146,21 @@ export class Pager implements Pick<LogPast, "find" | "read"> {
   async #answer<Answer>(request: (send: Send) => Promise<Answer>): Promise<Answer> {
     for (;;) {
       const connection = (this.#connection ??= this.#connect());
-      const client = await new Promise<RedisClient>((resolve, reject) => {
+      const client = await new Promise<Client>((resolve, reject) => {
         connection.use(resolve, reject, true);
       });
       const deadline = connection.expectData(SILENCE_MS);
       try {
-        return await request(async <Reply>(args: readonly string[]): Promise<Reply> => {
+        const answer = await request(async <Reply>(args: readonly string[]): Promise<Reply> => {
           const reply = (await client.sendCommand(args)) as Reply;
           connection.heard();
           return reply;
         });
+        connection.succeed();
+        return answer;
       } catch (error) {
-        if (isRefusal(error) || this.#isClosed) throw error;
+        if (isElsewhere(error)) connection.fail(error);
+        else if (isRefusal(error) || this.#isClosed) throw error;
       } finally {
         deadline.clear();
       }
@@ -165,11 +169,8 @@ export class Pager implements Pick<LogPast, "find" | "read"> {
 
   #connect(): Connection {
     let isUp = false;
-    const connection = new Connection(this.#source, true, {
-      up: () => {
-        isUp = true;
-        connection.succeed();
-      },
+    const connection = new Connection(this.#locator, true, {
+      up: () => void (isUp = true),
       // The reader has a connection to the same server, and reports what is wrong with it.
       down: () => {
         // A server that cannot be reached says nothing about the pages.

@@ -1,7 +1,7 @@
 /** Follows the stream over a connection of its own, and finds out when entries are lost. */
 
 import type { LogEntry, LogResetReason } from "@tidewire/core/log";
-import type { RedisClient, RedisClientSource } from "./client.js";
+import type { Client } from "./client.js";
 import { Commands } from "./commands.js";
 import type { Send, StreamInfo, Tail } from "./commands.js";
 import { Connection } from "./connection.js";
@@ -18,6 +18,7 @@ import {
 } from "./entry.js";
 import type { Place, StreamEntry } from "./entry.js";
 import { siblingKey } from "./key.js";
+import type { Locator } from "./locator.js";
 import { PageBudget } from "./page-budget.js";
 
 /** What a reader tells the log. */
@@ -101,12 +102,12 @@ export class Reader {
   #waiting: { readonly streamId: string; readonly resolve: () => void }[] = [];
   #isClosed = false;
 
-  constructor(key: string, source: RedisClientSource, observer: ReaderObserver) {
+  constructor(key: string, locator: Locator, observer: ReaderObserver) {
     this.#key = key;
     this.#commands = new Commands(key);
     this.#paceKey = siblingKey(key, "pace");
     this.#observer = observer;
-    this.#connection = new Connection(source, false, {
+    this.#connection = new Connection(locator, false, {
       up: (client) => void this.#follow(client),
       down: (error) => observer.down(error),
     });
@@ -144,7 +145,7 @@ export class Reader {
   }
 
   /** Reads until the connection is lost, and then has it made again. */
-  async #follow(client: RedisClient): Promise<void> {
+  async #follow(client: Client): Promise<void> {
     const deadline: Deadline = this.#connection.expectData(BLOCK_MS + LATE_MS);
     const send: Send = async <Reply>(args: readonly string[]): Promise<Reply> => {
       const reply = (await client.sendCommand(args)) as Reply;

@@ -61,7 +61,7 @@ class RedisLog implements Log, ReaderObserver {
   constructor(options: ResolvedRedisLogOptions) {
     this.#options = options;
     this.#writer = new Writer(options, (error) => void (this.#lastError = error));
-    this.#pager = new Pager(options.key, options.source);
+    this.#pager = new Pager(options.key, options.locator);
     this.past = {
       find: (ids, query) => this.#pager.find(ids, query),
       read: (after, upTo, room) => this.#pager.read(after, upTo, room),
@@ -80,7 +80,7 @@ class RedisLog implements Log, ReaderObserver {
     this.#follower = follower;
     this.#caughtUpAt = performance.now();
     this.#behindSince = this.#caughtUpAt;
-    this.#reader = new Reader(this.#options.key, this.#options.source, this);
+    this.#reader = new Reader(this.#options.key, this.#options.locator, this);
     return new Promise((resolve, reject) => {
       this.#started = resolve;
       this.#notStarted = reject;

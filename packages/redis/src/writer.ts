@@ -2,8 +2,8 @@
 
 import { SseError } from "@tidewire/core";
 import type { LogMessage, PublishOptions } from "@tidewire/core/log";
-import { isRefusal } from "./client.js";
-import type { RedisClient } from "./client.js";
+import { isElsewhere, isRefusal } from "./client.js";
+import type { Client } from "./client.js";
 import { evaluate } from "./commands.js";
 import { Connection } from "./connection.js";
 import { Deadline } from "./deadline.js";
@@ -18,6 +18,14 @@ const TRIMS_PER_AGE = 20;
 const MIN_TRIM_MS = 1_000;
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** What is under way over one client. */
+interface Sent {
+  /** Publishes that have no reply yet. */
+  unanswered: number;
+  /** Set once Redis has said that the stream is elsewhere. */
+  elsewhere: unknown;
+}
 
 /**
  * Adds events to the stream, each at most once.
@@ -36,6 +44,8 @@ export class Writer {
   readonly #pending: Set<Promise<unknown>> = new Set();
   /** When old events were last dropped. */
   #trimmedAt = -Infinity;
+  /** That of the newest client. */
+  #sent: Sent | undefined;
   #isClosed = false;
 
   /** @param down - Receives why the connection was lost, or could not be made. */
@@ -43,9 +53,10 @@ export class Writer {
     this.#options = options;
     const { key, retention } = options;
     this.#add = ["XADD", key, "MAXLEN", "~", String(retention.maxEvents), "*"];
-    this.#connection = new Connection(options.source, true, {
-      // Whatever Redis refuses from now on: this connection is not lost by it.
-      up: () => this.#connection.succeed(),
+    this.#connection = new Connection(options.locator, true, {
+      up: () => {
+        this.#sent = { unanswered: 0, elsewhere: undefined };
+      },
       down,
     });
   }
@@ -112,16 +123,22 @@ export class Writer {
       this.#connection.use(
         (client) => {
           this.#trim(client);
-          const deadline = this.#deadline((error) => reject(unknown(error)));
+          const sent = this.#sent as Sent;
+          sent.unanswered += 1;
+          const deadline = this.#deadline(sent, (error) => reject(unknown(error)));
           client.sendCommand(command).then(
             (reply) => {
               this.#connection.heard();
               deadline.clear();
               resolve(String(reply));
+              this.#answered(sent, true);
             },
             (error: unknown) => {
               deadline.clear();
               reject(isRefusal(error) ? rejected(error) : unknown(error));
+              if (isElsewhere(error)) sent.elsewhere = error;
+              // Whatever Redis refuses for other reasons: the connection is of use.
+              this.#answered(sent, isRefusal(error));
             },
           );
         },
@@ -130,8 +147,22 @@ export class Writer {
     });
   }
 
+  /**
+   * Where the stream has moved away, the connection is given up, and the next one leads to where it is: but only once
+   * everything that was sent is answered. It was refused as well, and its publishers are to know.
+   */
+  #answered(sent: Sent, isOfUse: boolean): void {
+    sent.unanswered -= 1;
+    if (sent.elsewhere === undefined) {
+      if (isOfUse) this.#connection.succeed();
+    } else if (this.#sent === sent) {
+      this.#connection.retire(sent.elsewhere);
+      if (sent.unanswered === 0) this.#connection.fail(sent.elsewhere);
+    }
+  }
+
   /** The time within which Redis has to answer a publish that is sent now. */
-  #deadline(expired: (error: Error) => void): Deadline {
+  #deadline(sent: Sent, expired: (error: Error) => void): Deadline {
     const ms = this.#options.publishTimeoutMs;
     const before = this.#connection.received;
     return new Deadline({
@@ -141,12 +172,13 @@ export class Writer {
         const error = new Error(`No reply from Redis within ${ms} ms`);
         expired(error);
         // If others were answered meanwhile, Redis is slow but there. If not, no reply will come to any of them.
-        if (this.#connection.received === before) this.#connection.fail(error);
+        const isSilent = this.#connection.received === before;
+        if (isSilent || sent.elsewhere !== undefined) this.#connection.fail(error);
       },
     });
   }
 
-  #trim(client: RedisClient): void {
+  #trim(client: Client): void {
     const { key, retention } = this.#options;
     const now = performance.now();
     if (now - this.#trimmedAt < Math.max(MIN_TRIM_MS, retention.maxAgeMs / TRIMS_PER_AGE)) return;

@@ -2,9 +2,10 @@ import { once } from "node:events";
 import net from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { clientOf, isRefusal } from "../src/client.js";
-import type { RedisClient, RedisClientSource } from "../src/client.js";
+import { isRefusal, parseUrl } from "../src/client.js";
+import type { Client, ConnectionOptions } from "../src/client.js";
 import { Connection } from "../src/connection.js";
+import type { Locator } from "../src/locator.js";
 
 /** Speaks as much of Redis' protocol as a client needs to connect. */
 class Listener {
@@ -96,7 +97,7 @@ function parseCommand(text: string): { args: string[]; length: number } | undefi
 /** A connection, and what it has told. */
 interface Observed {
   readonly connection: Connection;
-  readonly ups: RedisClient[];
+  readonly ups: Client[];
   readonly downs: unknown[];
 }
 
@@ -108,10 +109,10 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-function observe(source: RedisClientSource): Observed {
-  const ups: RedisClient[] = [];
+function observe(find: Locator["find"], hasFailover = false): Observed {
+  const ups: Client[] = [];
   const downs: unknown[] = [];
-  const connection = new Connection(source, true, {
+  const connection = new Connection({ find, hasFailover }, true, {
     up: (client) => void ups.push(client),
     down: (error) => void downs.push(error),
   });
@@ -119,12 +120,17 @@ function observe(source: RedisClientSource): Observed {
   return { connection, ups, downs };
 }
 
+/** @returns A function that always finds the server at an address. */
+function findAt(url: string): Locator["find"] {
+  return () => Promise.resolve(parseUrl(url));
+}
+
 function connectTo(listener: Listener): Observed {
-  return observe(clientOf(listener.url));
+  return observe(findAt(listener.url));
 }
 
 /** @returns The client, once it can be used. */
-function used(connection: Connection, isPatient?: boolean): Promise<RedisClient> {
+function used(connection: Connection, isPatient?: boolean): Promise<Client> {
   return new Promise((resolve, reject) => {
     connection.use(resolve, reject, isPatient);
   });
@@ -150,19 +156,19 @@ describe("Connection", () => {
     expect(listener.sockets.length).toBe(1);
   });
 
-  it("takes along what the client that it was given is made with", async () => {
+  it("takes along what is known besides the address", async () => {
     const listener = await Listener.start();
-    const { connection } = observe(clientOf(`redis://:secret@127.0.0.1:${listener.port}/3`));
+    const { connection } = observe(findAt(`redis://:secret@127.0.0.1:${listener.port}/3`));
     await used(connection);
     expect(listener.commands).toContainEqual(["AUTH", "secret"]);
     expect(listener.commands).toContainEqual(["SELECT", "3"]);
   });
 
-  it("asks a function for a client each time", async () => {
+  it("looks the server up each time", async () => {
     const first = await Listener.start();
     const second = await Listener.start();
     const listeners = [first, second];
-    const { connection, ups } = observe(async () => clientOf(listeners.shift()!.url));
+    const { connection, ups } = observe(async () => parseUrl(listeners.shift()!.url));
     await used(connection);
     first.cut();
     await settled("the second one", () => ups.length === 2);
@@ -172,7 +178,7 @@ describe("Connection", () => {
   it("serves those who have waited in their order, and whoever comes up first", async () => {
     const listener = await Listener.start();
     const order: string[] = [];
-    const connection = new Connection(clientOf(listener.url), false, {
+    const connection = new Connection({ find: findAt(listener.url), hasFailover: false }, false, {
       up: () => void order.push("up"),
       down: () => {},
     });
@@ -265,8 +271,8 @@ describe("Connection", () => {
 
   it("is used at once by an owner that does without a probe", async () => {
     const listener = await Listener.start();
-    const ups: RedisClient[] = [];
-    const connection = new Connection(clientOf(listener.url), false, {
+    const ups: Client[] = [];
+    const connection = new Connection({ find: findAt(listener.url), hasFailover: false }, false, {
       up: (client) => void ups.push(client),
       down: () => {},
     });
@@ -320,7 +326,7 @@ describe("Connection", () => {
     const pausesFor = async (drawn: number, count: number): Promise<number[]> => {
       random.mockReturnValue(drawn);
       const attempts: number[] = [];
-      const { connection } = observe(() => {
+      const { connection } = observe(async () => {
         attempts.push(performance.now());
         throw new Error("Nobody is there");
       });
@@ -335,14 +341,45 @@ describe("Connection", () => {
     expect(await pausesFor(0, 5)).toEqual([50, 50, 50, 50, 50]);
   });
 
+  it("tries more often, and waits less, where another server takes over", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    vi.spyOn(Math, "random").mockReturnValue(1);
+    const attempts: number[] = [];
+    const { connection, downs } = observe(() => {
+      attempts.push(performance.now());
+      if (attempts.length > 6) return new Promise(() => {});
+      throw new Error("No master");
+    }, true);
+    connection.start();
+    await vi.advanceTimersByTimeAsync(100 + 200 + 400 + 800 + 1_000 + 1_000);
+    const pauses = attempts.slice(1).map((at, index) => Math.round(at - attempts[index]!));
+    expect(pauses).toEqual([100, 200, 400, 800, 1_000, 1_000]);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(downs.at(-1)).toEqual(new Error("Redis did not answer within 2000 ms"));
+  });
+
+  it("gives a client that is retired to no caller any more, and may still be answered", async () => {
+    const listener = await Listener.start();
+    const { connection, ups, downs } = connectTo(listener);
+    const before = await used(connection);
+    const answer = before.sendCommand(["ECHO", "sent before"]);
+    connection.retire(new Error("MOVED"));
+    const next = used(connection);
+    expect(await answer).toBe("sent before");
+    expect(downs).toEqual([]);
+    connection.fail(new Error("MOVED"));
+    expect(await next).not.toBe(before);
+    expect(ups.length).toBe(2);
+  });
+
   it("begins with short pauses again once it was of use, and not as soon as it is there", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     vi.spyOn(Math, "random").mockReturnValue(1);
     const listener = await Listener.start();
     let failures = 4;
-    const { connection, ups, downs } = observe(() => {
+    const { connection, ups, downs } = observe(async () => {
       if (failures-- > 0) throw new Error("Nobody is there");
-      return clientOf(listener.url);
+      return parseUrl(listener.url);
     });
     const until = async (isTrue: () => boolean): Promise<void> => {
       while (!isTrue()) await new Promise(setImmediate);
@@ -367,7 +404,7 @@ describe("Connection", () => {
   it("lets those wait for a second who can wait, and then tells them at once", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const reason = new Error("Nobody is there");
-    const { connection } = observe(() => {
+    const { connection } = observe(async () => {
       throw reason;
     });
     const told: string[] = [];
@@ -398,11 +435,11 @@ describe("Connection", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const listener = await Listener.start();
     let isThere = false;
-    const { connection, downs } = observe(() => {
+    const { connection, downs } = observe(async () => {
       if (!isThere) throw new Error("Nobody is there");
-      return clientOf(listener.url);
+      return parseUrl(listener.url);
     });
-    const served: RedisClient[] = [];
+    const served: Client[] = [];
     connection.use(
       (client) => void served.push(client),
       () => {},
@@ -469,17 +506,21 @@ describe("Connection", () => {
       expect(ups).toEqual([]);
     });
 
-    it("while its client is made leaves no connection behind", async () => {
+    it("while its server is looked up makes no connection", async () => {
       const listener = await Listener.start();
-      let give: (client: RedisClient) => void = () => {};
-      const made = new Promise<RedisClient>((resolve) => (give = resolve));
-      const { connection, ups } = observe(() => made);
+      let give: (options: ConnectionOptions) => void = () => {};
+      let signal: AbortSignal | undefined;
+      const found = new Promise<ConnectionOptions>((resolve) => (give = resolve));
+      const { connection, ups } = observe((given) => {
+        signal = given;
+        return found;
+      });
       connection.start();
       connection.close();
-      await new Promise(setImmediate);
-      give(clientOf(listener.url));
-      await settled("the late one", () => listener.sockets.length === 1);
-      await settled("the end", () => listener.openCount === 0);
+      await settled("the lookup to be given up", () => signal?.aborted === true);
+      give(parseUrl(listener.url));
+      await delay(20);
+      expect(listener.sockets).toEqual([]);
       expect(ups).toEqual([]);
     });
 
@@ -498,7 +539,7 @@ describe("Connection", () => {
     it("in a pause tries no more", async () => {
       vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
       let attempts = 0;
-      const { connection } = observe(() => {
+      const { connection } = observe(async () => {
         attempts += 1;
         throw new Error("Nobody is there");
       });

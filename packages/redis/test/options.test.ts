@@ -1,7 +1,6 @@
 import { SseError } from "@tidewire/core";
 import { createClient } from "redis";
 import { describe, expect, it } from "vitest";
-import type { RedisClient } from "../src/client.js";
 import { createPublisher } from "../src/create-publisher.js";
 import type { RedisPublisherOptions } from "../src/create-publisher.js";
 import { resolveRedisLogOptions } from "../src/options.js";
@@ -27,7 +26,7 @@ function refusalOf(options: unknown): string {
 describe("resolveRedisLogOptions", () => {
   it("fills in the defaults", () => {
     expect(resolve({ url: URL })).toEqual({
-      source: expect.anything(),
+      locator: { hasFailover: false, find: expect.any(Function) as unknown },
       key: "tidewire",
       retention: { maxAgeMs: 300_000, maxEvents: 100_000 },
       dedupeWindowMs: 120_000,
@@ -37,7 +36,7 @@ describe("resolveRedisLogOptions", () => {
   });
 
   it("takes `undefined` for the default", () => {
-    const { source: _, ...given } = resolve({
+    const { locator: _, ...given } = resolve({
       url: URL,
       client: undefined,
       key: undefined,
@@ -46,7 +45,7 @@ describe("resolveRedisLogOptions", () => {
       publishTimeoutMs: undefined,
       onHealth: undefined,
     });
-    const { source: __, ...defaults } = resolve({ url: URL });
+    const { locator: __, ...defaults } = resolve({ url: URL });
     expect(given).toEqual(defaults);
     expect(resolve({ url: URL, retention: { maxAgeMs: undefined } }).retention).toEqual(
       defaults.retention,
@@ -73,41 +72,20 @@ describe("resolveRedisLogOptions", () => {
     });
   });
 
-  it("makes a client of the address, with all that is in it, and does not connect it", () => {
-    const { source } = resolve({ url: "rediss://user:secret@redis.example:6380/2" });
-    const client = source as unknown as ReturnType<typeof createClient>;
-    expect(client.options).toMatchObject({
+  it("finds all that is in an address", async () => {
+    const { locator } = resolve({ url: "rediss://user:secret@redis.example:6380/2" });
+    expect(await locator.find(new AbortController().signal)).toEqual({
       username: "user",
       password: "secret",
       database: 2,
       socket: { host: "redis.example", port: 6380, tls: true },
     });
-    expect(client.isOpen).toBe(false);
   });
 
-  it("takes a client, or a function that gives one, as it is", () => {
-    const client = createClient({ url: URL }) as unknown as RedisClient;
-    expect(resolve({ client }).source).toBe(client);
-    const makes = (): RedisClient => client;
-    expect(resolve({ client: makes }).source).toBe(makes);
-  });
-
-  it.each([
-    ["neither", {}],
-    ["both", { url: URL, client: createClient({ url: URL }) }],
-  ])("wants one of `url` and `client`, not %s", (_, options) => {
-    expect(refusalOf(options)).toBe("Expected either `url` or `client`: where Redis is");
-  });
-
-  it.each([
-    [null, "null"],
-    [{}, "a value of type object"],
-    ["redis://127.0.0.1", '"redis://127.0.0.1" (string)'],
-    [[], "an array"],
-    [{ duplicate: true }, "a value of type object"],
-  ])("refuses %j as a client", (client, got) => {
-    expect(refusalOf({ client })).toBe(
-      `Expected \`client\` to be a client of node-redis, or a function that gives one, got ${got}`,
+  it("wants one of `url` and `client`", () => {
+    expect(refusalOf({})).toBe("Expected either `url` or `client`: where Redis is");
+    expect(refusalOf({ url: URL, client: createClient({ url: URL }) })).toBe(
+      "Expected either `url` or `client`, got both: the client knows where Redis is, leave `url` out",
     );
   });
 

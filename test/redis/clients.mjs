@@ -1,0 +1,49 @@
+// Clients of all libraries that `redisLog` takes, for one server, for Sentinel and for a cluster.
+import * as ioredis6 from "ioredis";
+import * as ioredis5 from "ioredis5";
+import * as iovalkey from "iovalkey";
+import * as redis6 from "redis";
+import * as redis4 from "redis4";
+import * as redis5 from "redis5";
+
+const NODE_REDIS = { "node-redis 4": redis4, "node-redis 5": redis5, "node-redis 6": redis6 };
+const IOREDIS = { "ioredis 5": ioredis5, "ioredis 6": ioredis6, iovalkey };
+
+export const LIBRARIES = [...Object.keys(NODE_REDIS), ...Object.keys(IOREDIS)];
+/** node-redis has a client for Sentinel from version 5 on. */
+export const LIBRARIES_WITH_SENTINEL = LIBRARIES.filter((name) => name !== "node-redis 4");
+
+const host = "127.0.0.1";
+
+/** @returns A client that is not connected. */
+export function makeClient(library, place) {
+  const { password } = place;
+  const nodeRedis = NODE_REDIS[library];
+  if (nodeRedis !== undefined) {
+    if (place.sentinels !== undefined) {
+      return nodeRedis.createSentinel({
+        name: place.name,
+        sentinelRootNodes: place.sentinels.map((port) => ({ host, port })),
+        nodeClientOptions: { password },
+      });
+    }
+    if (place.nodes !== undefined) {
+      return nodeRedis.createCluster({
+        rootNodes: place.nodes.map((port) => ({ url: `redis://${host}:${port}` })),
+        defaults: { password },
+      });
+    }
+    return nodeRedis.createClient({ url: place.url });
+  }
+  const { Redis, Cluster } = IOREDIS[library];
+  const lazyConnect = true;
+  if (place.sentinels !== undefined) {
+    const sentinels = place.sentinels.map((port) => ({ host, port }));
+    return new Redis({ lazyConnect, sentinels, name: place.name, password });
+  }
+  if (place.nodes !== undefined) {
+    const nodes = place.nodes.map((port) => ({ host, port }));
+    return new Cluster(nodes, { lazyConnect, redisOptions: { password } });
+  }
+  return new Redis(place.url, { lazyConnect });
+}
