@@ -170,6 +170,30 @@ async function succeeds(attempt: () => Promise<unknown>): Promise<void> {
   }
 }
 
+describeWithRedis("A publisher", () => {
+  const redis = useRedis("suite");
+
+  it("says whether it can publish: not yet, live, down, live again, closed", async () => {
+    const server = await redis();
+    const proxy = await RedisProxy.start(server.port);
+    closers.push(() => proxy.close());
+    const publisher = createPublisher({ url: proxy.url, onError: () => {} });
+    closers.push(() => publisher.close());
+    expect(publisher.health).toEqual({ state: "connecting", lagMs: 0, reconnects: 0 });
+    await publisher.publish("news", "first");
+    expect(publisher.health).toEqual({ state: "live", lagMs: 0, reconnects: 0 });
+    proxy.shut();
+    await eventually("the loss", () => publisher.health.state === "down");
+    expect(publisher.health).toMatchObject({ lagMs: 0, reconnects: 0 });
+    expect(publisher.health.lastError).toBeInstanceOf(Error);
+    proxy.open();
+    await publishAgain(publisher);
+    expect(publisher.health).toMatchObject({ state: "live", lagMs: 0, reconnects: 1 });
+    await publisher.close();
+    expect(publisher.health.state).toBe("closed");
+  });
+});
+
 describeWithRedis("A server that has become a replica", () => {
   const redis = useRedis("suite");
 

@@ -102,10 +102,16 @@ class RedisLog implements Log, ReaderObserver {
   }
 
   health(): LogHealth {
+    const health = this.#health();
+    return this.#lastError === undefined ? health : { ...health, lastError: this.#lastError };
+  }
+
+  #health(): LogHealth {
+    // A log that is never started, as that of a publisher, is as well as what it publishes over.
+    if (this.#reader === undefined && this.#state !== "closed") return this.#writer.health;
     const behindSince = this.#behindSince;
     const lagMs = behindSince === undefined ? 0 : Math.round(performance.now() - behindSince);
-    const health = { state: this.#state, lagMs, reconnects: this.#reconnects };
-    return this.#lastError === undefined ? health : { ...health, lastError: this.#lastError };
+    return { state: this.#state, lagMs, reconnects: this.#reconnects };
   }
 
   close(withinMs?: number): Promise<void> {

@@ -1,7 +1,7 @@
 /** Publishes to the stream over a connection of its own. */
 
 import { SseError } from "@tidewire/core";
-import type { LogMessage, PublishOptions } from "@tidewire/core/log";
+import type { LogHealth, LogMessage, PublishOptions } from "@tidewire/core/log";
 import { isElsewhere, isRefusal } from "./client.js";
 import type { Client } from "./client.js";
 import { evaluate } from "./commands.js";
@@ -44,6 +44,8 @@ export class Writer {
   readonly #pending: Set<Promise<unknown>> = new Set();
   /** When old events were last dropped. */
   #trimmedAt = -Infinity;
+  #state: "connecting" | "live" | "down" = "connecting";
+  #reconnects = 0;
   /** That of the newest client. */
   #sent: Sent | undefined;
   #isClosed = false;
@@ -56,9 +58,19 @@ export class Writer {
     this.#connection = new Connection(options.locator, true, {
       up: () => {
         this.#sent = { unanswered: 0, elsewhere: undefined };
+        if (this.#state === "down") this.#reconnects += 1;
+        this.#state = "live";
       },
-      down,
+      down: (error) => {
+        this.#state = "down";
+        down(error);
+      },
     });
+  }
+
+  /** Health of a log that only publishes. */
+  get health(): LogHealth {
+    return { state: this.#state, lagMs: 0, reconnects: this.#reconnects };
   }
 
   /** As `Log.append`. */

@@ -106,7 +106,7 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
     }
   }
 
-  /** Health of the log. */
+  /** Health of the log: whether this publisher can publish. `lagMs` is 0, because a publisher reads nothing. */
   get health(): LogHealth {
     return this.#log.health();
   }

@@ -116,18 +116,18 @@ export interface PublishOptions {
   readonly dedupeKey?: string | undefined;
 }
 
-/** How a log is: `hub.stats().log`. */
+/** How a log is: `hub.stats().log`, and `health` of a publisher. */
 export interface LogHealth {
   /**
-   * - `connecting`: not started yet
-   * - `live`: what is published anywhere arrives
-   * - `down`: it does not; the log keeps trying
+   * - `connecting`: not started yet; of a publisher: nothing was published yet
+   * - `live`: what is published anywhere arrives; of a publisher: it can publish
+   * - `down`: it does not, or cannot; the log keeps trying
    * - `closed`: it was closed
    */
   readonly state: "connecting" | "live" | "down" | "closed";
   /** For how many milliseconds this process may have been without what others have published; 0 while it has all. */
   readonly lagMs: number;
-  /** How often the connection that reads was lost and is back. */
+  /** How often the connection that reads, or of a publisher the one that publishes, was lost and is back. */
   readonly reconnects: number;
   /** What went wrong last; `undefined` if nothing did. */
   readonly lastError?: unknown;
