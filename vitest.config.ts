@@ -10,7 +10,7 @@ const SOAK = [
   "test/soak/**/*.test.ts",
   "test/faults/{channels-memory,leaks,memory}.test.ts",
   "test/delivery/{backlog,drain,stalled}.test.ts",
-  "test/redis/stampede.test.ts",
+  "test/redis/{failover,stampede}.test.ts",
 ];
 
 /** Run in the tier `test` too, with few runs. */

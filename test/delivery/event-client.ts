@@ -14,6 +14,8 @@ export class EventClient {
   readonly events: EventSourceMessage[] = [];
   /** `sse-reset` events, their data parsed. */
   readonly resets: { reason: string; channels: string[] }[] = [];
+  /** Number of events before the last reset. */
+  resetAt = 0;
   /** `sse-cursor` events. */
   cursors = 0;
   /** Status lines of all responses. */
@@ -95,6 +97,7 @@ export class EventClient {
     if (event.event === "sse-cursor") {
       this.cursors += 1;
     } else if (event.event === "sse-reset") {
+      this.resetAt = this.events.length;
       this.resets.push(JSON.parse(event.data) as { reason: string; channels: string[] });
     } else {
       this.events.push(event);

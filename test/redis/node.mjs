@@ -3,12 +3,18 @@ import http from "node:http";
 import { createHub } from "@tidewire/core";
 import { redisLog } from "@tidewire/redis";
 
-const { log, hub: hubOptions } = JSON.parse(process.argv[2]);
+const { log, client, hub: hubOptions } = JSON.parse(process.argv[2]);
+// Six libraries take a while to load: only for the nodes that need one.
+const makeClient = client && (await import("./clients.mjs")).makeClient;
 const errors = [];
 const health = [];
 const hub = createHub({
   ...hubOptions,
-  log: redisLog({ ...log, onHealth: ({ state }) => health.push(state) }),
+  log: redisLog({
+    ...log,
+    ...(client && { client: makeClient(client.library, client.place) }),
+    onHealth: ({ state }) => health.push(state),
+  }),
   onError: (error, { stage }) => {
     // What becomes of a publish is answered to the test that asked for it.
     if (stage !== "publish") errors.push(`${stage}: ${String(error)}`);

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { HubOptions, HubStats } from "@tidewire/core";
 import type { RedisLogOptions } from "@tidewire/redis";
 import { within } from "../client.js";
+import type { Place } from "./clients.mjs";
 
 /** What became of one publish: it has an id, or the code of its error. */
 export interface Outcome {
@@ -57,13 +58,15 @@ export class ClusterNode {
     });
   }
 
+  /** @param client - Which client the log is given, if it is not given a URL. */
   static async start(
     log: Serializable<RedisLogOptions>,
     hub: Serializable<HubOptions> = {},
+    client?: { readonly library: string; readonly place: Place },
   ): Promise<ClusterNode> {
     const child = fork(
       fileURLToPath(new URL("node.mjs", import.meta.url)),
-      [JSON.stringify({ log, hub })],
+      [JSON.stringify({ log, client, hub })],
       { execArgv: ["--unhandled-rejections=strict", "--trace-warnings"] },
     );
     const [{ port }] = (await within("the node to start", once(child, "message"))) as [
