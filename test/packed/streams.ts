@@ -2,6 +2,7 @@ import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { SseError, createHub, isSseError } from "@tidewire/core";
+import type { ChannelMap } from "@tidewire/core";
 import type { Session } from "@tidewire/core";
 import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
@@ -14,7 +15,7 @@ import { fastify } from "fastify";
 declare const test: ((name: string, body: () => Promise<void>) => void) | undefined;
 
 async function checkStreams(): Promise<void> {
-  const hub = createHub();
+  const hub = createHub<ChannelMap, unknown>();
   const subscribe = (session: Session): void => {
     void session.subscribe("news", { latest: 1 });
   };

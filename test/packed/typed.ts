@@ -10,7 +10,7 @@ import type { FastifyInstance } from "fastify";
 type Channels = { news: { headline: { title: string } } };
 
 export function addRoutes(app: Express, instance: FastifyInstance): void {
-  const hub = createHub<Channels>({ log: redisLog({ url: "redis://127.0.0.1:1" }) });
+  const hub = createHub<Channels, unknown>({ log: redisLog({ url: "redis://127.0.0.1:1" }) });
   app.use(sse({ hub }));
   app.get("/news", (_request, response) => {
     const session: Session = response.sse;

@@ -1,11 +1,10 @@
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import path from "node:path";
 import { createHub } from "@tidewire/core";
 import { redisLog } from "@tidewire/redis";
 import { Redis } from "ioredis";
 import { createClient } from "redis";
 import { afterEach, expect, it } from "vitest";
+import { makeCertificate } from "../certificate.js";
 import { eventually } from "../client.js";
 import { RedisServer, describeWithRedis } from "./redis-server.js";
 
@@ -22,22 +21,6 @@ const ACL = [
     " ",
   ),
 ];
-
-/** A certificate for 127.0.0.1 that has signed itself. */
-function makeCertificate(dir: string): { key: string; cert: string } {
-  const key = path.join(dir, "key.pem");
-  const cert = path.join(dir, "cert.pem");
-  const made = spawnSync("openssl", [
-    ..."req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1".split(" "),
-    ..."-addext subjectAltName=IP:127.0.0.1".split(" "),
-    "-keyout",
-    key,
-    "-out",
-    cert,
-  ]);
-  if (made.status !== 0) throw new Error(`openssl: ${String(made.stderr)}`);
-  return { key, cert };
-}
 
 describeWithRedis("A log that is reached by user, password and TLS", () => {
   it("needs no more rights than the documentation names", async () => {

@@ -31,6 +31,10 @@ describe("A map of channels", () => {
     expect(compile("test/types/registered/tsconfig.json")).toEqual({ status: 0, output: "" });
   });
 
+  it("goes by the property that a program declares where two hubs have sessions on one response", () => {
+    expect(compile("test/types/bare/tsconfig.json")).toEqual({ status: 0, output: "" });
+  });
+
   it("changes nothing at run time: what compiles is published", async () => {
     const published = await publishTyped(createHub<Channels>(), "1");
     expect(published).toHaveLength(16);

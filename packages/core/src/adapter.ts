@@ -3,7 +3,7 @@
 export { resolveHub } from "./hub/resolve-hub.js";
 export type { AnyHub } from "./hub/resolve-hub.js";
 export { createRoute } from "./hub/route.js";
-export type { OfRequest, Route, RouteChannels, RouteOptions } from "./hub/route.js";
+export type { OfRequest, Route, RouteChannels, RouteOptions, RouteSession } from "./hub/route.js";
 export type {
   Exchange,
   ExchangeOf,

@@ -2,7 +2,7 @@ import http from "node:http";
 import { createHub, createPublisher } from "@tidewire/core";
 import type { AuthorizedSession, Hub, Log, Publisher, Session } from "@tidewire/core";
 import * as tidewireExpress from "@tidewire/express";
-import { sse } from "@tidewire/express";
+import { sse, sseHandler } from "@tidewire/express";
 import * as tidewireFastify from "@tidewire/fastify";
 import { ssePlugin } from "@tidewire/fastify";
 import * as tidewireRedis from "@tidewire/redis";
@@ -92,6 +92,68 @@ function useExpress(): void {
   sse({ hub: tidewireFastify.createHub() });
 }
 
+/** Routes of Express in one line. */
+function routeOnExpress(id: string): void {
+  const app = express();
+  app.use(sse());
+  app.get("/news", sseHandler("news"));
+  app.get("/many", express.json(), sseHandler(["news", "prices", `user:${id}`], { latest: 20 }));
+  app.get(
+    "/users/:id",
+    sseHandler((request) => `user:${String(request.params["id"])}`),
+  );
+  app.get(
+    "/typed/:id",
+    sseHandler((request: Request<{ id: string }>) => [`user:${request.params.id}`]),
+  );
+  app.get(
+    "/later",
+    sseHandler(
+      async ({ path }) => (path === "/later" ? "news" : "prices"),
+      async ({ query }) => ({ latest: Number(query["latest"]) }),
+    ),
+  );
+  app.get(
+    "/state",
+    sseHandler("news", { snapshot: () => [{ event: "headline", data: { title: "a" } }] }),
+  );
+  app.get(
+    "/maybe",
+    sseHandler("chat", ({ path }) => (path === "/" ? undefined : { snapshot: () => ["text"] })),
+  );
+  app.get(
+    "/both",
+    sseHandler(
+      ({ path }) => ["news", `user:${path}`],
+      async () => ({ snapshot: async () => [{ event: "headline", data: { title: "a" } }] }),
+    ),
+  );
+  express.Router().get("/elsewhere", sseHandler("news", {}, { property: "events" }));
+  // A hub that has channels of its own.
+  app.get("/logs", sseHandler<{ logs: { line: string } }>("logs", { latest: 1 }));
+
+  // @ts-expect-error -- There is no such channel.
+  sseHandler("sport");
+  // @ts-expect-error -- One of them does not exist.
+  sseHandler(["news", "sport"]);
+  // @ts-expect-error -- A name that is not known to the compiler may be that of no channel.
+  sseHandler(id);
+  // @ts-expect-error -- There is no such channel.
+  sseHandler(() => "sport");
+  // @ts-expect-error -- The same, later.
+  sseHandler(async () => ["news", "sport"]);
+  // @ts-expect-error -- There is no such option.
+  sseHandler("news", { last: 5 });
+  // @ts-expect-error -- That is an event of another channel.
+  sseHandler("news", { snapshot: () => [{ event: "mail", data: { from: "a" } }] });
+  // @ts-expect-error -- Data of another type.
+  sseHandler("news", { snapshot: () => [{ event: "headline", data: { title: 5 } }] });
+  // @ts-expect-error -- No request of Express has that.
+  sseHandler(({ routeOptions }) => (routeOptions === undefined ? "news" : "chat"));
+  // @ts-expect-error -- That hub has no such channel.
+  sseHandler<{ logs: { line: string } }>("news");
+}
+
 /** On Fastify. */
 async function useFastify(): Promise<void> {
   const app = Fastify();
@@ -157,4 +219,4 @@ function useNode(log: Log): void {
   const isAllowed = ({ request }: AuthorizedSession<Request>): boolean => request.path === "/";
   void isAllowed;
 }
-void [useExpress, useFastify, useNode];
+void [useExpress, routeOnExpress, useFastify, useNode];

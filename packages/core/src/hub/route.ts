@@ -3,7 +3,7 @@
 import { SseError } from "../errors.js";
 import { checkChannels, checkSubscribeOptions } from "../options/subscribe.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
-import type { Session } from "./hub.js";
+import type { CloseReason } from "../session/session.js";
 
 /** A value, or a function that gives it for a request, at once or later. */
 export type OfRequest<Request, Value> = Value | ((request: Request) => Value | PromiseLike<Value>);
@@ -15,7 +15,18 @@ export type RouteChannels<Request, Name extends string = string> = OfRequest<
 >;
 
 /** What a route passes to `subscribe` beside the channels, or a function that gives it for a request. */
-export type RouteOptions<Request> = OfRequest<Request, SubscribeOptions | undefined>;
+export type RouteOptions<Request, Events = Record<string, unknown>> = OfRequest<
+  Request,
+  SubscribeOptions<Events> | undefined
+>;
+
+/** A session as far as a route needs it, whatever its channels are. */
+export interface RouteSession {
+  /** Why the session closed; `undefined` while it has not. */
+  readonly closeReason: CloseReason | undefined;
+  /** As that of every session. */
+  subscribe(channels: string | readonly string[], options?: SubscribeOptions): Promise<boolean>;
+}
 
 /**
  * Subscribes one request.
@@ -27,7 +38,7 @@ export type RouteOptions<Request> = OfRequest<Request, SubscribeOptions | undefi
  */
 export type Route<Request> = (
   request: Request,
-  session: Pick<Session, "closeReason" | "subscribe"> | undefined,
+  session: RouteSession | undefined,
 ) => Promise<boolean>;
 
 /**
@@ -75,7 +86,7 @@ export function createRoute<Request>(
 }
 
 /** While a function was waiting the request was answered by somebody else, or its client has left. */
-function isLate(error: unknown, { closeReason }: Pick<Session, "closeReason">): boolean {
+function isLate(error: unknown, { closeReason }: RouteSession): boolean {
   if (error instanceof SseError) return error.code === "ERR_SSE_HEADERS_SENT";
   return closeReason !== undefined && error instanceof Error && error.name === "AbortError";
 }

@@ -4,11 +4,10 @@ import { afterEach, describe, expect, it } from "vitest";
 import { eventually, knock, request } from "../../../../test/client.js";
 import type { RequestOptions, StreamClient } from "../../../../test/client.js";
 import { createHub } from "../../src/hub/hub.js";
-import type { Hub } from "../../src/hub/hub.js";
+import type { Hub, Session } from "../../src/hub/hub.js";
 import { createRoute } from "../../src/hub/route.js";
 import type { RouteChannels, RouteOptions } from "../../src/hub/route.js";
 import type { HubOptions } from "../../src/options/hub.js";
-import type { Session } from "../../src/hub/hub.js";
 import { thrownBy, untyped } from "../thrown.js";
 
 const closers: (() => Promise<void> | void)[] = [];

@@ -1,0 +1,38 @@
+/**
+ * Entry point for applications that declare the property of their responses themselves: `@tidewire/express/bare`. The same
+ * as `@tidewire/express`, without `res.sse` in the types of Express.
+ */
+
+export { sse } from "./sse.js";
+export type {
+  ExpressRequest,
+  ExpressResponse,
+  PropertyOptions,
+  SseMiddleware,
+  SseOptions,
+  WithSse,
+} from "./sse.js";
+export { sseHandler } from "./sse-handler.js";
+export type { SseHandler } from "./sse-handler.js";
+export type { NextFunction } from "./express-exchange.js";
+export { createHub } from "./hub.js";
+export type { Hub, HubOptions, Session } from "./hub.js";
+export { DEFAULTS, SseError, isSseError, memoryLog } from "@tidewire/core";
+export type {
+  Channel,
+  ChannelMap,
+  ChannelMessage,
+  CloseOptions,
+  CloseReason,
+  HubStats,
+  LogHealth,
+  OpenOptions,
+  PublishOptions,
+  Published,
+  Register,
+  RegisteredChannels,
+  SessionState,
+  SseErrorCode,
+  SseMessage,
+  SubscribeOptions,
+} from "@tidewire/core";

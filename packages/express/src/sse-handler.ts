@@ -1,0 +1,93 @@
+/** `sseHandler()`: a whole route in one line. */
+
+import { SseError } from "@tidewire/core";
+import type { ChannelsOf, RegisteredChannels } from "@tidewire/core";
+import { createRoute } from "@tidewire/core/adapter";
+import type { RouteChannels, RouteOptions, RouteSession } from "@tidewire/core/adapter";
+import type { Request } from "express";
+import type { NextFunction } from "./express-exchange.js";
+import { propertyOf } from "./session-property.js";
+import type { SessionProperty } from "./session-property.js";
+import type { ExpressResponse, PropertyOptions } from "./sse.js";
+
+/**
+ * A route that subscribes its requests.
+ *
+ * @typeParam Incoming - Type of the request that its functions take.
+ */
+export type SseHandler<Incoming = Request> = (
+  request: Incoming,
+  response: ExpressResponse,
+  next: NextFunction,
+) => void;
+
+/**
+ * Makes a route that subscribes each request to channels: `app.get("/news", sseHandler("news"))`.
+ *
+ * It uses the request's own session, that of the innermost `sse()`, so that it needs no hub and may be made before
+ * there is one. What a function throws or rejects with goes to the error handler of Express, also in Express 4; so does a
+ * request that has passed no `sse()`. `options` is asked after `channels`.
+ *
+ * @typeParam Channels - As for `createHub`, for a hub with channels of its own: `sseHandler<AdminChannels>("audit")`.
+ * @typeParam Name - Names of the channels; found by the compiler.
+ * @typeParam Incoming - Type of the request; found by the compiler.
+ * @param channels - One or several, or a function of the request that gives them, at once or later.
+ * @param options - What `subscribe` takes beside the channels, or a function of the request that gives it.
+ * @param target - Where the session is, if `sse()` was given a `property`.
+ * @returns A handler for `app.get` and `router.get`, behind whatever has to come first.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a channel or an option is invalid.
+ */
+export function sseHandler<
+  Name extends Extract<keyof RegisteredChannels, string>,
+  Incoming extends Request = Request,
+>(
+  channels: RouteChannels<Incoming, Name>,
+  // oxlint-disable-next-line typescript/no-unnecessary-type-arguments -- Not the default where channels are registered.
+  options?: RouteOptions<Incoming, RegisteredChannels[Name]>,
+  target?: PropertyOptions,
+): SseHandler<Incoming>;
+export function sseHandler<
+  Channels extends ChannelsOf<Channels> = RegisteredChannels,
+  Name extends keyof Channels & string = keyof Channels & string,
+  Incoming extends Request = Request,
+>(
+  channels: RouteChannels<Incoming, Name>,
+  options?: RouteOptions<Incoming, Channels[Name]>,
+  target?: PropertyOptions,
+): SseHandler<Incoming>;
+export function sseHandler(
+  channels: RouteChannels<Request>,
+  options?: RouteOptions<Request>,
+  target: PropertyOptions = {},
+): SseHandler {
+  const { name } = targetOf(target);
+  const route = createRoute(
+    channels,
+    options,
+    `\`res.${name}\` to be there: put \`app.use(sse(${name === "sse" ? "" : `{ property: "${name}" }`}))\` before the route`,
+  );
+  return (request, response, next) => {
+    route(request, sessionOf(response, name)).catch((error: unknown) => {
+      // Without an error Express would go on to the next route.
+      next(error ?? new Error("A function given to sseHandler() was rejected"));
+    });
+  };
+}
+
+function targetOf(target: PropertyOptions): SessionProperty {
+  for (const name of Object.keys(target)) {
+    if (name === "property") continue;
+    throw new SseError(
+      "ERR_SSE_INVALID_OPTION",
+      `Expected the option property, got ${JSON.stringify(name)}`,
+    );
+  }
+  return propertyOf(target.property);
+}
+
+/** Read as a route would: the `sse()` that counts may be that of another copy of this package. */
+function sessionOf(response: ExpressResponse, name: string): RouteSession | undefined {
+  const session: unknown = Reflect.get(response, name);
+  const isSession = typeof session === "object" && session !== null && "subscribe" in session;
+  return isSession ? (session as RouteSession) : undefined;
+}
