@@ -32,6 +32,7 @@ const WITH_TIMERS = [
   "hub/shutdown",
   "outlet/heartbeat",
   "outlet/pace",
+  "outlet/unread-body",
 ];
 /** The only files that may touch connections at run time. */
 const WITH_SOCKETS = ["outlet/direct-write", "outlet/node-sink"];

@@ -2,8 +2,8 @@ import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { SseError, createHub, isSseError } from "@tidewire/core";
-import type { ChannelMap } from "@tidewire/core";
-import type { Session } from "@tidewire/core";
+
+import type { ChannelMap, Session } from "@tidewire/core";
 import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
 import { redisLog } from "@tidewire/redis";

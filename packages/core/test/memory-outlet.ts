@@ -40,6 +40,7 @@ export function makeSettings(settings: Partial<OutletSettings> = {}): OutletSett
  */
 export class MemoryOutlet extends Outlet {
   readonly request: OutletRequest;
+  readonly hasErrorHandler = true;
   readonly isOver = false;
   readonly isQueued = false;
   readonly context = "the framework's request";

@@ -24,6 +24,7 @@ const FULL: Buffer = Buffer.from(":full\n\n");
 
 /** A client: an outlet that writes into memory. */
 export class MemoryClient extends Outlet {
+  readonly hasErrorHandler = true;
   readonly request: OutletRequest = { headers: {} };
   readonly context = undefined;
   readonly headers: MemoryHeaders = new MemoryHeaders();

@@ -252,7 +252,8 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
    * before routing; the middleware and the plugin do it by themselves.
    *
    * @param exchange - As for {@link Hub.createSession}.
-   * @param next - Called if the request is not answered here, with an error if `cors` gave one.
+   * @param next - Called if the request is not answered here, with an error if `cors` gave one. If it takes no argument,
+   *   the error goes to `onError`.
    */
   handlePreflight(exchange: Exchange, next: (error?: unknown) => void): void {
     const { request, response } = exchange;
@@ -265,7 +266,12 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
         if (error !== undefined && error !== null) this.#parts.report(error, "cors");
         return;
       }
-      if (headers === undefined) return next(error);
+      if (headers === undefined) {
+        // A callback that takes no error does not hear of it.
+        const isHeard = exchange.refuse !== undefined || next.length > 0;
+        if (!isHeard && error !== undefined && error !== null) this.#parts.report(error, "cors");
+        return next(error);
+      }
       try {
         for (const [name, value] of headers) target.setHeader(name, value);
         if (exchange.answer !== undefined) return exchange.answer(204);

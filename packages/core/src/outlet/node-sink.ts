@@ -1,7 +1,7 @@
 /** Responses of Node as outlets: the only file that writes to them, beside direct-write. */
 
 import { STATUS_CODES } from "node:http";
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { SharedFrames } from "../wire/shared-frames.js";
 import { takesChunks, writeDirectly } from "./direct-write.js";
@@ -20,6 +20,7 @@ import { findCompressor } from "./compressor.js";
 import type { Compressor } from "./compressor.js";
 import { Outlet } from "./outlet.js";
 import type { OutletSettings } from "./outlet.js";
+import { dropUnreadBody } from "./unread-body.js";
 
 /** Largest single write over HTTP/2. */
 const SLICE_BYTES = 65_536;
@@ -107,6 +108,10 @@ export class NodeSink extends Outlet implements ExchangeStream {
     return this.#exchange.context ?? this.request;
   }
 
+  get hasErrorHandler(): boolean {
+    return this.#exchange.refuse !== undefined;
+  }
+
   get isHeadSent(): boolean {
     return this.#response.headersSent || this.#isTaken;
   }
@@ -179,8 +184,12 @@ export class NodeSink extends Outlet implements ExchangeStream {
   opened(body: StreamBody): void {
     if (this.isClosed) return;
     const response = this.#response;
-    if (isHttp1(response)) response.on("prefinish", onEnd);
-    else response.on("error", ignore);
+    if (isHttp1(response)) {
+      response.on("prefinish", onEnd);
+      dropUnreadBody(this.request as IncomingMessage);
+    } else {
+      response.on("error", ignore);
+    }
     if (!response.headersSent && body === response) removeBodyHeaders(response);
     this.#body = body;
     if (body !== response) {

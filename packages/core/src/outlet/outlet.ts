@@ -217,7 +217,9 @@ export abstract class Outlet implements Beating {
   abstract destroy(): void;
   /** Answers with this status, the headers set so far and no body, in place of a stream. */
   abstract answer(status: number): void;
-  /** Hands an error to the framework's own error handler, in place of a stream. */
+  /** Whether the framework has an error handler: then an error given to `refuse` is not lost. */
+  abstract readonly hasErrorHandler: boolean;
+  /** Hands an error to the framework's own error handler, in place of a stream. Without one its status is answered. */
   abstract refuse(error: unknown): void;
 
   /**

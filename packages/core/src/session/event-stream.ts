@@ -328,7 +328,10 @@ export abstract class EventStream implements Stream, OutletOwner {
       if (error !== undefined && error !== null) this.report(error, "cors");
       return this.#finish(outlet.isHeadSent ? "ended" : "client");
     }
-    if (error !== undefined && error !== null) return this.#refuse(error, "refused");
+    if (error !== undefined && error !== null) {
+      if (!outlet.hasErrorHandler) this.report(error, "cors");
+      return this.#refuse(error, "refused");
+    }
     try {
       for (const [name, value] of corsHeaders ?? []) outlet.headers.setHeader(name, value);
       this.#connect(opening);
