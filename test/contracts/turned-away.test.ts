@@ -1,6 +1,8 @@
 /** Clients that are turned away, and what becomes of connections while a hub is closing. */
 
 import { Agent, get as httpGet } from "node:http";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { HubOptions } from "@tidewire/core";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { eventually, request, within } from "../client.js";
@@ -109,6 +111,29 @@ describe("a client beyond maxSessions", () => {
     expect(second.status).toBe(200);
     expect(second.headers["access-control-allow-origin"]).toBe("https://app.example");
     expect(second.headers).not.toHaveProperty("x-stream");
+  });
+
+  it("is held without a session: that is collected", async () => {
+    const sessions: WeakRef<object>[] = [];
+    const served = await serve(
+      BINDINGS[0]!,
+      ({ sse }) => {
+        sse.onClose(() => {});
+        void sse.signal;
+        sse.open();
+        sessions.push(new WeakRef(sse));
+      },
+      { maxSessions: 1 },
+    );
+    for (let i = 0; i < 20; i++) await (await get(served)).until("\n\n");
+    expect(served.hub.stats().held).toBe(19);
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    await eventually("the sessions to be collected", () => {
+      collect();
+      return sessions.filter((session) => session.deref() !== undefined).length === 1;
+    });
+    expect(served.hub.stats().held).toBe(19);
   });
 
   it.each(HTTP1)("$name: takes one place, however many requests it pipelines", async (binding) => {
