@@ -1,13 +1,10 @@
 // Clients of all libraries that `redisLog` takes, for one server, for Sentinel and for a cluster.
-import * as ioredis6 from "ioredis";
-import * as ioredis5 from "ioredis5";
-import * as iovalkey from "iovalkey";
-import * as redis6 from "redis";
-import * as redis4 from "redis4";
-import * as redis5 from "redis5";
+import { createRequire } from "node:module";
 
-const NODE_REDIS = { "node-redis 4": redis4, "node-redis 5": redis5, "node-redis 6": redis6 };
-const IOREDIS = { "ioredis 5": ioredis5, "ioredis 6": ioredis6, iovalkey };
+/** Six libraries take a while to load: each only where it is used. */
+const load = createRequire(import.meta.url);
+const NODE_REDIS = { "node-redis 4": "redis4", "node-redis 5": "redis5", "node-redis 6": "redis" };
+const IOREDIS = { "ioredis 5": "ioredis5", "ioredis 6": "ioredis", iovalkey: "iovalkey" };
 
 export const LIBRARIES = [...Object.keys(NODE_REDIS), ...Object.keys(IOREDIS)];
 /** node-redis has a client for Sentinel from version 5 on. */
@@ -18,8 +15,8 @@ const host = "127.0.0.1";
 /** @returns A client that is not connected. */
 export function makeClient(library, place) {
   const { password } = place;
-  const nodeRedis = NODE_REDIS[library];
-  if (nodeRedis !== undefined) {
+  if (library in NODE_REDIS) {
+    const nodeRedis = load(NODE_REDIS[library]);
     if (place.sentinels !== undefined) {
       return nodeRedis.createSentinel({
         name: place.name,
@@ -35,7 +32,7 @@ export function makeClient(library, place) {
     }
     return nodeRedis.createClient({ url: place.url });
   }
-  const { Redis, Cluster } = IOREDIS[library];
+  const { Redis, Cluster } = load(IOREDIS[library]);
   const lazyConnect = true;
   if (place.sentinels !== undefined) {
     const sentinels = place.sentinels.map((port) => ({ host, port }));

@@ -2,10 +2,9 @@
 import http from "node:http";
 import { createHub } from "@tidewire/core";
 import { redisLog } from "@tidewire/redis";
+import { makeClient } from "./clients.mjs";
 
 const { log, client, hub: hubOptions } = JSON.parse(process.argv[2]);
-// Six libraries take a while to load: only for the nodes that need one.
-const makeClient = client && (await import("./clients.mjs")).makeClient;
 const errors = [];
 const health = [];
 const hub = createHub({
