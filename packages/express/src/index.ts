@@ -9,7 +9,7 @@ export type {
   PropertyOptions,
   SseMiddleware,
   SseOptions,
-  WithSse,
+  ResponseWithSse,
 } from "./sse.js";
 export { sseHandler } from "./sse-handler.js";
 export type { SseHandler } from "./sse-handler.js";

@@ -14,7 +14,7 @@ import { propertyOf } from "./session-property.js";
 export interface PropertyOptions {
   /**
    * Name of the property of responses that their session is read from. For a program that has something else there, or
-   * two hubs. TypeScript has to be told of another name: see {@link WithSse}.
+   * two hubs. TypeScript has to be told of another name: see {@link ResponseWithSse}.
    *
    * @defaultValue `"sse"`: `res.sse`
    */
@@ -32,7 +32,7 @@ export type SseOptions<Channels extends ChannelsOf<Channels> = RegisteredChannel
  * ```ts
  * declare global {
  *   namespace Express {
- *     interface Response extends WithSse<"events"> {}
+ *     interface Response extends ResponseWithSse<"events"> {}
  *   }
  * }
  * ```
@@ -42,7 +42,7 @@ export type SseOptions<Channels extends ChannelsOf<Channels> = RegisteredChannel
  * @typeParam Property - The option `property` of `sse()`.
  * @typeParam Channels - As for `createHub`: the channels of the hub that is behind the property.
  */
-export type WithSse<
+export type ResponseWithSse<
   Property extends string = "sse",
   Channels extends ChannelsOf<Channels> = RegisteredChannels,
 > = { readonly [Name in Property]: Session<Channels> };

@@ -1,6 +1,6 @@
 // A program of its own: what is declared for responses holds for all of it.
 import { createHub, sse, sseHandler } from "@tidewire/express/bare";
-import type { Hub, WithSse } from "@tidewire/express/bare";
+import type { Hub, ResponseWithSse } from "@tidewire/express/bare";
 import express from "express";
 
 /** Channels of one of two hubs. */
@@ -10,7 +10,7 @@ interface AdminChannels {
 
 declare global {
   namespace Express {
-    interface Response extends WithSse<"events">, WithSse<"admin", AdminChannels> {
+    interface Response extends ResponseWithSse<"events">, ResponseWithSse<"admin", AdminChannels> {
       // What another package has declared under the usual name.
       sse(text: string): void;
     }
