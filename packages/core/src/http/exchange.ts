@@ -25,6 +25,19 @@ export interface Exchange {
   readonly context?: unknown;
   /** Headers set before and to be set. Absent: those of `response`. */
   readonly headers?: HeaderTarget | undefined;
+  /** What the request came in through: `hub.closeServer(server)` ends its session. */
+  readonly server?: object | undefined;
+  /**
+   * Whether the framework has an answer already whose head is not out yet, because a hook holds it back. Absent: it
+   * holds none back.
+   */
+  readonly isAnswered?: boolean | undefined;
+  /**
+   * Called with `true` when the session begins to wait for something before its stream can start (`authorize`, CORS,
+   * the log), and with `false` if it waits no more and has no stream: until then a handler that has returned without an
+   * answer has not answered. Not called when the wait ends in a stream or in another answer of the session.
+   */
+  wait?(isWaiting: boolean): void;
   /**
    * Sends the head through the framework, hooks included, and then calls `stream.opened`. If that fails
    * it calls `stream.failed`, and the framework answers. Absent: the head is written to `response`.
@@ -82,6 +95,19 @@ export function checkExchange(exchange: Exchange): void {
       "Expected { request, response } of node:http or node:http2",
     );
   }
+}
+
+/**
+ * Whether the head of a response has gone out.
+ *
+ * Express inside Fastify hides that: `@fastify/express` gives every response a `headersSent` of its own, which knows only
+ * what Express has sent.
+ */
+export function isHeadSent(response: NodeResponse): boolean {
+  return (
+    response.headersSent ||
+    Reflect.get(Object.getPrototypeOf(response) as object, "headersSent", response) === true
+  );
 }
 
 /** Whether a response is of HTTP/1.0 or HTTP/1.1. */

@@ -33,6 +33,8 @@ export class Held {
   /** How many are held until their time: the others are about to leave. */
   #size = 0;
   #phase: "open" | "closing" | "over" = "open";
+  /** Servers for whose clients it is over already. */
+  readonly #closedServers: WeakSet<object> = new WeakSet();
 
   /**
    * @param options - Those of the hub.
@@ -60,7 +62,9 @@ export class Held {
    * @param waitMs - After what time it should come back.
    */
   take(outlet: Outlet, waitMs: number): void {
-    if (this.#phase === "over") {
+    const { server } = outlet;
+    const isOver = server !== undefined && this.#closedServers.has(server);
+    if (isOver || this.#phase === "over") {
       outlet.ending = "cut";
       outlet.dropHeld();
     } else if (this.#size < this.#options.maxHeld) {
@@ -81,20 +85,37 @@ export class Held {
     this.#phase = "closing";
   }
 
-  /** Cuts all of them as soon as they have their opening bytes, and from now on each that comes. */
-  end(): void {
-    this.#phase = "over";
+  /**
+   * Cuts all of them as soon as they have their opening bytes, and from now on each that comes.
+   *
+   * @param server - Only those of this server; absent: all.
+   */
+  end(server?: object): void {
+    if (server === undefined) this.#phase = "over";
+    else this.#closedServers.add(server);
     for (const { outlet } of this.heartbeat) {
-      if (outlet.ending !== "hold") continue;
+      if (outlet.ending !== "hold" || (server !== undefined && outlet.server !== server)) continue;
       this.#size -= 1;
       outlet.ending = "cut";
       if (outlet.isHeadSent) outlet.end();
     }
   }
 
-  /** Cuts those that are left, whatever they have. */
-  destroy(): void {
-    for (const client of this.heartbeat) this.cut(client);
+  /** @returns Whether clients of a server are left. */
+  hasOf(server: object): boolean {
+    for (const { outlet } of this.heartbeat) if (outlet.server === server) return true;
+    return false;
+  }
+
+  /**
+   * Cuts those that are left, whatever they have.
+   *
+   * @param server - Only those of this server; absent: all.
+   */
+  destroy(server?: object): void {
+    for (const client of this.heartbeat) {
+      if (server === undefined || client.outlet.server === server) this.cut(client);
+    }
   }
 
   /** For {@link TurnedAway}: its time has come. */

@@ -161,7 +161,7 @@ export class HubSession<Owner>
   }
 
   protected turnAway(): Obstacle | undefined {
-    return this.#parts.sessions.obstacle;
+    return this.#parts.sessions.obstacleFor(this.outlet.server);
   }
 
   protected turnedAway(): void {
@@ -174,6 +174,7 @@ export class HubSession<Owner>
 
   protected waiting(): void {
     this.#parts.sessions.waiting.add(this);
+    this.outlet.wait(true);
   }
 
   protected started(): void {
@@ -227,7 +228,11 @@ export class HubSession<Owner>
     verdict: true | Promise<string[]>,
   ): Promise<boolean> {
     const arrival = this.#arrival;
-    const isOver = (): boolean => call.channels.size === 0 || this.closeReason !== undefined;
+    // Cancelled, closed, or the route has answered meanwhile.
+    const isOver = (): boolean =>
+      call.channels.size === 0 ||
+      this.closeReason !== undefined ||
+      (this.state === "idle" && this.outlet.isHeadSent);
     try {
       const refused = verdict === true ? [] : await Promise.race([verdict, call.cancelled]);
       if (isOver()) return false;
@@ -339,6 +344,8 @@ export class HubSession<Owner>
     if (arrival.isFirstTurn || arrival.calls.size > 0) return;
     this.#arrival = undefined;
     // Every call was cancelled: the route may still answer in any other way.
-    if (this.state === "idle") this.#parts.sessions.waiting.delete(this);
+    if (this.state !== "idle") return;
+    this.#parts.sessions.waiting.delete(this);
+    this.outlet.wait(false);
   }
 }

@@ -4,6 +4,7 @@ import { channel as diagnosticsChannel } from "node:diagnostics_channel";
 import type { Subscription } from "../delivery/subscription.js";
 import { describeValue } from "../errors.js";
 import { createCors, isPreflight } from "../http/cors.js";
+import { isHeadSent } from "../http/exchange.js";
 import type { Exchange, ExchangeOf, NodeRequest } from "../http/exchange.js";
 import { memoryLog } from "../log/memory-log.js";
 import type { ChannelMessage, ChannelsOf, RegisteredChannels } from "../options/channels.js";
@@ -22,7 +23,7 @@ import type { HubParts } from "./hub-session.js";
 import { Publisher } from "./publisher.js";
 import { reportTo } from "./report.js";
 import { Sessions } from "./sessions.js";
-import { checkCloseOptions, shutDown } from "./shutdown.js";
+import { checkCloseOptions, endSessionsOf, shutDown } from "./shutdown.js";
 import type { CloseOptions } from "./shutdown.js";
 import { Counters } from "./stats.js";
 import type { HubStats } from "./stats.js";
@@ -262,7 +263,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     const target = exchange.headers ?? response;
     cors.preflight(request, target, (error, headers) => {
       // Somebody has answered while the origin was looked up.
-      if (response.headersSent) {
+      if (isHeadSent(response)) {
         if (error !== undefined && error !== null) this.#parts.report(error, "cors");
         return;
       }
@@ -283,6 +284,18 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
         response.destroy();
       }
     });
+  }
+
+  /**
+   * Ends the sessions of one server, and turns away its later ones, as {@link Hub.close} does for all. The hub stays open:
+   * other servers share it. For adapters whose server closes.
+   *
+   * @param server - The `server` of the exchanges that are meant.
+   * @returns Resolves within about half a second. A client that does not take its end in time is cut off. Never rejects.
+   */
+  closeServer(server: object): Promise<void> {
+    this.#parts.sessions.closeServer(server);
+    return endSessionsOf(server, this.#parts);
   }
 
   /**

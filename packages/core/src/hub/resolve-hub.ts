@@ -15,7 +15,7 @@ import type { Hub } from "./hub.js";
  */
 export interface AnyHub<Request = never> extends Pick<
   Hub,
-  "close" | "handlePreflight" | "sessionCount" | "stats"
+  "close" | "closeServer" | "handlePreflight" | "sessionCount" | "stats"
 > {
   /** As {@link Hub.createSession}. */
   createSession(exchange: ExchangeOf<Request>): object;

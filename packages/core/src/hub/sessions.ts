@@ -13,6 +13,8 @@ export class Sessions {
   /** Those that are being asked about, or wait for their turn on a connection: their stream has not started. */
   readonly waiting: Set<EventStream> = new Set();
   readonly #maxSessions: ResolvedOptions["maxSessions"];
+  /** Servers that close while the hub goes on. */
+  readonly #closedServers: WeakSet<object> = new WeakSet();
   #openCount = 0;
   #isClosing = false;
 
@@ -25,9 +27,14 @@ export class Sessions {
     return this.#openCount;
   }
 
-  /** Why no further stream may be opened; `undefined` if one may. */
-  get obstacle(): Obstacle | undefined {
-    if (this.#isClosing) return "shutdown";
+  /**
+   * @param server - What the request came in through, if that is known.
+   * @returns Why no further stream may be opened; `undefined` if one may.
+   */
+  obstacleFor(server: object | undefined): Obstacle | undefined {
+    if (this.#isClosing || (server !== undefined && this.#closedServers.has(server))) {
+      return "shutdown";
+    }
     return this.#maxSessions !== false && this.#openCount >= this.#maxSessions ? "busy" : undefined;
   }
 
@@ -39,6 +46,11 @@ export class Sessions {
   /** From now on further streams are turned away. */
   close(): void {
     this.#isClosing = true;
+  }
+
+  /** From now on further streams of one server are turned away. */
+  closeServer(server: object): void {
+    this.#closedServers.add(server);
   }
 
   /** A stream starts. */

@@ -3,6 +3,7 @@
 import { describeValue } from "../errors.js";
 import { checkMilliseconds, invalidOption } from "../options/check.js";
 import type { Heartbeat } from "../outlet/heartbeat.js";
+import type { EventStream } from "../session/event-stream.js";
 import type { Held } from "./held.js";
 import type { Sessions } from "./sessions.js";
 
@@ -21,6 +22,8 @@ export interface CloseOptions {
 const GRACE_MS = 250;
 /** Time between two batches of ends. */
 const BATCH_MS = 20;
+/** Time between two looks whether the responses of a server are over. */
+const LOOK_MS = 10;
 /** Ends in a batch when there is no time to spread them over. */
 const BATCH_SIZE = 500;
 
@@ -84,6 +87,37 @@ export async function shutDown(parts: ShutDownParts): Promise<void> {
   held.destroy();
   const left = Math.max(GRACE_MS, drainMs - (performance.now() - start));
   await within(parts.closeLog(left), left + GRACE_MS);
+}
+
+/**
+ * Ends the sessions of one server, cuts the clients that are held there, and leaves the others and the log.
+ *
+ * @param server - What their requests came in through. No further session of it is opened.
+ * @returns Resolves in time, whatever clients and callbacks do. Never rejects.
+ */
+export async function endSessionsOf(
+  server: object,
+  { sessions, held }: Pick<ShutDownParts, "sessions" | "held">,
+): Promise<void> {
+  const all = [...sessions.waiting, ...sessions].filter(({ outlet }) => outlet.server === server);
+  for (const [index, session] of all.entries()) {
+    session.shutDown();
+    if ((index + 1) % BATCH_SIZE === 0) await wait(0);
+  }
+  // A response that somebody else has answered ends by itself.
+  const isLeft = ({ outlet, isAnswered }: EventStream): boolean =>
+    !outlet.isOver && (outlet.place !== undefined || !isAnswered);
+  await whileTrue(() => all.some(isLeft), GRACE_MS);
+  for (const session of all) if (isLeft(session)) session.destroy();
+  held.end(server);
+  await whileTrue(() => held.hasOf(server), GRACE_MS);
+  held.destroy(server);
+}
+
+/** Resolves once something is not so any more, or after `ms`. */
+async function whileTrue(isSo: () => boolean, ms: number): Promise<void> {
+  const deadline = performance.now() + ms;
+  while (isSo() && performance.now() < deadline) await wait(LOOK_MS);
 }
 
 /** Resolves when the last response is over, or after `ms`. */

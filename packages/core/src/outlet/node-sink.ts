@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { SharedFrames } from "../wire/shared-frames.js";
 import { takesChunks, writeDirectly } from "./direct-write.js";
-import { checkExchange, isHttp1 } from "../http/exchange.js";
+import { checkExchange, isHeadSent, isHttp1 } from "../http/exchange.js";
 import type {
   Exchange,
   ExchangeStream,
@@ -112,8 +112,13 @@ export class NodeSink extends Outlet implements ExchangeStream {
     return this.#exchange.refuse !== undefined;
   }
 
+  override get server(): object | undefined {
+    return this.#exchange.server;
+  }
+
   get isHeadSent(): boolean {
-    return this.#response.headersSent || this.#isTaken;
+    const { isAnswered } = this.#exchange;
+    return isAnswered === true || isHeadSent(this.#response) || this.#isTaken;
   }
 
   /** Whether another sink has begun to answer, and its head may have yet to go out. */
@@ -170,6 +175,10 @@ export class NodeSink extends Outlet implements ExchangeStream {
     response[SINK] = this;
   }
 
+  override wait(isWaiting: boolean): void {
+    this.#exchange.wait?.(isWaiting);
+  }
+
   start(status: number): void {
     this.#announceClose();
     const { start } = this.#exchange;
@@ -190,7 +199,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
     } else {
       response.on("error", ignore);
     }
-    if (!response.headersSent && body === response) removeBodyHeaders(response);
+    if (!isHeadSent(response) && body === response) removeBodyHeaders(response);
     this.#body = body;
     if (body !== response) {
       body.on("error", ignore);

@@ -199,6 +199,20 @@ export abstract class Outlet implements Beating {
     return this.#settings.isClosing;
   }
 
+  /** What the request came in through; `undefined` if nothing is known of it. */
+  get server(): object | undefined {
+    return undefined;
+  }
+
+  /**
+   * The session begins to wait for something before its stream can start, or waits no more and has none.
+   *
+   * @param isWaiting - Which of the two.
+   */
+  wait(isWaiting: boolean): void {
+    void isWaiting;
+  }
+
   /** Commits the head with this status and the headers set so far, then calls `headSent`. */
   abstract start(status: number): void;
   /** Writes bytes of the body. */
