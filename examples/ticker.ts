@@ -53,7 +53,7 @@ const timer = setInterval(() => {
 }, 250);
 
 // A browser also opens connections ahead of need: without this close() would wait for those.
-const fastify = Fastify({ forceCloseConnections: true });
+const fastify = Fastify({ return503OnClosing: false, forceCloseConnections: true });
 await fastify.register(ssePlugin, { hub });
 
 fastify.get("/", (_request, reply) => reply.type("text/html").send(PAGE));

@@ -12,7 +12,7 @@ export async function startFastifyNode(
   hub: Hub<Channels>,
   self: NodeIdentity,
 ): Promise<NodeServer> {
-  const fastify = Fastify({ forceCloseConnections: true });
+  const fastify = Fastify({ return503OnClosing: false, forceCloseConnections: true });
   await fastify.register(ssePlugin, { hub });
 
   fastify.get("/events", (_request, reply) => {

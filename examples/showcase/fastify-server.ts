@@ -12,7 +12,7 @@ import { writeText } from "./text.js";
 export async function createFastifyServer(setting: Setting): Promise<DemoServer> {
   const { hub, clients, self, other } = setting;
   // Browsers open connections ahead of need; without this close() would wait for those.
-  const fastify = Fastify({ forceCloseConnections: true });
+  const fastify = Fastify({ return503OnClosing: false, forceCloseConnections: true });
   await fastify.register(ssePlugin, { hub });
 
   fastify.get("/events", (request, reply) => {

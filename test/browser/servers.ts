@@ -79,7 +79,7 @@ export async function startExpress({ onStream, hub }: TestServerOptions): Promis
 export async function startFastify({ onStream, hub }: TestServerOptions): Promise<TestServer> {
   const requests: Exchange[] = [];
   const statuses: number[] = [];
-  const fastify = Fastify({ forceCloseConnections: true });
+  const fastify = Fastify({ return503OnClosing: false, forceCloseConnections: true });
   await fastify.register(ssePlugin, hub ?? {});
   fastify.get("/", (_request, reply) =>
     reply.header("Set-Cookie", `${COOKIE}; Path=/`).type("text/html").send(PAGE),

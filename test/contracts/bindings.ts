@@ -115,8 +115,8 @@ function fastifyBinding(protocol: "http1" | "http2"): Binding {
     hasErrorHandler: true,
     async serve(handler, options) {
       const app = (protocol === "http1"
-        ? Fastify()
-        : Fastify({ http2: true })) as unknown as FastifyInstance;
+        ? Fastify({ return503OnClosing: false })
+        : Fastify({ http2: true, return503OnClosing: false })) as unknown as FastifyInstance;
       await app.register(ssePlugin, options ?? {});
       // The body is left to the handler, as node:http and Express leave it.
       app.removeAllContentTypeParsers();

@@ -278,7 +278,7 @@ function fastifyBinding(set: (app: FastifyInstance) => Promise<void>): Binding {
     protocol: "http1",
     hasErrorHandler: true,
     async serve(handler) {
-      const app = Fastify();
+      const app = Fastify({ return503OnClosing: false });
       await set(app);
       app.get("/*", async (incoming, reply) => {
         await handler({

@@ -290,7 +290,7 @@ describe("Fastify", () => {
 
   it("streams at once behind compression, cookies, a session and a rate limit", async () => {
     const counter = new Counter();
-    const app = Fastify();
+    const app = Fastify({ return503OnClosing: false });
     await app.register(fastifyCompress, { threshold: 0 });
     await app.register(fastifyCookie);
     await app.register(fastifySession, {
@@ -326,7 +326,7 @@ describe("Fastify", () => {
 
   it("keeps a compressor off that is told to compress event streams, and flushes each event", async () => {
     const counter = new Counter();
-    const app = Fastify();
+    const app = Fastify({ return503OnClosing: false });
     await app.register(fastifyCompress, { threshold: 0, customTypes: /event-stream/ });
     await app.register(ssePlugin);
     app.get("/time", (_request, reply) => {
@@ -341,6 +341,7 @@ describe("Fastify", () => {
     const logged: unknown[] = [];
     const counter = new Counter();
     const app = Fastify({
+      return503OnClosing: false,
       logger: { level: "warn", stream: { write: (line: string) => void logged.push(line) } },
     });
     app.addHook("onSend", async (_request, reply, payload) => {
@@ -368,7 +369,7 @@ describe("Fastify", () => {
 
   it("runs onSend hooks before the head and onResponse hooks when the stream ends", async () => {
     const order: string[] = [];
-    const app = Fastify();
+    const app = Fastify({ return503OnClosing: false });
     await app.register(ssePlugin);
     app.addHook("onSend", async (_request, reply, payload) => {
       await new Promise((resolve) => {
@@ -400,6 +401,7 @@ describe("Fastify", () => {
     const logged: string[] = [];
     const reasons: CloseReason[] = [];
     const app = Fastify({
+      return503OnClosing: false,
       logger: { level: "warn", stream: { write: (line: string) => void logged.push(line) } },
     });
     await app.register(ssePlugin);
@@ -432,6 +434,7 @@ describe("Fastify", () => {
     const seen: string[] = [];
     const logged: string[] = [];
     const app = Fastify({
+      return503OnClosing: false,
       logger: { level: "warn", stream: { write: (line: string) => void logged.push(line) } },
     });
     await app.register(ssePlugin);
@@ -457,7 +460,7 @@ describe("Fastify", () => {
 
   it("answers 500 when a hook fails before the head, and the session closes with error", async () => {
     const reasons: CloseReason[] = [];
-    const app = Fastify();
+    const app = Fastify({ return503OnClosing: false });
     await app.register(ssePlugin);
     app.addHook("onSend", async (_request, reply) => {
       if (reply.statusCode === 200) throw new Error("hook");
@@ -479,6 +482,7 @@ describe("Fastify", () => {
     const reasons: CloseReason[] = [];
     let held = 0;
     const app = Fastify({
+      return503OnClosing: false,
       logger: { level: "warn", stream: { write: (line: string) => void logged.push(line) } },
     });
     await app.register(ssePlugin);
@@ -507,7 +511,7 @@ describe("Fastify", () => {
 
   it("answers 406 through the error handler of the instance, and onResponse runs", async () => {
     let responses = 0;
-    const app = Fastify();
+    const app = Fastify({ return503OnClosing: false });
     await app.register(ssePlugin);
     app.setErrorHandler((error: Error & { code: string; statusCode: number }, _request, reply) =>
       reply.code(error.statusCode).send({ code: error.code }),
@@ -537,7 +541,7 @@ describe("Fastify", () => {
     ["with undefined", async (reply) => void reply.code(406)],
     ["with false", async (reply) => (reply.code(406).type("application/json"), false)],
   ])("lets an error handler answer a refused client in its own way: %s", async (_name, answer) => {
-    const app = Fastify();
+    const app = Fastify({ return503OnClosing: false });
     await app.register(ssePlugin);
     app.setErrorHandler((_error, _request, reply) => answer(reply as unknown as FastifyReply));
     app.addHook("onSend", async (_request, _reply, payload) => {
@@ -563,7 +567,7 @@ describe("Fastify", () => {
 
   it("runs no handler behind a hook that has started a stream", async () => {
     let isHandled = false;
-    const app = Fastify();
+    const app = Fastify({ return503OnClosing: false });
     await app.register(ssePlugin);
     app.addHook("preHandler", async (_request, reply) => {
       await reply.sse.send("hook");
@@ -581,7 +585,7 @@ describe("Fastify", () => {
   });
 
   it("writes into a stream that a hook makes of its own from the body", async () => {
-    const app = Fastify();
+    const app = Fastify({ return503OnClosing: false });
     app.addHook("onSend", async (_request, _reply, payload) =>
       Readable.from(copyOf(payload as Readable)),
     );
@@ -600,6 +604,7 @@ describe("Fastify", () => {
     const logged: string[] = [];
     let ends = 0;
     const app = Fastify({
+      return503OnClosing: false,
       logger: { level: "warn", stream: { write: (line: string) => void logged.push(line) } },
     });
     await app.register(ssePlugin);
@@ -632,7 +637,7 @@ describe("Fastify", () => {
   });
 
   it("lets a stream outlive the time that handlers are given", async () => {
-    const app = Fastify({ handlerTimeout: 100 });
+    const app = Fastify({ return503OnClosing: false, handlerTimeout: 100 });
     await app.register(ssePlugin);
     app.get("/", (_request, reply) => {
       void delay(300).then(() => reply.sse.send("later"));
@@ -645,7 +650,7 @@ describe("Fastify", () => {
   });
 
   it("keeps the headers that its error handler and plugins set through reply.raw", async () => {
-    const app = Fastify();
+    const app = Fastify({ return503OnClosing: false });
     await app.register(ssePlugin);
     app.get("/", (_request, reply) => {
       reply.raw.setHeader("X-Raw", "1");
@@ -660,7 +665,7 @@ describe("Fastify", () => {
 
   it("shares a hub with Express, and refuses other options beside it", async () => {
     const events = sse();
-    const app = Fastify();
+    const app = Fastify({ return503OnClosing: false });
     await app.register(ssePlugin, { hub: events.hub, prefix: "/ignored" } as never);
     expect(app.sse).toBe(events.hub);
     await app.close();

@@ -33,7 +33,7 @@ async function serve(
   const channelsOf = (url = "/"): string[] =>
     new URL(url, "http://localhost").searchParams.get("channels")?.split(",") ?? [];
   if (framework === "fastify") {
-    const app = Fastify();
+    const app = Fastify({ return503OnClosing: false });
     closers.push(() => app.close());
     await app.register(ssePlugin, options);
     app.get("/", (request, reply) => {

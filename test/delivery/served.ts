@@ -27,7 +27,7 @@ export async function serveBehindHook(
   handler: (exchange: { readonly sse: Session }) => unknown,
   options: HubOptions = {},
 ): Promise<Pick<Served, "hub" | "port">> {
-  const app = Fastify();
+  const app = Fastify({ return503OnClosing: false });
   app.addHook("onSend", async () => hook());
   await app.register(ssePlugin, options);
   app.get("/*", async (_request, reply) => {

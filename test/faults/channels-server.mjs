@@ -40,7 +40,7 @@ const running = await start();
 
 async function start() {
   if (framework === "fastify") {
-    const app = Fastify();
+    const app = Fastify({ return503OnClosing: false });
     await app.register(ssePlugin, options);
     app.get("/", (request, reply) => {
       follow(reply.sse, request.url);

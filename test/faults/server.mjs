@@ -62,7 +62,7 @@ const running = await start(process.argv[2]);
 
 async function start(framework) {
   if (framework === "fastify") {
-    const app = Fastify();
+    const app = Fastify({ return503OnClosing: false });
     await app.register(ssePlugin, { stallTimeoutMs: 2_000 });
     app.get("/*", (request, reply) => {
       handle(reply.sse, request.url);

@@ -14,7 +14,7 @@ async function main(): Promise<void> {
   app.get("/", (_request, response) => {
     void response.sse.send("hello");
   });
-  const instance = fastify();
+  const instance = fastify({ return503OnClosing: false });
   await instance.register(ssePlugin, { hub });
   instance.get("/", (_request, reply) => {
     void reply.sse.send("hello");

@@ -27,7 +27,7 @@ app.get("/time", async (_request, response) => {
 });
 const expressServer = app.listen(0);
 
-const instance = fastify();
+const instance = fastify({ return503OnClosing: false });
 await instance.register(ssePlugin, { hub });
 instance.get("/time", async (_request, reply) => {
   await tell(reply.sse);

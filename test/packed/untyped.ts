@@ -10,7 +10,7 @@ const events: SseMiddleware = sse({ heartbeatMs: 15_000 });
 app.use(events);
 await events.hub.close({ drainMs: 0 });
 
-const instance = fastify();
+const instance = fastify({ return503OnClosing: false });
 await instance.register(ssePlugin, { heartbeatMs: 15_000 });
 instance.get("/", (_request, reply) => {
   void reply.sse.send("hello");

@@ -22,6 +22,12 @@ function compile(project: string): { status: number | null; output: string } {
   return { status, output: `${stdout}${stderr}` };
 }
 
+describe("@tidewire/fastify/bare", () => {
+  it("goes together with another plugin that declares `reply.sse`, and with two hubs", () => {
+    expect(compile("test/types/fastify-bare/tsconfig.json")).toEqual({ status: 0, output: "" });
+  });
+});
+
 describe("A map of channels", () => {
   it("lets all pass that it should, and nothing that `@ts-expect-error` expects to fail", () => {
     expect(compile("test/types/tsconfig.json")).toEqual({ status: 0, output: "" });

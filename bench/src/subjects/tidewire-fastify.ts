@@ -6,7 +6,7 @@ import { blockSize } from "../block-size.js";
 
 export const subject: Subject = {
   async start({ heartbeatMs }) {
-    const fastify = Fastify();
+    const fastify = Fastify({ return503OnClosing: false });
     await fastify.register(ssePlugin, { heartbeatMs });
     fastify.get("/open", (_request, reply) => {
       reply.sse.open();

@@ -1,5 +1,19 @@
+/**
+ * Entry point for applications: `@tidewire/fastify`. The same as its `bare`, with `reply.sse` and `fastify.sse` in the types
+ * of Fastify.
+ */
+
+import type { Hub, Session } from "./hub.js";
+
 export { ssePlugin } from "./sse-plugin.js";
-export type { SsePluginOptions } from "./sse-plugin.js";
+export type {
+  DecoratorOptions,
+  InstanceWithSse,
+  ReplyWithSse,
+  SsePluginOptions,
+} from "./sse-plugin.js";
+export { sseHandler } from "./sse-handler.js";
+export type { SseHandler } from "./sse-handler.js";
 export { createHub } from "./hub.js";
 export type { Hub, HubOptions, Session } from "./hub.js";
 export { DEFAULTS, SseError, isSseError, memoryLog } from "@tidewire/core";
@@ -21,3 +35,21 @@ export type {
   SseMessage,
   SubscribeOptions,
 } from "@tidewire/core";
+
+/** Named here: inside the module of Fastify `Session` is what session plugins have added under that name. */
+type ReplySession = Session;
+
+declare module "fastify" {
+  interface FastifyInstance {
+    /** The hub: owner of all event streams of this instance. */
+    readonly sse: Hub;
+  }
+  interface FastifyReply {
+    /**
+     * The event stream to this client. Reading it costs nothing and commits nothing: the route may still
+     * answer in any other way. A handler that uses it returns `reply`; once the stream is open, or waits for `authorize`
+     * or CORS, it may also return nothing.
+     */
+    readonly sse: ReplySession;
+  }
+}

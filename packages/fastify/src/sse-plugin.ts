@@ -1,86 +1,191 @@
-import type { RegisteredChannels } from "@tidewire/core";
+/** The plugin: gives every reply of a scope an event stream, and the scope its hub. */
+
+import { SseError } from "@tidewire/core";
+import type { ChannelsOf, RegisteredChannels } from "@tidewire/core";
 import { resolveHub } from "@tidewire/core/adapter";
 import type { AnyHub } from "@tidewire/core/adapter";
-import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import fastifyPlugin from "fastify-plugin";
-import { FastifyExchange, HANDLED } from "./fastify-exchange.js";
+import { FAILED, FastifyExchange, IN_HOOKS, PROGRESS } from "./fastify-exchange.js";
+import type { TrackedReply } from "./fastify-exchange.js";
 import type { Hub, HubOptions, Session } from "./hub.js";
+import { warnOfUnavailable } from "./unavailable.js";
 
-/** Named here: inside the module of Fastify `Session` is what session plugins have added under that name. */
-type ReplySession = Session;
+/** Options of `ssePlugin`: those of a hub, or the hub itself to share it with another server; and a name. */
+export type SsePluginOptions = (
+  | (HubOptions & { readonly hub?: undefined })
+  | { readonly hub: AnyHub<FastifyRequest> }
+) &
+  DecoratorOptions;
 
-declare module "fastify" {
-  interface FastifyInstance {
-    /** The hub: owner of all event streams of this instance. */
-    readonly sse: Hub;
-  }
-  interface FastifyReply {
-    /**
-     * The event stream to this client. Reading it costs nothing and commits nothing: the route may still
-     * answer in any other way. A handler that uses it returns `reply`; once the stream is open it may also return
-     * nothing.
-     */
-    readonly sse: ReplySession;
-  }
+/** What `ssePlugin` takes beside the options of a hub. */
+export interface DecoratorOptions {
+  /**
+   * Name under which replies have their event stream, and the instance its hub. For a program that has something else
+   * there, or two hubs. TypeScript has to be told of another name: see {@link ReplyWithSse} and {@link InstanceWithSse}.
+   *
+   * @defaultValue `"sse"`: `reply.sse`, `fastify.sse`
+   */
+  readonly decorator?: string | undefined;
 }
 
-/** Options of `ssePlugin`: those of a hub, or the hub itself to share it with another server. */
-export type SsePluginOptions =
-  | (HubOptions & { readonly hub?: undefined })
-  | { readonly hub: AnyHub<FastifyRequest> };
+/**
+ * Replies that have their event stream under a name, for a declaration of your own:
+ *
+ * ```ts
+ * declare module "fastify" {
+ *   interface FastifyReply extends ReplyWithSse<"events"> {}
+ *   interface FastifyInstance extends InstanceWithSse<"events"> {}
+ * }
+ * ```
+ *
+ * `@tidewire/fastify` declares `reply.sse` and `fastify.sse` itself; `@tidewire/fastify/bare` declares nothing.
+ *
+ * @typeParam Decorator - The option `decorator` of `ssePlugin`.
+ * @typeParam Channels - As for `createHub`: the channels of the hub of that name.
+ */
+export type ReplyWithSse<
+  Decorator extends string = "sse",
+  Channels extends ChannelsOf<Channels> = RegisteredChannels,
+> = { readonly [Name in Decorator]: Session<Channels> };
 
-const SESSION: unique symbol = Symbol("tidewire.session");
-type BoundReply = FastifyReply & { [SESSION]: Session | null; [HANDLED]: boolean };
+/**
+ * Instances that have their hub under a name, for a declaration of your own: see {@link ReplyWithSse}.
+ *
+ * @typeParam Decorator - The option `decorator` of `ssePlugin`.
+ * @typeParam Channels - As for `createHub`: the channels of the hub of that name.
+ */
+export type InstanceWithSse<
+  Decorator extends string = "sse",
+  Channels extends ChannelsOf<Channels> = RegisteredChannels,
+> = { readonly [Name in Decorator]: Hub<Channels> };
+
+/** The names that each scope has been given. */
+const NAMES: WeakMap<object, ReadonlySet<string>> = new WeakMap();
 
 const register: FastifyPluginAsync<SsePluginOptions> = async (app, options) => {
+  const { decorator = "sse", hub: given } = options;
+  checkName(app, decorator);
   const hub = hubOf(options);
+  /** Of this hub alone: a reply may be asked for the streams of several. */
+  const session: unique symbol = Symbol(`tidewire.session.${decorator}`);
+  type BoundReply = TrackedReply & { [session]: Session | null };
 
-  app.decorate("sse", hub);
-  app.decorateReply(SESSION, null);
-  app.decorateReply(HANDLED, false);
-  app.decorateReply("sse", {
+  decorate(app, decorator, hub, {
     getter(this: FastifyReply): Session {
       const reply = this as BoundReply;
-      reply[SESSION] ??= hub.createSession(new FastifyExchange(reply));
-      return reply[SESSION];
+      reply[session] ??= hub.createSession(new FastifyExchange(reply));
+      return reply[session];
+    },
+    // In a scope inside, @fastify/sse sets `reply.sse` on its own routes: there it is theirs.
+    setter(this: FastifyReply, value: unknown): void {
+      Object.defineProperty(this, decorator, { configurable: true, writable: true, value });
     },
   });
-  app.addHook("onRoute", (route) => {
-    const { handler } = route;
-    route.handler = function markHandled(request, reply) {
-      (reply as BoundReply)[HANDLED] = true;
-      return handler.call(this, request, reply);
-    };
+  app.decorateReply(session, null);
+  if (!app.hasReplyDecorator(PROGRESS)) app.decorateReply(PROGRESS, 0);
+
+  app.addHook("onRequest", (request, reply: TrackedReply, done) => {
+    reply[PROGRESS] = IN_HOOKS;
+    // The innermost hub answers for the routes of its scope.
+    const { [decorator]: innermost } = reply.server as unknown as Record<string, unknown>;
+    if (request.method !== "OPTIONS" || innermost !== hub) return done();
+    hub.handlePreflight(new FastifyExchange(reply), asDone(done));
   });
-  app.addHook("onRequest", (request, reply, done) => {
-    if (request.method === "OPTIONS") hub.handlePreflight(new FastifyExchange(reply), asDone(done));
-    else done();
+  app.addHook("preHandler", (_request, reply: TrackedReply, done) => {
+    reply[PROGRESS] = 0;
+    done();
+  });
+  app.addHook("onError", (_request, reply: TrackedReply, _error, done) => {
+    reply[PROGRESS] = (reply[PROGRESS] ?? 0) | FAILED;
+    done();
+  });
+  app.addHook("onReady", (done) => {
+    checkNeighbours(app, decorator);
+    warnOfUnavailable(app, decorator);
+    done();
   });
   // Without this app.close() waits for streams that never end by themselves.
-  app.addHook("preClose", () => hub.close());
+  app.addHook("preClose", () => (given === undefined ? hub.close() : hub.closeServer(app.server)));
 };
 
 /**
  * The plugin: `reply.sse` is the event stream to one client, `fastify.sse` the hub.
  *
  * The whole lifecycle of a reply is kept: `onSend` hooks run before the head, `onResponse` hooks when the
- * stream ends. Closing the instance closes the hub, also one that was passed in.
+ * stream ends. Routes and the not-found handler of the scope may be there before it. A scope inside may have a hub of its
+ * own, which is the one that its routes see.
  *
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` from `register` if an option is unknown or not what it may be.
+ * Closing the instance ends its streams and closes the hub, unless that was passed in: then it goes on for the other
+ * servers that share it.
+ *
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` from `register` if an option is unknown or invalid, if the plugin is
+ *   registered twice in one scope under one name, or if another plugin has taken that name.
  */
 export const ssePlugin: FastifyPluginAsync<SsePluginOptions> = fastifyPlugin(register, {
   fastify: "5.x",
   name: "@tidewire/fastify",
 });
 
-/** What `fastify.register` itself takes beside a plugin's options. */
-const REGISTER_OPTIONS: ReadonlySet<string> = new Set(["prefix", "logLevel", "logSerializers"]);
+/** What `fastify.register` itself takes beside a plugin's options, and what is not the hub's. */
+const OTHER_OPTIONS: ReadonlySet<string> = new Set([
+  "prefix",
+  "logLevel",
+  "logSerializers",
+  "decorator",
+]);
 
 function hubOf(options: SsePluginOptions): Hub {
-  const own = Object.entries(options).filter(([name]) => !REGISTER_OPTIONS.has(name));
+  const own = Object.entries(options).filter(([name]) => !OTHER_OPTIONS.has(name));
   return resolveHub<RegisteredChannels, FastifyRequest>(
     Object.fromEntries(own) as SsePluginOptions,
   );
+}
+
+/** @throws {SseError} `ERR_SSE_INVALID_OPTION` if the name is none, or the scope has it already. */
+function checkName(app: FastifyInstance, decorator: unknown): asserts decorator is string {
+  if (typeof decorator !== "string" || decorator === "") {
+    const given = `${String(decorator)} (${typeof decorator})`;
+    throw invalid(`Expected \`decorator\` to be a non-empty string, got ${given}`);
+  }
+  checkNeighbours(app, decorator);
+  if (NAMES.get(app)?.has(decorator) !== true) return;
+  throw invalid(
+    `@tidewire/fastify is registered twice in one scope as \`${decorator}\`: register it once, or give the second one a ` +
+      "name of its own with the option `decorator`",
+  );
+}
+
+/** @throws {SseError} `ERR_SSE_INVALID_OPTION` if a plugin that does not decorate replies has the name all the same. */
+function checkNeighbours(app: FastifyInstance, decorator: string): void {
+  if (decorator !== "sse" || !app.hasPlugin("@fastify/sse")) return;
+  throw invalid(
+    "@fastify/sse has `reply.sse` already: choose another name with the option `decorator`, and import " +
+      "`@tidewire/fastify/bare`",
+  );
+}
+
+function decorate(
+  app: FastifyInstance,
+  decorator: string,
+  hub: Hub,
+  accessor: { getter: (this: FastifyReply) => unknown; setter: (value: unknown) => void },
+): void {
+  try {
+    app.decorate(decorator, hub);
+    app.decorateReply(decorator, accessor as { getter: () => unknown });
+  } catch (error) {
+    if ((error as { readonly code?: unknown }).code !== "FST_ERR_DEC_ALREADY_PRESENT") throw error;
+    throw invalid(
+      `Fastify or another plugin has \`${decorator}\` already: choose another name with the option \`decorator\``,
+      error,
+    );
+  }
+  NAMES.set(app, new Set(NAMES.get(app)).add(decorator));
+}
+
+function invalid(message: string, cause?: unknown): SseError {
+  return new SseError("ERR_SSE_INVALID_OPTION", message, { cause });
 }
 
 function asDone(done: (error?: Error) => void): (error?: unknown) => void {

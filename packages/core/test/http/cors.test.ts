@@ -29,6 +29,21 @@ function actual(
   });
 }
 
+type Origin = Extract<CorsOptions["origin"], (...args: never[]) => unknown>;
+
+/** An `async` origin function that is rejected, perhaps after it has done something else. */
+function rejectedOrigin(
+  fault: unknown,
+  first: (callback: Parameters<Origin>[1]) => void = () => {},
+): Origin {
+  const origin = async (...[, callback]: Parameters<Origin>): Promise<void> => {
+    first(callback);
+    await Promise.resolve();
+    throw fault;
+  };
+  return origin as Origin;
+}
+
 interface PreflightOutcome extends Outcome {
   readonly isAllowed: boolean;
 }
@@ -172,38 +187,26 @@ describe("an actual response", () => {
 
   it("hands on what an async origin function rejects with, as if it had called back with it", async () => {
     const fault = new Error("rejected");
-    const origin = async (): Promise<void> => {
-      await Promise.resolve();
-      throw fault;
-    };
+    const origin = rejectedOrigin(fault);
     expect(await actual({ origin }, from(APP))).toEqual({ error: fault, headers: {} });
     expect(await preflight({ origin }, asking(APP))).toMatchObject({ error: fault });
   });
 
   it("takes a rejection without a reason for an error, too", async () => {
-    const origin = (): Promise<void> => Promise.reject();
-    const { error } = await actual({ origin }, from(APP));
+    const { error } = await actual({ origin: rejectedOrigin(undefined) }, from(APP));
     expect(error).toBeInstanceOf(Error);
   });
 
   it("hands on what an async function that gives the options rejects with", async () => {
     const fault = new Error("rejected");
-    const options = async (): Promise<void> => {
-      throw fault;
-    };
+    const options = rejectedOrigin(fault) as SseCorsOptions;
     expect(await actual(options, from(APP))).toEqual({ error: fault, headers: {} });
   });
 
   it("reports what an origin function fails with after it has answered", async () => {
     const reported: unknown[] = [];
     const fault = new Error("too late");
-    const origin = async (
-      _origin: string | undefined,
-      callback: (error: Error | null, allow: boolean) => void,
-    ): Promise<void> => {
-      callback(null, true);
-      throw fault;
-    };
+    const origin = rejectedOrigin(fault, (callback) => callback(null, true));
     const { error } = await actual({ origin }, from(APP), undefined, (late) => reported.push(late));
     await new Promise(setImmediate);
     expect(error).toBeUndefined();

@@ -1,0 +1,35 @@
+/**
+ * Entry point for applications that declare the names of the plugin themselves: `@tidewire/fastify/bare`. The same as
+ * `@tidewire/fastify`, without `reply.sse` and `fastify.sse` in the types of Fastify.
+ */
+
+export { ssePlugin } from "./sse-plugin.js";
+export type {
+  DecoratorOptions,
+  InstanceWithSse,
+  ReplyWithSse,
+  SsePluginOptions,
+} from "./sse-plugin.js";
+export { sseHandler } from "./sse-handler.js";
+export type { SseHandler } from "./sse-handler.js";
+export { createHub } from "./hub.js";
+export type { Hub, HubOptions, Session } from "./hub.js";
+export { DEFAULTS, SseError, isSseError, memoryLog } from "@tidewire/core";
+export type {
+  Channel,
+  ChannelMap,
+  ChannelMessage,
+  CloseOptions,
+  CloseReason,
+  HubStats,
+  LogHealth,
+  OpenOptions,
+  PublishOptions,
+  Published,
+  Register,
+  RegisteredChannels,
+  SessionState,
+  SseErrorCode,
+  SseMessage,
+  SubscribeOptions,
+} from "@tidewire/core";

@@ -1,0 +1,86 @@
+/** `sseHandler()`: a whole route in one line. */
+
+import { SseError } from "@tidewire/core";
+import type { ChannelsOf, RegisteredChannels } from "@tidewire/core";
+import { createRoute } from "@tidewire/core/adapter";
+import type { RouteChannels, RouteOptions, RouteSession } from "@tidewire/core/adapter";
+import type { FastifyRequest } from "fastify";
+import type { DecoratorOptions } from "./sse-plugin.js";
+
+/**
+ * A route that subscribes its requests.
+ *
+ * @typeParam Incoming - Type of the request that its functions take.
+ */
+export type SseHandler<Incoming = FastifyRequest> = (
+  request: Incoming,
+  reply: object,
+) => Promise<void>;
+
+/**
+ * Makes a route that subscribes each request to channels: `fastify.get("/news", sseHandler("news"))`.
+ *
+ * It uses the request's own session, that of the innermost hub, so that it needs no hub and may be registered before the
+ * plugin. What a function throws or rejects with goes to the error handler of Fastify; so does a request outside the scope
+ * of the plugin. `options` is asked after `channels`.
+ *
+ * @typeParam Channels - As for `createHub`, for a hub with channels of its own: `sseHandler<AdminChannels>("audit")`.
+ * @typeParam Name - Names of the channels; found by the compiler.
+ * @typeParam Incoming - Type of the request; found by the compiler.
+ * @param channels - One or several, or a function of the request that gives them, at once or later.
+ * @param options - What `subscribe` takes beside the channels, or a function of the request that gives it.
+ * @param target - Where the session is, if `ssePlugin` was given a `decorator`.
+ * @returns A handler for `fastify.get` and `fastify.route`.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a channel or an option is invalid.
+ */
+export function sseHandler<
+  Name extends Extract<keyof RegisteredChannels, string>,
+  Incoming = FastifyRequest,
+>(
+  channels: RouteChannels<Incoming, Name>,
+  // oxlint-disable-next-line typescript/no-unnecessary-type-arguments -- Not the default where channels are registered.
+  options?: RouteOptions<Incoming, RegisteredChannels[Name]>,
+  target?: DecoratorOptions,
+): SseHandler<Incoming>;
+export function sseHandler<
+  Channels extends ChannelsOf<Channels> = RegisteredChannels,
+  Name extends keyof Channels & string = keyof Channels & string,
+  Incoming = FastifyRequest,
+>(
+  channels: RouteChannels<Incoming, Name>,
+  options?: RouteOptions<Incoming, Channels[Name]>,
+  target?: DecoratorOptions,
+): SseHandler<Incoming>;
+export function sseHandler(
+  channels: RouteChannels<FastifyRequest>,
+  options?: RouteOptions<FastifyRequest>,
+  target: DecoratorOptions = {},
+): SseHandler {
+  const name = nameOf(target);
+  const route = createRoute(
+    channels,
+    options,
+    `\`reply.${name}\` to be there: register ssePlugin in the scope of the route, or in one around it`,
+  );
+  return async (request, reply) => {
+    await route(request, sessionOf(reply, name));
+  };
+}
+
+function nameOf(target: DecoratorOptions): string {
+  for (const name of Object.keys(target)) {
+    if (name === "decorator") continue;
+    throw new SseError(
+      "ERR_SSE_INVALID_OPTION",
+      `Expected the option decorator, got ${JSON.stringify(name)}`,
+    );
+  }
+  return target.decorator ?? "sse";
+}
+
+/** Read as a route would: the plugin may be that of another copy of this package. */
+function sessionOf(reply: object, name: string): RouteSession | undefined {
+  const session: unknown = Reflect.get(reply, name);
+  const isSession = typeof session === "object" && session !== null && "subscribe" in session;
+  return isSession ? (session as RouteSession) : undefined;
+}
