@@ -9,7 +9,7 @@ import type { CorsOptions } from "cors";
 import Fastify from "fastify";
 import type { FastifyInstance, FastifyReply, FastifyServerOptions } from "fastify";
 import { afterEach, describe, expect, it } from "vitest";
-import { connect, eventually, request, within } from "../client.js";
+import { connect, eventually, knock, request, within } from "../client.js";
 import type { RequestOptions, StreamClient, Target } from "../client.js";
 
 const closers: (() => unknown)[] = [];
@@ -545,6 +545,36 @@ describe("An async handler that returns nothing", () => {
     await eventually("the end", () => session?.state === "closed");
     await delay(60);
     expect(heard).toEqual([]);
+  });
+});
+
+describe("A handler that fails because its client has left before the head", () => {
+  it.each([false, true])("is no error: HTTP/2 %s", async (http2) => {
+    const logged: string[] = [];
+    const app = makeApp({
+      ...(http2 ? { http2 } : {}),
+      logger: { level: "warn", stream: { write: (line: string) => void logged.push(line) } },
+    } as FastifyServerOptions);
+    let ends = 0;
+    let session: Session | undefined;
+    await app.register(ssePlugin);
+    app.addHook("onError", async () => void logged.push("onError"));
+    app.get("/", async (_request, reply) => {
+      session = reply.sse;
+      try {
+        await delay(60_000, undefined, { signal: session.signal });
+      } finally {
+        ends += 1;
+      }
+    });
+    const { port } = await listen(app);
+    const client = await knock({ port, protocol: http2 ? "http2" : "http1" }, "/");
+    await eventually("the handler", () => session !== undefined);
+    client.cut();
+    await eventually("its end", () => ends === 1);
+    await delay(20);
+    expect(session?.closeReason).toBe("client");
+    expect(logged).toEqual([]);
   });
 });
 

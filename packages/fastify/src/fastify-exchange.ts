@@ -162,6 +162,8 @@ export class FastifyExchange implements Exchange, HeaderTarget {
         return this.#reply;
       }
     }
+    // The client has left before there was a stream: what was given its signal fails with just that.
+    if (isAbort(payload) && isGone(this.response)) return this.#reply;
     // An error is answered by the error handler, which may open the stream for that if the route has not.
     this.#isAnswered ||= this.#isWaiting || !(payload instanceof Error);
     return this.#send.call(this.#reply, payload);
@@ -224,9 +226,17 @@ function asError(payload: unknown): Error {
   return payload instanceof Error ? payload : new Error(NOT_A_STREAM, { cause: payload });
 }
 
-/** A handler that hears of the end of its stream by an `AbortSignal` often fails with just that. */
+function isAbort(payload: unknown): boolean {
+  return payload instanceof Error && payload.name === "AbortError";
+}
+
+function isGone(response: RawResponse): boolean {
+  return "stream" in response ? response.stream.destroyed : response.destroyed;
+}
+
 function logLate(reply: FastifyReply, error: Error): void {
-  if (error.name === "AbortError") return;
+  // A handler that hears of the end of its stream by an `AbortSignal` often fails with just that.
+  if (isAbort(error)) return;
   reply.log.error({ err: error }, "The handler failed after its event stream was over");
 }
 
