@@ -2,7 +2,6 @@ import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { SseError, createHub, isSseError } from "@tidewire/core";
-
 import type { ChannelMap, Session } from "@tidewire/core";
 import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
