@@ -214,6 +214,40 @@ const REGISTERED_PROGRAMS: readonly WrongProgram[] = [
   },
 ];
 
+/** With channels that are registered: routes in one line. */
+const ROUTE_PROGRAMS: readonly WrongProgram[] = [
+  {
+    fault: "an unknown channel in `sseHandler`",
+    code: 'sseHandler("sport");',
+    names: ['"sport"', '"news"', "`user:${string}`"],
+    at: '"sport"',
+  },
+  {
+    fault: "an unknown channel that a function gives to `sseHandler`",
+    code: 'sseHandler(async () => ["sport"]);',
+    names: ['"sport"', '"news"'],
+    at: "async",
+  },
+  {
+    fault: "an unknown option of `sseHandler`",
+    code: 'sseHandler("news", { last: 5 });',
+    names: ["'last'"],
+    at: "last:",
+  },
+  {
+    fault: "an event that is misspelt in the snapshot of `sseHandler`",
+    code: 'sseHandler("news", { snapshot: () => [{ event: "headlines", data: { title: "a" } }] });',
+    names: ['"headline"', "'event'"],
+    at: "snapshot:",
+  },
+  {
+    fault: "a field that is misspelt in the snapshot of `sseHandler`",
+    code: 'sseHandler("news", { snapshot: () => [{ event: "headline", data: { titel: "a" } }] });',
+    names: ["'title'", "titel"],
+    at: "snapshot:",
+  },
+];
+
 const IMPORTED = JSON.stringify(join(ROOT, "test/types/accepted.ts"));
 
 const REGISTERED = `import type { Channels } from ${IMPORTED};
@@ -227,10 +261,11 @@ import type { Channels } from ${IMPORTED};
 const hub = createHub<Channels>();
 void hub;
 `,
-  Express: `${REGISTERED}import "@tidewire/express";
+  Express: `${REGISTERED}import { sseHandler } from "@tidewire/express";
 import type { Response } from "express";
 declare const response: Response;
 const session = response.sse;
+void [session, sseHandler];
 `,
   Fastify: `${REGISTERED}import "@tidewire/fastify";
 import type { FastifyReply } from "fastify";
@@ -241,7 +276,7 @@ const session = reply.sse;
 
 describe.each([
   ["a hub", PROGRAMS],
-  ["Express", REGISTERED_PROGRAMS],
+  ["Express", [...REGISTERED_PROGRAMS, ...ROUTE_PROGRAMS]],
   ["Fastify", REGISTERED_PROGRAMS],
 ])("What the compiler says, with %s, of", (binding, programs) => {
   const folder = mkdtempSync(join(tmpdir(), "tidewire-types-"));
