@@ -17,7 +17,8 @@ export type { JitterRange } from "./options/jitter.js";
 export type { OpenOptions } from "./options/open.js";
 export type { Exchange, ExchangeOf, NodeRequest, NodeResponse } from "./http/exchange.js";
 export type { Decoded, StreamSource, WebReadable } from "./session/source.js";
-export type { MapItem } from "./session/pump.js";
+export type { MapItem, StreamOptions } from "./session/pump.js";
+export type { ObservableLike } from "./session/observable.js";
 export type { CloseReason, OwnedSession, SessionState } from "./session/session.js";
 export type {
   ChannelMap,

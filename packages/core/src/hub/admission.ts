@@ -10,6 +10,8 @@ import type { AuthorizedSession, ResolvedOptions } from "../options/hub.js";
 /** Decides whether sessions may subscribe. */
 export class Admission {
   readonly #authorize: ResolvedOptions["authorize"];
+  /** `undefined` if there is `authorize`. */
+  readonly #authorizeAll: ResolvedOptions["authorizeAll"];
   readonly #log: Log;
   readonly #start: LogStart;
   /** Called once the log has a position, or will never have one. */
@@ -17,6 +19,7 @@ export class Admission {
 
   constructor(options: ResolvedOptions, log: Log, observer: DeliveryObserver<Subscription>) {
     this.#authorize = options.authorize;
+    this.#authorizeAll = options.authorizeAll;
     this.#log = log;
     this.#start = new LogStart(log, options, observer);
     void this.#start.settled?.then(() => {
@@ -37,7 +40,7 @@ export class Admission {
 
   /** Whether anybody is asked before a client may subscribe. */
   get isAsking(): boolean {
-    return this.#authorize !== undefined;
+    return this.#authorize !== undefined || this.#authorizeAll !== undefined;
   }
 
   /**
@@ -46,6 +49,7 @@ export class Admission {
    * @returns The channels that it may not; `true` if all were allowed at once. Rejects if `authorize` throws.
    */
   decide(channels: readonly string[], session: AuthorizedSession): true | Promise<string[]> {
+    if (this.#authorizeAll !== undefined) return decideAll(this.#authorizeAll, channels, session);
     const authorize = this.#authorize;
     if (authorize === undefined) return true;
     const verdicts: (boolean | Promise<boolean>)[] = [];
@@ -73,6 +77,34 @@ export class Admission {
     this.#waiting.add(fn);
     return () => void this.#waiting.delete(fn);
   }
+}
+
+/** @returns As {@link Admission.decide}. */
+function decideAll(
+  authorizeAll: NonNullable<ResolvedOptions["authorizeAll"]>,
+  channels: readonly string[],
+  session: AuthorizedSession,
+): true | Promise<string[]> {
+  let verdict: ReturnType<typeof authorizeAll>;
+  try {
+    // A copy: what the function does with it must not change who is subscribed to what.
+    verdict = authorizeAll([...channels], session);
+  } catch (error) {
+    return rejectedWith(error);
+  }
+  if (isAllowed(channels, verdict)) return true;
+  return Promise.resolve(verdict).then((answer) => {
+    if (isAllowed(channels, answer)) return [];
+    // One that is shorter or longer answers other channels.
+    if (!Array.isArray(answer) || answer.length !== channels.length) return [...channels];
+    return channels.filter((_channel, index) => answer[index] !== true);
+  });
+}
+
+/** Whether an answer of `authorizeAll` allows all channels. */
+function isAllowed(channels: readonly string[], answer: unknown): boolean {
+  if (!Array.isArray(answer)) return answer === true;
+  return answer.length === channels.length && answer.every((verdict) => verdict === true);
 }
 
 /** @returns The channels with another verdict than `true`: a forgotten `await` inside must not let everybody in. */

@@ -168,6 +168,18 @@ export interface HubOptions<
       ) => boolean | Promise<boolean>)
     | undefined;
   /**
+   * As `authorize`, for all channels of a call at once: called once for each `subscribe`, also when a client comes back. It
+   * answers for all of them, or for each in their order; anything but `true` refuses the whole call. Not beside `authorize`.
+   *
+   * @defaultValue allows everything
+   */
+  readonly authorizeAll?:
+    | ((
+        channels: readonly (keyof Channels & string)[],
+        session: AuthorizedSession<Request>,
+      ) => boolean | readonly boolean[] | Promise<boolean | readonly boolean[]>)
+    | undefined;
+  /**
    * The log that all published events go through.
    *
    * @defaultValue `memoryLog()`: this process alone
@@ -190,13 +202,17 @@ export type UntypedHubOptions = HubOptions<ChannelMap>;
 /** Options with every default filled in. */
 export type ResolvedOptions = {
   readonly [
-    Name in Exclude<keyof HubOptions, "log" | "authorize" | "checkAccept" | "retention">
+    Name in Exclude<
+      keyof HubOptions,
+      "log" | "authorize" | "authorizeAll" | "checkAccept" | "retention"
+    >
   ]-?: Exclude<HubOptions[Name], undefined>;
 } & {
   readonly retention: { readonly [Limit in keyof RetentionOptions]-?: number };
   readonly log: Log | undefined;
   readonly authorize: Exclude<UntypedHubOptions["authorize"], undefined> | undefined;
   readonly checkAccept: boolean | undefined;
+  readonly authorizeAll: Exclude<UntypedHubOptions["authorizeAll"], undefined> | undefined;
 };
 
 /**
@@ -217,6 +233,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   serialize: JSON.stringify,
   retention: Object.freeze({ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }),
   authorize: undefined,
+  authorizeAll: undefined,
   log: undefined,
   onError: printFirstError(),
 });
@@ -237,6 +254,7 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
   onError: (value) => (typeof value === "function" ? undefined : "a function"),
   retention: checkRetention,
   authorize: (value) => (typeof value === "function" ? undefined : "a function"),
+  authorizeAll: (value) => (typeof value === "function" ? undefined : "a function"),
   log: (value) =>
     typeof (value as Partial<Log> | null)?.append === "function"
       ? undefined
@@ -264,6 +282,9 @@ export function resolveOptions(options: UntypedHubOptions = {}): ResolvedOptions
   const { maxSessions, maxHeld } = options;
   if (typeof maxSessions === "number" && maxHeld === undefined) {
     resolved["maxHeld"] = Math.max(DEFAULTS.maxHeld, 2 * maxSessions);
+  }
+  if (resolved["authorize"] !== undefined && resolved["authorizeAll"] !== undefined) {
+    throw invalidOption("Expected `authorize` or `authorizeAll`, got both");
   }
   return Object.freeze(resolved) as ResolvedOptions;
 }

@@ -15,7 +15,7 @@ import { breathe } from "../outlet/pace.js";
 import { COMPLETE, encodeCommentFrame, encodeFrame, encodeLast } from "../wire/frame.js";
 import type { LastMessage, SseMessage } from "../wire/message.js";
 import { pump } from "./pump.js";
-import type { MapItem } from "./pump.js";
+import type { MapItem, StreamOptions } from "./pump.js";
 import { receive } from "./reception.js";
 import type { Obstacle } from "./reception.js";
 import type { CloseReason, OwnedSession, SessionState } from "./session.js";
@@ -174,8 +174,11 @@ export abstract class EventStream implements Stream, OutletOwner {
     return this.#send(encodeCommentFrame(text, this.options), false, undefined);
   }
 
-  stream<Item>(source: StreamSource<Item>, map?: MapItem<Item>): Promise<boolean> {
-    return pump(source, map, this);
+  stream<Item>(
+    source: StreamSource<Item>,
+    options?: MapItem<Item> | StreamOptions<Item>,
+  ): Promise<boolean> {
+    return pump(source, options, this);
   }
 
   close(): void {
@@ -197,15 +200,16 @@ export abstract class EventStream implements Stream, OutletOwner {
     return over.then((isFlushed) => isFlushed && this.#reason === "completed");
   }
 
-  onClose(fn: (reason: CloseReason) => void): void {
+  onClose(fn: (reason: CloseReason) => void): () => void {
     if (typeof fn !== "function") {
       throw new SseError(
         "ERR_SSE_INVALID_OPTION",
         `Expected onClose to be given a function, got ${describeValue(fn)}`,
       );
     }
-    if (this.#reason === undefined) this.whenClosed(fn);
-    else this.#tell(fn, this.#reason);
+    if (this.#reason === undefined) return this.whenClosed(fn);
+    this.#tell(fn, this.#reason);
+    return () => {};
   }
 
   /** As `onClose`, for a session that is not closed. The function returned takes it back. */
@@ -269,6 +273,24 @@ export abstract class EventStream implements Stream, OutletOwner {
   fail(last?: Uint8Array): void {
     if (this.#reason !== undefined || this.outlet.phase === "idle") return;
     this.endWith("error", this.outlet.isOpen ? last : undefined);
+  }
+
+  /** A source has failed. The client may be told by one last message. */
+  failWith(last: (() => SseMessage | string | undefined) | undefined): void {
+    if (this.#reason !== undefined) return;
+    let frame: Uint8Array | undefined;
+    try {
+      const message = last?.();
+      if (message !== undefined) {
+        frame = encodeFrame(message, this.options);
+        if (typeof message === "object" && message.id !== undefined) this.#claimIds();
+      }
+    } catch (error) {
+      this.report(error, "source");
+    }
+    if (frame === undefined) return this.fail();
+    this.outlet.reader?.catchUp();
+    this.endWith("error", frame);
   }
 
   /** @throws {SseError} `ERR_SSE_ID_RESERVED` or `ERR_SSE_HEADERS_SENT` if the stream can have no channels. */

@@ -1,8 +1,13 @@
 /** Reads a source into a session, at the pace of the client. */
 
+import { checkName, invalidOption, unexpected } from "../options/check.js";
+import { Scope } from "../outlet/async-context.js";
 import { breathe } from "../outlet/pace.js";
+import { describeValue } from "../errors.js";
 import type { SseMessage } from "../wire/message.js";
-import { openSource } from "./source.js";
+import { observableOf, observe } from "./observable.js";
+import type { ObservableLike } from "./observable.js";
+import { ItemDecoder, isPulled, openSource } from "./source.js";
 import type { Decoded, SourceReader, StreamSource } from "./source.js";
 
 /** What a pump needs of the session that it fills. */
@@ -15,8 +20,12 @@ export interface PumpTarget {
   readonly closeReason: string | undefined;
   /** Calls a function once when the session closes. The function returned takes that back. */
   whenClosed(fn: (reason: string) => void): () => void;
-  /** Closes the session because its source has failed. */
-  fail(): void;
+  /**
+   * Closes the session because its source has failed.
+   *
+   * @param last - Gives the last message that the client gets.
+   */
+  failWith(last: (() => SseMessage | string | undefined) | undefined): void;
   /** Reports an error that no caller can catch. */
   report(error: unknown, stage: "source"): void;
 }
@@ -24,17 +33,70 @@ export interface PumpTarget {
 /** Makes a message of an item; `undefined` skips it. */
 export type MapItem<Item> = (item: Decoded<Item>) => SseMessage | string | undefined;
 
+/** Options of `session.stream`. */
+export interface StreamOptions<Item> {
+  /**
+   * Makes a message of an item; `undefined` skips it.
+   *
+   * @defaultValue items are messages themselves
+   */
+  readonly map?: MapItem<Item> | undefined;
+  /**
+   * Gives the last message that the client gets when the source or `map` has failed, for example
+   * `() => ({ event: "failed", data: "Try again later" })`. The session closes with `error` after it. What this function
+   * throws goes to the option `onError`.
+   *
+   * @param error - What the source or `map` has thrown. It may say more than a client should know.
+   * @returns The message; `undefined` for none.
+   * @defaultValue the stream ends without a message
+   */
+  readonly onSourceError?: ((error: unknown) => SseMessage | string | undefined) | undefined;
+}
+
+const OPTIONS = ["map", "onSourceError"] as const;
+
 /**
  * Sends each item of a source as an event, as fast as the client takes them and no faster.
  *
  * @param source - What to read.
- * @param map - Absent: items are messages themselves.
+ * @param given - The function `map`, or options.
  * @param target - The session.
  * @returns As `Session.stream`.
  */
 export async function pump<Item>(
   source: StreamSource<Item>,
-  map: MapItem<Item> | undefined,
+  given: MapItem<Item> | StreamOptions<Item> | undefined,
+  target: PumpTarget,
+): Promise<boolean> {
+  const options = checkStreamOptions(given);
+  const observable = isPulled(source) ? undefined : observableOf(source);
+  return observable === undefined
+    ? pull(source, options, target)
+    : push(observable, options, target);
+}
+
+function checkStreamOptions<Item>(
+  given: MapItem<Item> | StreamOptions<Item> = {},
+): StreamOptions<Item> {
+  if (typeof given === "function") return { map: given };
+  if (typeof given !== "object" || given === null) {
+    throw invalidOption(
+      `Expected the function or the options of stream(), got ${describeValue(given)}`,
+    );
+  }
+  for (const name of Object.keys(given)) checkName(name, OPTIONS);
+  for (const name of OPTIONS) {
+    const value: unknown = given[name];
+    if (value !== undefined && typeof value !== "function") {
+      throw unexpected(name, "a function", value);
+    }
+  }
+  return given;
+}
+
+async function pull<Item>(
+  source: StreamSource<Item>,
+  { map, onSourceError }: StreamOptions<Item>,
   target: PumpTarget,
 ): Promise<boolean> {
   const reader = openSource(source);
@@ -59,7 +121,7 @@ export async function pump<Item>(
   } catch (error) {
     // A source that failed is over: it has nothing left to be cancelled.
     forget();
-    target.fail();
+    target.failWith(onSourceError && (() => onSourceError(error)));
     throw error;
   } finally {
     forget();
@@ -87,6 +149,68 @@ async function readAll<Item>(
       throw error;
     }
   }
+}
+
+/**
+ * Sends what an Observable pushes, at once: it cannot be asked to wait. What the client does not take counts as all that is
+ * sent, so that it is bounded.
+ */
+async function push<Item>(
+  source: ObservableLike<unknown>,
+  { map, onSourceError }: StreamOptions<Item>,
+  target: PumpTarget,
+): Promise<boolean> {
+  if (!target.open()) return false;
+  const scope = new Scope();
+  const decoder = new ItemDecoder();
+  // The Observable may complete before the client has taken all of it.
+  let sent = Promise.resolve(true);
+  const send = (item: unknown): void => {
+    const message = map === undefined ? item : map(item as Decoded<Item>);
+    if (map !== undefined && message === undefined) return;
+    sent = target.send(message as SseMessage | string);
+  };
+  return new Promise((resolve) => {
+    let stop = (): void => {};
+    const forget = target.whenClosed(() => {
+      stop();
+      resolve(false);
+    });
+    const failed = (error: unknown): void => {
+      forget();
+      scope.runInAsyncScope(() => target.failWith(onSourceError && (() => onSourceError(error))));
+      resolve(rejectedWith(error));
+    };
+    try {
+      stop = observe(source, {
+        next(item) {
+          if (target.closeReason !== undefined) return;
+          const decoded = decoder.decode(item);
+          if (decoded !== "" || item === "") scope.runInAsyncScope(send, undefined, decoded);
+        },
+        failed,
+        completed() {
+          const rest = decoder.rest();
+          try {
+            if (rest !== "") scope.runInAsyncScope(send, undefined, rest);
+          } catch (error) {
+            return failed(error);
+          }
+          forget();
+          resolve(sent);
+        },
+        leftOver: (error) => target.report(error, "source"),
+      });
+      // Closed while it pushed, before there was anything to stop it by.
+      if (target.closeReason !== undefined) stop();
+    } catch (error) {
+      failed(error);
+    }
+  });
+}
+
+async function rejectedWith(error: unknown): Promise<never> {
+  throw error;
 }
 
 function cancel(reader: SourceReader, reason: string, target: PumpTarget): void {

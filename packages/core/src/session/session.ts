@@ -4,7 +4,7 @@ import type { ChannelsOf } from "../options/channels.js";
 import type { OpenOptions } from "../options/open.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
 import type { LastMessage, SseMessage } from "../wire/message.js";
-import type { MapItem } from "./pump.js";
+import type { MapItem, StreamOptions } from "./pump.js";
 import type { StreamSource } from "./source.js";
 
 /** Where a session stands: not opened, opening, taking messages, over. */
@@ -126,12 +126,20 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
    * Node stream destroyed, a web stream cancelled. A generator that waits in an `await` of its own hears of it only
    * through `signal`. The stream stays open when the source ends: follow with `complete()` or `close()`.
    *
-   * @param source - Iterable, async iterable, Node stream or web stream. Bytes are decoded as one UTF-8 stream.
-   * @param map - Makes a message of an item; `undefined` skips it. Absent: items are messages themselves.
+   * An Observable cannot be asked to wait: its items are sent as they come, and what the client does not take counts against
+   * `maxBufferedBytes`, past which the session closes with `slow`. It is unsubscribed from when the session closes.
+   *
+   * @param source - Iterable, async iterable, Node stream, web stream or Observable. Bytes are decoded as one UTF-8 stream.
+   * @param options - `map` makes a message of an item, and `onSourceError` the last one of a source that has failed; a
+   *   function stands for `{ map }`.
    * @returns `true` when the source is exhausted and all of it was sent; `false` as soon as the session is closed.
    *   Rejects with what the source or `map` threw; the session is closed with `error` then.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid: it rejects.
    */
-  stream<Item>(source: StreamSource<Item>, map?: MapItem<Item>): Promise<boolean>;
+  stream<Item>(
+    source: StreamSource<Item>,
+    options?: MapItem<Item> | StreamOptions<Item>,
+  ): Promise<boolean>;
 
   /**
    * Joins channels: from here on the client gets what is published on them, in order.
@@ -191,7 +199,8 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
    * this call.
    *
    * @param fn - Receives the reason. What it throws goes to the option `onError`.
+   * @returns Takes the function back. Idempotent.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if `fn` is not a function.
    */
-  onClose(fn: (reason: CloseReason) => void): void;
+  onClose(fn: (reason: CloseReason) => void): () => void;
 }

@@ -1,13 +1,18 @@
 /** Reads iterables and streams of every kind through one interface, for `session.stream()`. */
 
 import { SseError, describeValue } from "../errors.js";
+import type { ObservableLike } from "./observable.js";
 
 /**
- * What `session.stream` reads: something iterable, or a stream of Node or of the web.
+ * What `session.stream` reads: something iterable, a stream of Node or of the web, or an Observable.
  *
  * Bytes are decoded as one UTF-8 stream, whatever the borders of the chunks.
  */
-export type StreamSource<Item> = Iterable<Item> | AsyncIterable<Item> | WebReadable<Item>;
+export type StreamSource<Item> =
+  | Iterable<Item>
+  | AsyncIterable<Item>
+  | WebReadable<Item>
+  | ObservableLike<Item>;
 
 /** The part of a web `ReadableStream` that is used; written out so that no DOM types are needed. */
 export interface WebReadable<Item> {
@@ -42,7 +47,7 @@ export interface SourceReader {
  */
 export function openSource(source: unknown): SourceReader {
   const raw = openRaw(source);
-  const decoder = new TextDecoder();
+  const decoder = new ItemDecoder();
   let isDone = false;
   return {
     async next() {
@@ -50,18 +55,31 @@ export function openSource(source: unknown): SourceReader {
         const { done, value } = await raw.next();
         if (done === true) {
           isDone = true;
-          // What is left of a character whose end never came.
-          const rest = decoder.decode();
+          const rest = decoder.rest();
           return rest === "" ? { done: true } : { done: false, value: rest };
         }
-        if (!(value instanceof Uint8Array)) return { done: false, value };
-        const text = decoder.decode(value, { stream: true });
-        if (text !== "") return { done: false, value: text };
+        const item = decoder.decode(value);
+        if (item !== "" || value === "") return { done: false, value: item };
       }
       return { done: true };
     },
     cancel: (reason) => raw.cancel(reason),
   };
+}
+
+/** Makes text of the bytes of a source, which may end in the middle of a character. */
+export class ItemDecoder {
+  readonly #decoder = new TextDecoder();
+
+  /** @returns The item itself unless it is bytes; `""` if these hold no whole character. */
+  decode(item: unknown): unknown {
+    return item instanceof Uint8Array ? this.#decoder.decode(item, { stream: true }) : item;
+  }
+
+  /** @returns What is left of a character whose end never came; `""` as a rule. */
+  rest(): string {
+    return this.#decoder.decode();
+  }
 }
 
 function openRaw(source: unknown): {
@@ -94,7 +112,16 @@ function openRaw(source: unknown): {
   }
   throw new SseError(
     "ERR_SSE_INVALID_DATA",
-    `Expected a source to be an iterable, an async iterable or a readable stream, got ${describeValue(source)}`,
+    `Expected a source to be an iterable, an async iterable, a readable stream or an Observable, got ${describeValue(source)}`,
+  );
+}
+
+/** Whether a source can be asked for its next item. */
+export function isPulled(source: unknown): boolean {
+  return (
+    typeof source === "object" &&
+    source !== null &&
+    (isWebReadable(source) || Symbol.asyncIterator in source || Symbol.iterator in source)
   );
 }
 

@@ -354,6 +354,79 @@ describe("session.unsubscribe", () => {
   });
 });
 
+describe("authorizeAll", () => {
+  it("is asked once for each call, with all of its channels", async () => {
+    const asked: unknown[] = [];
+    const { get } = await serve(
+      (session) => {
+        void session.subscribe(["news", "sport", "news"]);
+        void session.subscribe("weather");
+      },
+      {
+        authorizeAll: (channels, session) => {
+          asked.push([channels, (session.request as http.IncomingMessage).url]);
+          return true;
+        },
+      },
+    );
+    await (await get()).until("sse-cursor");
+    expect(asked).toEqual([
+      [["news", "sport"], "/"],
+      [["weather"], "/"],
+    ]);
+  });
+
+  it.each([
+    ["true", () => true],
+    ["a promise of true", async () => true],
+    ["true for each", () => [true, true]],
+    ["a promise of true for each", async () => [true, true]],
+  ])("lets in for %s", async (_name, authorizeAll) => {
+    const { get } = await serve((session) => void session.subscribe(["news", "sport"]), {
+      authorizeAll,
+    });
+    expect(await (await get()).until("sse-cursor")).not.toContain("sse-reset");
+  });
+
+  it.each([
+    ["false", () => false],
+    ["true for one of two", () => [true, false]],
+    ["a promise of true for one of two", async () => [false, true]],
+    ["fewer answers than channels", () => [true]],
+    ["more answers than channels", async () => [true, true, true]],
+    ["no answers", () => []],
+    ["promises, as a forgotten await gives", () => [Promise.resolve(true), Promise.resolve(true)]],
+    ["nothing", () => {}],
+    ["an object", async () => ({ 0: true, 1: true, length: 2 })],
+  ])("refuses the whole call with 403 for %s", async (_name, authorizeAll) => {
+    let result: unknown;
+    const { hub, get } = await serve(
+      async (session) => {
+        result = await session.subscribe(["news", "sport"]);
+      },
+      { authorizeAll: untyped<() => boolean>(authorizeAll) },
+    );
+    expect((await get()).status).toBe(403);
+    expect([result, hub.stats().channels]).toEqual([false, 0]);
+  });
+
+  it("that throws or rejects refuses with 500 and reports", async () => {
+    for (const authorizeAll of [() => thrower(), async () => thrower()]) {
+      const { get, reports } = await serve(subscribeToNews, { authorizeAll });
+      expect((await get()).status).toBe(500);
+      expect(reports).toMatchObject([{ error: { message: "secret" }, stage: "authorize" }]);
+    }
+  });
+
+  it("is not given beside authorize", () => {
+    const both = { authorize: () => true, authorizeAll: () => true };
+    expect(thrownBy(() => createHub(both))).toMatchObject({
+      code: "ERR_SSE_INVALID_OPTION",
+      message: "Expected `authorize` or `authorizeAll`, got both",
+    });
+  });
+});
+
 describe("authorize", () => {
   it("is asked for every channel, with the session, and lets in for true alone", async () => {
     const asked: [string, unknown][] = [];

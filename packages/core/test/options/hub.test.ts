@@ -23,6 +23,7 @@ const NAMES = [
   "onError",
   "retention",
   "authorize",
+  "authorizeAll",
   "log",
 ] as const;
 

@@ -1161,6 +1161,19 @@ describe("a failure of the framework", () => {
 });
 
 describe("onClose", () => {
+  it("gives a function that takes the callback back, also twice and after the close", () => {
+    const { session } = makeSession();
+    const [taken, kept, late] = [vi.fn(), vi.fn(), vi.fn()];
+    const take = session.onClose(taken);
+    session.onClose(kept);
+    take();
+    take();
+    session.close();
+    take();
+    session.onClose(late)();
+    expect([taken, kept, late].map(({ mock }) => mock.calls.length)).toEqual([0, 1, 1]);
+  });
+
   it("calls each function once, in order, the same function as often as it was given", async () => {
     const { session } = makeSession();
     const calls: string[] = [];

@@ -126,7 +126,7 @@ describe("openSource", () => {
   ])("refuses %s", (_name, source, described) => {
     expect(thrownBy(() => openSource(source))).toMatchObject({
       code: "ERR_SSE_INVALID_DATA",
-      message: `Expected a source to be an iterable, an async iterable or a readable stream, got ${described}`,
+      message: `Expected a source to be an iterable, an async iterable, a readable stream or an Observable, got ${described}`,
     });
   });
 

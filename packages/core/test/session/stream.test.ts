@@ -1,5 +1,7 @@
 import { PassThrough, Readable } from "node:stream";
+import { Observable, Subject, from, throwError } from "rxjs";
 import { describe, expect, it, vi } from "vitest";
+import { SseError } from "../../src/errors.js";
 import type { CloseReason } from "../../src/session/session.js";
 import { OPENING, makeSession, settle } from "../session-under-test.js";
 import { untyped } from "../thrown.js";
@@ -275,3 +277,157 @@ describe("a source that fails to clean up", () => {
     },
   );
 });
+
+describe("stream of an Observable", () => {
+  it("sends what it pushes, and is true once it has completed", async () => {
+    const { session, sink } = makeSession();
+    const items = new Subject<{ n: number }>();
+    const streaming = session.stream(items, ({ n }) => (n === 2 ? undefined : { data: n }));
+    expect(session.state).toBe("open");
+    for (const n of [1, 2, 3]) items.next({ n });
+    expect(sink.text).toBe(`${OPENING}data: 1\n\ndata: 3\n\n`);
+    items.complete();
+    expect(await streaming).toBe(true);
+    expect(session.state).toBe("open");
+  });
+
+  it("sends what it pushes while it is subscribed to, and decodes bytes", async () => {
+    const { session, sink } = makeSession();
+    const bytes = Buffer.from("\u{1F600}");
+    expect(await session.stream(from([bytes.subarray(0, 2), bytes.subarray(2)]))).toBe(true);
+    expect(sink.text).toBe(`${OPENING}data: \u{1F600}\n\n`);
+  });
+
+  it.each(["while it is idle", "while it pushes"])(
+    "unsubscribes when the session closes %s, and is false",
+    async (when) => {
+      const { session, sink } = makeSession();
+      const unsubscribed = vi.fn();
+      const source = new Observable<string>((subscriber) => {
+        subscriber.next("first");
+        if (when === "while it pushes") sink.leave();
+        subscriber.next("second");
+        return unsubscribed;
+      });
+      const streaming = session.stream(source);
+      if (when === "while it is idle") sink.leave();
+      expect(await streaming).toBe(false);
+      expect(unsubscribed).toHaveBeenCalledTimes(1);
+    },
+  );
+
+  it("closes with `slow` if the client does not take what is pushed", async () => {
+    const { session, sink } = makeSession({ maxBufferedBytes: 100 }, { highWaterMark: 5 });
+    const items = new Subject<string>();
+    const streaming = session.stream(items);
+    sink.stopReading();
+    for (let count = 0; count < 20; count++) items.next("x".repeat(20));
+    expect(await streaming).toBe(false);
+    expect(session.closeReason).toBe("slow");
+    expect(items.observed).toBe(false);
+  });
+
+  it("rejects with its error, and with that of map, after which it is unsubscribed from", async () => {
+    const failing = makeSession();
+    await expect(failing.session.stream(throwError(() => new Error("broken")))).rejects.toThrow(
+      "broken",
+    );
+    expect(failing.session.closeReason).toBe("error");
+    const { session } = makeSession();
+    const items = new Subject<string>();
+    const streaming = session.stream(items, () => {
+      throw new Error("map");
+    });
+    items.next("x");
+    await expect(streaming).rejects.toThrow("map");
+    expect([session.closeReason, items.observed]).toEqual(["error", false]);
+  });
+
+  it("takes any object with the method, whatever its subscription is", async () => {
+    const { session, sink } = makeSession();
+    const end = vi.fn();
+    const source = {
+      "@@observable": () => ({
+        subscribe: ({ next }: { next: (item: string) => void }) => {
+          next("a");
+          return end;
+        },
+      }),
+    };
+    const streaming = session.stream(untyped<Subject<string>>(source));
+    expect(sink.text).toBe(`${OPENING}data: a\n\n`);
+    session.close();
+    expect(await streaming).toBe(false);
+    expect(end).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe("onSourceError", () => {
+  function* failing(): Generator<string> {
+    yield "a";
+    throw new Error("broken");
+  }
+
+  it.each([
+    ["a generator", () => failing(), "data: a\n\n"],
+    ["an Observable", () => throwError(() => new Error("broken")), ""],
+  ])("gives the last message of %s that fails", async (_name, make, before) => {
+    const { session, sink } = makeSession();
+    const source = untyped<Iterable<string>>(make());
+    const onSourceError = (error: unknown): { event: string; data: string } => ({
+      event: "failed",
+      data: (error as Error).message,
+    });
+    await expect(session.stream(source, { onSourceError })).rejects.toThrow("broken");
+    expect(sink.text).toBe(`${OPENING}${before}event: failed\ndata: broken\n\n`);
+    expect([session.closeReason, sink.calls]).toEqual(["error", ["start", "end"]]);
+  });
+
+  it("is asked when map fails, and beside map", async () => {
+    const { session, sink } = makeSession();
+    const map = (): never => {
+      throw new Error("map");
+    };
+    const options = { map, onSourceError: () => "sorry" };
+    await expect(session.stream(["x"], options)).rejects.toThrow("map");
+    expect(sink.text).toBe(`${OPENING}data: sorry\n\n`);
+  });
+
+  it("may give no message, and is not asked once the client has left", async () => {
+    const { session, sink } = makeSession();
+    const onSourceError = vi.fn(() => undefined);
+    await expect(session.stream(failing(), { onSourceError })).rejects.toThrow("broken");
+    expect(sink.text).toBe(`${OPENING}data: a\n\n`);
+    await session.stream(failing(), { onSourceError });
+    expect(onSourceError).toHaveBeenCalledTimes(1);
+  });
+
+  it.each([
+    ["throws", () => thrower(), "sorry"],
+    ["gives what is no message", () => ({ event: "a" }), "ERR_SSE_INVALID_DATA"],
+  ])("that %s is reported, and the stream ends without it", async (_name, onSourceError, fault) => {
+    const { session, sink, host } = makeSession();
+    const options = { onSourceError: untyped<() => undefined>(onSourceError) };
+    await expect(session.stream(failing(), options)).rejects.toThrow("broken");
+    expect(sink.text).toBe(`${OPENING}data: a\n\n`);
+    expect(session.closeReason).toBe("error");
+    const [report] = host.reports;
+    expect(host.reports).toEqual([{ stage: "source", error: report?.error }]);
+    const error = report?.error;
+    expect(error instanceof SseError ? error.code : String(error)).toContain(fault);
+  });
+
+  it("and map are the only options, and functions", async () => {
+    const { session } = makeSession();
+    for (const options of [{ mapp: () => "" }, { map: 1 }, { onSourceError: "x" }, null, 5]) {
+      await expect(session.stream(["a"], untyped<object>(options))).rejects.toMatchObject({
+        code: "ERR_SSE_INVALID_OPTION",
+      });
+    }
+    expect(session.state).toBe("idle");
+  });
+});
+
+function thrower(): never {
+  throw new Error("sorry");
+}
