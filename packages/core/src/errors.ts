@@ -109,3 +109,61 @@ function quote(text: string): string {
     ? `${JSON.stringify(text.slice(0, MAX_QUOTED))}…`
     : JSON.stringify(text);
 }
+
+/**
+ * Says which name was probably meant.
+ *
+ * @param name - What was given.
+ * @param names - Those that there are.
+ * @param prefix - Stands before each name.
+ */
+export function suggest(name: string, names: readonly string[], prefix: string = ""): string {
+  const meant = closest(name, names);
+  if (meant !== undefined) return `Did you mean \`${prefix}${meant}\`?`;
+  const all = names.map((one) => `\`${prefix}${one}\``);
+  return `Expected ${all.length === 1 ? "" : "one of "}${all.join(", ")}`;
+}
+
+/** Quotes a name for a message: it may be anything, and long. */
+export function quoteName(prefix: string, name: string): string {
+  return /^[\w$-]{1,64}$/.test(name)
+    ? `\`${prefix}${name}\``
+    : `${prefix}${describeValue(name).replace(/ \(string\)$/, "")}`;
+}
+
+/** Edits up to which a name is taken for a slip of another one. */
+const MOST_EDITS = 2;
+/** Shortest beginning of a name that is taken for it. */
+const LEAST_COMMON = 4;
+
+function closest(name: string, names: readonly string[]): string | undefined {
+  const given = name.toLowerCase();
+  let best: string | undefined;
+  let least = Math.min(MOST_EDITS, Math.floor(given.length / 3)) + 1;
+  for (const candidate of names) {
+    const known = candidate.toLowerCase();
+    // The unit was left out, or another one given: `heartbeat`, `heartbeatSeconds`.
+    const stem = known.replace(/(ms|bytes)$/, "");
+    if (known === given || (stem.length >= LEAST_COMMON && given.startsWith(stem)))
+      return candidate;
+    const count = edits(given, known);
+    if (count < least) [best, least] = [candidate, count];
+  }
+  return best;
+}
+
+/** How many characters to insert, leave out or replace to make one text of another. */
+function edits(from: string, to: string): number {
+  // A foreign name may be of any length.
+  if (Math.abs(from.length - to.length) > MOST_EDITS) return Infinity;
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (const [above, char] of Array.from(from).entries()) {
+    const next = [above + 1];
+    for (const [left, other] of Array.from(to).entries()) {
+      const replaced = (row[left] ?? 0) + (char === other ? 0 : 1);
+      next.push(Math.min(replaced, (row[left + 1] ?? 0) + 1, (next[left] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? Infinity;
+}

@@ -136,6 +136,8 @@ const OTHER_OPTIONS: ReadonlySet<string> = new Set([
 ]);
 
 function hubOf(options: SsePluginOptions): Hub {
+  // A hub in place of options, which says what is wrong: it has no properties that could be listed.
+  if (Object.getPrototypeOf(Object.getPrototypeOf(options)) !== null) return resolveHub(options);
   const own = Object.entries(options).filter(([name]) => !OTHER_OPTIONS.has(name));
   return resolveHub<RegisteredChannels, FastifyRequest>(
     Object.fromEntries(own) as SsePluginOptions,

@@ -9,7 +9,7 @@ import type { Exchange, ExchangeOf, NodeRequest } from "../http/exchange.js";
 import { memoryLog } from "../log/memory-log.js";
 import type { ChannelMessage, ChannelsOf, RegisteredChannels } from "../options/channels.js";
 import { invalidOption } from "../options/check.js";
-import { resolveOptions } from "../options/hub.js";
+import { HUB, resolveOptions } from "../options/hub.js";
 import type { ErrorStage, HubOptions, UntypedHubOptions } from "../options/hub.js";
 import { checkChannel } from "../options/subscribe.js";
 import { NodeSink } from "../outlet/node-sink.js";
@@ -27,9 +27,6 @@ import { checkCloseOptions, endSessionsOf, shutDown } from "./shutdown.js";
 import type { CloseOptions } from "./shutdown.js";
 import { Counters } from "./stats.js";
 import type { HubStats } from "./stats.js";
-
-/** Marks hubs, also those of another copy of the package. */
-export const HUB: unique symbol = Symbol.for("tidewire.hub");
 
 const DIAGNOSTICS = {
   open: diagnosticsChannel("tidewire.session.open"),

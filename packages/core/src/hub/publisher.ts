@@ -1,11 +1,11 @@
 /** Adds events to the log: for a hub, and for a process that holds no sessions. */
 
-import { SseError, describeValue } from "../errors.js";
+import { SseError, describeValue, quoteName, suggest } from "../errors.js";
 import { encodeLogMessage } from "../wire/frame.js";
 import type { Log, LogHealth, LogMessage, PublishOptions } from "../log/log.js";
 import type { SseMessage } from "../wire/message.js";
 import type { ChannelMessage, ChannelsOf, RegisteredChannels } from "../options/channels.js";
-import { invalidOption } from "../options/check.js";
+import { checkName, invalidOption } from "../options/check.js";
 import { resolveOptions } from "../options/hub.js";
 import type { HubOptions, ResolvedOptions } from "../options/hub.js";
 import { checkChannel } from "../options/subscribe.js";
@@ -71,7 +71,7 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
     options?: PublishOptions,
   ): Promise<Published> {
     checkChannel(channel);
-    if (options !== undefined) checkPublishOptions(options);
+    if (options !== undefined) checkPublishOptions(options, message);
     const entry = encodeLogMessage(message as SseMessage | string, this.#options);
     const published = this.#append(channel, entry, options).then(
       (id) => {
@@ -135,12 +135,7 @@ export function createPublisher<Channels extends ChannelsOf<Channels> = Register
   options: PublisherOptions,
 ): Publisher<Channels> {
   const resolved = resolveOptions(options);
-  for (const name of Object.keys(options ?? {})) {
-    if (OPTIONS.includes(name)) continue;
-    throw invalidOption(
-      `Expected an option among ${OPTIONS.join(", ")}, got ${describeValue(name)}`,
-    );
-  }
+  for (const name of Object.keys(options ?? {})) checkName(name, OPTIONS);
   if (resolved.log === undefined) {
     throw invalidOption("Expected `log` to be the log to publish to, got undefined");
   }
@@ -153,7 +148,7 @@ export function createPublisher<Channels extends ChannelsOf<Channels> = Register
   });
 }
 
-function checkPublishOptions(options: PublishOptions): void {
+function checkPublishOptions(options: PublishOptions, message: unknown): void {
   if (typeof options !== "object" || options === null) {
     throw invalidOption(
       `Expected the options of publish() to be an object, got ${describeValue(options)}`,
@@ -161,7 +156,11 @@ function checkPublishOptions(options: PublishOptions): void {
   }
   for (const name of Object.keys(options)) {
     if (name === "dedupeKey") continue;
-    throw invalidOption(`Expected the option dedupeKey, got ${describeValue(name)}`);
+    const meant = suggest(name, ["dedupeKey", "except"]);
+    // `publish("news", "headline", data)` is what other libraries have.
+    const isMessage = typeof message === "string" && !meant.startsWith("Did you");
+    const hint = isMessage ? "An event with a type is one message: { event, data }" : meant;
+    throw invalidOption(`Unknown option ${quoteName("", name)}. ${hint}`);
   }
   const { dedupeKey } = options;
   if (dedupeKey === undefined) return;

@@ -2,10 +2,11 @@
 
 import { describeValue } from "../errors.js";
 import { invalidOption } from "../options/check.js";
+import { HUB } from "../options/hub.js";
 import type { HubOptions } from "../options/hub.js";
 import type { ExchangeOf, NodeRequest } from "../http/exchange.js";
 import type { ChannelsOf, RegisteredChannels } from "../options/channels.js";
-import { HUB, createHub } from "./hub.js";
+import { createHub } from "./hub.js";
 import type { Hub } from "./hub.js";
 
 /**

@@ -1,7 +1,7 @@
 /** Closes a hub: ends its sessions over a time, cuts those that do not take their end, closes the log. */
 
 import { describeValue } from "../errors.js";
-import { checkMilliseconds, invalidOption } from "../options/check.js";
+import { checkMilliseconds, checkName, invalidOption } from "../options/check.js";
 import type { Heartbeat } from "../outlet/heartbeat.js";
 import type { EventStream } from "../session/event-stream.js";
 import type { Held } from "./held.js";
@@ -34,10 +34,7 @@ export function checkCloseOptions(options: CloseOptions): number {
       `Expected the options of close() to be an object, got ${describeValue(options)}`,
     );
   }
-  for (const name of Object.keys(options)) {
-    if (name !== "drainMs")
-      throw invalidOption(`Expected the option drainMs, got ${describeValue(name)}`);
-  }
+  for (const name of Object.keys(options)) checkName(name, ["drainMs"]);
   return checkMilliseconds("drainMs", options.drainMs ?? 0);
 }
 

@@ -1,6 +1,6 @@
 /** Checks that the options of hubs, streams and calls share. */
 
-import { SseError, describeValue } from "../errors.js";
+import { SseError, describeValue, quoteName, suggest } from "../errors.js";
 
 /** Longest delay that a timer of Node takes. */
 export const MAX_MS: number = 2_147_483_647;
@@ -19,10 +19,18 @@ export function checkMilliseconds(name: string, value: unknown): number {
   return value as number;
 }
 
-/** Checks that an option is one of those that there are. */
-export function checkName(name: string, names: readonly string[]): void {
+/**
+ * Checks that an option is one of those that there are.
+ *
+ * @param name - What was given.
+ * @param names - Those that there are.
+ * @param path - Name of the option that they belong to; absent for options of a function.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` otherwise, with the name that was probably meant.
+ */
+export function checkName(name: string, names: readonly string[], path?: string): void {
   if (names.includes(name)) return;
-  throw invalidOption(`Expected an option among ${names.join(", ")}, got ${describeValue(name)}`);
+  const prefix = path === undefined ? "" : `${path}.`;
+  throw invalidOption(`Unknown option ${quoteName(prefix, name)}. ${suggest(name, names, prefix)}`);
 }
 
 /** @returns What was expected instead; `undefined` if the value is a whole number that is large enough. */

@@ -269,9 +269,7 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function resolveOptions(options: UntypedHubOptions = {}): ResolvedOptions {
-  if (typeof options !== "object" || options === null || !isPlain(options)) {
-    throw invalidOption(`Expected options to be an object, got ${describeValue(options)}`);
-  }
+  checkPlain(options);
   const resolved: Record<string, unknown> = { ...DEFAULTS };
   for (const [name, value] of Object.entries(options)) {
     checkName(name, Object.keys(CHECKS));
@@ -289,10 +287,23 @@ export function resolveOptions(options: UntypedHubOptions = {}): ResolvedOptions
   return Object.freeze(resolved) as ResolvedOptions;
 }
 
-/** A `Map` or an array has no options that could be seen: all would be at their defaults without a word. */
-function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === null || Object.getPrototypeOf(prototype) === null;
+/** Marks hubs, also those of another copy of the package. */
+export const HUB: unique symbol = Symbol.for("tidewire.hub");
+
+/** Checks that options are an object of options, and not something else that is often passed in their place. */
+function checkPlain(options: unknown): void {
+  if (typeof options === "object" && options !== null) {
+    if (HUB in options) {
+      throw invalidOption("Expected options, got a hub: it has its options already");
+    }
+    if ("headers" in options && "method" in options) {
+      throw invalidOption("Expected options, got a request: call `sse()` and pass what it returns");
+    }
+    // A `Map` or an array has no options that could be seen: all would be at their defaults without a word.
+    const prototype: unknown = Object.getPrototypeOf(options);
+    if (prototype === null || Object.getPrototypeOf(prototype) === null) return;
+  }
+  throw invalidOption(`Expected options to be an object, got ${describeValue(options)}`);
 }
 
 /** Checks one option of a hub. */
@@ -304,18 +315,30 @@ export function checkOption(name: keyof HubOptions, value: unknown): void {
 function checkReconnectionTime(value: unknown): string | undefined {
   if (value === false || milliseconds(0, value) === undefined) return undefined;
   const expected = `false, a whole number from 0 to ${MAX_MS} or { min, max } of two such numbers`;
-  if (typeof value !== "object" || value === null) return expected;
-  const { min, max } = value as Partial<JitterRange>;
-  const isRange = milliseconds(0, min) === undefined && milliseconds(0, max) === undefined;
-  return isRange && (min as number) <= (max as number) ? undefined : expected;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return expected;
+  const range = value as Partial<JitterRange>;
+  for (const name of Object.keys(value)) checkName(name, ["min", "max"], "reconnectionTimeMs");
+  for (const name of ["min", "max"] as const) {
+    const expectedLimit = milliseconds(0, range[name]);
+    if (expectedLimit !== undefined) {
+      throw unexpected(`reconnectionTimeMs.${name}`, expectedLimit, range[name]);
+    }
+  }
+  const { min, max } = value as JitterRange;
+  if (min <= max) return undefined;
+  throw invalidOption(
+    `Expected \`reconnectionTimeMs.min\` to be at most \`reconnectionTimeMs.max\`, got ${min} and ${max}`,
+  );
 }
 
 function checkRetention(value: unknown): string | undefined {
-  const expected = "{ maxAgeMs, maxEvents, maxBytes } of whole numbers >= 1";
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return expected;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    return "{ maxAgeMs, maxEvents, maxBytes } of whole numbers >= 1";
+  }
   for (const [name, limit] of Object.entries(value)) {
-    if (!Object.hasOwn(DEFAULTS.retention, name)) return `${expected}, none of them \`${name}\``;
-    if (limit !== undefined && atLeast(1, limit) !== undefined) return `${expected} in \`${name}\``;
+    checkName(name, Object.keys(DEFAULTS.retention), "retention");
+    const expected = limit === undefined ? undefined : atLeast(1, limit);
+    if (expected !== undefined) throw unexpected(`retention.${name}`, expected, limit);
   }
   return undefined;
 }
@@ -325,7 +348,7 @@ function withDefaults(given: RetentionOptions): ResolvedOptions["retention"] {
   return Object.freeze({ ...DEFAULTS.retention, ...Object.fromEntries(defined) });
 }
 
-const CORS_OPTIONS: ReadonlySet<string> = new Set([
+const CORS_OPTIONS = [
   "origin",
   "methods",
   "allowedHeaders",
@@ -334,18 +357,15 @@ const CORS_OPTIONS: ReadonlySet<string> = new Set([
   "maxAge",
   "preflightContinue",
   "optionsSuccessStatus",
-]);
+];
 
 function checkCors(value: unknown): string | undefined {
   if (value === false || typeof value === "function") return undefined;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return "false, the options of the cors package or a function that gives them";
   }
-  for (const name of Object.keys(value)) {
-    // A misspelt `origin` would let every page read.
-    if (!CORS_OPTIONS.has(name))
-      return `to have options of the cors package, none of them \`${name}\``;
-  }
+  // A misspelt `origin` would let every page read.
+  for (const name of Object.keys(value)) checkName(name, CORS_OPTIONS, "cors");
   const { credentials, origin } = value as { credentials?: unknown; origin?: unknown };
   // Browsers refuse `*` together with credentials: every stream would fail on the page, silently here.
   return credentials === true && (origin === undefined || origin === "*")

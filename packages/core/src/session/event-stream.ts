@@ -160,8 +160,9 @@ export abstract class EventStream implements Stream, OutletOwner {
     return this.#reason === undefined;
   }
 
-  send(message: SseMessage | string): Promise<boolean> {
+  send(message: SseMessage | string, more?: unknown): Promise<boolean> {
     if (this.#reason !== undefined) return GONE;
+    if (more !== undefined) throw twoArguments(message);
     const frame = encodeFrame(message, this.options);
     if (typeof message === "string") return this.#send(frame, true, undefined);
     const { id, data, retry } = message;
@@ -278,19 +279,23 @@ export abstract class EventStream implements Stream, OutletOwner {
   /** A source has failed. The client may be told by one last message. */
   failWith(last: (() => SseMessage | string | undefined) | undefined): void {
     if (this.#reason !== undefined) return;
-    let frame: Uint8Array | undefined;
+    let frame: Buffer | undefined;
+    let fields: Partial<SseMessage> = {};
     try {
       const message = last?.();
       if (message !== undefined) {
         frame = encodeFrame(message, this.options);
-        if (typeof message === "object" && message.id !== undefined) this.#claimIds();
+        fields = typeof message === "string" ? { data: message } : message;
+        if (fields.id !== undefined) this.#claimIds();
       }
     } catch (error) {
+      frame = undefined;
       this.report(error, "source");
     }
     if (frame === undefined) return this.fail();
-    this.outlet.reader?.catchUp();
-    this.endWith("error", frame);
+    const { outlet } = this;
+    outlet.reader?.catchUp();
+    this.endWith("error", outlet.introduce(frame, fields.data !== undefined, fields.retry));
   }
 
   /** @throws {SseError} `ERR_SSE_ID_RESERVED` or `ERR_SSE_HEADERS_SENT` if the stream can have no channels. */
@@ -503,6 +508,15 @@ function abortOf(reason: CloseReason): DOMException {
     name: "AbortError",
     cause: reason,
   });
+}
+
+/** `send("tick", data)` is what other libraries have; here the data would be lost in silence. */
+function twoArguments(message: unknown): SseError {
+  const event = typeof message === "string" ? JSON.stringify(message.slice(0, 100)) : "…";
+  return new SseError(
+    "ERR_SSE_INVALID_DATA",
+    `Expected send() to be given one message, got two arguments: use send({ event: ${event}, data })`,
+  );
 }
 
 function headersSent(message: string): SseError {

@@ -3,7 +3,7 @@
 import { shareFrames } from "./shared-frames.js";
 import type { SharedFrames } from "./shared-frames.js";
 import { checkFields, encodeComment, encodeMessage } from "./encode.js";
-import { SseError, describeValue, quoteError } from "../errors.js";
+import { SseError, describeValue, quoteError, quoteName, suggest } from "../errors.js";
 import type { LogMessage } from "../log/log.js";
 import { COMPLETE_ID, RESERVED_EVENT_PREFIX } from "./message.js";
 import type { EventMessage, LastMessage, SseMessage } from "./message.js";
@@ -159,7 +159,7 @@ export function prepareMessage(message: SseMessage | string, framing: Framing): 
   if (id !== undefined) {
     throw new SseError(
       "ERR_SSE_ID_RESERVED",
-      "The ids of a stream that has subscribed are those of the log",
+      `Expected a message of a snapshot to have no \`id\`, got ${describeValue(id)}: the ids of a stream that has subscribed are those of the log`,
     );
   }
   const data = typeof message === "string" ? message : dataOf(message, framing);
@@ -205,7 +205,9 @@ const LONGEST_ID = "0".repeat(128);
 function checkedData(message: SseMessage, framing: Framing): string {
   checkMessage(message);
   const data = dataOf(message, framing);
-  if (data === undefined) throw invalidData("Expected `data`: the message has to be an event");
+  if (data === undefined) {
+    throw invalidData(unknownField(message) ?? "Expected `data`: the message has to be an event");
+  }
   return data;
 }
 
@@ -236,7 +238,8 @@ function dataOf(message: SseMessage, { serialize }: Framing): string | undefined
       return undefined;
     }
     throw invalidData(
-      'Expected `data`: a client dispatches no event for a block without it. Use `data: ""` for an event without content',
+      unknownField(message) ??
+        'Expected `data`: a client dispatches no event for a block without it. Use `data: ""` for an event without content',
     );
   }
   let text: unknown;
@@ -257,6 +260,25 @@ function dataOf(message: SseMessage, { serialize }: Framing): string | undefined
     );
   }
   return text;
+}
+
+const FIELDS = ["data", "event", "id", "retry"];
+/** What these are called elsewhere. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  type: "event",
+  name: "event",
+  payload: "data",
+  body: "data",
+  message: "data",
+};
+
+/** @returns What is wrong with a message without data that has a field of another name; `undefined` if it has none. */
+function unknownField(message: SseMessage): string | undefined {
+  const name = Object.keys(message).find((one) => !FIELDS.includes(one));
+  if (name === undefined) return undefined;
+  const other = Object.hasOwn(OTHER_NAMES, name) ? OTHER_NAMES[name] : undefined;
+  const hint = other === undefined ? suggest(name, FIELDS) : `Did you mean \`${other}\`?`;
+  return `Expected \`data\`, got the unknown field ${quoteName("", name)}. ${hint}`;
 }
 
 function limited(block: string, framing: Framing): Buffer {

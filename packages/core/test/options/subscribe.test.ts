@@ -29,8 +29,6 @@ describe("checkSubscribeOptions", () => {
     [{ latest: true }, "`latest` to be a whole number >= 0, got true (boolean)"],
     [{ snapshot: [] }, "`snapshot` to be a function, got an array"],
     [{ snapshot: null }, "`snapshot` to be a function, got null"],
-    [{ Latest: 1 }, 'an option among latest, snapshot, open, got "Latest" (string)'],
-    [{ replay: undefined }, 'an option among latest, snapshot, open, got "replay" (string)'],
   ])("refuses %o", (options, expected) => {
     expect(thrownBy(() => checkSubscribeOptions(untyped<SubscribeOptions>(options)))).toMatchObject(
       {
@@ -38,6 +36,16 @@ describe("checkSubscribeOptions", () => {
         message: `Expected ${expected}`,
       },
     );
+  });
+});
+
+it.each([
+  [{ Latest: 1 }, "Unknown option `Latest`. Did you mean `latest`?"],
+  [{ replay: undefined }, "Unknown option `replay`. Expected one of `latest`, `snapshot`, `open`"],
+])("checkSubscribeOptions refuses %j", (options, message) => {
+  expect(thrownBy(() => checkSubscribeOptions(untyped<object>(options)))).toMatchObject({
+    code: CODE,
+    message,
   });
 });
 
