@@ -30,6 +30,7 @@ const WITH_TIMERS = [
   "delivery/turns",
   "hub/hub-session",
   "hub/shutdown",
+  "options/print-errors",
   "outlet/heartbeat",
   "outlet/pace",
   "outlet/unread-body",

@@ -6,6 +6,7 @@ import type { Log } from "../log/log.js";
 import type { ChannelMap, ChannelsOf, RegisteredChannels } from "./channels.js";
 import { MAX_MS, atLeast, checkName, invalidOption, milliseconds, unexpected } from "./check.js";
 import type { JitterRange } from "./jitter.js";
+import { printErrors } from "./print-errors.js";
 
 /** Where a background error came from: what `onError` receives with the error. */
 export type ErrorStage =
@@ -188,7 +189,7 @@ export interface HubOptions<
   /**
    * Receives errors that no caller can catch. A client that leaves is not an error.
    *
-   * @defaultValue prints the first error to stderr
+   * @defaultValue prints to stderr: the first error of each stage at once, then at most a line a minute with their number
    */
   readonly onError?:
     | ((error: unknown, context: { readonly stage: ErrorStage }) => void)
@@ -235,7 +236,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   authorize: undefined,
   authorizeAll: undefined,
   log: undefined,
-  onError: printFirstError(),
+  onError: printErrors(),
 });
 
 const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => string | undefined } = {
@@ -371,16 +372,4 @@ function checkCors(value: unknown): string | undefined {
   return credentials === true && (origin === undefined || origin === "*")
     ? "to name an `origin` when it allows `credentials`"
     : undefined;
-}
-
-function printFirstError(): ResolvedOptions["onError"] {
-  let isPrinted = false;
-  return (error, { stage }) => {
-    if (isPrinted) return;
-    isPrinted = true;
-    console.error(
-      `tidewire: background error (${stage}); set the option onError to receive these, this is printed once:`,
-      error,
-    );
-  };
 }

@@ -65,21 +65,6 @@ describe("DEFAULTS", () => {
   it("pass their own check", () => {
     expect(resolveOptions(DEFAULTS)).toEqual(DEFAULTS);
   });
-
-  it("print the first background error and no further one", async () => {
-    vi.resetModules();
-    const { DEFAULTS: fresh } = await import("../../src/options/hub.js");
-    const print = vi.spyOn(console, "error").mockImplementation(() => {});
-    const fault = new Error("first");
-    fresh.onError(fault, { stage: "onClose" });
-    fresh.onError(new Error("second"), { stage: "source" });
-    expect(print.mock.calls).toEqual([
-      [
-        "tidewire: background error (onClose); set the option onError to receive these, this is printed once:",
-        fault,
-      ],
-    ]);
-  });
 });
 
 describe("resolveOptions", () => {
