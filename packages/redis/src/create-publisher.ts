@@ -13,6 +13,7 @@ export interface RedisPublisherOptions
 const OPTIONS = [
   ...REDIS_LOG_OPTIONS.filter((name) => name !== "onHealth"),
   "serialize",
+  "verbatimStrings",
   "maxEventBytes",
   "onError",
 ];
@@ -30,7 +31,7 @@ export function createPublisher<Channels extends ChannelsOf<Channels> = Register
   options: RedisPublisherOptions,
 ): Publisher<Channels> {
   checkNames(options, OPTIONS, "options");
-  const { serialize, maxEventBytes, onError, ...logOptions } = options;
+  const { serialize, verbatimStrings, maxEventBytes, onError, ...logOptions } = options;
   const log = redisLog(logOptions);
-  return createLogPublisher<Channels>({ log, serialize, maxEventBytes, onError });
+  return createLogPublisher<Channels>({ log, serialize, verbatimStrings, maxEventBytes, onError });
 }

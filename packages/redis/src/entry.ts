@@ -21,6 +21,7 @@ const FIELD = {
   event: "e",
   data: "d",
   retry: "r",
+  isString: "s",
   lost: "lost",
 } as const;
 
@@ -98,9 +99,10 @@ export function timeOf(streamId: string): number {
 export function encodeEntry(
   tag: string,
   channel: string,
-  { event, data, retry }: LogMessage,
+  { event, data, isString, retry }: LogMessage,
 ): string[] {
   const fields = [FIELD.tag, tag, FIELD.channel, channel, FIELD.data, data];
+  if (isString === true) fields.push(FIELD.isString, "1");
   if (event !== undefined) fields.push(FIELD.event, event);
   if (retry !== undefined) fields.push(FIELD.retry, String(retry));
   return fields;
@@ -138,6 +140,7 @@ export function decodeEntry([streamId, fields]: StreamEntry): LogEntry | undefin
   let event: string | undefined;
   let data: string | undefined;
   let retry: string | undefined;
+  let isString = false;
   // Of several fields of one name the first one counts, as it does for the scripts.
   for (let at = 0; at + 1 < fields.length; at += 2) {
     const value = fields[at + 1];
@@ -147,6 +150,7 @@ export function decodeEntry([streamId, fields]: StreamEntry): LogEntry | undefin
     else if (name === FIELD.event) event ??= value;
     else if (name === FIELD.data) data ??= value;
     else if (name === FIELD.retry) retry ??= value;
+    else if (name === FIELD.isString) isString = true;
   }
   if (channel === undefined || data === undefined) return undefined;
   return {
@@ -154,6 +158,7 @@ export function decodeEntry([streamId, fields]: StreamEntry): LogEntry | undefin
     channel,
     event,
     data,
+    isString: isString || undefined,
     // `NaN` is reported as an entry that cannot be sent.
     retry: retry === undefined ? undefined : RETRY.test(retry) ? Number(retry) : NaN,
   };

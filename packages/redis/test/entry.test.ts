@@ -162,6 +162,7 @@ describe("encodeEntry and decodeEntry", () => {
       fc.property(
         fc.record({
           data: fc.string({ unit: "binary" }),
+          isString: fc.option(fc.constant(true), { nil: undefined }),
           event: fc.option(fc.string(), { nil: undefined }),
           retry: fc.option(fc.nat(), { nil: undefined }),
         }),

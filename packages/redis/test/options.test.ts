@@ -176,7 +176,7 @@ describe("createPublisher", () => {
     [
       "an option that it does not have",
       { url: URL, onHealth: () => {} },
-      'Expected options to have url, client, key, retention, dedupeWindowMs, publishTimeoutMs, serialize, maxEventBytes, onError, got "onHealth"',
+      'Expected options to have url, client, key, retention, dedupeWindowMs, publishTimeoutMs, serialize, verbatimStrings, maxEventBytes, onError, got "onHealth"',
     ],
   ])("refuses %s", (_name, options, message) => {
     expect(() => createPublisher(options as RedisPublisherOptions)).toThrow(

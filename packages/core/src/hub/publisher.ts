@@ -2,17 +2,18 @@
 
 import { SseError, describeValue, quoteName, suggest } from "../errors.js";
 import { encodeLogMessage } from "../wire/frame.js";
+import type { Framing } from "../wire/frame.js";
 import type { Log, LogHealth, LogMessage, PublishOptions } from "../log/log.js";
 import type { SseMessage } from "../wire/message.js";
 import type { ChannelMessage, ChannelsOf, RegisteredChannels } from "../options/channels.js";
 import { checkName, invalidOption } from "../options/check.js";
 import { resolveOptions } from "../options/hub.js";
-import type { HubOptions, ResolvedOptions } from "../options/hub.js";
+import type { HubOptions } from "../options/hub.js";
 import { checkChannel } from "../options/subscribe.js";
 import type { Published } from "./channel.js";
 import { reportTo } from "./report.js";
 
-const OPTIONS = ["log", "serialize", "maxEventBytes", "onError"];
+const OPTIONS = ["log", "serialize", "verbatimStrings", "maxEventBytes", "onError"];
 
 /** Told of what a publisher does. */
 export interface PublishObserver {
@@ -25,7 +26,7 @@ export interface PublishObserver {
 /** Options of `createPublisher`. */
 export interface PublisherOptions extends Pick<
   HubOptions,
-  "serialize" | "maxEventBytes" | "onError"
+  "serialize" | "verbatimStrings" | "maxEventBytes" | "onError"
 > {
   /** The log to publish to: the same that the hubs of the other processes have. */
   readonly log: Log;
@@ -38,16 +39,12 @@ export interface PublisherOptions extends Pick<
  */
 export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannels> {
   readonly #log: Log;
-  readonly #options: Pick<ResolvedOptions, "serialize" | "maxEventBytes">;
+  readonly #options: Framing;
   readonly #observer: PublishObserver;
   #isClosed = false;
 
   /** @internal Publishers are made by {@link createPublisher}; a hub has one that tells it of each event. */
-  constructor(
-    log: Log,
-    options: Pick<ResolvedOptions, "serialize" | "maxEventBytes">,
-    observer: PublishObserver,
-  ) {
+  constructor(log: Log, options: Framing, observer: PublishObserver) {
     this.#log = log;
     this.#options = options;
     this.#observer = observer;

@@ -6,6 +6,8 @@ export interface LogMessage {
   readonly event?: string | undefined;
   /** The event's data as text. */
   readonly data: string;
+  /** Whether the data was published as a string. Absent: it was something else, of which `data` is made. */
+  readonly isString?: boolean | undefined;
   /** Reconnection time in milliseconds. */
   readonly retry?: number | undefined;
 }

@@ -85,8 +85,8 @@ class MemoryLog implements Log {
       const until = performance.now() + DEDUPE_WINDOW_MS;
       this.#deduped.set(detach(dedupeKey), { id, until });
     }
-    const { event, data, retry } = message;
-    this.#follower.entries([{ id, channel, event, data, retry }]);
+    const { event, data, isString, retry } = message;
+    this.#follower.entries([{ id, channel, event, data, isString, retry }]);
     return id;
   }
 

@@ -143,11 +143,19 @@ export interface HubOptions<
    */
   readonly cors?: SseCorsOptions | false | undefined;
   /**
-   * Turns data that is not a string into one. What it throws becomes the cause of an `ERR_SSE_INVALID_DATA`.
+   * Turns data that is not a string into one; with `verbatimStrings: false` strings as well. What it throws becomes the cause of an `ERR_SSE_INVALID_DATA`.
    *
    * @defaultValue `JSON.stringify`
    */
   readonly serialize?: ((data: unknown) => string) | undefined;
+  /**
+   * Whether the `data` of a message goes out as it is if it is a string. `false` sends all data through `serialize`, so that
+   * clients can parse every event. A string given to `send`, `complete` or `stream` in place of a message is always sent as it
+   * is; one that is published, or in a snapshot, stands for `{ data }`.
+   *
+   * @defaultValue `true`
+   */
+  readonly verbatimStrings?: boolean | undefined;
   /**
    * How many published events can be replayed to a client that comes back: whichever limit is reached first.
    *
@@ -232,6 +240,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   checkAccept: undefined,
   cors: false,
   serialize: JSON.stringify,
+  verbatimStrings: true,
   retention: Object.freeze({ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }),
   authorize: undefined,
   authorizeAll: undefined,
@@ -252,6 +261,7 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
   checkAccept: (value) => (typeof value === "boolean" ? undefined : "a boolean"),
   cors: checkCors,
   serialize: (value) => (typeof value === "function" ? undefined : "a function"),
+  verbatimStrings: (value) => (typeof value === "boolean" ? undefined : "true or false"),
   onError: (value) => (typeof value === "function" ? undefined : "a function"),
   retention: checkRetention,
   authorize: (value) => (typeof value === "function" ? undefined : "a function"),

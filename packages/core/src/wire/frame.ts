@@ -14,6 +14,12 @@ import type { EventMessage, LastMessage, SseMessage } from "./message.js";
 export interface Framing {
   /** Turns data that is not a string into one. */
   readonly serialize: (data: unknown) => string;
+  /**
+   * Whether the `data` of a message goes out as it is if it is a string.
+   *
+   * @defaultValue `true`
+   */
+  readonly verbatimStrings?: boolean | undefined;
   /** Largest frame in bytes. */
   readonly maxEventBytes: number;
 }
@@ -162,7 +168,7 @@ export function prepareMessage(message: SseMessage | string, framing: Framing): 
       `Expected a message of a snapshot to have no \`id\`, got ${describeValue(id)}: the ids of a stream that has subscribed are those of the log`,
     );
   }
-  const data = typeof message === "string" ? message : dataOf(message, framing);
+  const data = dataOf(typeof message === "string" ? { data: message } : message, framing);
   const prepared = { event, retry, data };
   checkFields(prepared);
   const most = MOST_PER_UNIT * ((data?.length ?? 0) + (event?.length ?? 0)) + OTHER_FIELDS_BYTES;
@@ -184,14 +190,17 @@ export function encodeLogMessage(message: SseMessage | string, framing: Framing)
   if (id !== undefined) {
     throw new SseError("ERR_SSE_ID_RESERVED", "The ids of published events are given by the log");
   }
-  const data = typeof message === "string" ? message : checkedData(message, framing);
+  const given = typeof message === "string" ? { data: message } : message;
+  const data = checkedData(given, framing);
   checkFields({ event, retry });
   // Measured only where it may matter: to encode the block takes as long as all the rest of publishing.
   const most = MOST_PER_UNIT * (data.length + (event?.length ?? 0)) + OTHER_FIELDS_BYTES;
   if (most > framing.maxEventBytes) {
     checkSize(encodeMessage({ event, id: LONGEST_ID, retry, data }), framing);
   }
-  return { event, data, retry };
+  return typeof given.data === "string"
+    ? { event, data, retry, isString: true }
+    : { event, data, retry };
 }
 
 /** The most that a UTF-16 unit becomes: `data: ` and the line's end, where each is a line break. */
@@ -229,9 +238,9 @@ function checkMessage(message: SseMessage): void {
   }
 }
 
-function dataOf(message: SseMessage, { serialize }: Framing): string | undefined {
+function dataOf(message: SseMessage, { serialize, verbatimStrings }: Framing): string | undefined {
   const { data } = message;
-  if (typeof data === "string") return data;
+  if (typeof data === "string" && verbatimStrings !== false) return data;
   if (data === undefined) {
     // The client drops a block without data, whatever its event type: the event would be lost in silence.
     if (message.event === undefined && (message.id !== undefined || message.retry !== undefined)) {

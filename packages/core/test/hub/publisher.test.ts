@@ -42,7 +42,7 @@ describe("createPublisher", () => {
     await publisher.publish("b", "text", { dedupeKey: "k" });
     expect(appended).toEqual([
       { channel: "a", message: { event: "e", data: '{"n":1}', retry: 5 }, options: undefined },
-      { channel: "b", message: { data: "text" }, options: { dedupeKey: "k" } },
+      { channel: "b", message: { data: "text", isString: true }, options: { dedupeKey: "k" } },
     ]);
   });
 

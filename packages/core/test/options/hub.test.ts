@@ -20,6 +20,7 @@ const NAMES = [
   "checkAccept",
   "cors",
   "serialize",
+  "verbatimStrings",
   "onError",
   "retention",
   "authorize",
@@ -49,8 +50,10 @@ describe("DEFAULTS", () => {
       stallTimeoutMs: 30_000,
       cors: false,
       serialize: JSON.stringify,
+      verbatimStrings: true,
       retention: { maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 },
       authorize: undefined,
+      authorizeAll: undefined,
       log: undefined,
       onError: expect.any(Function),
     });

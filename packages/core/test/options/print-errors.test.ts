@@ -81,8 +81,9 @@ describe("The default of onError", () => {
       print("b", { stage: "log" });
     });
     const [made] = timers.mock.results;
-    expect((made?.value as NodeJS.Timeout).hasRef()).toBe(false);
-    clearTimeout(made?.value as NodeJS.Timeout);
+    const timer = made?.value as NodeJS.Timeout;
+    expect(timer.hasRef()).toBe(false);
+    clearTimeout(timer);
   });
 
   it("is one for the process", () => {

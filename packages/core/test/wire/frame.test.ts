@@ -9,6 +9,7 @@ import {
   encodeLast,
   encodeResetFrame,
   encodeRetryFrame,
+  prepareMessage,
   withRetry,
 } from "../../src/wire/frame.js";
 import type { Framing } from "../../src/wire/frame.js";
@@ -31,6 +32,15 @@ describe("encodeFrame", () => {
   it("writes string data verbatim, without the serializer", () => {
     const serialize = (): string => "never";
     expect(textOf({ data: '"a"' }, { ...JSON_FRAMING, serialize })).toBe('data: "a"\n\n');
+  });
+
+  it("serializes strings as well if they are not to be verbatim, but not one in place of a message", () => {
+    const framing = { ...JSON_FRAMING, verbatimStrings: false };
+    expect(textOf({ data: "a\nb" }, framing)).toBe('data: "a\\nb"\n\n');
+    expect(textOf({ event: "e", data: "" }, framing)).toBe('event: e\ndata: ""\n\n');
+    expect(textOf("a\nb", framing)).toBe("data: a\ndata: b\n\n");
+    expect(prepareMessage({ data: "a" }, framing).data).toBe('"a"');
+    expect(prepareMessage("a", framing).data).toBe('"a"');
   });
 
   it.each([
@@ -251,14 +261,23 @@ describe("encodeLogMessage", () => {
   }
 
   it("gives a message's fields, its data serialized", () => {
-    expect(keptOf("a\nb")).toEqual({ event: undefined, data: "a\nb", retry: undefined });
-    expect(keptOf("")).toEqual({ event: undefined, data: "", retry: undefined });
+    expect(keptOf("a\nb")).toEqual({ data: "a\nb", isString: true });
+    expect(keptOf("")).toEqual({ data: "", isString: true });
+    expect(keptOf({ data: "a" })).toEqual({ data: "a", isString: true });
     expect(keptOf({ event: "e", data: { a: 1 }, retry: 0 })).toEqual({
       event: "e",
       data: '{"a":1}',
       retry: 0,
     });
     expect(keptOf({ data: null })).toMatchObject({ data: "null" });
+  });
+
+  it("says whether the data was a string, also of one that was serialized", () => {
+    const framing = { ...JSON_FRAMING, verbatimStrings: false };
+    expect(encodeLogMessage({ data: "a" }, framing)).toEqual({ data: '"a"', isString: true });
+    expect(encodeLogMessage("a", framing)).toEqual({ data: '"a"', isString: true });
+    expect(encodeLogMessage({ data: 1 }, framing)).toEqual({ data: "1" });
+    expect(() => encodeLogMessage("x".repeat(999), framing)).toThrow("maxEventBytes");
   });
 
   it.each([["x"], [""], ["~end"]])("reserves every id for the log: %j", (id) => {
