@@ -27,6 +27,7 @@ const ENTRIES: ReadonlySet<string> = new Set([
 
 /** The only files that may keep a timer. */
 const WITH_TIMERS = [
+  "delivery/idle-trim",
   "delivery/turns",
   "hub/hub-session",
   "hub/shutdown",

@@ -66,6 +66,11 @@ export class Delivery implements LogFollower {
     this.audience = new Audience(window, observer, framing, this.#turns, backfill);
   }
 
+  /** Whether entries have yet to be handed over. */
+  get isBusy(): boolean {
+    return this.#batch !== undefined || this.#fresh.length > 0 || this.#overtaken.size > 0;
+  }
+
   /** Called by the log. */
   entries(entries: readonly LogEntry[]): boolean {
     const { audience } = this;

@@ -7,6 +7,7 @@ import type { DeliveryObserver } from "./audience.js";
 import { Backfill } from "./backfill.js";
 import type { PastLog } from "./backfill.js";
 import { Delivery } from "./delivery.js";
+import { IdleTrim } from "./idle-trim.js";
 import type { Subscription } from "./subscription.js";
 import { Window } from "./window.js";
 
@@ -17,6 +18,8 @@ export class LogStart {
   readonly #observer: DeliveryObserver<Subscription>;
   #delivery: Delivery | undefined;
   #isSettled = false;
+  /** Set together with `#delivery`. */
+  #idleTrim: IdleTrim | undefined;
   /**
    * Settles once the log has told its position, or never will; `undefined` where it told at once. Never rejects.
    */
@@ -57,6 +60,11 @@ export class LogStart {
     return this.#isSettled;
   }
 
+  /** The log was closed. */
+  close(): void {
+    this.#idleTrim?.stop();
+  }
+
   #begin(tailId: string, follower: EarlyFollower): void {
     const log = this.#log;
     const window = new Window(this.#options.retention, tailId, (a, b) => log.compare(a, b));
@@ -66,6 +74,8 @@ export class LogStart {
       : undefined;
     const delivery = new Delivery(window, this.#observer, this.#options, backfill);
     this.#delivery = delivery;
+    const { maxAgeMs } = this.#options.retention;
+    this.#idleTrim = new IdleTrim(window, maxAgeMs, () => delivery.isBusy);
     follower.handTo(delivery);
     if (backfill === undefined) return;
     // Those that ask for `latest` wait for it; most of those that come back find their position in it.

@@ -109,6 +109,8 @@ export class Window {
   #lent = 0;
   /** Called with the position of each dropped entry, and with the newest position whose bytes an outlet may hold. */
   released: (position: number, lent: number) => void = () => {};
+  /** Called when there are entries where there were none. */
+  filled: () => void = () => {};
 
   /**
    * @param retention - Limits.
@@ -199,6 +201,7 @@ export class Window {
     this.#bytes += bytes;
     this.#newerBytes += bytes;
     this.#halve();
+    if (this.size === 1) this.filled();
     this.trim(now);
     return entry;
   }
@@ -236,17 +239,27 @@ export class Window {
     this.#index.prepend(added);
     this.#dropped.reset(this.#first - 1, this.#originId);
     this.#halve();
+    if (added.length > 0 && this.size === added.length) this.filled();
     return left === 0;
   }
 
-  /** Drops what is past the limits. Too old are all that are; by number and bytes the newest always stays. */
-  trim(now: number): void {
+  /**
+   * Drops what is past the limits. Too old are all that are; by number and bytes the newest always stays.
+   *
+   * @param most - At most so many.
+   * @returns Whether there is more that is past the limits.
+   */
+  trim(now: number, most: number = Infinity): boolean {
     const { maxAgeMs, maxEvents, maxBytes } = this.#retention;
+    let left = most;
     for (let first = this.#entries.at(0); first !== undefined; first = this.#entries.at(0)) {
       const isOver = this.size > maxEvents || this.#bytes > maxBytes;
-      if (!(isOver && this.size > 1) && now - first.at <= maxAgeMs) return;
+      if (!(isOver && this.size > 1) && now - first.at <= maxAgeMs) return false;
+      if (left === 0) return true;
+      left -= 1;
       this.#drop(first);
     }
+    return false;
   }
 
   /** Forgets all entries: positions before are void, and the next entry comes after `tailId`. */

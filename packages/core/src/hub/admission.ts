@@ -33,6 +33,11 @@ export class Admission {
     return this.#start.delivery;
   }
 
+  /** The log was closed. */
+  close(): void {
+    this.#start.close();
+  }
+
   /** Health of the log. */
   get health(): LogHealth {
     return this.#log.health();

@@ -309,10 +309,13 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   close(options: CloseOptions = {}): Promise<void> {
     const drainMs = checkCloseOptions(options);
     if (this.#closing === undefined) {
-      const { sessions, held } = this.#parts;
+      const { sessions, held, admission } = this.#parts;
       sessions.close();
       held.close();
-      const closeLog = (withinMs: number): Promise<void> => this.#publisher.close(withinMs);
+      const closeLog = (withinMs: number): Promise<void> => {
+        admission.close();
+        return this.#publisher.close(withinMs);
+      };
       this.#closing = shutDown({ sessions, held, closeLog, drainMs });
     }
     return this.#closing;
@@ -340,7 +343,8 @@ export interface Session<
  *   Those of {@link Register} unless the hub has others.
  * @typeParam Request - Type of the requests that the hub is given: that of the framework, otherwise that of Node.
  * @param options - See {@link HubOptions}; each has a default.
- * @returns A hub without sessions. It keeps no timer until a stream is open and never keeps the process alive.
+ * @returns A hub without sessions. It keeps no timer until a stream is open or something is published, and never keeps the
+ *   process alive.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function createHub<

@@ -19,8 +19,11 @@ export type ErrorStage =
   | "source"
   | "write";
 
-/** How much of the log a hub keeps in memory for replay: whichever limit is reached first. Applied on each
- * publish, and when a client comes back. */
+/**
+ * How much of the log a hub keeps in memory for replay: whichever limit is reached first. Applied on each publish, when a
+ * client comes back, and while nothing is published: then an event is dropped at the latest an eighth of `maxAgeMs`, and at
+ * least half a second, after it has reached its age.
+ */
 export interface RetentionOptions {
   /** Age in milliseconds at which an event is dropped. @defaultValue `300_000` */
   readonly maxAgeMs?: number | undefined;
