@@ -123,6 +123,7 @@ export class Subscription implements Reader {
   place(lastEventId: string): void {
     const welcome = this.#welcome;
     if (welcome?.isAwaiting !== true) return;
+    if (lastEventId !== "") welcome.hasIds = true;
     // The log was reset meanwhile: whatever the client reports is void.
     if (welcome.reset !== undefined) return this.#placed(welcome, "unknown");
     // The cursor event that a stream resumes with repeats it.
@@ -203,6 +204,7 @@ export class Subscription implements Reader {
     // A reset in place of a replay names every channel of its turn: it waits for the same calls.
     welcome.isAwaiting = this.#welcome?.isAwaiting === true && !this.#welcome.isLocating;
     welcome.owesCursor = this.#welcome?.owesCursor === true;
+    welcome.hasIds = this.#welcome?.hasIds === true;
     this.#fallBehind(this.#cursor);
     this.#welcome = welcome;
     this.#schedule();
@@ -423,17 +425,17 @@ export class Subscription implements Reader {
         const slice = step.next(window, hasIds, room, (message) => this.#introduce(message));
         frames.push(...slice.frames);
         events += slice.events;
-        if (hasIds && slice.events > 0) welcome.hasGivenIds = true;
+        if (hasIds && slice.events > 0) welcome.hasIds = true;
         if (slice.isLast) welcome.done(step);
         isMore = sizeOf(frames) >= SLICE_BYTES;
       } else if (this.#told === BEFORE_ALL) {
         // A client gets its first position when every start lies behind the cursor. What is due before that on other
-        // channels comes without ids: cut in between, the client has none and begins anew. Unless it was given some.
+        // channels comes without ids: cut in between, the client has none and begins anew. Unless it has one.
         const start = Math.max(this.#cursor, this.channels.latestStart);
         const channels = welcome.withoutUntaken(this.channels);
         const slice = this.#slice(channels, room, start);
         this.#moveTo(slice.cursor);
-        frames.push(...(welcome.hasGivenIds ? slice.frames : slice.frames.flatMap(withoutIdParts)));
+        frames.push(...(welcome.hasIds ? slice.frames : slice.frames.flatMap(withoutIdParts)));
         events += slice.frames.length;
         if (slice.cursor < start) {
           isMore = true;
@@ -479,6 +481,7 @@ export class Subscription implements Reader {
     const hasStates = states.length > 0;
     const id = hasStates ? "" : (window.idAt(this.#cursor) ?? window.tailId);
     this.#told = hasStates ? BEFORE_ALL : this.#cursor;
+    welcome.hasIds = false;
     const block = encodeResetFrame(reason, channels, id);
     frames.push(stored(this.outlet.introduce(block, true, undefined)));
     observer.wasReset(this, reason, channels);

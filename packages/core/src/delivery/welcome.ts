@@ -217,8 +217,8 @@ export class Welcome {
   reached: number = -Infinity;
   /** Whether the client was sent a state. */
   hasState = false;
-  /** Whether the client was given ids before it was given its first position. */
-  hasGivenIds = false;
+  /** Whether the client has an id before it is given its first position: it has reported one, or was given some. */
+  hasIds = false;
   /** Set while a step waits for its snapshot, or for the past: nothing is written before it. */
   held: Hold | undefined;
 

@@ -487,6 +487,35 @@ describe("a stream whose head is held back", () => {
   });
 });
 
+describe("a client that comes back, and leaves the channels that its position concerns", () => {
+  it.each(["before it is known that the position is lost", "after that"])(
+    "gets ids with all that it is sent: %s",
+    async (when) => {
+      const harbor = new Harbor();
+      harbor.publish("a 1");
+      const session = new MemoryClient();
+      session.block();
+      const subscription = new Subscription(session, harbor.delivery.audience);
+      session.subscription = subscription;
+      subscription.beginLater();
+      subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
+      subscription.join(["b"], {}, LATER);
+      harbor.publish("b 2");
+      // Its client gets a position only behind the start of this one.
+      subscription.join(["c"], {}, LATER);
+      if (when !== "after that") subscription.leave(["a"]);
+      subscription.place("another log");
+      subscription.leave(["a"]);
+      session.drain();
+      await turns();
+      // Cut right after the event, it would come back with what it had, and be sent the event again.
+      const event = session.events.find(({ data }) => data === "2");
+      expect(event?.lastEventId).toBe("e.2");
+      expect(session.lastEventId).toBe("e.2");
+    },
+  );
+});
+
 describe("channels added later", () => {
   it("start live", async () => {
     const harbor = new Harbor();
