@@ -30,8 +30,6 @@ export class Audience<Member extends object> {
   readonly framing: Framing;
   /** Everything up to here was handed to every live subscription. */
   position: number;
-  /** Settles once the past was read that a process begins with; `undefined` where there is none, or it is here. */
-  warmingUp: Promise<void> | undefined;
   readonly #turns: Turns;
   /** Absent where the log keeps nothing older than the window. */
   readonly #backfill: Backfill | undefined;
@@ -115,6 +113,17 @@ export class Audience<Member extends object> {
     return typeof place === "number" || this.#backfill === undefined
       ? place
       : this.#backfill.locate(id, channels, isWanted);
+  }
+
+  /**
+   * Reads the past of the log into the window, as far back as it can hold.
+   *
+   * @param isEnough - Asked after each page: whether the caller needs no more.
+   * @param isWanted - Asked now and then while it takes time.
+   * @returns Settles when no more is needed, or no more can be had; `undefined` if that is so now.
+   */
+  readBack(isEnough: () => boolean, isWanted: () => boolean): Promise<void> | undefined {
+    return this.#backfill?.readBack(isEnough, isWanted);
   }
 
   /** @returns The cursor event with an id. */

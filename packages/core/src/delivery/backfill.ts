@@ -27,6 +27,13 @@ interface Waiting {
   readonly isWanted: () => boolean;
 }
 
+/** Somebody who needs events from before the window, without a position. */
+interface Reading {
+  readonly isEnough: () => boolean;
+  readonly isWanted: () => boolean;
+  readonly done: () => void;
+}
+
 /**
  * Finds positions that are not in the window: it reads what is older from the log and puts it in front of the window,
  * and waits for what has yet to come.
@@ -54,6 +61,10 @@ export class Backfill {
   #isRunning = false;
   /** Pages that are still to be read without a client that waits. */
   #warmPages = 0;
+  /** Those who need what is older, for whatever position. */
+  #readings: Reading[] = [];
+  /** Whether the window has all of the past that it can hold: nothing older is there, or fits. */
+  #isWhole = false;
   /** Called when `#warmPages` is 0 again. */
   #warmed: (() => void) | undefined;
   /** The newest id of which it is known that what came after it is lost to clients; the same holds for older ones. */
@@ -95,6 +106,22 @@ export class Backfill {
   }
 
   /**
+   * Reads back until somebody has enough, or the window has all that it can hold. One reading serves all who need one, and
+   * those who come later find in memory what was read before.
+   *
+   * @param isEnough - Asked after each page.
+   * @param isWanted - Asked now and then: the reading ends when nobody wants it any more.
+   * @returns Settles then, also where the log cannot be read; `undefined` if it is so now. Never rejects.
+   */
+  readBack(isEnough: () => boolean, isWanted: () => boolean): Promise<void> | undefined {
+    if (this.#isWhole || isEnough()) return undefined;
+    return new Promise((done) => {
+      this.#readings.push({ isEnough, isWanted, done });
+      this.#wake();
+    });
+  }
+
+  /**
    * Finds the place of an id that is not in the window.
    *
    * @param channels - Channels of the client: one that has missed nothing on them has a place.
@@ -117,6 +144,8 @@ export class Backfill {
     this.#waiting = [];
     this.#ahead = [];
     for (const { found } of waiting) found("unknown");
+    this.#isWhole = false;
+    this.#endReadings(() => true);
     this.#trimmed = undefined;
     this.#floor = undefined;
     this.#start = this.#window.start.id;
@@ -179,8 +208,11 @@ export class Backfill {
     for (;;) {
       if (this.#unchecked.length > 0) await this.#check();
       this.#waiting = this.#waiting.filter(({ isWanted }) => isWanted());
+      this.#readings = this.#readings.filter(({ isWanted }) => isWanted());
+      this.#endReadings(({ isEnough }) => this.#isWhole || isEnough());
       const id = this.#next();
-      if (id !== undefined || this.#warmPages > 0) await this.#turn(id);
+      const isRead = this.#warmPages > 0 || this.#readings.length > 0;
+      if (id !== undefined || isRead) await this.#turn(id);
       else if (this.#unchecked.length === 0) break;
     }
     this.#isRunning = false;
@@ -244,9 +276,13 @@ export class Backfill {
   /** Reads one page, towards an id if there is one, and tells those whose place is known then. */
   async #turn(id: string | undefined): Promise<void> {
     if (this.#warmPages > 0) this.#warmPages -= 1;
+    const readings = new Set(this.#readings);
     const isMore = await this.#read(id);
     // A read towards an id ends there; what is older may still have room.
-    if (this.#warmPages === 0 || (id === undefined && !isMore)) this.#endWarming();
+    const isOver = id === undefined && !isMore;
+    if (this.#warmPages === 0 || isOver) this.#endWarming();
+    // Where the log cannot be read, they have to do with what is there.
+    if (isOver) this.#endReadings((reading) => readings.has(reading));
   }
 
   /** @returns Whether there may be a further page. */
@@ -261,12 +297,17 @@ export class Backfill {
         hasUpTo: start.isHeld,
         maxEntries: Math.max(0, room.entries) + 1,
         maxBytes: Math.max(0, room.bytes),
-        isWanted: () => this.#warmPages > 0 || this.#waiting.some(({ isWanted }) => isWanted()),
+        isWanted: () =>
+          this.#warmPages > 0 ||
+          this.#waiting.some(({ isWanted }) => isWanted()) ||
+          this.#readings.some(({ isWanted }) => isWanted()),
       }),
     );
     // All of it is void. The clients that have waited know already, others came since.
     if (resets !== this.#resets) return false;
     if (page === undefined || typeof page === "string") {
+      // Not even the place is there any more from which was to be read.
+      if (id === undefined && page === "trimmed") this.#isWhole = true;
       this.#refuse(id, page ?? "unknown");
       return false;
     }
@@ -282,6 +323,7 @@ export class Backfill {
     this.#start = this.#window.start.id;
     // Nothing older can be held, or nothing has come: a client would wait for ever.
     if (!fits || (past.length === 0 && !isLast)) return this.#giveUp();
+    if (isLast && id === undefined) this.#isWhole = true;
     this.#recheck();
     return !isLast;
   }
@@ -296,6 +338,14 @@ export class Backfill {
       else this.#report(error);
       return undefined;
     }
+  }
+
+  #endReadings(isOver: (reading: Reading) => boolean): void {
+    const over: Reading[] = [];
+    const left: Reading[] = [];
+    for (const reading of this.#readings) (isOver(reading) ? over : left).push(reading);
+    this.#readings = left;
+    for (const { done } of over) done();
   }
 
   #endWarming(): void {
@@ -324,6 +374,7 @@ export class Backfill {
 
   /** The window takes no more: a client that has no place now gets none. @returns That there is no further page. */
   #giveUp(): false {
+    this.#isWhole = true;
     this.#setFloor(this.#window.start.id);
     const waiting = this.#waiting;
     this.#waiting = [];

@@ -77,12 +77,8 @@ export class LogStart {
     const { maxAgeMs } = this.#options.retention;
     this.#idleTrim = new IdleTrim(window, maxAgeMs, () => delivery.isBusy);
     follower.handTo(delivery);
-    if (backfill === undefined) return;
-    // Those that ask for `latest` wait for it; most of those that come back find their position in it.
-    const { audience } = delivery;
-    audience.warmingUp = backfill.warm().then(() => {
-      audience.warmingUp = undefined;
-    });
+    // Most of those that come back, or ask for `latest`, find in it what they need.
+    void backfill?.warm();
   }
 }
 

@@ -390,7 +390,7 @@ export class Subscription implements Reader {
    * @returns Whether there is more of it that could be written now.
    */
   #writeWelcome(welcome: Welcome): boolean {
-    const { window, warmingUp } = this.#audience;
+    const { window } = this.#audience;
     const frames: StoredFrame[] = [];
     let events = 0;
     let isMore = false;
@@ -406,8 +406,14 @@ export class Subscription implements Reader {
           if (frames.length === 0) this.#takeState(welcome, step);
           break;
         }
-        if (step.wantsLatest && warmingUp !== undefined) {
-          this.#hold(welcome, step, warmingUp);
+        const past = step.needsPast(window)
+          ? this.#audience.readBack(
+              () => step.hasPast(window),
+              () => this.#isNext(welcome, step),
+            )
+          : undefined;
+        if (past !== undefined) {
+          this.#hold(welcome, step, past);
           break;
         }
         if (step.isOvertaken(window)) {

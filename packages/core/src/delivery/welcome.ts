@@ -21,6 +21,9 @@ export interface PendingReset {
   readonly channels: Set<string>;
 }
 
+/** The most events that `latest` of one call sends. */
+const MOST_LATEST = 10_000;
+
 /** What a client gets for the channels of one `subscribe`: the snapshot, then `latest`. */
 export class Step {
   /** Channels that have not been left since. */
@@ -33,8 +36,12 @@ export class Step {
   #upTo: number;
   /** Messages of the snapshot that have yet to be written, the next one last; `undefined` until it was kept. */
   #messages: EventMessage[] | undefined;
-  /** Position behind which the rest of `latest` lies; `undefined` until that was looked up. */
+  /** Where `latest` begins on each channel; `undefined` until that was looked up. */
+  #starts: ReadonlyMap<string, number> | undefined;
+  /** Position behind which the rest of `latest` lies; `undefined` while `#starts` is. */
   #after: number | undefined;
+  /** Whether the log was asked for what of `latest` was not in memory. */
+  #hasAsked = false;
 
   constructor(
     channels: Iterable<string>,
@@ -116,8 +123,12 @@ export class Step {
       return { frames, events: 0, isLast: false };
     }
     if (!this.wantsLatest) return { frames, events: 0, isLast: true };
-    this.#after ??= window.afterLatest(this.channels, this.#latest, this.#upTo);
-    const slice = window.slice(withoutStarts(this.channels), this.#after, maxBytes, this.#upTo);
+    if (this.#starts === undefined) {
+      this.#starts = window.latestStarts(this.channels, this.#latest, MOST_LATEST, this.#upTo);
+      this.#after = this.#upTo;
+      for (const start of this.#starts.values()) this.#after = Math.min(this.#after, start);
+    }
+    const slice = window.slice(this.#positions, this.#after ?? this.#upTo, maxBytes, this.#upTo);
     this.#after = slice.cursor;
     return {
       frames: hasIds ? [...slice.frames] : slice.frames.flatMap(withoutIdParts),
@@ -130,7 +141,29 @@ export class Step {
   isOvertaken(window: Window): boolean {
     const after = this.#after;
     if (after === undefined || after >= this.#upTo) return false;
-    return !window.holdsAfter(after, withoutStarts(this.channels));
+    return !window.holdsAfter(after, this.#positions);
+  }
+
+  /**
+   * Says whether the past that it asks for is in memory.
+   *
+   * Asks once: what is not there after that cannot be had.
+   */
+  needsPast(window: Window): boolean {
+    if (!this.wantsLatest || this.#hasAsked) return false;
+    if (this.hasPast(window)) return false;
+    this.#hasAsked = true;
+    return true;
+  }
+
+  /** Whether the window has all events that `latest` asks for. */
+  hasPast(window: Window): boolean {
+    return window.hasLatest(this.channels, this.#latest, MOST_LATEST, this.#upTo);
+  }
+
+  /** Its channels, each with the position behind which its newest events lie. */
+  get #positions(): ChannelPositions {
+    return new Map(Array.from(this.channels, (name) => [name, this.#starts?.get(name)]));
   }
 
   /**
@@ -298,9 +331,4 @@ export function snapshotError(error: unknown, channels: Iterable<string>): unkno
   return new SseError(error.code, `The snapshot of ${names} cannot be sent: ${error.message}`, {
     cause: error,
   });
-}
-
-/** Channels as `Window.slice` takes them, none with a start. */
-function withoutStarts(channels: ReadonlySet<string>): ChannelPositions {
-  return new Map(Array.from(channels, (channel) => [channel, undefined]));
 }

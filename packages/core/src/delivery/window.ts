@@ -386,45 +386,59 @@ export class Window {
   }
 
   /**
-   * Finds where the newest entries of these channels begin.
+   * Finds where the newest entries of channels begin.
    *
-   * @param count - So many of all channels together, or as many as there are.
+   * @param count - So many of each channel, or as many as there are.
+   * @param most - At most so many of all channels together: the newest.
    * @param upTo - Only entries up to this position.
-   * @returns The position after which they are all of these channels' up to `upTo`.
+   * @returns For each channel the position after which they are all of its entries up to `upTo`.
    */
-  afterLatest(channels: Iterable<string>, count: number, upTo: number = this.#tail): number {
-    const names = new Set(channels);
-    let after = upTo;
-    let left = count;
-    if (names.size > MAX_MERGED) {
-      const keys = this.#keysOf(names);
-      for (let position = Math.min(upTo, this.#tail); left > 0; position--) {
-        const entry = this.#at(position);
-        if (entry === undefined) break;
-        if (!keys.has(entry.key)) continue;
-        after = position - 1;
-        left -= 1;
-      }
-      return after;
-    }
-    const heads: Head[] = [];
-    for (const channel of names) {
+  latestStarts(
+    channels: Iterable<string>,
+    count: number,
+    most: number,
+    upTo: number = this.#tail,
+  ): Map<string, number> {
+    const starts = new Map<string, number>();
+    const found: Positions[] = [];
+    let total = 0;
+    for (const channel of channels) {
+      if (starts.has(channel)) continue;
       const positions = this.#index.positions(channel);
       const end = firstWhere(positions, (position) => position > upTo);
-      if (end > 0) heads.push({ positions, next: end - 1 });
+      const first = Math.max(0, end - count);
+      starts.set(channel, first < end ? (positions.at(first) as number) - 1 : upTo);
+      found.push(positions);
+      total += end - first;
     }
-    for (; left > 0; left--) {
-      let newest: Head | undefined;
-      let position = -Infinity;
-      for (const head of heads) {
-        const candidate = head.positions.at(head.next) ?? -Infinity;
-        if (head.next >= 0 && candidate > position) [newest, position] = [head, candidate];
+    if (total <= most) return starts;
+    const all = new Float64Array(total);
+    let length = 0;
+    for (const [index, start] of [...starts.values()].entries()) {
+      const positions = found[index] as Positions;
+      for (let at = firstWhere(positions, (position) => position > start); ; at++) {
+        const position = positions.at(at);
+        if (position === undefined || position > upTo) break;
+        all[length++] = position;
       }
-      if (newest === undefined) break;
-      newest.next -= 1;
-      after = position - 1;
     }
-    return after;
+    // Floats are sorted by value.
+    const cut = (all.toSorted()[total - most] as number) - 1;
+    for (const [channel, start] of starts) starts.set(channel, Math.max(start, cut));
+    return starts;
+  }
+
+  /** Whether there are so many entries up to a position, of each channel or of all together: as `latestStarts`. */
+  hasLatest(channels: Iterable<string>, count: number, most: number, upTo: number): boolean {
+    let total = 0;
+    let isEnough = true;
+    for (const channel of channels) {
+      const positions = this.#index.positions(channel);
+      const end = firstWhere(positions, (position) => position > upTo);
+      total += Math.min(end, count);
+      isEnough &&= end >= count;
+    }
+    return isEnough || total >= most;
   }
 
   #after(channels: ChannelPositions, after: number): Iterable<WindowEntry> {
@@ -467,15 +481,6 @@ export class Window {
       const entry = this.#at(position);
       if (entry !== undefined) yield entry;
     }
-  }
-
-  #keysOf(channels: Iterable<string>): Set<number> {
-    const keys = new Set<number>();
-    for (const channel of channels) {
-      const key = this.#index.keyOf(channel);
-      if (key !== undefined) keys.add(key);
-    }
-    return keys;
   }
 
   #at(position: number): WindowEntry | undefined {

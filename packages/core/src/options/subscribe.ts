@@ -14,8 +14,11 @@ export type SnapshotMessages<Events = Record<string, unknown>> =
 /** Options of `session.subscribe`. */
 export interface SubscribeOptions<Events = Record<string, unknown>> {
   /**
-   * How many retained events of these channels, counted together, a client gets that comes without a last event ID,
-   * oldest first. A client that resumes gets what it missed instead.
+   * How many retained events of each of these channels a client gets that comes without a last event ID, oldest first: at
+   * most 10 000 of one call, the newest. A client that resumes gets what it missed instead.
+   *
+   * They are as old as the hub's `retention` allows, also on a process that has just started: such a one reads them from the
+   * log once, for all clients that ask, and the stream waits for that.
    *
    * @defaultValue `0`
    */

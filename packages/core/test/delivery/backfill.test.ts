@@ -342,8 +342,86 @@ describe("Backfill", () => {
       "n9",
       "n10",
     ]);
-    expect(past.window.afterLatest(["c0", "c1"], 4, tail)).toBe(tail - 4);
+    expect(past.window.latestStarts(["c0", "c1"], 2, 10).get("c1")).toBe(tail - 4);
     expect(past.window.size).toBe(10);
     expect(past.window.tail).toBe(0);
+  });
+
+  it("reads back until somebody has enough, once for all who need it", async () => {
+    const past = new Past(30);
+    const has = (count: number) => (): boolean => past.window.size >= count;
+    const done: string[] = [];
+    const read = async (name: string, count: number): Promise<void> => {
+      await past.backfill.readBack(has(count), () => true);
+      done.push(`${name} ${past.window.size}`);
+    };
+    await Promise.all([read("few", 4), read("more", 10), read("few", 5)]);
+    expect(done).toEqual(["few 4", "few 7", "more 10"]);
+    expect(past.reads).toHaveLength(3);
+    expect(past.backfill.readBack(has(10), () => true)).toBeUndefined();
+    // More than there is: all of it, and no page is read after that.
+    await read("all", Infinity);
+    expect(past.window.size).toBe(30);
+    const { length } = past.reads;
+    expect(past.backfill.readBack(has(Infinity), () => true)).toBeUndefined();
+    expect(past.reads).toHaveLength(length);
+  });
+
+  it("reads back as far as the window can hold, and no further", async () => {
+    const past = new Past(30, { ...RETENTION, maxEvents: 10 });
+    await past.backfill.readBack(
+      () => false,
+      () => true,
+    );
+    expect(past.window.size).toBe(10);
+    expect(
+      past.backfill.readBack(
+        () => false,
+        () => true,
+      ),
+    ).toBeUndefined();
+  });
+
+  it("stops reading back when nobody wants it any more, or the log fails, and tries again later", async () => {
+    const past = new Past(30);
+    let isWanted = true;
+    past.onRead = () => void (isWanted = past.reads.length < 2);
+    void past.backfill.readBack(
+      () => false,
+      () => isWanted,
+    );
+    await new Promise(setImmediate);
+    expect(past.reads).toHaveLength(2);
+    past.failure = new Error("no log");
+    await past.backfill.readBack(
+      () => false,
+      () => true,
+    );
+    expect(past.reports).toEqual([past.failure]);
+    past.failure = undefined;
+    await past.backfill.readBack(
+      () => false,
+      () => true,
+    );
+    expect(past.window.size).toBe(30);
+  });
+
+  it("ends all reading back with a reset", async () => {
+    const past = new Past(30);
+    past.onRead = () => {
+      past.onRead = () => {};
+      past.window.reset("n30");
+      past.backfill.reset();
+    };
+    const first = past.backfill.readBack(
+      () => false,
+      () => true,
+    );
+    await first;
+    await past.backfill.readBack(
+      () => past.window.size >= 3,
+      () => true,
+    );
+    expect(past.window.size).toBe(4);
   });
 });

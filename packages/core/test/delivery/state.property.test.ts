@@ -452,7 +452,8 @@ class World {
       (run) => this.#pending.push({ run, owner: undefined }),
       {
         isLate: this.#setting.log === "late",
-        pageSize: Math.ceil(this.#setting.maxEvents / 4) + 2,
+        // Few pages may hold all that a process can, or `latest` may have to wait for many.
+        pageSize: this.#setting.tick === 0 ? Math.ceil(this.#setting.maxEvents / 4) + 2 : 2,
       },
     );
   }

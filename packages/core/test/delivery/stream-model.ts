@@ -42,8 +42,6 @@ export class Chronicle {
   trimmed = 0;
   /** `true` once the process knows a position of the log. */
   isStarted = false;
-  /** `true` while what lies before `base` was surely read back as far as it is kept. */
-  isWarm = false;
 
   constructor(keepsPast: boolean, maxEvents: number) {
     this.keepsPast = keepsPast;
@@ -60,11 +58,6 @@ export class Chronicle {
     const byCount = this.tail - this.#maxEvents + 1;
     const own = Math.max(this.base + 1, byCount);
     return this.keepsPast ? Math.min(own, Math.max(this.trimmed + 1, byCount)) : own;
-  }
-
-  /** First position that `latest` surely finds. */
-  get surelyKeptFrom(): number {
-    return this.isWarm ? this.keptFrom : Math.max(this.base + 1, this.tail - this.#maxEvents + 1);
   }
 
   /** `true` if it is known of every channel what was dropped of it. */
@@ -108,7 +101,7 @@ export class Chronicle {
     return own[low] ?? Infinity;
   }
 
-  /** @returns The last positions of these channels, in order. */
+  /** @returns The last positions of these channels, in order. At most so many. */
   lastOf(channels: ReadonlySet<string>, from: number, upTo: number, count: number): number[] {
     const found: number[] = [];
     for (let position = upTo; position >= from && found.length < count; position--) {
@@ -120,7 +113,6 @@ export class Chronicle {
   /** A process begins at the newest entry. */
   begin(id: string = this.idOf(this.newest)): string {
     this.#settle(id);
-    this.isWarm = this.keepsPast;
     return id;
   }
 
@@ -135,7 +127,6 @@ export class Chronicle {
     }
     this.#settle(id);
     this.trimmed = this.newest;
-    this.isWarm = false;
   }
 
   #settle(id: string): void {
@@ -259,7 +250,6 @@ export class ModelLog implements Log {
     const chronicle = this.#chronicle;
     if (!chronicle.keepsPast) return;
     chronicle.trimmed = Math.max(chronicle.trimmed, chronicle.newest - left);
-    chronicle.isWarm = false;
   }
 
   compare(a: string, b: string): number {
@@ -769,7 +759,10 @@ export class Connection {
   }
 
   #latestDue({ members, latestUpTo, latest }: Call): number[] {
-    return this.#chronicle.lastOf(members, this.#chronicle.surelyKeptFrom, latestUpTo, latest);
+    const { keptFrom } = this.#chronicle;
+    return [...members]
+      .flatMap((name) => this.#chronicle.lastOf(new Set([name]), keptFrom, latestUpTo, latest))
+      .toSorted((a, b) => a - b);
   }
 
   /** The newest events of a call must have come: nothing later may come before them. */
@@ -781,10 +774,15 @@ export class Connection {
     if (!isSure) return;
     const due = call.latestDue ?? this.#latestDue(call);
     const seen = call.latestSeen;
-    const all = this.#chronicle.lastOf(call.members, 1, call.latestUpTo, seen.length);
-    const isLast = seen.every((position, index) => position === all[index]);
-    if (seen.length < due.length || seen.length > call.latest || !isLast) {
-      this.#fail(`latest of call ${call.number}: ${seen.join()}, expected ${due.join()}`);
+    for (const name of call.members) {
+      const isOwn = (position: number): boolean => this.#chronicle.channelOf(position) === name;
+      const own = seen.filter(isOwn);
+      const all = this.#chronicle.lastOf(new Set([name]), 1, call.latestUpTo, own.length);
+      const isLast = own.every((position, index) => position === all[index]);
+      const least = due.filter(isOwn).length;
+      if (own.length < least || own.length > call.latest || !isLast) {
+        this.#fail(`latest of call ${call.number}: ${seen.join()}, expected ${due.join()}`);
+      }
     }
   }
 

@@ -272,6 +272,23 @@ describe("`latest` and `snapshot` of the first channels", () => {
     expect(session.text).toBe(`id: e.3\ndata: 3\n\nid: e.4\ndata: 4\n\n${firstCursor("e.5")}`);
   });
 
+  it("give the newest events of each channel, in the order of the log", () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1", "b 2", "a 3", "a 4", "b 5", "a 6", "c 7");
+    const session = harbor.subscribe(["a", "b"], { latest: 2 });
+    expect(session.data).toEqual(["2", "4", "5", "6"]);
+    expect(session.signals).toEqual(["cursor e.7"]);
+  });
+
+  it("give at most ten thousand events in one call: the newest", async () => {
+    const harbor = new Harbor({ maxEvents: 20_000 });
+    harbor.publish(...Array.from({ length: 12_000 }, (_, n) => `${n % 2 === 0 ? "a" : "b"} ${n}`));
+    const session = harbor.subscribe(["a", "b"], { latest: 6_000 });
+    while (session.signals.length === 0) await turns();
+    expect(session.data).toHaveLength(10_000);
+    expect(session.data[0]).toBe("2000");
+  });
+
   it("send a snapshot without ids, then a cursor event, all in one write", () => {
     const harbor = new Harbor();
     harbor.publish("a 1");

@@ -69,7 +69,7 @@ describe("a new window", () => {
     expect(window).toMatchObject({ tail: 0, tailId: "e.0", first: 1, size: 0, bytes: 0 });
     expect(window.oldestAt).toBeUndefined();
     expect(window.slice(everything("a"), 0, 1_000)).toEqual({ frames: [], cursor: 0, last: 0 });
-    expect(window.afterLatest(["a"], 5, 0)).toBe(0);
+    expect(window.latestStarts(["a"], 5, 10, 0)).toEqual(new Map([["a", 0]]));
     expect(window.idAt(0)).toBe("e.0");
     expect(window.holdsAfter(0)).toBe(true);
     expect(window.isAging(0, 1e9)).toBe(false);
@@ -404,7 +404,7 @@ describe("window.prepend", () => {
     expect(window.locate("e.99")).toBe(-1);
     expect(window.holdsAfter(-3)).toBe(true);
     expect(window.holdsAfter(-4)).toBe(false);
-    expect(window.afterLatest(["a"], 2, window.tail)).toBe(-1);
+    expect(window.latestStarts(["a"], 2, 10).get("a")).toBe(-1);
   });
 
   it("goes on where it began, and holds its first entry if nothing older may be reported", () => {
@@ -626,24 +626,46 @@ describe("window.slice", () => {
   });
 });
 
-describe("window.afterLatest", () => {
+describe("window.latestStarts", () => {
   it.each([
     ["few", []],
     ["more than 16", others],
-  ])("is where the newest of %s channels together begin", (_name, more) => {
+  ])("is where the newest of each of %s channels begin", (_name, more) => {
     const window = makeWindow();
     append(window, ["a", "b", "a", "c", "b", "a"]);
-    const newest = (channels: string[], count: number, upTo = window.tail): number[] => {
-      const position = window.afterLatest([...channels, ...more], count, upTo);
-      return idsIn(window.slice(everything(...channels), position, Infinity, upTo));
+    const newest = (
+      channels: string[],
+      count: number,
+      upTo = window.tail,
+      most = 100,
+    ): number[] => {
+      const starts = window.latestStarts([...channels, ...more], count, most, upTo);
+      const first = Math.min(upTo, ...starts.values());
+      return idsIn(window.slice(starts, first, Infinity, upTo));
     };
     expect(newest(["a"], 2)).toEqual([3, 6]);
-    expect(newest(["a", "b"], 3)).toEqual([3, 5, 6]);
+    expect(newest(["a", "b"], 2)).toEqual([2, 3, 5, 6]);
+    expect(newest(["a", "c"], 1)).toEqual([4, 6]);
     expect(newest(["a", "b", "never"], 100)).toEqual([1, 2, 3, 5, 6]);
-    expect(newest(["a", "b"], 2, 5)).toEqual([3, 5]);
+    expect(newest(["a", "b"], 1, 5)).toEqual([3, 5]);
     expect(newest(["a", "a"], 2)).toEqual([3, 6]);
     expect(newest(["a"], 0)).toEqual([]);
     expect(newest([], 3)).toEqual([]);
+    // Of all together the newest.
+    expect(newest(["a", "b"], 2, 6, 3)).toEqual([3, 5, 6]);
+    expect(newest(["a", "b", "c"], 3, 6, 4)).toEqual([3, 4, 5, 6]);
+    expect(newest(["a", "b"], 3, 5, 2)).toEqual([3, 5]);
+  });
+
+  it("says whether they are all here", () => {
+    const window = makeWindow();
+    append(window, ["a", "b", "a", "c"]);
+    expect(window.hasLatest(["a"], 2, 100, 4)).toBe(true);
+    expect(window.hasLatest(["a"], 3, 100, 4)).toBe(false);
+    expect(window.hasLatest(["a"], 2, 100, 2)).toBe(false);
+    expect(window.hasLatest(["a", "b"], 2, 100, 4)).toBe(false);
+    expect(window.hasLatest(["a", "b"], 2, 3, 4)).toBe(true);
+    expect(window.hasLatest([], 2, 3, 4)).toBe(true);
   });
 });
 
@@ -661,7 +683,7 @@ describe("window.reset", () => {
     expect(window.locate("e.50")).toBe(window.tail);
     expect(window.idAt(window.tail)).toBe("e.50");
     const { tail } = window;
-    expect(window.afterLatest(["a"], 5, tail)).toBe(tail);
+    expect(window.latestStarts(["a"], 5, 10, tail).get("a")).toBe(tail);
     window.append("e.51", stored("e.51", "a"), 0);
     expect(after(window, tail, "a")).toEqual([51]);
     expect(window.locate("e.50")).toBe(tail);
@@ -935,15 +957,19 @@ describe("A window and a plain array", () => {
             ({ cursor } = slice);
           }
           expect(actual).toEqual(expected.map(({ id }) => id));
-          const newest = window.afterLatest(withMany.keys(), asked.count, upTo);
-          const whole = new Map([...channels.keys()].map((name) => [name, -Infinity]));
-          expect(idsIn(window.slice(whole, newest, Infinity, upTo))).toEqual(
+          const starts = window.latestStarts(withMany.keys(), asked.count, Infinity, upTo);
+          const first = Math.min(upTo, ...starts.values());
+          const ofEach = [...channels.keys()].flatMap((name) =>
             naive
-              .after(whole, -Infinity)
+              .after(new Map([[name, -Infinity]]), -Infinity)
               .filter(isUpTo)
-              .slice(asked.count === 0 ? Infinity : -asked.count)
-              .map(({ id }) => id),
+              .slice(asked.count === 0 ? Infinity : -asked.count),
           );
+          expect(idsIn(window.slice(starts, first, Infinity, upTo))).toEqual(
+            ofEach.toSorted((a, b) => a.position - b.position).map(({ id }) => id),
+          );
+          const has = window.hasLatest(channels.keys(), asked.count, Infinity, upTo);
+          expect(has).toBe(ofEach.length === channels.size * asked.count);
         },
       ),
       { numRuns: Math.ceil(RUNS / 4) },
