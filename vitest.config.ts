@@ -88,7 +88,7 @@ export default defineConfig(({ mode }) => ({
         extends: true,
         test: {
           name: "clients",
-          include: ["test/browser/**/*.test.ts"],
+          include: ["test/{browser,clients}/**/*.test.ts"],
           maxWorkers: 2,
           sequence: { groupOrder: 3 },
         },

@@ -3,7 +3,8 @@ import { chromium } from "playwright-core";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe } from "vitest";
 
-const PATHS = [
+/** Where Chromium is; `undefined` if it is not installed. */
+export const CHROMIUM: string | undefined = [
   process.env["CHROMIUM"],
   "/usr/bin/chromium",
   "/usr/bin/chromium-browser",
@@ -11,13 +12,13 @@ const PATHS = [
   "/usr/bin/google-chrome-stable",
   "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
   "/Applications/Chromium.app/Contents/MacOS/Chromium",
-];
+].find((path) => path !== undefined && existsSync(path));
 
 const MISSING =
   "Chromium is not installed: set CHROMIUM to its path or install the package chromium.";
 
 /** What lets Chromium run as root in a container, and keeps it from asking the network for anything else. */
-const ARGS = [
+export const CHROMIUM_ARGS: readonly string[] = [
   "--no-sandbox",
   "--disable-gpu",
   "--disable-quic",
@@ -34,18 +35,17 @@ const ARGS = [
  * @param define - Defines the tests; the browser may be asked for inside of them.
  */
 export function describeInChromium(name: string, define: (browser: () => Browser) => void): void {
-  const executablePath = PATHS.find((path) => path !== undefined && existsSync(path));
-  if (executablePath === undefined) {
+  if (CHROMIUM === undefined) {
     if (process.env["CI"] === "true") throw new Error(MISSING);
     console.warn(MISSING);
   }
-  describe.skipIf(executablePath === undefined)(name, () => {
+  describe.skipIf(CHROMIUM === undefined)(name, () => {
     let browser: Browser | undefined;
     beforeAll(async () => {
       browser = await chromium.launch({
-        executablePath: executablePath ?? missing(MISSING),
+        executablePath: CHROMIUM ?? missing(MISSING),
         headless: true,
-        args: ARGS,
+        args: [...CHROMIUM_ARGS],
       });
     }, 60_000);
     afterAll(() => browser?.close());

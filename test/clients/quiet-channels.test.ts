@@ -1,11 +1,12 @@
 import EventSource2 from "eventsource2";
 import { EventSource as EventSource3 } from "eventsource3";
 import { EventSource as EventSource4 } from "eventsource4";
+import { EventSource as EventSource5 } from "eventsource5";
 import { afterEach, describe, expect, test } from "vitest";
 import { eventually } from "../client.js";
-import { RETENTION, publishBusily } from "./quiet-channel.js";
-import { SERVERS } from "./servers.js";
-import type { TestServer } from "./servers.js";
+import { RETENTION, publishBusily } from "../browser/quiet-channel.js";
+import { SERVERS } from "../browser/servers.js";
+import type { TestServer } from "../browser/servers.js";
 
 interface Message {
   readonly type: string;
@@ -23,9 +24,10 @@ interface Source {
 type OpenSource = (url: string) => Source;
 
 const CLIENTS: readonly (readonly [version: number, open: OpenSource])[] = [
-  [2, (url) => new EventSource2(url)],
+  [2, (url) => new EventSource2(url) as unknown as Source],
   [3, (url) => new EventSource3(url) as Source],
   [4, (url) => new EventSource4(url) as Source],
+  [5, (url) => new EventSource5(url) as Source],
 ];
 
 /** What a client has received, by where it was received. */
