@@ -46,7 +46,8 @@ const PAGE = `<!doctype html>
       const blocks = (rest + value).split("\\n\\n");
       rest = blocks.pop();
       for (const block of blocks) {
-        const token = /^event: token\\ndata: (.*)$/.exec(block);
+        // The first block also has a reconnection time.
+        const token = /^event: token\\ndata: (.*)$/m.exec(block);
         if (token !== null) text.append(token[1]);
       }
     }

@@ -72,7 +72,7 @@ export function createExpressServer(setting: Setting): DemoServer {
     if (prompt === undefined) return void res.status(400).json({ error: "Expected a prompt" });
     const tokens = writeText(prompt, { signal: res.sse.signal });
     await res.sse.stream(tokens, (token) => ({ event: "token", data: token }));
-    void res.sse.complete();
+    void res.sse.complete({ event: "end", data: "" });
   });
 
   app.get("/", (req, res, next) => {

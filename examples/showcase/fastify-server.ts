@@ -73,7 +73,7 @@ export async function createFastifyServer(setting: Setting): Promise<DemoServer>
     if (prompt === undefined) return reply.code(400).send({ error: "Expected a prompt" });
     const tokens = writeText(prompt, { signal: reply.sse.signal });
     await reply.sse.stream(tokens, (token) => ({ event: "token", data: token }));
-    void reply.sse.complete();
+    void reply.sse.complete({ event: "end", data: "" });
     return reply;
   });
 

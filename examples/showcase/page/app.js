@@ -368,7 +368,7 @@ $("ask").onsubmit = async (event) => {
   let isComplete = false;
   const start = performance.now();
   const read = createParser(({ type, data }) => {
-    if (type === "sse-complete") isComplete = true;
+    if (type === "end") isComplete = true;
     if (type !== "token" || writing !== controller) return;
     tokens += 1;
     // Only who looks at the end is taken along; who has scrolled up goes on reading in peace.
