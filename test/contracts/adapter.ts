@@ -392,14 +392,17 @@ export function adapterContract(binding: Binding): void {
         expect(await client.rest()).toMatch(/^retry: \d+\ndata: early\n\n$/);
       });
 
-      it("hands the error of an origin function to the error handler", async () => {
+      it("hands the error of an origin function to the error handler, or to onError without one", async () => {
+        const stages: string[] = [];
         const served = await serve(({ sse }) => sse.open(), {
           cors: { origin: (_origin, callback) => void setImmediate(callback, new Error("no")) },
+          onError: (_error, { stage }) => void stages.push(stage),
         });
         const client = await get(served, { headers: { origin } });
         expect(client.status).toBe(500);
         await client.rest();
         expect(served.hub.sessionCount).toBe(0);
+        expect(stages).toEqual(binding.hasErrorHandler ? [] : ["cors"]);
       });
     });
 

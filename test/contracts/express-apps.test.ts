@@ -186,7 +186,7 @@ describe.each([
     const port = await listen(app);
     for (const [path, { hub }] of Object.entries({ "/s": outer, "/admin/s": inner })) {
       const client = await get(port, path);
-      await client.until(":\n");
+      await client.until("\n\n");
       await hub.publish("news", path);
       await client.until(`data: ${path}\n`);
       client.cut();
@@ -240,7 +240,7 @@ describe.each([
       const router = express.Router().use(inner).get("/news", sseHandler("news"));
       const port = await listen(makeApp().use(outer).use("/admin", router));
       const client = await get(port, "/admin/news");
-      await client.until(":\n");
+      await client.until("\n\n");
       expect([outer.hub.sessionCount, inner.hub.sessionCount]).toEqual([0, 1]);
     });
 
@@ -249,7 +249,7 @@ describe.each([
       const app = makeApp().use(first, second);
       const port = await listen(app.get("/", sseHandler("news", {}, { property: "admin" })));
       const client = await get(port, "/");
-      await client.until(":\n");
+      await client.until("\n\n");
       expect([first.hub.sessionCount, second.hub.sessionCount]).toEqual([0, 1]);
     });
 
@@ -343,7 +343,7 @@ describe.each([
     const port = await listen(app);
     for (const [name, { hub }] of Object.entries({ sse: first, admin: second })) {
       const client = await get(port, `/${name}`);
-      await client.until(":\n");
+      await client.until("\n\n");
       await hub.publish("news", name);
       await client.until(`data: ${name}\n`);
       expect(hub.sessionCount).toBe(1);
@@ -419,7 +419,7 @@ describe.each([
     expect(await read(app, "/s")).toContain("data: outer\n");
     expect(await read(app, "/sub/s")).toContain("data: inner\n");
     const client = await get(await listen(app), "/sub/h");
-    await client.until(":\n");
+    await client.until("\n\n");
     await inner.hub.publish("news", "one");
     await client.until("data: one\n");
   });
@@ -441,7 +441,7 @@ it("connect: a stream, and its error handling for a client that takes none", asy
   });
   const port = await listen(app);
   const client = await get(port, "/s");
-  await client.until(":\n");
+  await client.until("\n\n");
   await events.hub.publish("news", "one");
   await client.until("data: one\n");
   expect((await get(port, "/s", { headers: { accept: "image/png" } })).status).toBe(406);

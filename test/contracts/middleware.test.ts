@@ -213,25 +213,6 @@ describe.each([
     expect(results).toEqual([true, "slow"]);
   });
 
-  it("refuses to share `res.sse` with another library", async () => {
-    const app = express();
-    app.use((_request, response, next) => {
-      Object.defineProperty(response, "sse", { value: "taken" });
-      next();
-    });
-    app.use(sse());
-    app.get("/", (_request, response) => void response.end());
-    app.use(
-      (
-        error: Error,
-        _request: unknown,
-        response: { end(text: string): void },
-        _next: unknown,
-      ): void => response.end(error.message),
-    );
-    expect((await supertest(app).get("/")).text).toMatch(/Another middleware/);
-  });
-
   it("gives the routes of a mounted application and a router their stream", async () => {
     const app = express();
     const events = sse();
