@@ -1,7 +1,6 @@
 // A server that is restarted under its clients, in a process of its own. It shuts down as the README says.
 import { once } from "node:events";
 import process from "node:process";
-import { createHub } from "@tidewire/core";
 import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
 import { redisLog } from "@tidewire/redis";
@@ -22,11 +21,11 @@ const PAGE = `<!doctype html><title>Restart</title><script>
 
 process.send?.("loaded");
 await once(process, "message");
-const hub = createHub({ log: redisLog({ url }) });
+const log = redisLog({ url });
 
 async function startExpress() {
   const app = express();
-  const events = sse({ hub });
+  const events = sse({ log });
   app.use(events);
   app.get("/", (_req, res) => void res.type("html").send(PAGE));
   app.get("/events", (_req, res) => void res.sse.subscribe("ticks"));
@@ -41,8 +40,8 @@ async function startExpress() {
 }
 
 async function startFastify() {
-  const fastify = Fastify({ forceCloseConnections: true });
-  await fastify.register(ssePlugin, { hub });
+  const fastify = Fastify({ return503OnClosing: false, forceCloseConnections: true });
+  await fastify.register(ssePlugin, { log });
   fastify.get("/", (_request, reply) => reply.type("text/html").send(PAGE));
   fastify.get("/events", (_request, reply) => {
     void reply.sse.subscribe("ticks");
