@@ -10,14 +10,14 @@ import { describeWithRedis } from "./redis-server.js";
 import type { RedisServer } from "./redis-server.js";
 import { CHANNEL, Witness, readStream } from "./witness.js";
 
-/** A node each. */
-const LIBRARIES = ["node-redis 6", "ioredis 6", "iovalkey"];
 const PER_SECOND = 100;
 /** A part of what is published. */
 const BATCH = 50;
 
 /** A master that fails, and the replica that takes its place. */
 interface Failover {
+  /** Those of the clients, for a node each. */
+  readonly libraries: readonly string[];
   readonly place: Place;
   readonly master: RedisServer;
   readonly replica: RedisServer;
@@ -78,13 +78,13 @@ async function is(role: "master" | "slave", server: RedisServer): Promise<boolea
  */
 async function expectFailover(
   what: string,
-  { place, master, replica, stop }: Failover,
+  { libraries, place, master, replica, stop }: Failover,
   fail: () => Promise<void> | void,
   wake?: () => void,
 ): Promise<void> {
   closers.push(stop);
   const nodes = await Promise.all(
-    LIBRARIES.map(async (library) => {
+    libraries.map(async (library) => {
       const log = { publishTimeoutMs: 2_000 };
       const node = await ClusterNode.start(log, { heartbeatMs: 1_000 }, { library, place });
       closers.push(() => node.kill());
@@ -159,14 +159,16 @@ describeWithRedis("When a master fails", () => {
   it("in a cluster, by its death, streams miss nothing or are reset once", async () => {
     const cluster = await RedisCluster.start("tidewire");
     const { place, holder, replica } = cluster;
-    const failover = { place, master: holder, replica, stop: () => cluster.stop() };
+    const libraries = ["node-redis 4", "node-redis 6", "ioredis 6"];
+    const failover = { libraries, place, master: holder, replica, stop: () => cluster.stop() };
     await expectFailover("cluster, killed", failover, () => holder.kill());
   }, 90_000);
 
   it("in a cluster, by hanging, streams miss nothing or are reset once", async () => {
     const cluster = await RedisCluster.start("tidewire");
     const { place, holder, replica } = cluster;
-    const failover = { place, master: holder, replica, stop: () => cluster.stop() };
+    const libraries = ["node-redis 5", "ioredis 5", "iovalkey"];
+    const failover = { libraries, place, master: holder, replica, stop: () => cluster.stop() };
     await expectFailover(
       "cluster, hung",
       failover,
@@ -178,14 +180,16 @@ describeWithRedis("When a master fails", () => {
   it("under Sentinel, by its death, streams miss nothing or are reset once", async () => {
     const sentinel = await RedisSentinel.start();
     const { place, master, replica } = sentinel;
-    const failover = { place, master, replica, stop: () => sentinel.stop() };
+    const libraries = ["node-redis 5", "ioredis 5", "iovalkey"];
+    const failover = { libraries, place, master, replica, stop: () => sentinel.stop() };
     await expectFailover("Sentinel, killed", failover, () => master.kill());
   }, 90_000);
 
   it("under Sentinel, by hanging, streams miss nothing or are reset once", async () => {
     const sentinel = await RedisSentinel.start();
     const { place, master, replica } = sentinel;
-    const failover = { place, master, replica, stop: () => sentinel.stop() };
+    const libraries = ["node-redis 5", "node-redis 6", "ioredis 6"];
+    const failover = { libraries, place, master, replica, stop: () => sentinel.stop() };
     await expectFailover("Sentinel, hung", failover, () => master.pause());
   }, 90_000);
 });
