@@ -71,7 +71,7 @@ export function adapterContract(binding: Binding): void {
         const served = await serve(({ sse }) => sse.send({ event: "a", id: "1", data: { n: 1 } }));
         const client = await get(served);
         expect(await client.until("}\n\n")).toMatch(
-          /^retry: ([12]\d{3}|3000)\nevent: a\nid: 1\ndata: \{"n":1\}\n\n$/,
+          /^event: a\nid: 1\nretry: ([12]\d{3}|3000)\ndata: \{"n":1\}\n\n$/,
         );
       });
 
@@ -646,10 +646,10 @@ export function adapterContract(binding: Binding): void {
         });
         const source = await get(served, { headers: EVENT_STREAM });
         expect(await source.rest()).toMatch(
-          /^retry: \d+\nevent: done\nid: ~end\ndata: \{"total":3\}\n\n$/,
+          /^event: done\nid: ~end\nretry: \d+\ndata: \{"total":3\}\n\n$/,
         );
         const other = await get(served, { method: "POST" });
-        expect(await other.rest()).toMatch(/^retry: \d+\nevent: done\ndata: \{"total":3\}\n\n$/);
+        expect(await other.rest()).toMatch(/^event: done\nretry: \d+\ndata: \{"total":3\}\n\n$/);
         await eventually("both to be handed over", () => outcomes.length === 2);
         expect(outcomes).toEqual([true, true]);
       });

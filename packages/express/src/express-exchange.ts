@@ -1,6 +1,6 @@
 /** One request of Express and its response: what `sse()` leaves on a response, and its session once that is read. */
 
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Exchange } from "@tidewire/core/adapter";
 import type { Request } from "express";
 import type { Hub, Session } from "./hub.js";
@@ -31,7 +31,8 @@ export class ExpressExchange implements Exchange {
   }
 
   get session(): Session {
-    this.#session ??= this.hub.createSession(this);
+    // Not Express's type in the declaration of `request`: an application without its types would not compile.
+    this.#session ??= this.hub.createSession(this as unknown as Exchange & { context: Request });
     return this.#session;
   }
 
@@ -40,8 +41,8 @@ export class ExpressExchange implements Exchange {
     return this.#session !== undefined && this.#session.state !== "idle";
   }
 
-  get request(): Request {
-    return this.response.req as Request;
+  get request(): IncomingMessage {
+    return this.response.req;
   }
 
   refuse(error: unknown): void {

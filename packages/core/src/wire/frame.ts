@@ -33,6 +33,10 @@ export const OPENING: Buffer = Buffer.from(encodeComment(""));
 /** The heartbeat: a lone comment. */
 export const HEARTBEAT: SharedFrames = shareFrames([OPENING]);
 
+/** The field that comes last in each block: at its beginning, and behind another field. */
+const DATA = "data: ";
+const LATER_DATA = "\ndata: ";
+
 /** The block that tells a client not to come back. */
 export const COMPLETE: Buffer = Buffer.from(
   encodeMessage({ event: "sse-complete", id: COMPLETE_ID, data: "{}" }),
@@ -104,8 +108,11 @@ export function encodeLast(
  * @param block - A block with data.
  * @returns The frame.
  */
-export function withRetry(milliseconds: number, block: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from(`retry: ${milliseconds}\n`), block]);
+export function withRetry(milliseconds: number, block: Buffer): Buffer {
+  // Behind the event type and the id, where every block has it.
+  const at = block.indexOf(DATA) === 0 ? 0 : block.indexOf(LATER_DATA) + 1;
+  const retry = Buffer.from(`retry: ${milliseconds}\n`);
+  return Buffer.concat([block.subarray(0, at), retry, block.subarray(at)]);
 }
 
 /**

@@ -285,7 +285,7 @@ describe("stream of an Observable", () => {
     const streaming = session.stream(items, ({ n }) => (n === 2 ? undefined : { data: n }));
     expect(session.state).toBe("open");
     for (const n of [1, 2, 3]) items.next({ n });
-    expect(sink.text).toBe(`${OPENING}data: 1\n\ndata: 3\n\n`);
+    expect(sink.text).toBe(`data: 1\n\ndata: 3\n\n`);
     items.complete();
     expect(await streaming).toBe(true);
     expect(session.state).toBe("open");
@@ -295,7 +295,7 @@ describe("stream of an Observable", () => {
     const { session, sink } = makeSession();
     const bytes = Buffer.from("\u{1F600}");
     expect(await session.stream(from([bytes.subarray(0, 2), bytes.subarray(2)]))).toBe(true);
-    expect(sink.text).toBe(`${OPENING}data: \u{1F600}\n\n`);
+    expect(sink.text).toBe(`data: \u{1F600}\n\n`);
   });
 
   it.each(["while it is idle", "while it pushes"])(
@@ -355,7 +355,7 @@ describe("stream of an Observable", () => {
       }),
     };
     const streaming = session.stream(untyped<Subject<string>>(source));
-    expect(sink.text).toBe(`${OPENING}data: a\n\n`);
+    expect(sink.text).toBe(`data: a\n\n`);
     session.close();
     expect(await streaming).toBe(false);
     expect(end).toHaveBeenCalledTimes(1);
@@ -390,14 +390,14 @@ describe("onSourceError", () => {
     };
     const options = { map, onSourceError: () => "sorry" };
     await expect(session.stream(["x"], options)).rejects.toThrow("map");
-    expect(sink.text).toBe(`${OPENING}data: sorry\n\n`);
+    expect(sink.text).toBe(`data: sorry\n\n`);
   });
 
   it("may give no message, and is not asked once the client has left", async () => {
     const { session, sink } = makeSession();
     const onSourceError = vi.fn(() => undefined);
     await expect(session.stream(failing(), { onSourceError })).rejects.toThrow("broken");
-    expect(sink.text).toBe(`${OPENING}data: a\n\n`);
+    expect(sink.text).toBe(`data: a\n\n`);
     await session.stream(failing(), { onSourceError });
     expect(onSourceError).toHaveBeenCalledTimes(1);
   });
@@ -409,7 +409,7 @@ describe("onSourceError", () => {
     const { session, sink, host } = makeSession();
     const options = { onSourceError: untyped<() => undefined>(onSourceError) };
     await expect(session.stream(failing(), options)).rejects.toThrow("broken");
-    expect(sink.text).toBe(`${OPENING}data: a\n\n`);
+    expect(sink.text).toBe(`data: a\n\n`);
     expect(session.closeReason).toBe("error");
     const [report] = host.reports;
     expect(host.reports).toEqual([{ stage: "source", error: report?.error }]);

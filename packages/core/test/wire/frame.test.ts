@@ -230,6 +230,10 @@ describe("the frames of a stream", () => {
     expect(withRetry(1_500, Buffer.from("data: 1\n\n")).toString()).toBe(
       "retry: 1500\ndata: 1\n\n",
     );
+    const named = Buffer.from("event: a\nid: 1\ndata: 1\ndata: data: 2\n\n");
+    expect(withRetry(1_500, named).toString()).toBe(
+      "event: a\nid: 1\nretry: 1500\ndata: 1\ndata: data: 2\n\n",
+    );
     expect(encodeRetryFrame(1_500).toString()).toBe("event: sse-retry\nretry: 1500\ndata: {}\n\n");
   });
 });
