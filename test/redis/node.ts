@@ -69,10 +69,14 @@ export class ClusterNode {
       [JSON.stringify({ log, client, hub })],
       { execArgv: ["--unhandled-rejections=strict", "--trace-warnings"] },
     );
-    const [{ port }] = (await within("the node to start", once(child, "message"))) as [
-      { port: number },
-    ];
-    return new ClusterNode(child, port);
+    try {
+      const started = await within("the node to start", once(child, "message"));
+      const [{ port }] = started as [{ port: number }];
+      return new ClusterNode(child, port);
+    } catch (error) {
+      child.kill("SIGKILL");
+      throw error;
+    }
   }
 
   /** Publishes, and settles when all of it has. */

@@ -221,8 +221,8 @@ describeWithRedis("The past of a stream", () => {
     const { redis, key } = await stream();
     await fill(redis, key, numbers(0, 3), "quiet");
     await fill(redis, key, numbers(0, 8_000), "busy");
-    const tap = tapOf(redis);
-    const { port, hub } = await serve({ client: tap.client, key });
+    const tap = await tapOf(redis);
+    const { port, hub } = await serve({ url: tap.url, key });
     const ask = async (): Promise<void> => {
       const clients = Array.from({ length: 10 }, () =>
         connect(port, "channel=quiet&channel=empty&latest=5"),

@@ -21,7 +21,16 @@ export class RedisCluster {
 
   static async start(key: string): Promise<RedisCluster> {
     const nodes = await Promise.all(Array.from({ length: 4 }, () => startNode()));
-    const [first, second, third, replica] = nodes as [
+    try {
+      return await RedisCluster.#join(nodes, key);
+    } catch (error) {
+      await Promise.all(nodes.map((node) => node.stop()));
+      throw error;
+    }
+  }
+
+  static async #join(nodes: readonly RedisServer[], key: string): Promise<RedisCluster> {
+    const [first, second, third, replica] = nodes as readonly [
       RedisServer,
       RedisServer,
       RedisServer,

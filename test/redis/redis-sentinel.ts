@@ -38,9 +38,19 @@ export class RedisSentinel {
     );
     const sentinels = await Promise.all([1, 2, 3].map(() => Sentinel.start(master.port)));
     const sentinel = new RedisSentinel([master, replica], sentinels);
+    try {
+      await sentinel.#isReady();
+    } catch (error) {
+      await sentinel.stop();
+      throw error;
+    }
+    return sentinel;
+  }
+
+  async #isReady(): Promise<void> {
     await until("the sentinels to know each other", async () => {
       const replies = await Promise.all(
-        sentinels.map((one) => one.command("SENTINEL", "MASTER", NAME)),
+        this.#sentinels.map((one) => one.command("SENTINEL", "MASTER", NAME)),
       );
       return replies.every((reply) => {
         const fields = reply as string[];
@@ -48,7 +58,6 @@ export class RedisSentinel {
         return countOf("num-other-sentinels") === 2 && countOf("num-slaves") === 1;
       });
     });
-    return sentinel;
   }
 
   /** Where clients find it. The third sentinel is learnt from the others. */

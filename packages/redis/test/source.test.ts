@@ -125,10 +125,11 @@ describe("The settings of a client", () => {
   });
 
   it("are read without a connection, and the client stays as it is", () => {
+    const cluster = createCluster({ rootNodes: [{}] });
     const made = [
       createCluster4({ rootNodes: [{}] }),
       createCluster5({ rootNodes: [{}] }),
-      createCluster({ rootNodes: [{}] }),
+      cluster,
       createSentinel({ name: "m", sentinelRootNodes: [{ host: "a", port: 1 }] }),
       createSentinel5({ name: "m", sentinelRootNodes: [{ host: "a", port: 1 }] }),
     ];
@@ -137,7 +138,6 @@ describe("The settings of a client", () => {
       resolveRedisLogOptions({ client });
       expect(Object.getPrototypeOf(client)).toBe(prototype);
     }
-    const cluster = made[2] as ReturnType<typeof createCluster>;
     // It can still be copied, and the copy is of its class.
     expect(cluster.duplicate().constructor).toBe(cluster.constructor);
     const lazyConnect = true;
