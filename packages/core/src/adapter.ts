@@ -13,3 +13,4 @@ export type {
   StreamBody,
 } from "./http/exchange.js";
 export type { HeaderTarget } from "./http/head.js";
+export { isSessionAbort } from "./session/abort.js";

@@ -5,6 +5,7 @@ import type { ChannelsOf, RegisteredChannels } from "@tidewire/core";
 import { resolveHub } from "@tidewire/core/adapter";
 import type { AnyHub } from "@tidewire/core/adapter";
 import type { Request } from "express";
+import { takeClientAborts } from "./client-aborts.js";
 import { ExpressExchange } from "./express-exchange.js";
 import type { NextFunction } from "./express-exchange.js";
 import type { Hub, HubOptions, Session } from "./hub.js";
@@ -93,6 +94,7 @@ export function sse(options: SseOptions = {}): SseMiddleware {
     response: ExpressResponse,
     next: NextFunction,
   ): void => {
+    takeClientAborts(request);
     const before = property.exchangeOf(response);
     const exchange =
       before?.hub === hub ? before : new ExpressExchange(response, hub, next, before);

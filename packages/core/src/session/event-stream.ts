@@ -14,6 +14,7 @@ import type { Outlet, OutletFault, OutletFaultDetails, OutletOwner } from "../ou
 import { breathe } from "../outlet/pace.js";
 import { COMPLETE, encodeCommentFrame, encodeFrame, encodeLast } from "../wire/frame.js";
 import type { LastMessage, SseMessage } from "../wire/message.js";
+import { abortOf } from "./abort.js";
 import { pump } from "./pump.js";
 import type { MapItem, StreamOptions } from "./pump.js";
 import { receive } from "./reception.js";
@@ -500,14 +501,6 @@ export abstract class EventStream implements Stream, OutletOwner {
       this.report(error, "onClose");
     }
   }
-}
-
-/** What everybody rejects with who was given the `signal`: the abort that error handling everywhere passes over. */
-function abortOf(reason: CloseReason): DOMException {
-  return new DOMException(`The event stream has closed: ${reason}`, {
-    name: "AbortError",
-    cause: reason,
-  });
 }
 
 /** `send("tick", data)` is what other libraries have; here the data would be lost in silence. */
