@@ -63,12 +63,12 @@ it.each([
 });
 
 it("prints every other error, and answers who still waits", async () => {
-  let shared: unknown;
+  let shared: Error | undefined;
   const { port, printed } = await serve(async (request, response) => {
     if (request.query["abort"] === undefined) throw shared ?? new Error("own");
     const { signal } = response.sse;
     response.sse.close();
-    shared = signal.reason;
+    shared = signal.reason as Error;
     throw new Error("late");
   });
   const url = `http://127.0.0.1:${port}/`;

@@ -379,7 +379,7 @@ describe("onSourceError", () => {
       data: (error as Error).message,
     });
     await expect(session.stream(source, { onSourceError })).rejects.toThrow("broken");
-    expect(sink.text).toBe(`${OPENING}${before}event: failed\ndata: broken\n\n`);
+    expect(sink.text).toBe(`${before}event: failed\ndata: broken\n\n`);
     expect([session.closeReason, sink.calls]).toEqual(["error", ["start", "end"]]);
   });
 
