@@ -14,5 +14,5 @@ it("The public entry exports these values and no more", () => {
 });
 
 it("The entry for adapters exports these values and no more", () => {
-  expect(Object.keys(adapter).toSorted()).toEqual(["createRoute", "resolveHub"]);
+  expect(Object.keys(adapter).toSorted()).toEqual(["createRoute", "isSessionAbort", "resolveHub"]);
 });

@@ -9,7 +9,7 @@ import { encodeCursorFrame, encodeResetFrame, encodeRetryFrame } from "../wire/f
 import type { ResetReason } from "../wire/frame.js";
 import { withoutIdParts } from "../wire/frame-slab.js";
 import type { EventMessage } from "../wire/message.js";
-import { shareChunk, shareStored, sizeOf } from "../wire/shared-frames.js";
+import { shareChunk, shareFrames, shareStored, sizeOf } from "../wire/shared-frames.js";
 import type { SharedFrames, StoredFrame } from "../wire/shared-frames.js";
 import type { Audience } from "./audience.js";
 import type { Place } from "./backfill.js";
@@ -32,6 +32,9 @@ const FAILED_RETRY_MS = { min: 5_000, max: 30_000 };
 
 /** The most that is taken from the window for one write, in bytes. */
 export const SLICE_BYTES = 65_536;
+
+/** Streams that began with a reset and have yet to get their first cursor event: too few for a field in each. */
+const RESET_FIRST = new WeakSet<Subscription>();
 
 /** Frames of one write that several subscriptions share. */
 export interface DeliveredFrames {
@@ -310,7 +313,9 @@ export class Subscription implements Reader {
     const id = window.idAt(position);
     if (id === undefined) return undefined;
     this.#told = position;
-    return this.#audience.cursorFrames(id);
+    return RESET_FIRST.delete(this)
+      ? shareFrames([this.#firstCursor(id)])
+      : this.#audience.cursorFrames(id);
   }
 
   restMs(now: number): number {
@@ -395,7 +400,7 @@ export class Subscription implements Reader {
     let events = 0;
     let isMore = false;
     if (welcome.reset !== undefined) this.#takeReset(welcome, welcome.reset, frames);
-    if (welcome.owesCursor && this.#told !== BEFORE_ALL) frames.push(this.#cursorFrame());
+    else if (welcome.owesCursor && this.#told !== BEFORE_ALL) frames.push(this.#cursorFrame());
     while (this.#welcome === welcome && !isMore) {
       const room = Math.max(1, SLICE_BYTES - sizeOf(frames));
       const step = welcome.nextStep(this.#told !== BEFORE_ALL);
@@ -488,6 +493,11 @@ export class Subscription implements Reader {
     const id = hasStates ? "" : (window.idAt(this.#cursor) ?? window.tailId);
     this.#told = hasStates ? BEFORE_ALL : this.#cursor;
     welcome.hasIds = false;
+    // The reset gives the client its position.
+    if (!hasStates && welcome.owesCursor) {
+      welcome.owesCursor = false;
+      RESET_FIRST.add(this);
+    }
     const block = encodeResetFrame(reason, channels, id);
     frames.push(stored(this.outlet.introduce(block, true, undefined)));
     observer.wasReset(this, reason, channels);
@@ -630,11 +640,21 @@ export class Subscription implements Reader {
     const { window } = this.#audience;
     const welcome = this.#welcome;
     const id = welcome?.resumedFrom ?? window.idAt(this.#cursor) ?? window.tailId;
-    if (welcome?.owesCursor !== true) return stored(this.#audience.cursorFrames(id).bytes);
-    welcome.owesCursor = false;
-    welcome.resumedFrom = undefined;
+    const isFirst = welcome?.owesCursor === true;
+    if (isFirst) {
+      welcome.owesCursor = false;
+      welcome.resumedFrom = undefined;
+    }
+    return stored(
+      RESET_FIRST.delete(this) || isFirst
+        ? this.#firstCursor(id)
+        : this.#audience.cursorFrames(id).bytes,
+    );
+  }
+
+  #firstCursor(id: string): Buffer {
     const block = encodeCursorFrame(id, JSON.stringify({ heartbeatMs: this.outlet.heartbeatMs }));
-    return stored(this.outlet.introduce(block, true, undefined));
+    return this.outlet.introduce(block, true, undefined);
   }
 
   /** Encodes a message of a snapshot. */

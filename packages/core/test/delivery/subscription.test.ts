@@ -235,7 +235,7 @@ describe("a client that comes back", () => {
     harbor.publish("a 1", "a 2", "a 3", "a 4");
     const session = harbor.subscribe("a", { lastEventId });
     expect(session.text).toBe(
-      `event: sse-reset\nid: e.4\ndata: {"reason":"${reason}","channels":["a"]}\n\n${firstCursor("e.4")}`,
+      `event: sse-reset\nid: e.4\ndata: {"reason":"${reason}","channels":["a"]}\n\n`,
     );
     harbor.publish("a 5");
     await turns();
@@ -883,6 +883,23 @@ describe("the cursor event of the heartbeat", () => {
     expect(session.subscription?.beat(0, true)).toBeUndefined();
   });
 
+  it("says after which silence the stream is dead if it is the first of a stream that began with a reset", async () => {
+    const harbor = new Harbor();
+    harbor.publish("a 1");
+    const session = harbor.subscribe("a", { lastEventId: "f.1" });
+    expect(session.signals).toEqual(["reset e.1"]);
+    for (const [data, id] of [
+      ['{"heartbeatMs":false}', "e.2"],
+      ["{}", "e.3"],
+    ]) {
+      harbor.publish("b other");
+      await turns();
+      expect(session.subscription?.beat(0, true)?.bytes.toString()).toBe(
+        `event: sse-cursor\nid: ${id}\ndata: ${data}\n\n`,
+      );
+    }
+  });
+
   it("is due early when the client's position comes near the end of what is kept", async () => {
     const harbor = new Harbor({ maxEvents: 10 });
     const session = harbor.subscribe("a");
@@ -992,10 +1009,7 @@ describe("a reset by the log", () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "a 2");
     harbor.delivery.reset("fork", "e.1");
-    expect(harbor.subscribe("a", { lastEventId: "e.2" }).signals).toEqual([
-      "reset e.1",
-      "cursor e.1",
-    ]);
+    expect(harbor.subscribe("a", { lastEventId: "e.2" }).signals).toEqual(["reset e.1"]);
     expect(harbor.subscribe("a", { lastEventId: "e.1" }).signals).toEqual(["cursor e.1"]);
   });
 
