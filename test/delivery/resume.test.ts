@@ -97,6 +97,7 @@ describe("a client that comes back", () => {
     const { id } = await server.hub.publish("news", { event: "n", data: 6 });
     const client = await resume(server, id);
     expect([numbersOf(client), resetsOf(client)]).toEqual([[], []]);
+    expect(client.text).toMatch(/^event: sse-cursor\n/);
     expect(client.text.match(/^event: sse-.*\nid: .*$/gm)).toEqual([
       `event: sse-cursor\nid: ${id}`,
     ]);
@@ -111,6 +112,7 @@ describe("a client that comes back", () => {
     expect(numbersOf(client)).toEqual([22, 23, 24, 25, 26, 27, 28, 29, 30]);
     expect(resetsOf(client)).toEqual([]);
     expect(client.text.match(/^id: /gm)).toHaveLength(11);
+    expect(client.text).toMatch(/^event: sse-cursor\n/);
     expect(server.hub.stats().replays).toBe(1);
   });
 

@@ -3,7 +3,7 @@
 import { SseError, describeValue } from "../errors.js";
 import type { LogEntry } from "../log/log.js";
 import { checkChannel } from "../options/subscribe.js";
-import { encodeMessage } from "../wire/encode.js";
+import { encodeMessage, isId } from "../wire/encode.js";
 import { RESERVED_EVENT_PREFIX } from "../wire/message.js";
 
 /** In the window an entry that is not sent keeps its place, on a channel that no client may subscribe to. */
@@ -36,6 +36,12 @@ export function encodeEntry(
     throw new SseError(
       "ERR_SSE_INVALID_FIELD",
       `An entry of the log has the event type ${describeValue(event)}, which is reserved`,
+    );
+  }
+  if (!isId(id)) {
+    throw new SseError(
+      "ERR_SSE_INVALID_FIELD",
+      `Expected the id of an entry of the log to be at most 128 characters of A-Z a-z 0-9 . _ ~ -, got ${describeValue(id)}`,
     );
   }
   const block = encodeMessage({ event, id, retry, data });

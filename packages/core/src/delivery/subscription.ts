@@ -251,6 +251,7 @@ export class Subscription implements Reader {
   wake(): void {
     // Its turn comes, or is under way: taking another one now would be at the cost of the others, or out of order.
     if (this.#turn === "none") this.#advance();
+    else if (this.#turn === "scheduled") this.#beginReplay();
   }
 
   /** Called by delivery when it is the turn of this subscription. */
@@ -331,6 +332,7 @@ export class Subscription implements Reader {
       // The client may come from a node that was ahead of this one when further channels joined.
       for (const step of welcome.steps) step.reach(place);
       welcome.isReplay = true;
+      this.#beginReplay();
       this.#schedule();
       return;
     }
@@ -342,6 +344,14 @@ export class Subscription implements Reader {
     if (welcome.reset === undefined) welcome.mustReset(place, replayed, tail);
     if (this.channels.size === 0) this.#moveTo(tail);
     this.wake();
+  }
+
+  /** Writes what a stream resumes with, before its turn: otherwise it would begin with a comment. */
+  #beginReplay(): void {
+    const { outlet } = this;
+    const welcome = this.#welcome;
+    if (welcome?.isReplay !== true || !welcome.owesCursor || welcome.isPending) return;
+    if (outlet.isOpen && !outlet.isBlocked) this.#write([this.#cursorFrame()]);
   }
 
   /** Writes what can be written now. */

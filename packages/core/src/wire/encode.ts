@@ -6,7 +6,11 @@ import type { EventMessage } from "./message.js";
 /** Line ends of an event stream. CRLF first: it is one line end, not two. */
 const LINE_BREAK = /\r\n|\r|\n/;
 const MAX_ID_LENGTH = 128;
-/** 1 for each character code that an id may have. For each event a table is faster than an expression. */
+/** What a message of one stream may have: ids of other systems are relayed. */
+const MAX_RELAYED_BYTES = 1_024;
+/** Clients report an id in a header, which has no control characters and loses spaces around its value. */
+const NOT_IN_RELAYED = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}|^\s|\s$/u;
+/** 1 for each character code that an id of the log may have. For each event a table is faster than an expression. */
 const IN_IDS = new Uint8Array(128);
 for (const char of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-") {
   IN_IDS[char.charCodeAt(0)] = 1;
@@ -83,13 +87,17 @@ function eventType(event: string): string {
 }
 
 function eventId(id: string): string {
-  if (!isId(id)) {
-    throw new SseError(
-      "ERR_SSE_INVALID_FIELD",
-      `Expected \`id\` to be at most 128 characters of A-Z a-z 0-9 . _ ~ -, got ${describeValue(id)}`,
-    );
-  }
-  return id;
+  if (isId(id) || isRelayedId(id)) return id;
+  throw new SseError(
+    "ERR_SSE_INVALID_FIELD",
+    `Expected \`id\` to be a string of at most 1024 bytes without control characters and without spaces around it, got ${describeValue(id)}`,
+  );
+}
+
+function isRelayedId(id: unknown): boolean {
+  return (
+    typeof id === "string" && !NOT_IN_RELAYED.test(id) && Buffer.byteLength(id) <= MAX_RELAYED_BYTES
+  );
 }
 
 /** Whether a value may be the id of an event of the log. */

@@ -34,7 +34,10 @@ export interface LastMessage<Data = unknown> {
 }
 
 interface MessageFields {
-  /** At most 128 of `A-Z a-z 0-9 . _ ~ -`. `""` resets the client's last event ID. */
+  /**
+   * At most 1 024 bytes without control characters and without spaces around it, so that IDs of other systems can be
+   * relayed. `""` resets the client's last event ID.
+   */
   readonly id?: string | undefined;
   /** Reconnection time in milliseconds, a whole number from 0 to 2 147 483 647. */
   readonly retry?: number | undefined;

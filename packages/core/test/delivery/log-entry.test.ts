@@ -20,6 +20,11 @@ describe("encodeEntry", () => {
 
   it.each([
     ["a reserved event type", { event: "sse-reset" }, "ERR_SSE_INVALID_FIELD"],
+    [
+      "an id that only a message of one stream may have",
+      { id: "urn:uuid:1" },
+      "ERR_SSE_INVALID_FIELD",
+    ],
     ["an event type with a line break", { event: "a\nid: 7" }, "ERR_SSE_INVALID_FIELD"],
     ["an empty event type", { event: "" }, "ERR_SSE_INVALID_FIELD"],
     ["a reconnection time that is no number", { retry: NaN }, "ERR_SSE_INVALID_FIELD"],

@@ -59,18 +59,31 @@ describe("encodeMessage", () => {
   it("takes every character of the alphabet in an id, 128 times", () => {
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-";
     expect(encodeMessage({ id: alphabet })).toBe(`id: ${alphabet}\n\n`);
-    expect(encodeMessage({ id: "x".repeat(128) })).toBe(`id: ${"x".repeat(128)}\n\n`);
+    expect(encodeMessage({ id: "x".repeat(1_024) })).toBe(`id: ${"x".repeat(1_024)}\n\n`);
   });
 
   it.each([
-    ["one character too many", "x".repeat(129)],
+    "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+    "2026-11-26T09:00:00.000+01:00",
+    '["orders", 7]',
+    "a/b",
+    "\u00e9",
+    "\u{1F600}",
+  ])("relays an id of another system: %s", (id) => {
+    expect(encodeMessage({ id, data: "" })).toBe(`id: ${id}\ndata: \n\n`);
+  });
+
+  it.each([
+    ["one byte too many", "x".repeat(1_025)],
+    ["one byte too many in UTF-8", "\u00e9".repeat(513)],
     ["NUL", "a\0b"],
     ["LF", "a\nb"],
     ["a last LF", "a\n"],
     ["CR", "a\rb"],
-    ["a space", "a b"],
-    ["a letter beyond ASCII", "é"],
-    ["a slash", "a/b"],
+    ["a first space", " a"],
+    ["a last tab", "a\t"],
+    ["DEL", "a\u007fb"],
+    ["a control character beyond ASCII", "a\u0085b"],
     ["a number", untyped<string>(7)],
     ["null", untyped<string>(null)],
     ["an object with a toString", untyped<string>({ toString: () => "1" })],
@@ -78,13 +91,13 @@ describe("encodeMessage", () => {
     const { code, message } = thrownBy(() => encodeMessage({ id, data: "d" }));
     expect(code).toBe("ERR_SSE_INVALID_FIELD");
     expect(message).toMatch(
-      /^Expected `id` to be at most 128 characters of A-Z a-z 0-9 \. _ ~ -, got /,
+      /^Expected `id` to be a string of at most 1024 bytes without control characters and without spaces around it, got /,
     );
   });
 
   it("quotes a refused id on one line", () => {
     expect(thrownBy(() => encodeMessage({ id: "a\nb" })).message).toBe(
-      'Expected `id` to be at most 128 characters of A-Z a-z 0-9 . _ ~ -, got "a\\nb" (string)',
+      'Expected `id` to be a string of at most 1024 bytes without control characters and without spaces around it, got "a\\nb" (string)',
     );
   });
 
