@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { createPublisher } from "@tidewire/redis";
+import { createRedisPublisher } from "@tidewire/redis";
 import type { Channels, NodeIdentity, NodeStatus } from "./channels.js";
 import { Nodes } from "./nodes.js";
 import { passOn } from "./proxy.js";
@@ -43,7 +43,7 @@ async function start(): Promise<void> {
   console.log(`Redis   ${redis.description}`);
 
   // This process holds no session and reads nothing: it only publishes.
-  const publisher = createPublisher<Channels>({ ...stream, dedupeWindowMs: 30_000 });
+  const publisher = createRedisPublisher<Channels>({ ...stream, dedupeWindowMs: 30_000 });
   stops.push(() => publisher.close());
   const started = new Nodes(NODES, stream, (node) => {
     tell(node);

@@ -4,7 +4,7 @@ import { createHub, isSseError } from "@tidewire/core";
 import type { ChannelMap, Session } from "@tidewire/core";
 import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
-import { createPublisher, redisLog } from "@tidewire/redis";
+import { createRedisPublisher, redisLog } from "@tidewire/redis";
 import express from "express";
 import fastify from "fastify";
 import { createClient } from "redis";
@@ -51,7 +51,9 @@ const client = createClient({ url: "redis://127.0.0.1:1" });
 for (const log of [redisLog({ client }), redisLog({ client: async () => client })]) {
   await log.close();
 }
-const publisher = createPublisher<{ news: { headline: string } }>({ url: "redis://127.0.0.1:1" });
+const publisher = createRedisPublisher<{ news: { headline: string } }>({
+  url: "redis://127.0.0.1:1",
+});
 const refused: unknown = await publisher
   .publish("news", { event: "headline", data: "x" })
   .catch((error: unknown) => error);

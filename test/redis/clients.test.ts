@@ -1,6 +1,6 @@
 import { createHub } from "@tidewire/core";
 import type { Hub, Log } from "@tidewire/core";
-import { createPublisher, redisLog } from "@tidewire/redis";
+import { createRedisPublisher, redisLog } from "@tidewire/redis";
 import type { RedisClientSource } from "@tidewire/redis";
 import { createClient } from "redis";
 import { afterEach, expect, it } from "vitest";
@@ -130,7 +130,7 @@ describeWithRedis("A client that leads nowhere", () => {
       if (library === "node-redis 5") closers.push(() => (client as unknown as Used).destroy?.());
     }
     const publishes = clients.map((client) => {
-      const publisher = createPublisher({ client, onError: () => {} });
+      const publisher = createRedisPublisher({ client, onError: () => {} });
       closers.push(() => publisher.close());
       return publisher.publish("news", "lost");
     });
@@ -177,7 +177,7 @@ describeWithRedis("A publisher", () => {
     const server = await redis();
     const proxy = await RedisProxy.start(server.port);
     closers.push(() => proxy.close());
-    const publisher = createPublisher({ url: proxy.url, onError: () => {} });
+    const publisher = createRedisPublisher({ url: proxy.url, onError: () => {} });
     closers.push(() => publisher.close());
     expect(publisher.health).toEqual({ state: "connecting", lagMs: 0, reconnects: 0 });
     await publisher.publish("news", "first");

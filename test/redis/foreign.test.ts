@@ -1,7 +1,7 @@
 import { createHub } from "@tidewire/core";
 import type { HubOptions, Log } from "@tidewire/core";
 import type { LogEntry } from "@tidewire/core/log";
-import { createPublisher, redisLog } from "@tidewire/redis";
+import { createRedisPublisher, redisLog } from "@tidewire/redis";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout } from "node:timers/promises";
@@ -181,7 +181,7 @@ describeWithRedis("Ids that clients report", () => {
 
   it("are looked up many at once: held, trimmed or unknown, whatever they are", async () => {
     const redis = await server();
-    const publisher = createPublisher({ url: redis.url, key: "ids" });
+    const publisher = createRedisPublisher({ url: redis.url, key: "ids" });
     closers.push(() => publisher.close());
     const ids: string[] = [];
     for (let n = 0; n < 10; n++) ids.push((await publisher.publish("a", { data: "x" })).id);
@@ -210,7 +210,7 @@ describeWithRedis("Ids that clients report", () => {
   it("cost no page when they are made up, or older than the hub retains", async () => {
     const redis = await server();
     const key = "made-up";
-    const publisher = createPublisher({ url: redis.url, key });
+    const publisher = createRedisPublisher({ url: redis.url, key });
     closers.push(() => publisher.close());
     const data = "x".repeat(10_000);
     const first = (await publisher.publish("news", { data })).id;

@@ -3,7 +3,7 @@ import { setTimeout } from "node:timers/promises";
 import type { AddressInfo } from "node:net";
 import { createHub } from "@tidewire/core";
 import type { Hub } from "@tidewire/core";
-import { createPublisher, redisLog } from "@tidewire/redis";
+import { createRedisPublisher, redisLog } from "@tidewire/redis";
 import { afterEach, expect, it } from "vitest";
 import { eventually } from "../client.js";
 import { EventClient } from "../delivery/event-client.js";
@@ -38,7 +38,7 @@ class Cluster {
   constructor(redis: RedisServer, key: string) {
     this.redis = redis;
     this.key = key;
-    const publisher = createPublisher({ url: redis.url, key });
+    const publisher = createRedisPublisher({ url: redis.url, key });
     closers.push(() => publisher.close());
     this.publish = (data) => publisher.publish("news", { data });
   }

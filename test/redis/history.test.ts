@@ -1,6 +1,6 @@
 import fs from "node:fs";
 import path from "node:path";
-import { createPublisher } from "@tidewire/redis";
+import { createRedisPublisher } from "@tidewire/redis";
 import { afterEach, expect, it } from "vitest";
 import { eventually } from "../client.js";
 import { EventClient } from "../delivery/event-client.js";
@@ -321,7 +321,7 @@ describeWithRedis("A history that is lost", () => {
     // Nobody looks while the new history outgrows the old one.
     for (const node of nodes) node.pause();
     await restartFromCopy(redis);
-    const publisher = createPublisher({ url: redis.url, key: KEY });
+    const publisher = createRedisPublisher({ url: redis.url, key: KEY });
     closers.push(() => publisher.close());
     let sent = 0;
     const publish = async (count: number): Promise<void> => {
@@ -500,7 +500,7 @@ describeWithRedis("An outage that is longer than what is kept", () => {
     const all = [cutOff, witness, ...absent];
     await connected(all);
     // Redis drops whole groups of a hundred: there are always fewer than two hundred and some.
-    const publisher = createPublisher({
+    const publisher = createRedisPublisher({
       url: redis.url,
       key: KEY,
       retention: { maxEvents: 100 },

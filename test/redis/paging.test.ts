@@ -2,7 +2,7 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { createHub } from "@tidewire/core";
 import type { Hub, HubOptions, Log } from "@tidewire/core";
-import { createPublisher, redisLog } from "@tidewire/redis";
+import { createRedisPublisher, redisLog } from "@tidewire/redis";
 import type { RedisLogOptions } from "@tidewire/redis";
 import { createClient } from "redis";
 import { afterEach, describe, expect, it } from "vitest";
@@ -85,7 +85,7 @@ describeWithRedis("The past of a stream", () => {
     channel: string = "one",
     retention: RedisLogOptions["retention"] = {},
   ): Promise<string[]> {
-    const publisher = createPublisher({ url: redis.url, key, retention });
+    const publisher = createRedisPublisher({ url: redis.url, key, retention });
     const published = await Promise.all(
       data.map((text) => publisher.publish(channel, { data: text })),
     );

@@ -1,5 +1,5 @@
 import { setTimeout } from "node:timers/promises";
-import { createPublisher, redisLog } from "@tidewire/redis";
+import { createRedisPublisher, redisLog } from "@tidewire/redis";
 import { expect, it } from "vitest";
 import { eventually } from "../client.js";
 import { useCluster } from "./cluster.js";
@@ -50,7 +50,7 @@ describeWithRedis("A process that was stopped itself", () => {
 
   it("does not take a publish for lost that was answered meanwhile", async () => {
     const server = await redis();
-    const publisher = createPublisher({ url: server.url, publishTimeoutMs: 1_000 });
+    const publisher = createRedisPublisher({ url: server.url, publishTimeoutMs: 1_000 });
     await publisher.publish(CHANNEL, { data: "before" });
     const published = publisher.publish(CHANNEL, { data: "meanwhile" });
     // It is sent, and the answer comes while nobody here can read it.
@@ -73,7 +73,7 @@ describeWithRedis("A slow link to Redis", () => {
   it("carries an event that takes longer than Redis may be silent, live and from the past", async () => {
     const server = await redis();
     const proxy = await cluster.proxy(server);
-    const publisher = createPublisher({ url: server.url });
+    const publisher = createRedisPublisher({ url: server.url });
     const { id } = await publisher.publish(CHANNEL, { data: "before" });
     const node = await cluster.node({ url: proxy.url });
     const witness = await cluster.witness(node);
@@ -106,7 +106,7 @@ describeWithRedis("A slow link to Redis", () => {
   it("makes progress with what was missed while it was away, however large the events are", async () => {
     const server = await redis();
     const proxy = await cluster.proxy(server);
-    const publisher = createPublisher({ url: server.url });
+    const publisher = createRedisPublisher({ url: server.url });
     const node = await cluster.node({ url: proxy.url });
     const witness = await cluster.witness(node);
     proxy.shut();
@@ -124,7 +124,7 @@ describeWithRedis("A slow link to Redis", () => {
   it("does not delay what is published by what is read back", async () => {
     const server = await redis();
     const proxy = await cluster.proxy(server);
-    const publisher = createPublisher({ url: server.url });
+    const publisher = createRedisPublisher({ url: server.url });
     const { id } = await publisher.publish(CHANNEL, { data: "before" });
     for (let n = 0; n < 4; n++) await publisher.publish(CHANNEL, { data: "x".repeat(1_000_000) });
     await publisher.close();

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout } from "node:timers/promises";
 import { createHub } from "@tidewire/core";
-import { createPublisher, redisLog } from "@tidewire/redis";
+import { createRedisPublisher, redisLog } from "@tidewire/redis";
 import { expect, it } from "vitest";
 import { eventually, within } from "../client.js";
 import { useCluster } from "./cluster.js";
@@ -127,7 +127,7 @@ describeWithRedis("What becomes of a publish", () => {
       const server = await redis();
       await server.command("ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", `-${command}`);
       const url = server.url.replace("//", "//app:secret@");
-      const publisher = createPublisher({ url });
+      const publisher = createRedisPublisher({ url });
       const publish = (): Promise<unknown> =>
         publisher.publish(CHANNEL, { data: "order" }, { dedupeKey: "order" });
       await expect(publish()).rejects.toMatchObject({ code: "ERR_SSE_LOG_REJECTED" });
@@ -192,7 +192,7 @@ describeWithRedis("A publisher in a process without sessions", () => {
     while (before.length > 4);
     expect(before).toHaveLength(4);
 
-    const publisher = createPublisher({ url: server.url });
+    const publisher = createRedisPublisher({ url: server.url });
     const ids: string[] = [];
     for (let number = 0; number < 10; number++) {
       ids.push((await publisher.publish(CHANNEL, { data: `job ${number}` })).id);
@@ -223,7 +223,7 @@ describeWithRedis("A publisher in a process without sessions", () => {
 
   it("does not read, and connects to nothing before it publishes", async () => {
     const server = await redis();
-    const publisher = createPublisher({ url: server.url });
+    const publisher = createRedisPublisher({ url: server.url });
     await expectConnections(server, []);
     await publisher.publish(CHANNEL, { data: "a" });
     await publisher.publish(CHANNEL, { data: "b" }, { dedupeKey: "b" });
@@ -238,7 +238,7 @@ describeWithRedis("A publisher in a process without sessions", () => {
 
   it("settles what is pending when it is closed while Redis hangs", async () => {
     const server = await redis();
-    const publisher = createPublisher({ url: server.url, publishTimeoutMs: 500 });
+    const publisher = createRedisPublisher({ url: server.url, publishTimeoutMs: 500 });
     await publisher.publish(CHANNEL, { data: "before" });
     server.pause();
     const start = performance.now();
@@ -306,7 +306,7 @@ describeWithRedis("The process that has a log", () => {
     const child = spawn(process.execPath, [
       "--input-type=module",
       "--eval",
-      `import { createHub } from "${packages[0]}"; import { createPublisher, redisLog } from "${packages[1]}"; ${program}`,
+      `import { createHub } from "${packages[0]}"; import { createRedisPublisher, redisLog } from "${packages[1]}"; ${program}`,
     ]);
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
@@ -321,7 +321,7 @@ describeWithRedis("The process that has a log", () => {
     const { url } = await redis();
     const hub = `const hub = createHub({ log: redisLog({ url: "${url}" }) });`;
     const published = `await hub.publish("a", "1"); await hub.publish("a", "2", { dedupeKey: "2" }); console.log("done");`;
-    const publisher = `await createPublisher({ url: "${url}" }).publish("a", "3"); console.log("done");`;
+    const publisher = `await createRedisPublisher({ url: "${url}" }).publish("a", "3"); console.log("done");`;
     const runs = [await run(hub), await run(hub + published), await run(publisher)];
     console.log(`exits after ${runs.map(({ ms }) => Math.round(ms)).join(", ")} ms`);
     expect(runs.map(({ output }) => output)).toEqual(["", "done\n", "done\n"]);
@@ -331,7 +331,7 @@ describeWithRedis("The process that has a log", () => {
     const server = await redis();
     server.pause();
     const { output } = await run(
-      `createPublisher({ url: "${server.url}", publishTimeoutMs: 500, onError() {} }).publish("a", "1").catch(({ code }) => console.log(code));`,
+      `createRedisPublisher({ url: "${server.url}", publishTimeoutMs: 500, onError() {} }).publish("a", "1").catch(({ code }) => console.log(code));`,
     );
     expect(output).toBe("ERR_SSE_LOG_REJECTED\n");
   }, 40_000);

@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 import { createHub } from "@tidewire/core";
-import { createPublisher, redisLog } from "@tidewire/redis";
+import { createRedisPublisher, redisLog } from "@tidewire/redis";
 import { channelOf, listen } from "../listen.js";
 import { connectRedis, countAdded } from "../redis-stream.js";
 import type { RedisSubject } from "../redis-subject.js";
@@ -18,7 +18,7 @@ export const subject: RedisSubject = {
   },
 
   async startPublisher({ url, key }) {
-    const publisher = createPublisher({ url, key });
+    const publisher = createRedisPublisher({ url, key });
     const send = await connectRedis(url);
     return {
       publish: (channel, text, dedupeKey) => publisher.publish(channel, text, { dedupeKey }),

@@ -24,6 +24,7 @@ export type {
   CloseOptions,
   CloseReason,
   HubStats,
+  LastMessage,
   LogHealth,
   OpenOptions,
   PublishOptions,

@@ -1,7 +1,7 @@
 /** Public surface of the package. */
 
 export { redisLog } from "./redis-log.js";
-export { createPublisher } from "./create-publisher.js";
-export type { RedisPublisherOptions } from "./create-publisher.js";
+export { createRedisPublisher } from "./publisher.js";
+export type { RedisPublisherOptions } from "./publisher.js";
 export type { RedisLogOptions, StreamRetentionOptions } from "./options.js";
 export type { RedisClient, RedisClientSource } from "./source.js";

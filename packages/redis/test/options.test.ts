@@ -1,8 +1,8 @@
 import { SseError } from "@tidewire/core";
 import { createClient } from "redis";
 import { describe, expect, it } from "vitest";
-import { createPublisher } from "../src/create-publisher.js";
-import type { RedisPublisherOptions } from "../src/create-publisher.js";
+import { createRedisPublisher } from "../src/publisher.js";
+import type { RedisPublisherOptions } from "../src/publisher.js";
 import { resolveRedisLogOptions } from "../src/options.js";
 import type { RedisLogOptions, ResolvedRedisLogOptions } from "../src/options.js";
 
@@ -169,7 +169,7 @@ describe("resolveRedisLogOptions", () => {
   });
 });
 
-describe("createPublisher", () => {
+describe("createRedisPublisher", () => {
   it.each([
     ["nothing", undefined, "Expected options to be an object, got undefined"],
     ["a URL", "redis://:secret@127.0.0.1", "Expected options to be an object, got a string"],
@@ -179,7 +179,7 @@ describe("createPublisher", () => {
       'Expected options to have url, client, key, retention, dedupeWindowMs, publishTimeoutMs, serialize, verbatimStrings, maxEventBytes, onError, got "onHealth"',
     ],
   ])("refuses %s", (_name, options, message) => {
-    expect(() => createPublisher(options as RedisPublisherOptions)).toThrow(
+    expect(() => createRedisPublisher(options as RedisPublisherOptions)).toThrow(
       expect.objectContaining({ code: "ERR_SSE_INVALID_OPTION", message }) as Error,
     );
   });

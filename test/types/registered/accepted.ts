@@ -209,7 +209,7 @@ function useNode(log: Log): void {
   });
   const publishers: Publisher[] = [
     createPublisher({ log }),
-    tidewireRedis.createPublisher({ url: "redis://localhost" }),
+    tidewireRedis.createRedisPublisher({ url: "redis://localhost" }),
   ];
   for (const publisher of publishers) {
     void publisher.publish("chat", "text");

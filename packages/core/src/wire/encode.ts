@@ -9,7 +9,7 @@ const MAX_ID_LENGTH = 128;
 /** What a message of one stream may have: ids of other systems are relayed. */
 const MAX_RELAYED_BYTES = 1_024;
 /** Clients report an id in a header, which has no control characters and loses spaces around its value. */
-const NOT_IN_RELAYED = /[\u0000-\u001f\u007f-\u009f]|\p{Surrogate}|^\s|\s$/u;
+const NOT_IN_RELAYED = /\p{Cc}|\p{Surrogate}|^\s|\s$/u;
 /** 1 for each character code that an id of the log may have. For each event a table is faster than an expression. */
 const IN_IDS = new Uint8Array(128);
 for (const char of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-") {

@@ -1,12 +1,12 @@
 /** A publisher for processes without streams. */
 
-import { createPublisher as createLogPublisher } from "@tidewire/core";
+import { createPublisher } from "@tidewire/core";
 import type { ChannelsOf, Publisher, PublisherOptions, RegisteredChannels } from "@tidewire/core";
 import { REDIS_LOG_OPTIONS, checkNames } from "./options.js";
 import type { RedisLogOptions } from "./options.js";
 import { redisLog } from "./redis-log.js";
 
-/** Options of `createPublisher`. */
+/** Options of {@link createRedisPublisher}. */
 export interface RedisPublisherOptions
   extends Omit<RedisLogOptions, "onHealth">, Omit<PublisherOptions, "log"> {}
 
@@ -27,11 +27,11 @@ const OPTIONS = [
  * @returns A publisher. It keeps the process alive only while something is being published.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
-export function createPublisher<Channels extends ChannelsOf<Channels> = RegisteredChannels>(
+export function createRedisPublisher<Channels extends ChannelsOf<Channels> = RegisteredChannels>(
   options: RedisPublisherOptions,
 ): Publisher<Channels> {
   checkNames(options, OPTIONS, "options");
   const { serialize, verbatimStrings, maxEventBytes, onError, ...logOptions } = options;
   const log = redisLog(logOptions);
-  return createLogPublisher<Channels>({ log, serialize, verbatimStrings, maxEventBytes, onError });
+  return createPublisher<Channels>({ log, serialize, verbatimStrings, maxEventBytes, onError });
 }
