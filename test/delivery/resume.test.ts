@@ -60,7 +60,7 @@ function numbersOf({ text }: StreamClient): number[] {
 }
 
 function resetsOf({ text }: StreamClient): unknown[] {
-  return [...text.matchAll(/^event: sse-reset\nid: .+\ndata: (.*)$/gm)].map(
+  return [...text.matchAll(/^event: sse-reset\nid: .+\n(?:retry: .+\n)?data: (.*)$/gm)].map(
     ([, data]) => JSON.parse(data ?? "") as unknown,
   );
 }
