@@ -22,7 +22,7 @@ const PROPERTIES = [
 
 /** Tests that mostly wait: for an outage to be over, for a heartbeat. Three of these files at a time hardly touch each other. */
 const WAITING = [
-  "test/contracts/{adapter,hosts}.test.ts",
+  "test/contracts/{adapter,hosts,reconnect-after,turned-away}.test.ts",
   "test/delivery/{authorize,exactly-once,http2,resume}.test.ts",
   "test/redis/{clients,cluster,half-dead,history,outages,slow-links,unknown}.test.ts",
 ];
