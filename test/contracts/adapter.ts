@@ -654,6 +654,22 @@ export function adapterContract(binding: Binding): void {
         expect(outcomes).toEqual([true, true]);
       });
 
+      it("completes with false if the client leaves before it has the last bytes", async () => {
+        let outcome: boolean | undefined;
+        const served = await serve(
+          async ({ sse }) => {
+            void sse.send("x".repeat(20_000_000));
+            outcome = await sse.complete("last");
+          },
+          { maxEventBytes: 30_000_000, maxBufferedBytes: 30_000_000 },
+        );
+        const client = await get(served, { headers: EVENT_STREAM, paused: true });
+        await eventually("the session to close", () => served.hub.sessionCount === 0);
+        client.cut();
+        await eventually("complete() to settle", () => outcome !== undefined);
+        expect(outcome).toBe(false);
+      });
+
       it("answers 204 where complete() is all there is to say", async () => {
         const served = await serve(({ sse }) => void sse.complete());
         const client = await get(served, { headers: EVENT_STREAM });

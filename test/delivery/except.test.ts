@@ -146,3 +146,13 @@ it("complete() after an event that the session is not to get still ends its stre
   void sessions[0]?.complete();
   expect(dataOf((await clients[0]?.rest()) ?? "")).toEqual(["before"]);
 });
+
+it("an event of the session's own comes behind all that was published before it", async () => {
+  const { hub, sessions, clients } = await serveTwo();
+  const [first] = sessions;
+  void hub.publish("a", "mine", { except: first });
+  void hub.publish("a", "published");
+  void first?.send("sent");
+  first?.close();
+  expect(dataOf((await clients[0]?.rest()) ?? "")).toEqual(["published", "sent"]);
+});

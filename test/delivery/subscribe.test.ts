@@ -132,3 +132,31 @@ it("what was published before a send comes before it", async () => {
   await eventually("both", () => client.events.length === 2);
   expect(client.events.map(({ data }) => data)).toEqual(["published", "sent"]);
 });
+
+it("is refused with 403 whatever an earlier subscribe has said of how the stream opens", async () => {
+  const { port } = await serve(
+    (session) => {
+      void session.subscribe("a", { open: { checkAccept: false } });
+      void session.subscribe("b");
+    },
+    { authorize: async () => false },
+  );
+  const headers = { accept: "application/json" };
+  const client = await request({ port, protocol: "http1" }, "/", { headers });
+  expect(client.status).toBe(403);
+  client.release();
+});
+
+it("forgets how a cancelled subscribe would have opened the stream", async () => {
+  const { port } = await serve(
+    (session) => {
+      void session.subscribe("a", { open: { status: 201 } });
+      session.unsubscribe("a");
+      void session.subscribe("b", { open: { status: 202 } });
+    },
+    { authorize: async () => true },
+  );
+  const client = await request({ port, protocol: "http1" }, "/");
+  expect(client.status).toBe(202);
+  client.cut();
+});

@@ -43,7 +43,8 @@ for (const server of [expressServer, instance.server, plainServer]) {
   const { port } = server.address() as AddressInfo;
   const response = await fetch(`http://localhost:${port}/time`);
   const text = await response.text();
-  if (!text.includes("event: time\ndata: {")) throw new Error(`Unexpected stream: ${text}`);
+  if (!/event: time\nretry: \d+\ndata: \{/.test(text))
+    throw new Error(`Unexpected stream: ${text}`);
 }
 
 // Nothing listens there: a log that was not started connects to nothing.

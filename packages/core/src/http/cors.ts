@@ -107,7 +107,7 @@ export function createCors(options: SseCorsOptions, report: (error: unknown) => 
     try {
       run(request, recorder, once);
     } catch (error) {
-      if (isDone) throw error;
+      // Too late for an answer if it has called back before it threw: then the error is reported.
       once(error);
     }
   };

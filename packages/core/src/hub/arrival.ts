@@ -14,6 +14,8 @@ export class Call {
   readonly isFirst: boolean;
   /** Whether it is the first of its session and has a snapshot: the client gets no position before. */
   readonly givesFirstState: boolean;
+  /** How the stream opens, if the call says so. */
+  readonly open: OpenOptions | undefined;
   /** Resolves once all its channels were left. */
   readonly cancelled: Promise<void>;
   #cancel: () => void = () => {};
@@ -25,13 +27,15 @@ export class Call {
       isAwaited,
       isFirst,
       givesFirstState,
-    }: Pick<Call, "isReplayed" | "isAwaited" | "isFirst" | "givesFirstState">,
+      open,
+    }: Pick<Call, "isReplayed" | "isAwaited" | "isFirst" | "givesFirstState" | "open">,
   ) {
     this.channels = new Set(channels);
     this.isReplayed = isReplayed;
     this.isAwaited = isAwaited;
     this.isFirst = isFirst;
     this.givesFirstState = givesFirstState;
+    this.open = open;
     this.cancelled = new Promise((resolve) => {
       this.#cancel = resolve;
     });
@@ -52,8 +56,6 @@ export class Arrival {
   isFirstTurn: boolean;
   /** `true` from when the subscription was made until it was told its position, if it has to be told. */
   isUnplaced = false;
-  /** How the stream opens, if a call has said so. */
-  open: OpenOptions | undefined;
   /** Whether a new stream waits for its first state. */
   awaitsFirstState = false;
   /** Calls that have yet to take effect. */
@@ -64,6 +66,14 @@ export class Arrival {
   constructor(lastEventId: string) {
     this.lastEventId = lastEventId;
     this.isFirstTurn = lastEventId !== "";
+  }
+
+  /** How the stream opens, if one of the calls that wait says so. */
+  get open(): OpenOptions | undefined {
+    for (const { open, channels } of this.calls) {
+      if (open !== undefined && channels.size > 0) return open;
+    }
+    return undefined;
   }
 
   /** Calls a function once all calls that wait now have taken effect. */

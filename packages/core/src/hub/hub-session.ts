@@ -92,12 +92,10 @@ export class HubSession<Owner>
     if (this.closeReason !== undefined) return REFUSED;
     const { admission } = this.#parts;
     // A client that gets no stream in any case is not asked about: it may not even be logged in any more.
-    if (
-      admission.isAsking &&
-      this.isUnwelcome(options.open?.checkAccept) &&
-      !this.open(options.open)
-    )
+    const open = this.#arrival?.open ?? options.open;
+    if (admission.isAsking && this.isUnwelcome(open?.checkAccept) && !this.open(open)) {
       return REFUSED;
+    }
     const verdict = admission.decide(names, this);
     // What `authorize` does may have closed the session: nobody waits for its answer any more.
     if (this.closeReason !== undefined) {
@@ -109,7 +107,6 @@ export class HubSession<Owner>
     const lastEventId = isFirst ? this.lastEventId : "";
     if (!isReady || lastEventId !== "") this.#arrival ??= this.#arrive(lastEventId);
     const arrival = this.#arrival;
-    if (arrival !== undefined) arrival.open ??= options.open;
     const isReplayed = arrival?.isFirstTurn === true && (isFirst || options.snapshot === undefined);
     if (isReady) {
       const part = { isReplayed, isFirst, isEarly: false };
@@ -117,7 +114,13 @@ export class HubSession<Owner>
     }
     const isAwaited = admission.delivery === undefined || arrival?.isFirstTurn === true;
     const givesFirstState = isFirst && options.snapshot !== undefined;
-    const call = new Call(names, { isReplayed, isAwaited, isFirst, givesFirstState });
+    const call = new Call(names, {
+      isReplayed,
+      isAwaited,
+      isFirst,
+      givesFirstState,
+      open: options.open,
+    });
     arrival?.calls.add(call);
     return this.#wait(call, options, verdict);
   }

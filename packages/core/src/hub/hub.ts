@@ -53,6 +53,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   readonly #outletSettings: OutletSettings;
   readonly #publisher: Publisher<Channels>;
   readonly #counters = new Counters();
+  readonly #isLocal: boolean;
   /** Set from the first `close` on; no stream is opened any more. */
   #closing: Promise<void> | undefined;
 
@@ -62,6 +63,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     const counters = this.#counters;
     const report = (error: unknown, stage: ErrorStage): void => reportTo(options, error, stage);
     const log = options.log ?? memoryLog();
+    this.#isLocal = log.isLocal === true;
     this.#publisher = new Publisher<Channels>(log, options, {
       published: (name, id) => {
         counters.published += 1;
@@ -160,13 +162,18 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     message: ChannelMessage<Channels[Name]>,
     options?: HubPublishOptions,
   ): Promise<Published> {
-    if (options === undefined || options === null || !("except" in options)) {
+    if (typeof options !== "object" || options === null || !("except" in options)) {
       return this.#publisher.publish(channel, message, options);
     }
     const { except, ...others } = options;
     const settled = this.#except(except);
     try {
       const published = this.#publisher.publish(channel, message, others);
+      const tailId = this.#localTailId();
+      if (tailId !== undefined) {
+        settled?.(tailId);
+        return published;
+      }
       void published.then(
         ({ id }) => settled?.(id),
         () => settled?.(undefined),
@@ -176,6 +183,13 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
       settled?.(undefined);
       throw error;
     }
+  }
+
+  /** @returns The id of the event that was just published, where the log is in this process and has it at once. */
+  #localTailId(): string | undefined {
+    return this.#isLocal && this.#closing === undefined
+      ? this.#parts.admission.delivery?.audience.window.tailId
+      : undefined;
   }
 
   /** @returns Says what became of the event that a session is not to get; `undefined` if no session is passed over. */

@@ -42,6 +42,8 @@ const OVER = 2;
 const WAITED = 4;
 /** A response of HTTP/1 has ended or closed. */
 const ENDED = 8;
+/** The socket was handed all of a response of HTTP/1. */
+const FLUSHED = 16;
 
 /** `true` while a response is uncorked, in the middle of a write. */
 let isLettingGo = false;
@@ -283,6 +285,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
 
   protected endBody(closesConnection: boolean): void {
     this.#flags |= ENDED_HERE;
+    this.#watchFinish();
     const response = this.#response;
     const body = this.#body ?? response;
     if (closesConnection && isHttp1(response) && response.socket !== null) {
@@ -315,6 +318,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
   answer(status: number): void {
     this.#take();
     this.#flags |= ENDED_HERE;
+    this.#watchFinish();
     this.#announceClose();
     // A length that was set for another body would leave the client waiting for it.
     removeBodyHeaders(this.headers);
@@ -359,6 +363,15 @@ export class NodeSink extends Outlet implements ExchangeStream {
     this.drained();
   }
 
+  #watchFinish(): void {
+    if (this.isAwaited && isHttp1(this.#response)) this.#response.once("finish", onFinish);
+  }
+
+  /** Called by the shared listener of the response: it has finished, or its client has left. */
+  finished(): void {
+    if (!this.request.socket.destroyed) this.#flags |= FLUSHED;
+  }
+
   /** Called by the shared listener of the response: somebody has ended it, and its last bytes are on their way. */
   ended(): void {
     if ((this.#flags & ENDED) !== 0 || !isHttp1(this.#response)) return;
@@ -379,8 +392,11 @@ export class NodeSink extends Outlet implements ExchangeStream {
     this.ended();
     if (isHttp1(response)) (this.request.socket as WaitedSocket | null)?.[WAITING]?.delete(this);
     const isByServer = (this.#flags & ENDED_HERE) !== 0 || response.writableEnded;
-    const { writableFinished } = isHttp1(response) ? response : response.stream;
-    this.responseClosed(isByServer ? "server" : "client", writableFinished);
+    // A response of HTTP/1 without its socket says that it has finished, whatever became of its bytes.
+    const isFlushed = isHttp1(response)
+      ? (this.#flags & FLUSHED) !== 0
+      : response.stream.writableFinished;
+    this.responseClosed(isByServer ? "server" : "client", isFlushed);
   }
 }
 
@@ -423,6 +439,10 @@ function onTurn(this: Marked): void {
 /** "prefinish" comes from inside `response.end`, "finish" only when the client has taken all. */
 function onEnd(this: Marked): void {
   this[SINK]?.ended();
+}
+
+function onFinish(this: Marked): void {
+  this[SINK]?.finished();
 }
 
 function onDrain(this: { [SINK]?: NodeSink | undefined }): void {

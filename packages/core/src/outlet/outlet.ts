@@ -86,8 +86,11 @@ const LEAD_MS = 100;
 /** Of {@link Outlet} `#unsent`: the client has taken everything. */
 const NOT_BLOCKED = -1;
 
-/** Those who wait for a response to be over: few do, so that no outlet has a field for it. */
-const WAITING = new WeakMap<Outlet, ((isFlushed: boolean) => void)[]>();
+/** Who waits for the last bytes of a response: few do, so that no outlet has a field for it. */
+const WAITING = new WeakMap<
+  Outlet,
+  { isWritten: boolean; readonly settle: (isSent: boolean) => void }
+>();
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
@@ -341,14 +344,25 @@ export abstract class Outlet implements Beating {
     return this.#drain.promise;
   }
 
-  /** @returns Settles when the response is over: `true` if the socket was handed all of it. Never rejects. */
-  whenOver(): Promise<boolean> {
+  /**
+   * For a stream that has just finished with its last bytes. Called at most once.
+   *
+   * @returns Settles when the response is over: `true` if all of it, its last bytes included, went to the socket.
+   */
+  whenSent(): Promise<boolean> {
     if (this.isOver) return GONE;
-    return new Promise((resolve) => {
-      const waiting = WAITING.get(this);
-      if (waiting === undefined) WAITING.set(this, [resolve]);
-      else waiting.push(resolve);
-    });
+    return new Promise((settle) => void WAITING.set(this, { isWritten: false, settle }));
+  }
+
+  /** Whether somebody waits for the last bytes. */
+  protected get isAwaited(): boolean {
+    return WAITING.has(this);
+  }
+
+  /** The last bytes are written. */
+  lastIsWritten(): void {
+    const waiting = WAITING.get(this);
+    if (waiting !== undefined) waiting.isWritten = true;
   }
 
   /** Accepts nothing more. What was accepted still goes out, unless the connection is cut. Idempotent. */
@@ -368,7 +382,10 @@ export abstract class Outlet implements Beating {
     try {
       if (this.#opening !== undefined) this.#writeOpening();
       if (this.ending === "hold") return;
-      if (this.ending === "end") return this.endBody(this.isHubClosing);
+      if (this.ending === "end") {
+        this.lastIsWritten();
+        return this.endBody(this.isHubClosing);
+      }
       this.#wrote();
       this.whenTaken(() => this.#cutIfTaken());
     } catch (error) {
@@ -392,6 +409,8 @@ export abstract class Outlet implements Beating {
    */
   dropHeld(instead?: Uint8Array): void {
     this.reconnectionTimeMs = false;
+    WAITING.get(this)?.settle(false);
+    WAITING.delete(this);
     this.#opening?.drop();
     if (instead !== undefined) this.#opening?.hold(instead);
   }
@@ -477,7 +496,8 @@ export abstract class Outlet implements Beating {
   protected responseClosed(by: "client" | "server", isFlushed: boolean): void {
     this.finish();
     this.#opening = undefined;
-    for (const settle of WAITING.get(this) ?? []) settle(isFlushed);
+    const waiting = WAITING.get(this);
+    waiting?.settle(isFlushed && waiting.isWritten);
     this.owner.outletClosed(by);
     this.#settings.heartbeat.delete(this);
   }

@@ -32,6 +32,9 @@ const COMES_BACK: ReadonlySet<CloseReason> = new Set(["shutdown", "expired", "sl
 const SENT: Promise<boolean> = Promise.resolve(true);
 const GONE: Promise<boolean> = Promise.resolve(false);
 
+/** Sessions whose `complete()` waits for something: few do, so that no session has a field for it. */
+const COMPLETING = new WeakSet<object>();
+
 /** How a stream opens. */
 interface Opening extends ResolvedOpenOptions {
   /** Whether the route has nothing to send: the answer is 204, which stops a client that would come back. */
@@ -188,18 +191,23 @@ export abstract class EventStream implements Stream, OutletOwner {
   }
 
   complete(last?: LastMessage | string): Promise<boolean> {
-    if (this.#reason !== undefined) return GONE;
+    if (this.#reason !== undefined || COMPLETING.has(this)) return GONE;
     const frame =
       last === undefined ? undefined : encodeLast(last, this.options, this.wantsEventStream);
+    if (last !== undefined && this.outlet.phase === "idle" && this.outlet.isHeadSent) {
+      throw headersSent("The response has been sent already: complete the stream before");
+    }
     const retry = typeof last === "object" ? last.retry : undefined;
-    const over = this.outlet.whenOver();
-    this.onceDecided(() => {
-      // The client will not come back for what it has missed: it gets all that was published until now first.
-      const { reader } = this.outlet;
-      if (reader === undefined) this.#complete(frame, retry);
-      else reader.finish(() => this.#complete(frame, retry));
+    COMPLETING.add(this);
+    return new Promise((resolve) => {
+      this.whenClosed((reason) => resolve(reason === "completed" && this.outlet.whenSent()));
+      this.onceDecided(() => {
+        // The client will not come back for what it has missed: it gets all that was published until now first.
+        const { reader } = this.outlet;
+        if (reader === undefined) this.#complete(frame, retry);
+        else reader.finish(() => this.#complete(frame, retry));
+      });
     });
-    return over.then((isFlushed) => isFlushed && this.#reason === "completed");
   }
 
   onClose(fn: (reason: CloseReason) => void): () => void {
@@ -373,14 +381,15 @@ export abstract class EventStream implements Stream, OutletOwner {
     const { outlet } = this;
     // A response that has to wait for earlier ones on its connection is not an open stream yet: it would take a place
     // for as long as the first of them lasts.
-    if (outlet.isQueued && this.#reason === undefined) return outlet.awaitTurn();
+    if (outlet.isQueued) return outlet.awaitTurn();
     this.#opening = undefined;
     const reception = receive(outlet.request, this.turnAway(), opening);
     switch (reception.kind) {
       case "refused":
         return this.#refuse(reception.error, "refused");
       case "completed":
-        return this.#answer("completed", 204);
+        this.#answer("completed", 204);
+        return outlet.lastIsWritten();
       case "unavailable":
         this.turnedAway();
         outlet.headers.setHeader("Retry-After", String(Math.ceil(reception.waitMs / 1_000)));
@@ -437,13 +446,13 @@ export abstract class EventStream implements Stream, OutletOwner {
     if (this.#reason !== undefined) return;
     const { outlet } = this;
     if (last !== undefined) {
-      if (outlet.phase === "idle" && (outlet.isHeadSent || !this.open()))
-        return this.#finish("completed");
+      if (outlet.phase === "idle" && outlet.isHeadSent) return this.#finish("ended");
+      if (outlet.phase === "idle" && !this.open()) return;
       return this.endWith("completed", outlet.introduce(last, true, retry));
     }
     if (outlet.phase === "idle") {
-      if (!outlet.isHeadSent)
-        this.#open({ ...resolveOpenOptions(undefined, this.options), isCompleted: true });
+      if (outlet.isHeadSent) return this.#finish("ended");
+      this.#open({ ...resolveOpenOptions(undefined, this.options), isCompleted: true });
       return this.#finish("completed");
     }
     // Other clients do not come back, and some fail at an event type that they do not know.

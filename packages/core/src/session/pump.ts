@@ -3,7 +3,7 @@
 import { checkName, invalidOption, unexpected } from "../options/check.js";
 import { Scope } from "../outlet/async-context.js";
 import { breathe } from "../outlet/pace.js";
-import { describeValue } from "../errors.js";
+import { SseError, describeValue } from "../errors.js";
 import type { SseMessage } from "../wire/message.js";
 import { observableOf, observe } from "./observable.js";
 import type { ObservableLike } from "./observable.js";
@@ -121,7 +121,7 @@ async function pull<Item>(
   } catch (error) {
     // A source that failed is over: it has nothing left to be cancelled.
     forget();
-    target.failWith(onSourceError && (() => onSourceError(error)));
+    target.failWith(onSourceError && (() => settled("onSourceError", onSourceError(error))));
     throw error;
   } finally {
     forget();
@@ -140,7 +140,7 @@ async function readAll<Item>(
     if (target.closeReason !== undefined) return false;
     if (done) return true;
     try {
-      const message = map === undefined ? value : map(value as Decoded<Item>);
+      const message = map === undefined ? value : settled("map", map(value as Decoded<Item>));
       if (map !== undefined && message === undefined) continue;
       if (!(await target.send(message as SseMessage | string))) return false;
     } catch (error) {
@@ -149,6 +149,20 @@ async function readAll<Item>(
       throw error;
     }
   }
+}
+
+/**
+ * Refuses a promise in place of a message: a function that is `async` by mistake must not end the process if it fails.
+ *
+ * @param name - Of the option that gave it.
+ */
+function settled<Value>(name: string, message: Value): Value {
+  if (!(message instanceof Promise)) return message;
+  message.catch(() => {});
+  throw new SseError(
+    "ERR_SSE_INVALID_DATA",
+    `Expected \`${name}\` to give a message, got a promise: wait in the source instead`,
+  );
 }
 
 /**
@@ -166,7 +180,7 @@ async function push<Item>(
   // The Observable may complete before the client has taken all of it.
   let sent = Promise.resolve(true);
   const send = (item: unknown): void => {
-    const message = map === undefined ? item : map(item as Decoded<Item>);
+    const message = map === undefined ? item : settled("map", map(item as Decoded<Item>));
     if (map !== undefined && message === undefined) return;
     sent = target.send(message as SseMessage | string);
   };
@@ -178,7 +192,9 @@ async function push<Item>(
     });
     const failed = (error: unknown): void => {
       forget();
-      scope.runInAsyncScope(() => target.failWith(onSourceError && (() => onSourceError(error))));
+      scope.runInAsyncScope(() =>
+        target.failWith(onSourceError && (() => settled("onSourceError", onSourceError(error)))),
+      );
       resolve(rejectedWith(error));
     };
     try {

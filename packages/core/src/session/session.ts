@@ -191,6 +191,7 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
    *   closed. Never rejects.
    * @throws {SseError} `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or `ERR_SSE_ID_RESERVED` if the message is
    *   invalid; the stream goes on then. It cannot have an `id`.
+   * @throws {SseError} `ERR_SSE_HEADERS_SENT` if there is a last message and the route has answered already.
    */
   complete(last?: LastMessage | string): Promise<boolean>;
 

@@ -1080,6 +1080,25 @@ describe("complete", () => {
     expect(await Promise.all(completed)).toEqual([false, false]);
   });
 
+  it("is not sent on a response that somebody else has answered", async () => {
+    const test = makeSession({}, { headers: EVENT_SOURCE });
+    test.sink.answerElsewhere();
+    expect(thrownBy(() => test.session.complete("x")).code).toBe("ERR_SSE_HEADERS_SENT");
+    expect(test.session.closeReason).toBeUndefined();
+    expect(await test.session.complete()).toBe(false);
+    expect(test.session.closeReason).toBe("ended");
+  });
+
+  it("is false if its last message is dropped because the client is turned away after CORS", async () => {
+    const { cors, answer } = slowOrigin();
+    const test = makeSession({ cors }, { headers: EVENT_SOURCE });
+    const completed = test.session.complete("x");
+    test.host.obstacle = "busy";
+    answer();
+    expect(await completed).toBe(false);
+    expect(test.sink.text).not.toContain("data: x");
+  });
+
   it("leaves the stream as it is if its last message is invalid", () => {
     const { session, sink } = makeSession();
     session.open();
