@@ -46,9 +46,10 @@ const PAGE = `<!doctype html>
       const blocks = (rest + value).split("\\n\\n");
       rest = blocks.pop();
       for (const block of blocks) {
-        // The first block also has a reconnection time.
-        const token = /^event: token\\ndata: (.*)$/m.exec(block);
-        if (token !== null) text.append(token[1]);
+        // Line by line: the first block also has a reconnection time.
+        const lines = block.split("\\n");
+        const data = lines.find((line) => line.startsWith("data: "));
+        if (lines.includes("event: token")) text.append(data.slice(6));
       }
     }
   }

@@ -253,9 +253,9 @@ async function readNode(page: Page): Promise<{ name: string; pid: number }> {
 /** Opens a stream for as long as it takes to hear which node it is from. */
 async function askNode(port: number): Promise<{ name: string; framework: string; pid: number }> {
   const stream = await request({ port, protocol: "http1" }, "/events");
-  const text = await stream.until(/event: node\ndata: .*\n\n/);
+  const text = await stream.until(/event: node\n(?:retry: .*\n)?data: .*\n\n/);
   stream.cut();
-  return JSON.parse(/event: node\ndata: (.*)/.exec(text)?.[1] ?? "") as Awaited<
+  return JSON.parse(/event: node\n(?:retry: .*\n)?data: (.*)/.exec(text)?.[1] ?? "") as Awaited<
     ReturnType<typeof askNode>
   >;
 }
