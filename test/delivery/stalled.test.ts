@@ -80,7 +80,7 @@ it(
   },
 );
 
-it("a reader passed by the window is told so once, and then gets everything", async () => {
+it("a reader passed by the window is told so each time, and then gets everything", async () => {
   server = await ChannelServer.start("express", {
     stallTimeoutMs: 300_000,
     // Half a second of what is published: nobody who reads is passed, however busy the machine.
@@ -100,18 +100,27 @@ it("a reader passed by the window is told so once, and then gets everything", as
   const all = 20_600;
   await eventually("the last event", () => tally.numbers.at(-1) === all - 1);
 
-  expect(stalled.resets).toEqual([{ reason: "overflow", channels: ["news"] }]);
+  // The buffers of the kernel may grow while it stalls: then it reads on for a moment, and is passed once more.
+  const overflow = { reason: "overflow", channels: ["news"] };
+  expect(stalled.resets).toEqual(tally.resetsAfter.map(() => overflow));
   expect(stalled.connections).toBe(1);
   const [after = 0] = tally.resetsAfter;
   expect(faultIn(tally.numbers.slice(0, after), 0, after)).toBe("none");
-  const next = tally.numbers[after] ?? 0;
-  expect(next).toBeGreaterThan(after);
-  expect(faultIn(tally.numbers.slice(after), next, all)).toBe("none");
+  let next = after;
+  for (const [index, start] of tally.resetsAfter.entries()) {
+    const part = tally.numbers.slice(start, tally.resetsAfter[index + 1]);
+    const [first = next + 1] = part;
+    expect(first).toBeGreaterThan(next);
+    expect(faultIn(part, first, first + part.length)).toBe("none");
+    next = first + part.length;
+  }
+  expect(next).toBe(all);
   const { stats, peakBuffered } = await server.report();
   console.log(
-    `overflow: ${after} events, a reset, then from ${next} of ${all}; at most ${(peakBuffered / 1024).toFixed(0)} KiB buffered`,
+    `overflow: ${after} events, ${stalled.resets.length} resets, ${tally.numbers.length} of ${all} in all; at most ${(peakBuffered / 1024).toFixed(0)} KiB buffered`,
   );
-  expect(stats.resets).toEqual({ trimmed: 0, unknown: 0, overflow: 1, fork: 0 });
+  const { length } = stalled.resets;
+  expect(stats.resets).toEqual({ trimmed: 0, unknown: 0, overflow: length, fork: 0 });
   await eventually("the others to have all", () =>
     others.every((other) => other.tally.numbers.length === all),
   );
