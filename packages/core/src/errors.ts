@@ -167,3 +167,8 @@ function edits(from: string, to: string): number {
   }
   return row.at(-1) ?? Infinity;
 }
+
+/** Rejects with an error. An `async` function may throw anything, and needs no listener of its own. */
+export async function rejectedWith(error: unknown): Promise<never> {
+  throw error;
+}

@@ -25,6 +25,7 @@ export type {
   CloseOptions,
   CloseReason,
   HubStats,
+  LastMessage,
   LogHealth,
   OpenOptions,
   PublishOptions,

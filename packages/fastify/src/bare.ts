@@ -22,6 +22,7 @@ export type {
   CloseOptions,
   CloseReason,
   HubStats,
+  LastMessage,
   LogHealth,
   OpenOptions,
   PublishOptions,

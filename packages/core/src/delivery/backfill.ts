@@ -110,7 +110,7 @@ export class Backfill {
    * those who come later find in memory what was read before.
    *
    * @param isEnough - Asked after each page.
-   * @param isWanted - Asked now and then: the reading ends when nobody wants it any more.
+   * @param isWanted - Checked between pages: reading stops once it returns `false`.
    * @returns Settles then, also where the log cannot be read; `undefined` if it is so now. Never rejects.
    */
   readBack(isEnough: () => boolean, isWanted: () => boolean): Promise<void> | undefined {

@@ -267,7 +267,7 @@ export class Subscription implements Reader {
   }
 
   /**
-   * An event is about to be published that this session is not to get. What was published before is written, and then
+   * Called before an event is published that this session must not get. What was published before is written, and then
    * nothing until it is known which event that is: it stays behind, where each event is looked at.
    *
    * @returns Says which: its id, once the event is in the window; `undefined` if it was not published. To be called once.
@@ -663,7 +663,7 @@ export class Subscription implements Reader {
   }
 
   #firstCursor(id: string): Buffer {
-    const block = encodeCursorFrame(id, JSON.stringify({ heartbeatMs: this.outlet.heartbeatMs }));
+    const block = encodeCursorFrame(id, `{"heartbeatMs":${this.outlet.heartbeatMs}}`);
     return this.outlet.introduce(block, true, undefined);
   }
 

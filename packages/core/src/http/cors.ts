@@ -159,7 +159,7 @@ function forEventStreams(options: CorsOptions | undefined): CorsOptions {
   return headers;
 }
 
-/** An `async` function may reject instead of calling back. Nobody else would handle that. */
+/** An `async` function may reject instead of calling back; without this the rejection would go unhandled. */
 function passRejection(result: unknown, callback: (error: Error) => void): void {
   if (!(result instanceof Promise)) return;
   result.catch((error: unknown) => {

@@ -1,5 +1,6 @@
 /** Who may subscribe, and whether the log is ready for it. */
 
+import { rejectedWith } from "../errors.js";
 import type { Delivery } from "../delivery/delivery.js";
 import { LogStart } from "../delivery/log-start.js";
 import type { DeliveryObserver } from "../delivery/audience.js";
@@ -119,8 +120,4 @@ async function refusedOf(
 ): Promise<string[]> {
   const all: unknown[] = await Promise.all(verdicts.map(async (verdict) => verdict));
   return channels.filter((_channel, index) => all[index] !== true);
-}
-
-async function rejectedWith(error: unknown): Promise<never> {
-  throw error;
 }

@@ -131,13 +131,13 @@ export class HubSession<Owner>
     this.#subscription?.leave(names);
   }
 
-  /** As {@link EventStream.open}. What a waiting `subscribe` has said of it holds, whoever opens the stream. */
+  /** As {@link EventStream.open}. The `open` options of a waiting `subscribe` apply to whichever call opens the stream. */
   override open(options?: OpenOptions): boolean {
     return super.open(options ?? (this.state === "idle" ? this.#arrival?.open : undefined));
   }
 
   /**
-   * An event is about to be published that this session is not to get.
+   * Called before an event is published that this session must not get.
    *
    * @returns Says which: its id; `undefined` if it was not published. `undefined` if there is nothing to pass over.
    */

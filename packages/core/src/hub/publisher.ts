@@ -1,6 +1,6 @@
 /** Adds events to the log: for a hub, and for a process that holds no sessions. */
 
-import { SseError, describeValue, quoteName, suggest } from "../errors.js";
+import { SseError, describeValue, quoteName, suggest, rejectedWith } from "../errors.js";
 import { encodeLogMessage } from "../wire/frame.js";
 import type { Framing } from "../wire/frame.js";
 import type { Log, LogHealth, LogMessage, PublishOptions } from "../log/log.js";
@@ -165,8 +165,4 @@ function checkPublishOptions(options: PublishOptions, message: unknown): void {
   throw invalidOption(
     `Expected \`dedupeKey\` to be a string of 1 to 256 characters, got ${describeValue(dedupeKey)}`,
   );
-}
-
-async function rejectedWith(error: unknown): Promise<never> {
-  throw error;
 }

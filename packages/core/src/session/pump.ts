@@ -3,7 +3,7 @@
 import { checkName, invalidOption, unexpected } from "../options/check.js";
 import { Scope } from "../outlet/async-context.js";
 import { breathe } from "../outlet/pace.js";
-import { SseError, describeValue } from "../errors.js";
+import { SseError, describeValue, rejectedWith } from "../errors.js";
 import type { SseMessage } from "../wire/message.js";
 import { observableOf, observe } from "./observable.js";
 import type { ObservableLike } from "./observable.js";
@@ -158,6 +158,7 @@ async function readAll<Item>(
  */
 function settled<Value>(name: string, message: Value): Value {
   if (!(message instanceof Promise)) return message;
+  // Its rejection would be nobody's: the error thrown here takes its place.
   message.catch(() => {});
   throw new SseError(
     "ERR_SSE_INVALID_DATA",
@@ -223,10 +224,6 @@ async function push<Item>(
       failed(error);
     }
   });
-}
-
-async function rejectedWith(error: unknown): Promise<never> {
-  throw error;
 }
 
 function cancel(reader: SourceReader, reason: string, target: PumpTarget): void {
