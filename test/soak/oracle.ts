@@ -489,12 +489,14 @@ export class Visit {
    */
   #stayWithoutId({ channel, seq, number }: Published, at: number): Stay | undefined {
     const stays = this.#stays.get(channel) ?? [];
-    const again = stays.findLast((stay) => stay.again !== undefined && seq <= stay.againUpTo);
-    if (again !== undefined) return again;
-    const latest = stays.findLast(
-      ({ call, last, startSeq }) =>
-        call.latest > 0 && (last === undefined ? seq <= startSeq + 1 : seq === last + 1),
-    );
+    const isAgain = ({ again, againUpTo }: Stay): boolean =>
+      again !== undefined && seq <= againUpTo;
+    const isOfLatest = ({ call, last, startSeq }: Stay): boolean =>
+      call.latest > 0 && (last === undefined ? seq <= startSeq + 1 : seq === last + 1);
+    // A channel that was left and joined again: what comes after the new call belongs to the new stay.
+    const owner = stays.findLast((stay) => at < stay.limit && (isAgain(stay) || isOfLatest(stay)));
+    if (owner !== undefined && isAgain(owner)) return owner;
+    const latest = owner ?? stays.findLast(isOfLatest);
     if (this.told !== undefined) return latest;
     const within = stays.filter(({ start, leave }) => start < number && number <= leave);
     const isNext = ({ last, startSeq, reset }: Stay): boolean =>
