@@ -492,10 +492,10 @@ export class Subscription implements Reader {
       ...states.map(
         (state) => new Step(state.channels, state, { latest: 0, upTo: tail, comesFirst: true }),
       ),
-      // From its beginning, and up to where the channels go on.
+      // From its beginning, and up to where the channels go on: behind the reset, or at a start that lies further ahead.
       ...[...welcome.steps]
         .filter((step) => step.wantsLatest)
-        .map((step) => step.withoutState(this.#cursor)),
+        .map((step) => step.withoutState(Math.max(this.#cursor, step.upTo))),
     ]);
     // An empty id takes the old position from the client, which may look good in the new history: cut in the middle of
     // the state, it begins anew.

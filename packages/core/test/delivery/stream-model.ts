@@ -854,7 +854,9 @@ export class Connection {
     for (const call of this.calls) {
       // It begins anew and reaches to where the channels go on, unless all of it, which may be nothing, was sent before.
       if (call.owesLatest !== false) {
-        call.owesLatest = undefined;
+        // Where they go on is known only if the reset has an id.
+        const isUnsent = call.latestSeen.length === 0 && this.#latestDue(call).length > 0;
+        if (!isUnsent || position === undefined) call.owesLatest = undefined;
         call.latestSeen.length = 0;
         call.latestDue = undefined;
         call.latestUpTo = Math.max(call.latestUpTo, position ?? chronicle.tail);

@@ -695,6 +695,22 @@ describe("`latest` of channels added later", () => {
     expect(session.data.map((data) => data[0])).toEqual(["1", "4", "8"]);
   });
 
+  it("reaches to where its channel begins, if that joined while a reset was waiting", async () => {
+    const harbor = new Harbor();
+    const session = harbor.subscribe("a");
+    session.block();
+    harbor.delivery.reset("fork", "e.100");
+    harbor.publish("b 1", "b 2", "b 3");
+    await turns();
+    session.subscription?.join(["b"], { latest: 2 }, LATER);
+    harbor.publish("b 4");
+    await turns();
+    session.drain();
+    await turns();
+    expect(harbor.observer.resets).toEqual(["fork"]);
+    expect(session.data).toEqual(["2", "3", "4"]);
+  });
+
   it("reaches to the position of a client that comes from a node that is ahead", async () => {
     const harbor = new Harbor();
     const session = new MemoryClient();
