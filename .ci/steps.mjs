@@ -32,6 +32,7 @@ const withoutDirectWrites = beside(
 );
 testStep("clients", ["--project=clients"]);
 step("packed packages", ["node", "scripts/check-packages.mjs"]);
+step("release, dry run", ["node", "scripts/release.mjs", "--dry-run"]);
 step("examples", ["node", "scripts/check-examples.mjs"]);
 for (const version of ["20", "22", "24", "26"].filter((other) => other !== ownVersion)) {
   step(`tests under Node ${version}`, ["node", "scripts/test-node-versions.mjs", version]);

@@ -1,0 +1,86 @@
+// Publishes every package whose version is not published yet.
+// `--dry-run` shows what would be published (packages, versions, files, sizes) and asks no registry.
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { run } from "./packed/checks.mjs";
+import { packAll } from "./packed/tarballs.mjs";
+import { hasVersion, readChangesets } from "./release/changelog.mjs";
+
+const root = path.resolve(import.meta.dirname, "..");
+
+const obstacles = findObstacles(await showTarballs());
+for (const obstacle of obstacles) console.log(`Not ready: ${obstacle}`);
+if (process.argv.includes("--dry-run")) console.log("Dry run: nothing was published.");
+else process.exitCode = obstacles.length === 0 ? publish() : 1;
+
+/** Packs every package as it is published and prints what is inside. Resolves to their versions, each once. */
+async function showTarballs() {
+  const work = fs.mkdtempSync(path.join(os.tmpdir(), "tidewire-release-"));
+  const tarballs = await packAll(root, work);
+  let total = 0;
+  const versions = new Set();
+  for (const { name, file } of tarballs) {
+    const unpacked = path.join(work, path.basename(file, ".tgz"));
+    fs.mkdirSync(unpacked);
+    await run("tar", ["-xzf", file, "-C", unpacked, "--strip-components=1"], work);
+    const files = listFiles(unpacked);
+    const packedSize = fs.statSync(file).size;
+    const unpackedSize = files.reduce((sum, { size }) => sum + size, 0);
+    total += packedSize;
+
+    // The manifest inside, not the one in the tree: pnpm rewrites it.
+    const manifest = readJson(path.join(unpacked, "package.json"));
+    const { access, provenance } = manifest.publishConfig ?? {};
+    versions.add(manifest.version);
+    console.log(`${name} ${manifest.version}`);
+    console.log(
+      `  ${files.length} files, ${kilobytes(packedSize)} packed, ${kilobytes(unpackedSize)} unpacked; ` +
+        `${access ?? "restricted"}, ${provenance === true ? "with" : "without"} provenance`,
+    );
+    for (const one of files) console.log(`  ${kilobytes(one.size).padStart(9)}  ${one.name}`);
+    console.log("");
+  }
+  console.log(`${tarballs.length} packages, ${kilobytes(total)} packed`);
+  fs.rmSync(work, { recursive: true });
+  return versions;
+}
+
+/** Says what has to happen before these versions may be published. */
+function findObstacles(versions) {
+  const missing = [...versions].filter((version) => !hasVersion(version));
+  const waiting = readChangesets().length;
+  return [
+    ...missing.map((version) => `CHANGELOG.md has no section for ${version}: run release:version`),
+    ...(waiting > 0 ? [`${waiting} changesets wait for a version: run release:version`] : []),
+  ];
+}
+
+/** Publishes in the order of dependencies. A version that is already there is left alone: a release that broke off can be repeated. */
+function publish() {
+  const args = ["-y", "pnpm@10", "--recursive", "--filter", "./packages/*", "publish"];
+  // The release runs on a commit, not on a branch that git could compare with its remote.
+  const { status } = spawnSync("npx", [...args, "--no-git-checks"], {
+    cwd: root,
+    stdio: "inherit",
+  });
+  return status ?? 1;
+}
+
+function listFiles(folder) {
+  return fs
+    .readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .map((file) => ({ name: path.relative(folder, file), size: fs.statSync(file).size }))
+    .toSorted((one, other) => (one.name < other.name ? -1 : 1));
+}
+
+function readJson(file) {
+  return JSON.parse(fs.readFileSync(file, "utf8"));
+}
+
+function kilobytes(bytes) {
+  return `${(bytes / 1_000).toFixed(1)} kB`;
+}
