@@ -88,26 +88,18 @@ function testStep(name, args) {
   const isOk = run(
     [
       ["node", "node_modules/vitest/vitest.mjs", "run", ...args],
-      ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
+      ["--reporter=default", "--reporter=./.ci/failures.mjs"],
     ].flat(),
+    { CI_REPORT: report },
   );
-  const {
-    numPassedTests = 0,
-    numFailedTests = 0,
-    testResults = [],
-  } = fs.existsSync(report) ? JSON.parse(fs.readFileSync(report, "utf8")) : {};
+  const tests = fs.existsSync(report)
+    ? JSON.parse(fs.readFileSync(report, "utf8"))
+    : { passed: 0, failed: 0, failures: [] };
   fs.rmSync(report, { force: true });
-  for (const { name: file, message, assertionResults } of testResults) {
-    const from = path.relative(process.cwd(), file);
-    const ofFile = assertionResults.filter(({ status }) => status === "failed");
-    for (const { fullName, failureMessages } of ofFile) {
-      failures.push(`${from} > ${fullName}\n${failureMessages.join("\n").slice(0, 2_000)}`);
-    }
-    if (ofFile.length === 0 && message) failures.push(`${from}\n${message.slice(0, 2_000)}`);
-  }
+  failures.push(...tests.failures);
   ended(name, isOk, start, {
-    passed: numPassedTests,
-    failed: isOk ? numFailedTests : Math.max(1, numFailedTests),
+    passed: tests.passed,
+    failed: isOk ? tests.failed : Math.max(1, tests.failed),
   });
 }
 
@@ -135,6 +127,10 @@ function table() {
   return lines.join("\n");
 }
 
-function run([command, ...args]) {
-  return spawnSync(command, args, { stdio: ["ignore", "inherit", "inherit"] }).status === 0;
+function run([command, ...args], env) {
+  const { status } = spawnSync(command, args, {
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, ...env },
+  });
+  return status === 0;
 }
