@@ -5,13 +5,18 @@
 //   clients  real browsers and the client packages that people use  at most 6 minutes, with the packed packages
 import { defineConfig } from "vitest/config";
 import type { TestProjectConfiguration } from "vitest/config";
+import { BaseSequencer } from "vitest/node";
+import type { TestSpecification } from "vitest/node";
 
 const SOAK = [
   "test/soak/**/*.test.ts",
   "test/faults/{channels-memory,leaks,memory}.test.ts",
   "test/delivery/{backlog,drain,stalled}.test.ts",
-  "test/redis/{failover,stampede}.test.ts",
+  "test/redis/stampede.test.ts",
 ];
+
+/** Waits for elections most of the time, and times nothing: runs beside the properties. */
+const SOAK_WAITING = ["test/redis/failover.test.ts"];
 
 /** Run in the tier `test` too, with few runs. */
 const PROPERTIES = [
@@ -20,12 +25,49 @@ const PROPERTIES = [
   "packages/core/test/wire/shared-frames.test.ts",
 ];
 
-/** Tests that mostly wait: for an outage to be over, for a heartbeat. Three of these files at a time hardly touch each other. */
+/** Tests that mostly wait: for an outage to be over, for a heartbeat. Four of these files at a time take about one core. */
 const WAITING = [
   "test/contracts/{adapter,hosts,reconnect-after,turned-away}.test.ts",
-  "test/delivery/{authorize,exactly-once,http2,resume}.test.ts",
+  "test/delivery/{async-context,authorize,exactly-once,http2,idle-trim,resume,shutdown}.test.ts",
   "test/redis/{clients,cluster,half-dead,history,outages,slow-links,unknown}.test.ts",
 ];
+
+/** Tests that measure: memory, how late a heartbeat is, how long a turn takes. */
+const ALONE = [
+  "test/contracts/direct-write-pressure.test.ts",
+  "test/delivery/{memory,quiet-channels,turns}.test.ts",
+];
+
+/** Files that take longest, in the order in which they start: one that starts last would run with nothing beside it. */
+const LONG = [
+  "test/redis/failover.test.ts",
+  "packages/core/test/delivery/state.property.test.ts",
+  "test/redis/slow-links.test.ts",
+  "test/redis/outages.test.ts",
+  "test/redis/history.test.ts",
+  "test/delivery/exactly-once.test.ts",
+  "test/contracts/adapter.test.ts",
+  "test/redis/half-dead.test.ts",
+  "test/redis/cluster.test.ts",
+  "test/redis/clients.test.ts",
+  "test/redis/unknown.test.ts",
+  "test/types/channels.test.ts",
+  "packages/core/test/delivery/window.test.ts",
+];
+
+/** Starts long files first, also where no earlier run has left its times: in CI. */
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const at = LONG.findIndex((file) => moduleId.endsWith(`/${file}`));
+      return at === -1 ? LONG.length : at;
+    };
+    const group = ({ project }: TestSpecification): number => project.config.sequence.groupOrder;
+    // oxlint-disable-next-line unicorn/no-array-sort -- a method of the class, which copies
+    const sorted = await super.sort(files);
+    return sorted.toSorted((left, right) => group(left) - group(right) || rank(left) - rank(right));
+  }
+}
 
 const isFull = process.env["SOAK"] === "full";
 
@@ -42,7 +84,7 @@ const SOAK_OF_PROPERTIES: TestProjectConfiguration = {
     env: runs(isFull ? 1_000_000 : 20_000),
     // For a run that hangs: these take some ten seconds, and several times that on a machine with other work.
     testTimeout: isFull ? 0 : 240_000,
-    maxWorkers: 2,
+    maxWorkers: 3,
     sequence: { groupOrder: 5 },
   },
 };
@@ -54,13 +96,14 @@ export default defineConfig(({ mode }) => ({
     // The built packages are CommonJS: Node loads them, as it does for an application.
     server: { deps: { external: [/\/packages\/[^/]+\/dist\//] } },
     testTimeout: 20_000,
+    sequence: { sequencer: LongFirst },
     projects: [
       {
         extends: true,
         test: {
           name: "test/waiting",
           include: WAITING,
-          maxWorkers: 3,
+          maxWorkers: 4,
           sequence: { groupOrder: 0 },
         },
       },
@@ -68,10 +111,19 @@ export default defineConfig(({ mode }) => ({
         extends: true,
         test: {
           name: "test/alone",
-          include: ["test/{contracts,delivery,faults,redis}/**/*.test.ts"],
-          exclude: [...WAITING, ...SOAK],
+          include: ALONE,
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "test/integration",
+          include: ["test/{contracts,delivery,faults,redis}/**/*.test.ts"],
+          exclude: [...WAITING, ...ALONE, ...SOAK, ...SOAK_WAITING],
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -101,6 +153,16 @@ export default defineConfig(({ mode }) => ({
           testTimeout: isFull ? 0 : 60_000,
           maxWorkers: 1,
           sequence: { groupOrder: 4 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "soak/waiting",
+          include: SOAK_WAITING,
+          testTimeout: isFull ? 0 : 60_000,
+          maxWorkers: 3,
+          sequence: { groupOrder: 5 },
         },
       },
       // Only by `--mode=soak`: a plain `vitest run` of one of these files is to run it once.
