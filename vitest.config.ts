@@ -28,14 +28,14 @@ const PROPERTIES = [
 /** Tests that mostly wait: for an outage to be over, for a heartbeat. Four of these files at a time take about one core. */
 const WAITING = [
   "test/contracts/{adapter,hosts,reconnect-after,turned-away}.test.ts",
-  "test/delivery/{async-context,authorize,exactly-once,http2,idle-trim,resume,shutdown}.test.ts",
+  "test/delivery/{async-context,authorize,exactly-once,idle-trim,quiet-channels,resume,shutdown}.test.ts",
   "test/redis/{clients,cluster,half-dead,history,outages,slow-links,unknown}.test.ts",
 ];
 
 /** Tests that measure: memory, how late a heartbeat is, how long a turn takes. */
 const ALONE = [
   "test/contracts/direct-write-pressure.test.ts",
-  "test/delivery/{memory,quiet-channels,turns}.test.ts",
+  "test/delivery/{heartbeats,http2,memory,turns}.test.ts",
 ];
 
 /** Files that take longest, in the order in which they start: one that starts last would run with nothing beside it. */
