@@ -21,6 +21,11 @@ const some = (/** @type {number} */ share) => channels.filter(() => chance(share
 /** Id of the newest entry that the hub has: where its log is. */
 let tail;
 const inner = redisLog({ url, publishTimeoutMs: 1_000, retention: { maxEvents: 200_000 } });
+const noteEntries = (/** @type {readonly any[]} */ entries) =>
+  note(
+    "entries",
+    entries.map(({ id, channel, data }) => [id, channel, keyOf(data)]),
+  );
 let started;
 const isStarted = new Promise((resolve) => (started = resolve));
 /** The log, and the journal of what it hands on. */
@@ -28,10 +33,7 @@ const log = {
   start(follower) {
     const start = inner.start({
       entries(entries) {
-        note(
-          "entries",
-          entries.map(({ id, channel, data }) => [id, channel, keyOf(data)]),
-        );
+        noteEntries(entries);
         tail = entries.at(-1)?.id ?? tail;
         return follower.entries(entries);
       },
@@ -50,7 +52,16 @@ const log = {
     return start;
   },
   append: (channel, message, options) => inner.append(channel, message, options),
-  past: inner.past,
+  past: {
+    find: (ids, query) => inner.past.find(ids, query),
+    sync: (query) => inner.past.sync(query),
+    // A node that was killed may have published what no other has followed: the past has it all the same.
+    read: async (after, upTo, room) => {
+      const page = await inner.past.read(after, upTo, room);
+      if (typeof page === "object") noteEntries(page.entries);
+      return page;
+    },
+  },
   compare: (a, b) => inner.compare(a, b),
   health: () => inner.health(),
   close: (withinMs) => inner.close(withinMs),

@@ -78,6 +78,7 @@ export class Backfill {
   #isSyncing = false;
   /** Number of resets. */
   #resets = 0;
+  #isClosed = false;
 
   /**
    * @param report - Receives what fails: the clients that have waited for it get a reset.
@@ -126,7 +127,8 @@ export class Backfill {
    *
    * @param channels - Channels of the client: one that has missed nothing on them has a place.
    * @param isWanted - Asked now and then: the search ends when it returns `false`.
-   * @returns Settles when the place is known; `"unknown"` if `reset` comes before, never if it is not wanted any more.
+   * @returns Settles when the place is known; never if it is not wanted any more. A reset of the log starts the search
+   *   again, in the new history.
    */
   locate(
     id: string,
@@ -136,23 +138,34 @@ export class Backfill {
     return new Promise((found) => this.#look({ id, found, channels, isWanted }));
   }
 
-  /** All positions are void: a client that waits for its own has none. */
+  /** The log has another history: the positions that clients wait for are looked for there. */
   reset(): void {
+    for (const waiting of this.#forgetAll()) this.#look(waiting);
+  }
+
+  #close(): void {
+    this.#isClosed = true;
+    for (const { found } of this.#forgetAll()) found("unknown");
+  }
+
+  /** @returns Those who wait for their position, except where the log is being asked for it. */
+  #forgetAll(): Waiting[] {
     this.#resets += 1;
     const waiting = [...this.#unchecked, ...this.#waiting, ...this.#ahead];
     this.#unchecked = [];
     this.#waiting = [];
     this.#ahead = [];
-    for (const { found } of waiting) found("unknown");
     this.#isWhole = false;
     this.#endReadings(() => true);
     this.#trimmed = undefined;
     this.#floor = undefined;
     this.#start = this.#window.start.id;
     this.#endWarming();
+    return waiting;
   }
 
   #look(waiting: Waiting): void {
+    if (this.#isClosed) return waiting.found("unknown");
     const place = this.#window.locate(waiting.id, waiting.channels);
     if (place === "trimmed" && !this.#isLost(waiting.id)) {
       this.#unchecked.push(waiting);
@@ -185,12 +198,8 @@ export class Backfill {
         this.#log.past.sync({ isWanted: () => ahead.some(({ isWanted }) => isWanted()) }),
       );
       for (const waiting of ahead) {
-        if (resets !== this.#resets) {
-          waiting.found("unknown");
-          continue;
-        }
         const place = this.#window.locate(waiting.id, waiting.channels);
-        if (place === "trimmed") this.#look(waiting);
+        if (place === "trimmed" || resets !== this.#resets) this.#look(waiting);
         // What is still past the tail was never given to anybody.
         else waiting.found(place);
       }
@@ -245,8 +254,7 @@ export class Backfill {
     const ids = [...clients.keys()];
     const found = await this.#try(() => this.#log.past.find(ids, { isWanted }));
     for (const [index, id] of ids.entries()) {
-      if (resets !== this.#resets)
-        for (const { found: tell } of clients.get(id) ?? []) tell("unknown");
+      if (resets !== this.#resets) for (const waiting of clients.get(id) ?? []) this.#look(waiting);
       else this.#answer(id, found?.[index] ?? "unknown", clients.get(id) ?? []);
     }
   }
@@ -334,7 +342,7 @@ export class Backfill {
       return await ask();
     } catch (error) {
       // The log was closed: no client waits for anything any more.
-      if (isSseError(error) && error.code === "ERR_SSE_CLOSED") this.reset();
+      if (isSseError(error) && error.code === "ERR_SSE_CLOSED") this.#close();
       else this.#report(error);
       return undefined;
     }

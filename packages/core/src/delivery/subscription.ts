@@ -200,8 +200,10 @@ export class Subscription implements Reader {
   /** Every position is void: the client is told, and goes on from here. */
   reset(reason: ResetReason): void {
     if (this.#phase === "closed") return;
-    this.#welcome?.release();
     this.#excepted?.clear();
+    // What the client reports may belong to the new history, if it comes from a node that knew of that before this one.
+    if (this.#isUnplaced()) return;
+    this.#welcome?.release();
     const welcome = new Welcome();
     welcome.mustReset(reason, this.channels.keys(), this.#audience.window.tail);
     // A reset in place of a replay names every channel of its turn: it waits for the same calls.
@@ -344,6 +346,13 @@ export class Subscription implements Reader {
     if (welcome.reset === undefined) welcome.mustReset(place, replayed, tail);
     if (this.channels.size === 0) this.#moveTo(tail);
     this.wake();
+  }
+
+  /** Whether nothing but the replay is due, and where that begins is not known yet. */
+  #isUnplaced(): boolean {
+    const welcome = this.#welcome;
+    const isPlaced = this.#cursor !== BEFORE_ALL || welcome?.isAwaiting !== true;
+    return !isPlaced && !welcome.isPending && this.channels.latestStart === -Infinity;
   }
 
   /** Writes what a stream resumes with, before its turn: otherwise it would begin with a comment. */

@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { SseError } from "../../src/errors.js";
 import { Backfill } from "../../src/delivery/backfill.js";
 import type { PastLog } from "../../src/delivery/backfill.js";
 import { encodeMessage } from "../../src/wire/encode.js";
@@ -275,17 +276,25 @@ describe("Backfill", () => {
     expect(past.reads).toHaveLength(1);
   });
 
-  it("has no place for a client that has waited since before a reset", async () => {
+  it("looks in the new history for a client that has waited since before a reset", async () => {
     const past = new Past(10);
-    past.onRead = () => {
-      past.onRead = () => {};
+    past.onSync = () => {
+      past.madeUp.add("n2");
       past.window.reset("n50");
       past.backfill.reset();
     };
+    const [lost, known] = [past.backfill.locate("n2"), past.backfill.locate("n45")];
+    expect(await lost).toBe("unknown");
+    expect(typeof (await known)).toBe("number");
+    expect(past.window.tailId).toBe("n50");
+  });
+
+  it("has no place for a client that waits when the log is closed", async () => {
+    const past = new Past(10);
+    past.failure = new SseError("ERR_SSE_CLOSED", "closed");
     expect(await past.backfill.locate("n2")).toBe("unknown");
-    expect(past.window.size).toBe(0);
-    // Whoever comes then is served.
-    expect(typeof (await past.backfill.locate("n45"))).toBe("number");
+    expect(await past.backfill.locate("n3")).toBe("unknown");
+    expect(past.reports).toEqual([]);
   });
 
   it("reports a log that refuses to be read, and lets nobody wait for ever", async () => {

@@ -730,6 +730,40 @@ describe("`latest` of channels added later", () => {
   });
 });
 
+describe("a client that comes back while the log is reset, before its position is looked for", () => {
+  it("is replayed if its position belongs to the new history", async () => {
+    const harbor = new Harbor();
+    const session = new MemoryClient();
+    const subscription = new Subscription(session, harbor.delivery.audience);
+    session.subscription = subscription;
+    subscription.beginLater();
+    subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
+    harbor.delivery.reset("fork", "e.100");
+    harbor.publish("a 1");
+    subscription.place("e.100");
+    await turns();
+    expect(session.data).toEqual(["1"]);
+    expect(harbor.observer.resets).toEqual([]);
+  });
+
+  it.each([
+    ["its position belongs to the lost one", [], "e.1", "trimmed"],
+    ["a channel began in the lost one", ["b"], "e.100", "fork"],
+  ] as const)("is reset if %s", async (_, joined, lastEventId, reason) => {
+    const harbor = new Harbor();
+    const session = new MemoryClient();
+    const subscription = new Subscription(session, harbor.delivery.audience);
+    session.subscription = subscription;
+    subscription.beginLater();
+    subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
+    subscription.join(joined, {}, LATER);
+    harbor.delivery.reset("fork", "e.100");
+    subscription.place(lastEventId);
+    await turns();
+    expect(harbor.observer.resets).toEqual([reason]);
+  });
+});
+
 describe("channels joined by a second call in the same turn", () => {
   it("are replayed to a client that comes back, as if it were one call", async () => {
     const harbor = new Harbor();
