@@ -782,7 +782,7 @@ class World {
   #reset(reason: "fork" | "trimmed"): void {
     if (!this.#chronicle.isStarted) return;
     for (const { model, session } of this.#streams) {
-      if (session.state !== "closed") model.voidAll();
+      if (session.state !== "closed") model.voidAll(this.#log.survives(reason, model.reported));
     }
     this.#log.reset(reason);
   }

@@ -245,6 +245,14 @@ export class ModelLog implements Log {
     this.#follower?.reset(reason, id);
   }
 
+  /** Whether an id of now has a place after a reset, and nothing behind it is lost. */
+  survives(reason: "fork" | "trimmed", id: string): boolean {
+    const chronicle = this.#chronicle;
+    const place = chronicle.place(id);
+    if (place === undefined || !chronicle.keepsPast) return place === chronicle.newest;
+    return reason === "trimmed" && place >= chronicle.trimmed;
+  }
+
   /** The log forgets what is older than its newest entries. */
   trim(left: number): void {
     const chronicle = this.#chronicle;
@@ -616,13 +624,20 @@ export class Connection {
     }
   }
 
-  /** The log was reset: every position is void. */
-  voidAll(): void {
+  /**
+   * The log is about to be reset: every position is void.
+   *
+   * @param isKnown - Whether the position that the client reports has a place afterwards, too.
+   */
+  voidAll(isKnown: boolean): void {
     if (this.members.size === 0) return;
     this.#giveCause(this.members.keys());
+    // It may not have been looked for yet.
+    const mayReplay = isKnown && this.#ids.length === 1;
     for (const [channel, member] of this.members) {
       // One that is just being joined may come after it.
       if (this.unsure.has(channel)) member.due = Math.max(member.due, this.#chronicle.tail);
+      else if (mayReplay && member.call.isReplayed) continue;
       else member.owesReset = true;
     }
   }
