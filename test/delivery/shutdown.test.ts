@@ -101,3 +101,37 @@ it("close({ drainMs }) answers those that wait for authorize before the drain is
   expect(client.statuses).toEqual(["HTTP/1.1 200 OK"]);
   await closing;
 });
+
+it.each([
+  ["hub.close()", 0],
+  ["hub.close({ drainMs })", 500],
+] as const)(
+  "%s ends no stream before an event whose publish has resolved",
+  async (_name, drainMs) => {
+    const { hub, port } = await serve(({ sse }) => void sse.subscribe("t"));
+    const clients = Array.from({ length: 5 }, () => new EventClient(port, "/"));
+    for (const client of clients) client.connect();
+    await eventually("all streams", () => clients.every(({ cursors }) => cursors === 1));
+    await hub.publish("t", "goodbye");
+    await hub.close({ drainMs });
+    await eventually("all ends", () => clients.every(({ isOpen }) => !isOpen));
+    expect(clients.map(({ events }) => events.map(({ data }) => data))).toEqual(
+      clients.map(() => ["goodbye"]),
+    );
+  },
+);
+
+it("session.close() ends the stream after an event whose publish has resolved", async () => {
+  let session: Session | undefined;
+  const { hub, port } = await serve(({ sse }) => {
+    session = sse;
+    void sse.subscribe("t");
+  });
+  const client = new EventClient(port, "/");
+  client.connect();
+  await eventually("the stream", () => client.cursors === 1);
+  await hub.publish("t", "goodbye");
+  session?.close();
+  await eventually("the end", () => !client.isOpen);
+  expect(client.events.map(({ data }) => data)).toEqual(["goodbye"]);
+});

@@ -303,7 +303,6 @@ export abstract class EventStream implements Stream, OutletOwner {
     }
     if (frame === undefined) return this.fail();
     const { outlet } = this;
-    outlet.reader?.catchUp();
     this.endWith("error", outlet.introduce(frame, fields.data !== undefined, fields.retry));
   }
 
@@ -343,6 +342,9 @@ export abstract class EventStream implements Stream, OutletOwner {
     if (this.#reason !== undefined) return;
     const { outlet } = this;
     if (outlet.phase === "idle" && (outlet.isHeadSent || !this.open())) return this.#finish(reason);
+    // What was published before comes before the end. That may call functions of the application, which may end it too.
+    outlet.reader?.catchUp();
+    if (this.state === "closed") return;
     if (last !== undefined) outlet.send(last);
     const isOpen = outlet.isOpen;
     this.#finish(reason);
