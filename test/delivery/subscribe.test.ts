@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { createHub, isSseError } from "@tidewire/core";
 import type { Hub, HubOptions, Session } from "@tidewire/core";
-import { afterEach, expect, it } from "vitest";
-import { eventually, request } from "../client.js";
+import { afterEach, describe, expect, it } from "vitest";
+import { connect, eventually, request } from "../client.js";
 import { EventClient } from "./event-client.js";
 import { listen } from "./listen.js";
 
@@ -159,4 +159,72 @@ it("forgets how a cancelled subscribe would have opened the stream", async () =>
   const client = await request({ port, protocol: "http1" }, "/");
   expect(client.status).toBe(202);
   client.cut();
+});
+
+describe("a client for whom there is no room when it subscribes", () => {
+  /** A server with one place, which the first client has. */
+  async function serveFull(corsMs: number) {
+    const asked: string[] = [];
+    const holders: Session[] = [];
+    const subscribed: boolean[] = [];
+    const answers: ((isAllowed: boolean) => void)[] = [];
+    const served = await serve(
+      async (session) => {
+        const { url } = session.request as { url: string };
+        if (url === "/holder") {
+          holders.push(session);
+          await session.send("holder");
+          return;
+        }
+        subscribed.push(await session.subscribe(url));
+      },
+      {
+        maxSessions: 1,
+        cors: { origin: (_origin, done) => void delay(corsMs).then(() => done(null, true)) },
+        authorize: (channel) => {
+          asked.push(channel);
+          return new Promise((resolve) => void answers.push(resolve));
+        },
+      },
+    );
+    const headers = { accept: "text/event-stream", origin: "https://tide.example" };
+    const target = { port: served.port, protocol: "http1" } as const;
+    const holder = await request(target, "/holder", { headers });
+    await holder.until("data: holder\n\n");
+    return { ...served, target, headers, asked, holders, subscribed, answers };
+  }
+
+  it("is turned away, without being asked about, though there is room when CORS has answered", async () => {
+    const { hub, target, headers, asked, holders, subscribed } = await serveFull(60);
+    const answered = request(target, "/second", { headers });
+    await delay(30);
+    holders[0]?.close();
+    const client = await answered;
+    await client.until("\n\n");
+    expect(hub.stats()).toMatchObject({ held: 1, turnedAway: 1, sessions: { open: 0 } });
+    expect([client.text, asked, subscribed]).toEqual([":\n\n", [], [false]]);
+    client.cut();
+  });
+
+  it("is asked about before it gets a stream if its response waits behind the one that has the place", async () => {
+    const { hub, port, asked, holders, answers } = await serveFull(0);
+    holders[0]?.close();
+    await eventually("the place to be free", () => hub.sessionCount === 0);
+    const head = (path: string): string =>
+      `GET ${path} HTTP/1.1\r\nHost: tide.example\r\nAccept: text/event-stream\r\n\r\n`;
+    const socket = await connect(port);
+    let text = "";
+    socket.setEncoding("latin1").on("data", (chunk: string) => (text += chunk));
+    socket.write(head("/holder"));
+    await eventually("the first stream", () => text.includes("data: holder"));
+    socket.write(head("/queued"));
+    await eventually("the question", () => asked.length === 1);
+    holders[1]?.close();
+    await eventually("its end", () => text.endsWith("0\r\n\r\n"));
+    await delay(50);
+    answers[0]?.(false);
+    await eventually("the second answer", () => text.match(/^HTTP/gm)?.length === 2);
+    expect(text.match(/^HTTP.*$/gm)).toEqual(["HTTP/1.1 200 OK", "HTTP/1.1 403 Forbidden"]);
+    socket.destroy();
+  });
 });

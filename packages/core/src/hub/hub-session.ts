@@ -93,9 +93,7 @@ export class HubSession<Owner>
     const { admission } = this.#parts;
     // A client that gets no stream in any case is not asked about: it may not even be logged in any more.
     const open = this.#arrival?.open ?? options.open;
-    if (admission.isAsking && this.isUnwelcome(open?.checkAccept) && !this.open(open)) {
-      return REFUSED;
-    }
+    if (admission.isAsking && this.dismiss(open)) return this.#whenDismissed();
     const verdict = admission.decide(names, this);
     // What `authorize` does may have closed the session: nobody waits for its answer any more.
     if (this.closeReason !== undefined) {
@@ -198,6 +196,12 @@ export class HubSession<Owner>
     else void read.then(fn);
   }
 
+  /** @returns `false`, as soon as the client is answered. */
+  #whenDismissed(): Promise<boolean> {
+    if (this.closeReason !== undefined) return REFUSED;
+    return new Promise((resolve) => void this.whenClosed(() => resolve(false)));
+  }
+
   /** @throws {SseError} `ERR_SSE_INVALID_OPTION`, or `ERR_SSE_HEADERS_SENT` if it was decided already how the stream opens. */
   #checkOpen(open: OpenOptions): void {
     resolveOpenOptions(open, this.options);
@@ -295,7 +299,7 @@ export class HubSession<Owner>
     const { delivery } = this.#parts.admission;
     if (delivery === undefined) {
       // Closed before it could start: answered like any other request to a closed hub.
-      if (this.isUnwelcome(options.open?.checkAccept)) return this.open(options.open);
+      if (this.dismiss(options.open)) return false;
       this.refuseWith(new Error("The log has not started"), "error");
       return false;
     }

@@ -18,7 +18,7 @@ import { abortOf } from "./abort.js";
 import { pump } from "./pump.js";
 import type { MapItem, StreamOptions } from "./pump.js";
 import { receive } from "./reception.js";
-import type { Obstacle } from "./reception.js";
+import type { Obstacle, Reception } from "./reception.js";
 import type { CloseReason, OwnedSession, SessionState } from "./session.js";
 import type { StreamSource } from "./source.js";
 
@@ -39,6 +39,8 @@ const COMPLETING = new WeakSet<object>();
 interface Opening extends ResolvedOpenOptions {
   /** Whether the route has nothing to send: the answer is 204, which stops a client that would come back. */
   readonly isCompleted?: boolean;
+  /** How the client is answered if that was decided before; absent: as it turns out when it is answered. */
+  readonly reception?: Reception;
 }
 
 /** What a stream does by itself. Channels are the hub's: it adds `hub`, `subscribe` and `unsubscribe`. */
@@ -248,11 +250,28 @@ export abstract class EventStream implements Stream, OutletOwner {
     return this.outlet.isHeadSent || this.outlet.isClosed;
   }
 
-  /** Whether the client is answered without a stream, whatever the route has for it. */
-  isUnwelcome(checkAccept: boolean | undefined = this.options.checkAccept): boolean {
+  /**
+   * Answers a client that gets no stream whatever the route has for it: one that is turned away, or does not accept event
+   * streams, or comes back after `complete()`.
+   *
+   * CORS may be looked up before the answer. What was decided stands: with a stream in its place, because there is room by
+   * then, the client would have one before anybody has said that it may.
+   *
+   * @param options - How the route would open the stream.
+   * @returns Whether this is such a client.
+   */
+  protected dismiss(options: OpenOptions | undefined): boolean {
+    if (this.#opening?.reception !== undefined) return true;
     if (this.state !== "idle") return false;
-    const { kind } = receive(this.outlet.request, this.turnAway(), { checkAccept });
-    return kind !== "stream" && kind !== "head";
+    const { outlet } = this;
+    const obstacle = this.turnAway();
+    const { checkAccept = this.options.checkAccept } = options ?? {};
+    // When it is the turn of a response that waits behind others, those may have made room.
+    const isPassing = obstacle === "busy" && outlet.isQueued;
+    const reception = receive(outlet.request, isPassing ? undefined : obstacle, { checkAccept });
+    if (reception.kind === "stream" || reception.kind === "head") return false;
+    this.#open({ ...resolveOpenOptions(options, this.options), reception });
+    return true;
   }
 
   /** Refuses the request: the stream is not opened, or ended if it is. */
@@ -385,7 +404,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     // for as long as the first of them lasts.
     if (outlet.isQueued) return outlet.awaitTurn();
     this.#opening = undefined;
-    const reception = receive(outlet.request, this.turnAway(), opening);
+    const reception = opening.reception ?? receive(outlet.request, this.turnAway(), opening);
     switch (reception.kind) {
       case "refused":
         return this.#refuse(reception.error, "refused");
