@@ -1,5 +1,5 @@
 import { createHub, memoryLog } from "@tidewire/core";
-import type { Hub, HubOptions, Log } from "@tidewire/core";
+import type { Hub, HubOptions, Log, Session } from "@tidewire/core";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually, request } from "../client.js";
 import type { StreamClient, Target } from "../client.js";
@@ -261,5 +261,135 @@ describe("100 000 retained events", () => {
     console.log(
       `100 000 events retained, resume 10 before the tail: subscribe took ${first.toFixed(2)} ms the first time, ${median.toFixed(2)} ms in the median`,
     );
+  });
+});
+
+describe("a message that is sent in the turn in which a stream resumes", () => {
+  /** @returns What a client gets that comes back with an id, and has missed `missed` events. */
+  async function comeBack(
+    route: (session: Session) => unknown,
+    { lastEventId, ...options }: HubOptions & { readonly lastEventId?: string } = {},
+  ): Promise<string> {
+    const hub = createHub({ reconnectionTimeMs: 4_321, heartbeatMs: false, ...options });
+    const server = await listen(hub, (incoming, response) => {
+      void route(hub.createSession({ request: incoming, response }));
+    });
+    closers.push(() => server.close());
+    const { id } = await hub.publish("news", "seen");
+    await hub.publish("news", "missed");
+    const client = await request({ port: server.port, protocol: "http1" }, "/", {
+      headers: {
+        accept: "text/event-stream",
+        origin: "https://tide.example",
+        "last-event-id": lastEventId ?? id,
+      },
+    });
+    await client.until(/data: second\n\n|sse-complete/);
+    client.cut();
+    return client.text.replaceAll(id, "<id>").replaceAll(/^id: [^<\n].*$/gm, "id: <new>");
+  }
+
+  const sendTwo = (session: Session): void => {
+    void session.send("first");
+    void session.send("second");
+  };
+  const subscribeAndSend = (session: Session): void => {
+    void session.subscribe("news");
+    sendTwo(session);
+  };
+  const CURSOR = 'event: sse-cursor\nid: <id>\nretry: 4321\ndata: {"heartbeatMs":false}\n\n';
+  const MISSED = "id: <new>\ndata: missed\n\n";
+  const SENT = "data: first\n\ndata: second\n\n";
+  const RESET =
+    'event: sse-reset\nid: <new>\nretry: 4321\ndata: {"reason":"unknown","channels":["news"]}\n\n';
+
+  it("comes behind the cursor event and what was missed", async () => {
+    expect(await comeBack(subscribeAndSend)).toBe(CURSOR + MISSED + SENT);
+  });
+
+  it("comes behind them if subscribe was awaited, too", async () => {
+    const route = async (session: Session): Promise<void> => {
+      await session.subscribe("news");
+      sendTwo(session);
+    };
+    expect(await comeBack(route)).toBe(CURSOR + MISSED + SENT);
+    const authorize = async (): Promise<boolean> => true;
+    expect(await comeBack(route, { authorize })).toBe(CURSOR + MISSED + SENT);
+  });
+
+  it("comes behind the reset of a stream that cannot resume", async () => {
+    expect(await comeBack(subscribeAndSend, { lastEventId: "~old" })).toBe(RESET + SENT);
+  });
+
+  it("comes behind the state that follows a reset in the same turn", async () => {
+    const route = (session: Session): void => {
+      void session.subscribe("news", { snapshot: () => [{ data: "state" }] });
+      sendTwo(session);
+    };
+    const reset = RESET.replace("<new>", "");
+    const cursor = CURSOR.replace("<id>", "<new>").replace("retry: 4321\n", "");
+    expect(await comeBack(route, { lastEventId: "~old" })).toBe(
+      `${reset}data: state\n\n${cursor}${SENT}`,
+    );
+  });
+
+  it("comes behind them while CORS holds back the head", async () => {
+    const cors: HubOptions["cors"] = {
+      origin: (_origin, done) => void setTimeout(() => done(null, true), 20),
+    };
+    expect(await comeBack(subscribeAndSend, { cors })).toBe(CURSOR + MISSED + SENT);
+  });
+
+  it("waits for the calls of its turn that `authorize` has yet to decide", async () => {
+    const authorize: HubOptions["authorize"] = (channel) =>
+      channel === "news" || new Promise((resolve) => void setTimeout(() => resolve(true), 30));
+    const buffered: number[] = [];
+    const text = await comeBack(
+      (session) => {
+        void session.subscribe("news");
+        void session.subscribe("slow");
+        sendTwo(session);
+        buffered.push(session.bufferedBytes);
+      },
+      { authorize },
+    );
+    expect(text).toBe(`:\n\n${CURSOR}${MISSED}${SENT}`);
+    expect(buffered).toEqual([SENT.length]);
+  });
+
+  it("comes before the end of a stream that is completed in that turn", async () => {
+    const text = await comeBack((session) => {
+      subscribeAndSend(session);
+      void session.complete();
+    });
+    expect(text).toBe(`${CURSOR}${MISSED}${SENT}event: sse-complete\nid: <new>\ndata: {}\n\n`);
+  });
+
+  it("goes out if the stream ends before it has begun", async () => {
+    const text = await comeBack((session) => {
+      subscribeAndSend(session);
+      session.close();
+    });
+    expect(text).toBe(`retry: 4321\n${SENT}`);
+  });
+
+  it("counts against maxBufferedBytes, past which the session closes with slow", async () => {
+    const reasons: unknown[] = [];
+    const sent: unknown[] = [];
+    const hub = createHub({ maxBufferedBytes: 100 });
+    const server = await listen(hub, (incoming, response) => {
+      const session = hub.createSession({ request: incoming, response });
+      session.onClose((reason) => reasons.push(reason));
+      void session.subscribe("news");
+      for (let i = 0; i < 20; i++) void session.send(`message ${i}`).then((ok) => sent.push(ok));
+    });
+    closers.push(() => server.close());
+    const headers = { "last-event-id": "old" };
+    await expect(
+      request({ port: server.port, protocol: "http1" }, "/", { headers }),
+    ).rejects.toMatchObject({ code: "ECONNRESET" });
+    expect(reasons).toEqual(["slow"]);
+    await eventually("the promises", () => sent.length === 20);
+    expect(new Set(sent)).toEqual(new Set([false]));
   });
 });

@@ -229,7 +229,7 @@ export class Harbor {
     session.subscription = subscription;
     const names = typeof channels === "string" ? [channels] : channels;
     if (lastEventId === "") subscription.begin(false);
-    else subscription.beginLater();
+    else subscription.beginLater(true);
     subscription.join(names, options, { isReplayed: lastEventId !== "", comesFirst: true });
     for (const { channels: added, options: how = {} } of others) {
       const isReplayed = lastEventId !== "" && how.snapshot === undefined;

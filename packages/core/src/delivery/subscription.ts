@@ -89,6 +89,10 @@ export class Subscription implements Reader {
     return this.#phase === "live";
   }
 
+  get isBeginning(): boolean {
+    return this.#welcome?.isBeginning === true;
+  }
+
   /**
    * Begins at the tail: the client comes for the first time.
    *
@@ -109,9 +113,14 @@ export class Subscription implements Reader {
     this.wake();
   }
 
-  /** Begins at a position that is not known yet: {@link Subscription.place} tells. Until then nothing is written. */
-  beginLater(): void {
+  /**
+   * Begins at a position that is not known yet: {@link Subscription.place} tells. Until then nothing is written.
+   *
+   * @param isResuming - Whether the client reports a position: the stream begins with it, or with a reset in its place.
+   */
+  beginLater(isResuming: boolean): void {
     this.#welcome = new Welcome();
+    this.#welcome.isBeginning = isResuming;
     this.#welcome.owesCursor = true;
     this.#welcome.isAwaiting = true;
   }
@@ -208,6 +217,7 @@ export class Subscription implements Reader {
     welcome.mustReset(reason, this.channels.keys(), this.#audience.window.tail);
     // A reset in place of a replay names every channel of its turn: it waits for the same calls.
     welcome.isAwaiting = this.#welcome?.isAwaiting === true && !this.#welcome.isLocating;
+    welcome.isBeginning = this.#welcome?.isBeginning === true;
     welcome.owesCursor = this.#welcome?.owesCursor === true;
     welcome.hasIds = this.#welcome?.hasIds === true;
     this.#fallBehind(this.#cursor);
@@ -338,6 +348,8 @@ export class Subscription implements Reader {
       this.#schedule();
       return;
     }
+    // A position that is lost is not repeated.
+    welcome.resumedFrom = undefined;
     // Those that have a start of their own begin there.
     const replayed = this.channels
       .keys()
@@ -365,10 +377,12 @@ export class Subscription implements Reader {
 
   /** Writes what can be written now. */
   #advance(): void {
+    const { isBeginning } = this;
     this.#turn = "running";
     let isMore = false;
     try {
       isMore = this.#writeOn();
+      if (isBeginning) this.#begun();
     } finally {
       this.#turn = "none";
     }
@@ -397,6 +411,17 @@ export class Subscription implements Reader {
     return false;
   }
 
+  /** What the application sends waits no more, once the stream has begun. */
+  #begun(): void {
+    const welcome = this.#welcome;
+    if (welcome !== undefined) {
+      const { isAwaiting, reset, resumedFrom } = welcome;
+      if (isAwaiting || reset !== undefined || resumedFrom !== undefined) return;
+      welcome.isBeginning = false;
+    }
+    this.outlet.begun();
+  }
+
   /** Calls what waits for everything up to a position to be written. */
   #isEnded(): boolean {
     const end = this.#end;
@@ -404,6 +429,7 @@ export class Subscription implements Reader {
       return false;
     }
     this.#end = undefined;
+    this.#begun();
     end.fn();
     return true;
   }

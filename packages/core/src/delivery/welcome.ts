@@ -233,6 +233,8 @@ export class Welcome {
   isAwaiting = false;
   /** `true` while the position of the client is looked for in the log. Implies `isAwaiting`. */
   isLocating = false;
+  /** `true` until a stream that resumes has begun, with its cursor event or its reset and what follows in the same turn. */
+  isBeginning = false;
   /** `true` until the stream has had its first cursor event. */
   owesCursor = false;
   /** What the client reports, where its stream resumes; `undefined` for any other. */

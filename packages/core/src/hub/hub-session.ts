@@ -327,7 +327,7 @@ export class HubSession<Owner>
       arrival !== undefined && (arrival.lastEventId !== "" || (isEarly && this.state !== "idle"));
     if (isUnplaced) {
       arrival.isUnplaced = true;
-      subscription.beginLater();
+      subscription.beginLater(arrival.lastEventId !== "");
     } else {
       // Another call may take effect before the first one.
       const awaitsFirstState = !isFirst && arrival?.isFirstStatePending === true;

@@ -92,6 +92,19 @@ const WAITING = new WeakMap<
   { isWritten: boolean; readonly settle: (isSent: boolean) => void }
 >();
 
+/** Messages that were sent before the reader has begun the stream: few have some, so that no outlet has a field for it. */
+const EARLY = new WeakMap<
+  Outlet,
+  {
+    readonly messages: {
+      readonly block: Buffer;
+      readonly hasData: boolean;
+      readonly retry: number | undefined;
+    }[];
+    bytes: number;
+  }
+>();
+
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 /** Promise for callers that wait for a client that has left. */
@@ -194,7 +207,8 @@ export abstract class Outlet implements Beating {
 
   /** Bytes that were accepted and that the socket has not taken yet. */
   get acceptedBytes(): number {
-    return (this.#opening?.heldBytes ?? 0) + this.bufferedBytes;
+    const early = EARLY.get(this)?.bytes ?? 0;
+    return early + (this.#opening?.heldBytes ?? 0) + this.bufferedBytes;
   }
 
   /** Whether connections of HTTP/1 are closed with their response. */
@@ -267,6 +281,41 @@ export abstract class Outlet implements Beating {
       this.#expiresAt = performance.now() + draw({ min, max });
     }
     this.#settings.heartbeat.add(this);
+  }
+
+  /**
+   * Accepts a message of the application. On a stream that has yet to begin it waits for that.
+   *
+   * @param block - The message.
+   * @param hasData - Whether it has data.
+   * @param retry - Reconnection time that it says.
+   * @returns As {@link Outlet.send}.
+   */
+  sendMessage(block: Buffer, hasData: boolean, retry: number | undefined): boolean {
+    if (this.reader?.isBeginning !== true) return this.send(this.introduce(block, hasData, retry));
+    if (this.#phase !== "opening" && this.#phase !== "open") return false;
+    const early = EARLY.get(this) ?? { messages: [], bytes: 0 };
+    EARLY.set(this, early);
+    early.messages.push({ block, hasData, retry });
+    early.bytes += block.byteLength;
+    if (early.bytes > this.#settings.maxBufferedBytes) this.#cut();
+    return false;
+  }
+
+  /** The reader has begun the stream, or never will: what the application has sent meanwhile may follow. */
+  begun(): void {
+    const early = EARLY.get(this);
+    if (early === undefined) return;
+    EARLY.delete(this);
+    this.send(
+      Buffer.concat(
+        early.messages.map(({ block, hasData, retry }) => this.introduce(block, hasData, retry)),
+      ),
+    );
+    if (this.isBlocked || this.#phase !== "open") return;
+    const drain = this.#drain;
+    this.#drain = undefined;
+    drain?.resolve(true);
   }
 
   /**
@@ -411,6 +460,7 @@ export abstract class Outlet implements Beating {
     this.reconnectionTimeMs = false;
     WAITING.get(this)?.settle(false);
     WAITING.delete(this);
+    EARLY.delete(this);
     this.#opening?.drop();
     if (instead !== undefined) this.#opening?.hold(instead);
   }

@@ -6,6 +6,8 @@ import type { SharedFrames } from "../wire/shared-frames.js";
 export interface Reader {
   /** Whether the client has everything that was published. */
   readonly isLive: boolean;
+  /** Whether the stream resumes and has yet to begin. What the application sends waits for that: see {@link Outlet.begun}. */
+  readonly isBeginning: boolean;
   /** The outlet has opened, or the client has taken what was written: there is room for what is due. */
   wake(): void;
   /** Writes what was published in this turn, unless the client is behind: the application is about to send something. */

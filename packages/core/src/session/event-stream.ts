@@ -322,6 +322,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     }
     if (frame === undefined) return this.fail();
     const { outlet } = this;
+    this.#writeDue();
     this.endWith("error", outlet.introduce(frame, fields.data !== undefined, fields.retry));
   }
 
@@ -356,13 +357,19 @@ export abstract class EventStream implements Stream, OutletOwner {
     this.#ids = "log";
   }
 
+  /** Writes what was published or sent before the end, also on a stream that has yet to begin. */
+  #writeDue(): void {
+    this.outlet.reader?.catchUp();
+    this.outlet.begun();
+  }
+
   /** Ends the stream, after one last frame if there is one. Idempotent. */
   protected endWith(reason: CloseReason, last?: Uint8Array): void {
     if (this.#reason !== undefined) return;
     const { outlet } = this;
     if (outlet.phase === "idle" && (outlet.isHeadSent || !this.open())) return this.#finish(reason);
-    // What was published before comes before the end. That may call functions of the application, which may end it too.
-    outlet.reader?.catchUp();
+    this.#writeDue();
+    // That may have called functions of the application, which may have ended it.
     if (this.state === "closed") return;
     if (last !== undefined) outlet.send(last);
     const isOpen = outlet.isOpen;
@@ -501,7 +508,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     if (!this.open()) return GONE;
     const { outlet } = this;
     outlet.reader?.catchUp();
-    if (!outlet.send(outlet.introduce(frame, hasData, retry))) return outlet.whenDrained();
+    if (!outlet.sendMessage(frame, hasData, retry)) return outlet.whenDrained();
     const pause = breathe();
     return pause === undefined ? SENT : pause.then(() => this.#reason === undefined);
   }

@@ -97,8 +97,9 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
 
   /**
    * Sends one event to this client. It comes after everything published before it on the channels of this session,
-   * unless the client is behind, or a log that many processes share has yet to hand the event back. Once the session is
-   * closed the message is ignored, mistakes included.
+   * unless the client is behind, or a log that many processes share has yet to hand the event back. On a stream that has
+   * subscribed and resumes, it also waits for the `sse-cursor` or `sse-reset` with which the stream begins. Once the
+   * session is closed the message is ignored, mistakes included.
    *
    * @param message - The event, or a string that stands for `{ data: string }`.
    * @returns Settles when the next message may follow: at once while the client keeps up, so that `await` is

@@ -514,7 +514,7 @@ describe("a client that comes back, and leaves the channels that its position co
       session.block();
       const subscription = new Subscription(session, harbor.delivery.audience);
       session.subscription = subscription;
-      subscription.beginLater();
+      subscription.beginLater(true);
       subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
       subscription.join(["b"], {}, LATER);
       harbor.publish("b 2");
@@ -717,7 +717,7 @@ describe("`latest` of channels added later", () => {
     const subscription = new Subscription(session, harbor.delivery.audience);
     session.subscription = subscription;
     harbor.publish("b 1");
-    subscription.beginLater();
+    subscription.beginLater(true);
     subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
     subscription.join(["b"], { latest: 2 }, LATER);
     // This node comes to know what the client has seen elsewhere.
@@ -736,7 +736,7 @@ describe("a client that comes back while the log is reset, before its position i
     const session = new MemoryClient();
     const subscription = new Subscription(session, harbor.delivery.audience);
     session.subscription = subscription;
-    subscription.beginLater();
+    subscription.beginLater(true);
     subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
     harbor.delivery.reset("fork", "e.100");
     harbor.publish("a 1");
@@ -754,7 +754,7 @@ describe("a client that comes back while the log is reset, before its position i
     const session = new MemoryClient();
     const subscription = new Subscription(session, harbor.delivery.audience);
     session.subscription = subscription;
-    subscription.beginLater();
+    subscription.beginLater(true);
     subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
     subscription.join(joined, {}, LATER);
     harbor.delivery.reset("fork", "e.100");
