@@ -3,6 +3,7 @@ import { once as onceOf } from "node:events";
 import http from "node:http";
 import type net from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import type { CloseReason, HubOptions, Session } from "@tidewire/core";
 import { isSseError } from "@tidewire/core";
 import { afterEach, describe, expect, it } from "vitest";
@@ -11,6 +12,14 @@ import type { RequestOptions, StreamClient } from "../client.js";
 import type { Binding, Handler, Served, TestExchange } from "./bindings.js";
 
 const EVENT_STREAM = { accept: "text/event-stream" };
+/** Headers whose value, or whose presence on an answer without a body, does not say how a client was answered. */
+const VARYING = new Set([
+  "date",
+  "retry-after",
+  "transfer-encoding",
+  "content-length",
+  "keep-alive",
+]);
 
 /** Everything that a binding owes its users, whatever the framework: section "Opening" and "Closing" of docs/wire.md. */
 export function adapterContract(binding: Binding): void {
@@ -186,6 +195,56 @@ export function adapterContract(binding: Binding): void {
         expect(await client.rest()).toBe("");
         expect(reasons).toEqual(["ended"]);
         expect(served.hub.sessionCount).toBe(0);
+      });
+
+      it("answers HEAD with the status and the headers that GET gets, however the route ends", async () => {
+        const routes: ((session: Session) => unknown)[] = [
+          (sse) => sse.open({ status: 201 }),
+          (sse) => sse.subscribe("news"),
+          (sse) => sse.close(),
+          (sse) => sse.complete(),
+          (sse) => sse.complete("last"),
+          (sse) => (sse.open(), sse.complete()),
+          (sse) => (sse.subscribe("news"), sse.complete()),
+          (sse) => (sse.subscribe("news"), sse.complete("last")),
+        ];
+        let [route] = routes as [(session: Session) => unknown];
+        const served = await serve(({ sse }) => route(sse), { maxSessions: 2 });
+        /** Of both methods: status and what else tells a client how it was answered. */
+        const ask = async (accept: string): Promise<unknown[]> => {
+          const heads: unknown[] = [];
+          for (const method of ["GET", "HEAD"]) {
+            const client = await get(served, { method, headers: { accept } });
+            const others = Object.entries(client.headers).filter(([name]) => !VARYING.has(name));
+            const isRetried = client.headers["retry-after"] !== undefined;
+            heads.push({ status: client.status, others, isRetried });
+            if (method === "HEAD") bodies.add(await client.rest());
+            client.cut();
+          }
+          return heads;
+        };
+        const bodies = new Set<string>();
+        const differ: unknown[] = [];
+        const compare = async (state: string): Promise<void> => {
+          for (const accept of ["text/event-stream", "*/*"]) {
+            for (route of routes) {
+              const [got, asked] = await ask(accept);
+              if (!isDeepStrictEqual(got, asked)) differ.push([state, accept, String(route), got]);
+              if (state === "open")
+                await eventually("its end", () => served.hub.sessionCount === 0);
+            }
+          }
+        };
+        await compare("open");
+        [route] = routes as [(session: Session) => unknown];
+        const holders = [await get(served), await get(served)];
+        await eventually("the hub to be full", () => served.hub.sessionCount === 2);
+        await compare("full");
+        for (const holder of holders) holder.cut();
+        await served.hub.close();
+        await compare("closing");
+        expect(differ).toEqual([]);
+        expect([...bodies]).toEqual([""]);
       });
 
       it("throws on options it cannot take, and the route can still answer", async () => {

@@ -426,7 +426,9 @@ export abstract class EventStream implements Stream, OutletOwner {
         this.turnedAway();
         this.#finish(REASONS[reception.obstacle]);
         setStreamHeaders(outlet.headers, undefined);
-        return this.handOver(reception.waitMs);
+        return outlet.request.method === "HEAD"
+          ? outlet.answer(200)
+          : this.handOver(reception.waitMs);
       case "head":
         setStreamHeaders(outlet.headers, opening.headers);
         return this.#answer("ended", opening.status);

@@ -20,7 +20,7 @@ export type Reception =
   | { readonly kind: "completed" }
   /** By the framework's error handler. */
   | { readonly kind: "refused"; readonly error: SseError }
-  /** With the head of a stream whose client comes back when its connection is cut. */
+  /** With the head of a stream whose client comes back when its connection is cut; a `HEAD` with the head alone. */
   | { readonly kind: "later"; readonly obstacle: Obstacle; readonly waitMs: number }
   /** With 503 and `Retry-After`. */
   | { readonly kind: "unavailable"; readonly obstacle: Obstacle; readonly waitMs: number };
@@ -65,8 +65,8 @@ export function receive(
   if (obstacle !== undefined) {
     const waitMs = draw(TURNED_AWAY_MS);
     // One answer other than 200 makes EventSource give up for ever; other clients understand 503.
-    const isForEventStreams = namesEventStream(headers.accept) && method !== "HEAD";
-    return { kind: isForEventStreams ? "later" : "unavailable", obstacle, waitMs };
+    const kind = namesEventStream(headers.accept) ? "later" : "unavailable";
+    return { kind, obstacle, waitMs };
   }
   return { kind: method === "HEAD" ? "head" : "stream" };
 }

@@ -290,7 +290,7 @@ describe("a request that gets no stream", () => {
   it.each([
     ["a client that takes anything", { headers: { accept: "*/*" } }],
     ["a client that says nothing", {}],
-    ["a HEAD", { method: "HEAD", headers: EVENT_SOURCE }],
+    ["a HEAD that takes anything", { method: "HEAD", headers: { accept: "*/*" } }],
   ])("is 503 with Retry-After if %s is turned away", (_name, request) => {
     vi.spyOn(Math, "random").mockReturnValue(0.999_999);
     const test = makeSession({}, request);
@@ -300,6 +300,18 @@ describe("a request that gets no stream", () => {
     expect(test.sink.calls).toEqual(["answer"]);
     expect(test.sink.status).toBe(503);
     expect(test.sink.headers.all()).toEqual({ "retry-after": "30" });
+  });
+
+  it("is the head that an EventSource would get, without a body, if a HEAD of it is turned away", () => {
+    const test = makeSession({}, { method: "HEAD", headers: EVENT_SOURCE });
+    test.host.obstacle = "busy";
+    expect(test.session.open()).toBe(false);
+    expect(reasonsOf(test)).toEqual(["refused"]);
+    expect(test.sink.calls).toEqual(["answer"]);
+    expect(test.sink.status).toBe(200);
+    expect(test.sink.headers.getHeader("content-type")).toBe("text/event-stream");
+    expect(test.host.calls).toEqual(["turnedAway"]);
+    expect(test.host.held.size).toBe(0);
   });
 
   it("has none of the caller's headers and not the caller's status if it is turned away", () => {
