@@ -2,8 +2,8 @@
 
 import type { AddressInfo } from "node:net";
 import { createHub, isSseError } from "@tidewire/core";
-import { sse } from "@tidewire/express";
-import { ssePlugin } from "@tidewire/fastify";
+import { sse, sseHandler as expressHandler } from "@tidewire/express";
+import { ssePlugin, sseHandler as fastifyHandler } from "@tidewire/fastify";
 import express from "express";
 import Fastify from "fastify";
 import { expect, it, onTestFinished } from "vitest";
@@ -35,6 +35,39 @@ it("a hub in place of options is told where it belongs", async () => {
   const fastify = Fastify();
   onTestFinished(() => fastify.close());
   expect(await faultOf(() => fastify.register(ssePlugin, untyped(hub)))).toBe(asOption);
+});
+
+it("a misspelt option is told which one is meant, also where it is one of the adapter's own", async () => {
+  const register = async (options: object): Promise<void> => {
+    const fastify = Fastify();
+    onTestFinished(() => fastify.close());
+    await fastify.register(ssePlugin, untyped(options));
+  };
+  const faults = [
+    await faultOf(() => sse(untyped({ propertys: "events" }))),
+    await faultOf(() => sse(untyped({ hub: createHub(), propertys: "events" }))),
+    await faultOf(() => sse(untyped({ hubs: createHub() }))),
+    await faultOf(() => sse(untyped({ heartbeat: 1_000 }))),
+    await faultOf(() => expressHandler("news", {}, untyped({ prop: "events" }))),
+    await faultOf(() => register({ decorato: "events" })),
+    await faultOf(() => register({ hub: createHub(), decorater: "events" })),
+    await faultOf(() => fastifyHandler("news", {}, untyped({ decorate: "events" }))),
+  ];
+  expect(faults).toEqual(
+    [
+      "`propertys`. Did you mean `property`?",
+      "`propertys`. Did you mean `property`?",
+      "`hubs`. Did you mean `hub`?",
+      "`heartbeat`. Did you mean `heartbeatMs`?",
+      "`prop`. Did you mean `property`?",
+      "`decorato`. Did you mean `decorator`?",
+      "`decorater`. Did you mean `decorator`?",
+      "`decorate`. Did you mean `decorator`?",
+    ].map((rest) => `ERR_SSE_INVALID_OPTION: Unknown option ${rest}`),
+  );
+  expect(await faultOf(() => sse(untyped({ hub: createHub(), heartbeatMs: 1_000 })))).toBe(
+    "ERR_SSE_INVALID_OPTION: Expected no option beside `hub`: pass the options to createHub()",
+  );
 });
 
 it("app.use(sse), which is not called, is told so with the first request", async () => {

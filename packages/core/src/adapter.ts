@@ -13,4 +13,5 @@ export type {
   StreamBody,
 } from "./http/exchange.js";
 export type { HeaderTarget } from "./http/head.js";
+export { checkName } from "./options/check.js";
 export { isSessionAbort } from "./session/abort.js";

@@ -149,7 +149,10 @@ function closest(name: string, names: readonly string[]): string | undefined {
     const count = edits(given, known);
     if (count < least) [best, least] = [candidate, count];
   }
-  return best;
+  if (best !== undefined || given.length < LEAST_COMMON) return best;
+  // Cut short: `prop`, `reconnection`.
+  const longer = names.filter((candidate) => candidate.toLowerCase().startsWith(given));
+  return longer.length === 1 ? longer[0] : undefined;
 }
 
 /** How many characters to insert, leave out or replace to make one text of another. */

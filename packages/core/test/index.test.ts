@@ -14,5 +14,10 @@ it("The public entry exports these values and no more", () => {
 });
 
 it("The entry for adapters exports these values and no more", () => {
-  expect(Object.keys(adapter).toSorted()).toEqual(["createRoute", "isSessionAbort", "resolveHub"]);
+  expect(Object.keys(adapter).toSorted()).toEqual([
+    "checkName",
+    "createRoute",
+    "isSessionAbort",
+    "resolveHub",
+  ]);
 });

@@ -1,8 +1,7 @@
 /** `sseHandler()`: a whole route in one line. */
 
-import { SseError } from "@tidewire/core";
 import type { ChannelsOf, RegisteredChannels } from "@tidewire/core";
-import { createRoute } from "@tidewire/core/adapter";
+import { checkName, createRoute } from "@tidewire/core/adapter";
 import type { RouteChannels, RouteOptions, RouteSession } from "@tidewire/core/adapter";
 import type { Request } from "express";
 import type { NextFunction } from "./express-exchange.js";
@@ -75,13 +74,7 @@ export function sseHandler(
 }
 
 function targetOf(target: PropertyOptions): SessionProperty {
-  for (const name of Object.keys(target)) {
-    if (name === "property") continue;
-    throw new SseError(
-      "ERR_SSE_INVALID_OPTION",
-      `Expected the option property, got ${JSON.stringify(name)}`,
-    );
-  }
+  for (const name of Object.keys(target)) checkName(name, ["property"]);
   return propertyOf(target.property);
 }
 

@@ -87,7 +87,7 @@ export function sse<Channels extends ChannelsOf<Channels> = RegisteredChannels>(
 export function sse(options: SseOptions = {}): SseMiddleware {
   const { property: name, hubOptions } = split(options);
   const property = propertyOf(name);
-  const hub = resolveHub<RegisteredChannels, Request>(hubOptions);
+  const hub = resolveHub<RegisteredChannels, Request>(hubOptions, ["property"]);
 
   const middleware = (
     request: ExpressRequest,

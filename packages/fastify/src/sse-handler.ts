@@ -1,8 +1,7 @@
 /** `sseHandler()`: a whole route in one line. */
 
-import { SseError } from "@tidewire/core";
 import type { ChannelsOf, RegisteredChannels } from "@tidewire/core";
-import { createRoute } from "@tidewire/core/adapter";
+import { checkName, createRoute } from "@tidewire/core/adapter";
 import type { RouteChannels, RouteOptions, RouteSession } from "@tidewire/core/adapter";
 import type { FastifyRequest } from "fastify";
 import type { DecoratorOptions } from "./sse-plugin.js";
@@ -68,13 +67,7 @@ export function sseHandler(
 }
 
 function nameOf(target: DecoratorOptions): string {
-  for (const name of Object.keys(target)) {
-    if (name === "decorator") continue;
-    throw new SseError(
-      "ERR_SSE_INVALID_OPTION",
-      `Expected the option decorator, got ${JSON.stringify(name)}`,
-    );
-  }
+  for (const name of Object.keys(target)) checkName(name, ["decorator"]);
   return target.decorator ?? "sse";
 }
 

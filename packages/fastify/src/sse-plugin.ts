@@ -141,6 +141,7 @@ function hubOf(options: SsePluginOptions): Hub {
   const own = Object.entries(options).filter(([name]) => !OTHER_OPTIONS.has(name));
   return resolveHub<RegisteredChannels, FastifyRequest>(
     Object.fromEntries(own) as SsePluginOptions,
+    ["decorator"],
   );
 }
 

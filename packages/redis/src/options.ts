@@ -1,6 +1,7 @@
 /** Options of the log and their defaults. */
 
 import { DEFAULTS, SseError } from "@tidewire/core";
+import { checkName } from "@tidewire/core/adapter";
 import type { LogHealth } from "@tidewire/core/log";
 import type { Locator } from "./locator.js";
 import { resolveSource } from "./source.js";
@@ -94,7 +95,7 @@ const MAX_MS = 2_147_483_647;
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function resolveRedisLogOptions(options: RedisLogOptions): ResolvedRedisLogOptions {
-  checkNames(options, REDIS_LOG_OPTIONS, "options");
+  checkOptions(options, REDIS_LOG_OPTIONS);
   const {
     key = "tidewire",
     retention = {},
@@ -104,7 +105,7 @@ export function resolveRedisLogOptions(options: RedisLogOptions): ResolvedRedisL
   } = options;
   if (typeof key !== "string" || key === "")
     throw unexpected("key", "a string that is not empty", key);
-  checkNames(retention, ["maxAgeMs", "maxEvents"], "`retention`");
+  checkOptions(retention, ["maxAgeMs", "maxEvents"], "retention");
   const { maxAgeMs = DEFAULTS.retention.maxAgeMs, maxEvents = DEFAULTS.retention.maxEvents } =
     retention;
   checkWhole("retention.maxAgeMs", maxAgeMs, Number.MAX_SAFE_INTEGER);
@@ -123,17 +124,20 @@ export function resolveRedisLogOptions(options: RedisLogOptions): ResolvedRedisL
   };
 }
 
-/** @throws {SseError} `ERR_SSE_INVALID_OPTION` if a value is no object, or has other names. */
-export function checkNames(value: unknown, names: readonly string[], what: string): void {
+/**
+ * Checks that options are an object and have no unknown names.
+ *
+ * @param path - Name of the option whose value they are; absent for options of a function.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` otherwise, with the name that was probably meant.
+ */
+export function checkOptions(value: unknown, names: readonly string[], path?: string): void {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     // A URL in its place may hold a password.
     const got = typeof value === "string" ? "a string" : describe(value);
+    const what = path === undefined ? "options" : `\`${path}\``;
     throw invalid(`Expected ${what} to be an object, got ${got}`);
   }
-  for (const name of Object.keys(value)) {
-    if (names.includes(name)) continue;
-    throw invalid(`Expected ${what} to have ${names.join(", ")}, got ${JSON.stringify(name)}`);
-  }
+  for (const name of Object.keys(value)) checkName(name, names, path);
 }
 
 function checkWhole(name: string, value: unknown, most: number): void {

@@ -2,7 +2,7 @@
 
 import { createPublisher } from "@tidewire/core";
 import type { ChannelsOf, Publisher, PublisherOptions, RegisteredChannels } from "@tidewire/core";
-import { REDIS_LOG_OPTIONS, checkNames } from "./options.js";
+import { REDIS_LOG_OPTIONS, checkOptions } from "./options.js";
 import type { RedisLogOptions } from "./options.js";
 import { redisLog } from "./redis-log.js";
 
@@ -30,7 +30,7 @@ const OPTIONS = [
 export function createRedisPublisher<Channels extends ChannelsOf<Channels> = RegisteredChannels>(
   options: RedisPublisherOptions,
 ): Publisher<Channels> {
-  checkNames(options, OPTIONS, "options");
+  checkOptions(options, OPTIONS);
   const { serialize, verbatimStrings, maxEventBytes, onError, ...logOptions } = options;
   const log = redisLog(logOptions);
   return createPublisher<Channels>({ log, serialize, verbatimStrings, maxEventBytes, onError });

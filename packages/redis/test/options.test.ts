@@ -137,10 +137,13 @@ describe("resolveRedisLogOptions", () => {
   });
 
   it("refuses names that it does not know", () => {
-    expect(refusalOf({ url: URL, keys: "x" })).toMatch(/^Expected options to have url, .*"keys"$/);
+    expect(refusalOf({ url: URL, keys: "x" })).toBe("Unknown option `keys`. Did you mean `key`?");
+    expect(refusalOf({ url: URL, publishTimeout: 1 })).toBe(
+      "Unknown option `publishTimeout`. Did you mean `publishTimeoutMs`?",
+    );
     // What a hub takes, and Redis cannot keep to.
     expect(refusalOf({ url: URL, retention: { maxBytes: 1 } })).toBe(
-      'Expected `retention` to have maxAgeMs, maxEvents, got "maxBytes"',
+      "Unknown option `retention.maxBytes`. Expected one of `retention.maxAgeMs`, `retention.maxEvents`",
     );
   });
 
@@ -176,7 +179,7 @@ describe("createRedisPublisher", () => {
     [
       "an option that it does not have",
       { url: URL, onHealth: () => {} },
-      'Expected options to have url, client, key, retention, dedupeWindowMs, publishTimeoutMs, serialize, verbatimStrings, maxEventBytes, onError, got "onHealth"',
+      "Unknown option `onHealth`. Expected one of `url`, `client`, `key`, `retention`, `dedupeWindowMs`, `publishTimeoutMs`, `serialize`, `verbatimStrings`, `maxEventBytes`, `onError`",
     ],
   ])("refuses %s", (_name, options, message) => {
     expect(() => createRedisPublisher(options as RedisPublisherOptions)).toThrow(

@@ -2,7 +2,7 @@
 
 import { describeValue } from "../errors.js";
 import { invalidOption } from "../options/check.js";
-import { HUB } from "../options/hub.js";
+import { HUB, checkOptionNames } from "../options/hub.js";
 import type { HubOptions } from "../options/hub.js";
 import type { ExchangeOf, NodeRequest } from "../http/exchange.js";
 import type { ChannelsOf, RegisteredChannels } from "../options/channels.js";
@@ -26,6 +26,7 @@ export interface AnyHub<Request = never> extends Pick<
  * Gives the hub that an adapter was told to use, or makes one of its options.
  *
  * @param options - Options of a new hub, or `{ hub }` alone.
+ * @param others - Names of the adapter's own options, which are not among these: one of them may be meant.
  * @returns The hub.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid, or stands beside `hub`.
  */
@@ -36,8 +37,10 @@ export function resolveHub<
   options:
     | (HubOptions<Channels, Request> & { readonly hub?: undefined })
     | { readonly hub: AnyHub<Request> },
+  others: readonly string[] = [],
 ): Hub<Channels, Request> {
   if (isHub(options)) throw invalidOption("Expected options, got a hub: pass it as { hub }");
+  if (options !== undefined) checkOptionNames(options, [...others, "hub"]);
   const { hub, ...rest } = (options ?? {}) as HubOptions<Channels, Request> & {
     readonly hub?: unknown;
   };

@@ -283,10 +283,9 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function resolveOptions(options: UntypedHubOptions = {}): ResolvedOptions {
-  checkPlain(options);
+  checkOptionNames(options);
   const resolved: Record<string, unknown> = { ...DEFAULTS };
   for (const [name, value] of Object.entries(options)) {
-    checkName(name, Object.keys(CHECKS));
     if (value === undefined) continue;
     checkOption(name as keyof HubOptions, value);
     resolved[name] = name === "retention" ? withDefaults(value as RetentionOptions) : value;
@@ -301,11 +300,23 @@ export function resolveOptions(options: UntypedHubOptions = {}): ResolvedOptions
   return Object.freeze(resolved) as ResolvedOptions;
 }
 
+/**
+ * Checks that options are an object, and that there is an option of each name.
+ *
+ * @param options - What was given: anything.
+ * @param others - Names of options that there are beside those of a hub: an adapter has some of its own.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` otherwise.
+ */
+export function checkOptionNames(options: unknown, others: readonly string[] = []): void {
+  checkPlain(options);
+  for (const name of Object.keys(options)) checkName(name, [...Object.keys(CHECKS), ...others]);
+}
+
 /** Marks hubs, also those of another copy of the package. */
 export const HUB: unique symbol = Symbol.for("tidewire.hub");
 
 /** Checks that options are an object of options, and not something else that is often passed in their place. */
-function checkPlain(options: unknown): void {
+function checkPlain(options: unknown): asserts options is object {
   if (typeof options === "object" && options !== null) {
     if (HUB in options) {
       throw invalidOption("Expected options, got a hub: it has its options already");

@@ -203,7 +203,8 @@ describe("resolveOptions", () => {
     ["authorise", "authorize"],
     ["onerror", "onError"],
     ["maxSesions", "maxSessions"],
-    ["maxBuffer", undefined],
+    ["maxBuffer", "maxBufferedBytes"],
+    ["auth", undefined],
     ["lgo", undefined],
     ["toString", undefined],
   ])("names an unknown option, and the one that was probably meant: %s, %s", (name, meant) => {
