@@ -14,7 +14,7 @@ const WARNED: WeakSet<object> = new WeakSet();
  */
 export function warnOfUnavailable(app: FastifyInstance, decorator: string): void {
   const options = optionsOf(app);
-  if (options === undefined || options["return503OnClosing"] === false) return;
+  if (options === undefined || !answers503(options)) return;
   if (WARNED.has(app.server)) return;
   WARNED.add(app.server);
   app.log.warn(
@@ -22,6 +22,11 @@ export function warnOfUnavailable(app: FastifyInstance, decorator: string): void
       "Create Fastify with `return503OnClosing: false`, " +
       `or await \`fastify.${decorator}.close({ drainMs })\` before \`fastify.close()\``,
   );
+}
+
+/** As Fastify reads it: only where the option is absent it is on. An explicit `undefined` turns it off. */
+function answers503(options: Record<string, unknown>): boolean {
+  return !Object.hasOwn(options, "return503OnClosing") || Boolean(options["return503OnClosing"]);
 }
 
 function optionsOf(app: FastifyInstance): Record<string, unknown> | undefined {
