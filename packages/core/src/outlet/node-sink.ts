@@ -348,10 +348,17 @@ export class NodeSink extends Outlet implements ExchangeStream {
     this.#response.end(`${STATUS_CODES[status] ?? "Error"}\n`);
   }
 
-  /** Tells a client of HTTP/1 that its connection is closed with this response. */
+  /**
+   * Tells a client of HTTP/1 that its connection is closed with this response. Not one whose connection is cut: behind a
+   * head that says so, `fetch` of Node takes the cut for an end in order.
+   */
   #announceClose(): void {
-    if (this.isHubClosing && isHttp1(this.#response)) {
-      this.headers.setHeader("Connection", "close");
+    if (!isHttp1(this.#response)) return;
+    if (this.ending === "end") {
+      if (this.isHubClosing) this.headers.setHeader("Connection", "close");
+    } else if (this.headers.getHeader("Connection") !== undefined) {
+      // Fastify says it of each answer while it closes.
+      this.headers.removeHeader("Connection");
     }
   }
 
