@@ -727,6 +727,7 @@ export class Connection {
     if (position !== undefined) this.#tell(position);
     // An old id that is made up is as good as a real one to a client that has missed nothing.
     else if (id !== this.reported) this.#fail(`the id ${id} is none of the history`);
+    else if (this.#ids.length > 2) this.#fail(`the id ${id} takes the client back`);
   }
 
   #cursor(data: string): void {

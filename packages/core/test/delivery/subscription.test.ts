@@ -730,6 +730,26 @@ describe("`latest` of channels added later", () => {
   });
 });
 
+it("never takes a client back to a lost position that concerns no channel of its stream any more", async () => {
+  const harbor = new Harbor();
+  harbor.publish("a 1");
+  const session = new MemoryClient();
+  session.block();
+  const subscription = new Subscription(session, harbor.delivery.audience);
+  session.subscription = subscription;
+  subscription.beginLater(true);
+  subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
+  subscription.join(["b"], {}, LATER);
+  subscription.leave(["a"]);
+  subscription.place("e.77");
+  harbor.publish("b 2");
+  session.drain();
+  await turns();
+  expect(session.data).toEqual(["2"]);
+  expect(session.signals).not.toContain("cursor e.77");
+  expect(session.lastEventId).toBe("e.2");
+});
+
 describe("a client that comes back while the log is reset, before its position is looked for", () => {
   it("is replayed if its position belongs to the new history", async () => {
     const harbor = new Harbor();
