@@ -1,9 +1,9 @@
-// Draws docs/architecture.svg from the imports of packages/core/src. `--print` writes it to stdout instead.
+// Draws docs/contribute/architecture.svg from the imports of packages/core/src. `--print` writes it to stdout instead.
 import fs from "node:fs";
 import path from "node:path";
 
 const SOURCES = path.resolve(import.meta.dirname, "../packages/core/src");
-const TARGET = path.resolve(import.meta.dirname, "../docs/architecture.svg");
+const TARGET = path.resolve(import.meta.dirname, "../docs/contribute/architecture.svg");
 
 /** What each folder, or file beside the folders, is for. One that is not listed here stops the script. */
 const PURPOSES = {

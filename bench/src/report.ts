@@ -8,8 +8,8 @@ import type { SuiteResults } from "./results.js";
 import { CHARTED_CASE, CPU_PER_DELIVERY, fanOut } from "./suites/fan-out.js";
 import { SUITES } from "./suites/index.js";
 
-const PAGE = new URL("../../docs/benchmarks.md", import.meta.url);
-const CHART = new URL("../../docs/benchmarks.svg", import.meta.url);
+const PAGE = new URL("../../docs/operate/benchmarks.md", import.meta.url);
+const CHART = new URL("../../docs/operate/benchmarks.svg", import.meta.url);
 
 function barsOf({ figures }: SuiteResults): Bar[] {
   return figures

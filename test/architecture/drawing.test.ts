@@ -1,4 +1,4 @@
-/** Keeps docs/architecture.svg what the sources are. */
+/** Keeps docs/contribute/architecture.svg what the sources are. */
 
 import { execFileSync } from "node:child_process";
 import path from "node:path";
@@ -8,7 +8,7 @@ import { folderOf, importsOf } from "./imports.js";
 import { readSources, readText } from "./sources.js";
 
 const SCRIPT = fileURLToPath(new URL("../../scripts/draw-architecture.mjs", import.meta.url));
-const drawing = readText("docs/architecture.svg");
+const drawing = readText("docs/contribute/architecture.svg");
 
 /** The folders that each folder imports from, found without the script that draws them. */
 function importsByFolder(): Map<string, Set<string>> {
@@ -26,7 +26,7 @@ function importsByFolder(): Map<string, Set<string>> {
   return folders;
 }
 
-describe("docs/architecture.svg", () => {
+describe("docs/contribute/architecture.svg", () => {
   it("is what `pnpm docs:architecture` draws today", () => {
     const drawn = execFileSync(process.execPath, [SCRIPT, "--print"], { encoding: "utf8" });
     expect(drawing).toBe(drawn);
@@ -44,8 +44,8 @@ describe("docs/architecture.svg", () => {
   });
 });
 
-describe("docs/architecture.md", () => {
-  const page = readText("docs/architecture.md");
+describe("docs/contribute/architecture.md", () => {
+  const page = readText("docs/contribute/architecture.md");
   const files = new Set(readSources("core").map(({ name }) => name));
   const named = [...page.matchAll(/`((?:[a-z-]+\/)?[a-z0-9-]+)\.ts`/g)].map(
     ([, name]) => name ?? "",

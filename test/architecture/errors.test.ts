@@ -15,7 +15,7 @@ const sources = PACKAGES.flatMap(readSources);
 const thrown = codesIn(
   sources.map(({ text }) => withoutComments(text).replace(UNION, "")).join("\n"),
 );
-const docs = readText("docs/errors.md");
+const docs = readText("docs/reference/errors.md");
 const headings = docs.match(/^#+ .*$/gm) ?? [];
 
 describe("The error codes", () => {
@@ -27,7 +27,7 @@ describe("The error codes", () => {
     expect([...thrown].toSorted()).toEqual([...union].toSorted());
   });
 
-  it("of the union are just those that have a heading in docs/errors.md", () => {
+  it("of the union are just those that have a heading in docs/reference/errors.md", () => {
     expect([...codesIn(headings.join("\n"))].toSorted()).toEqual([...union].toSorted());
   });
 
@@ -36,7 +36,7 @@ describe("The error codes", () => {
     expect(named).toHaveLength(union.size);
   });
 
-  it("that docs/errors.md and doc comments speak of all exist", () => {
+  it("that docs/reference/errors.md and doc comments speak of all exist", () => {
     const spokenOf = codesIn([docs, ...sources.map(({ text }) => text)].join("\n"));
     expect([...spokenOf].filter((code) => !union.has(code))).toEqual([]);
   });

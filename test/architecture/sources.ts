@@ -29,7 +29,7 @@ export function readSources(name: string): Source[] {
 /**
  * Reads a file of the repository.
  *
- * @param path - From the root: `docs/errors.md`.
+ * @param path - From the root: `docs/reference/errors.md`.
  */
 export function readText(path: string): string {
   return readFileSync(repository(path), "utf8");

@@ -1,4 +1,4 @@
-// Every client against everything that servers do to it. docs/clients.md is what is measured here; WRITE=docs writes it.
+// Every client against everything that servers do to it. docs/clients/matrix.md is what is measured here; WRITE=docs writes it.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -8,7 +8,7 @@ import type { Cell, Measured } from "./measure.js";
 import { COLUMNS, renderPage } from "./render.js";
 import { MAX_REQUESTS, SCENARIOS } from "./scenarios.js";
 
-const PAGE = fileURLToPath(new URL("../../docs/clients.md", import.meta.url));
+const PAGE = fileURLToPath(new URL("../../docs/clients/matrix.md", import.meta.url));
 
 const missing = new Set(CLIENTS.flatMap((client) => missingFor(client) ?? []));
 // CI has the browsers, but may not reach the registry of Python's packages.
@@ -61,7 +61,7 @@ describe("the matrix of clients", () => {
     expect(wrong.map(({ scenario, text }) => [scenario, text])).toEqual([]);
   });
 
-  test("docs/clients.md says what is measured", () => {
+  test("docs/clients/matrix.md says what is measured", () => {
     const committed = existsSync(PAGE) ? readFileSync(PAGE, "utf8") : "";
     const here = `Written with ${[...versions.values()].join(" and ")}.`;
     if (process.env["WRITE"] === "docs") {

@@ -1,4 +1,4 @@
-// docs/clients.md from what was measured.
+// docs/clients/matrix.md from what was measured.
 import { readFileSync } from "node:fs";
 import type { Client } from "./client.js";
 import { FAMILIES, versionOf } from "./clients.js";

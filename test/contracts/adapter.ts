@@ -21,7 +21,7 @@ const VARYING = new Set([
   "keep-alive",
 ]);
 
-/** Everything that a binding owes its users, whatever the framework: section "Opening" and "Closing" of docs/wire.md. */
+/** Everything that a binding owes its users, whatever the framework: section "Opening" and "Closing" of docs/reference/wire.md. */
 export function adapterContract(binding: Binding): void {
   describe(binding.name, () => {
     // What does not apply is left out, not skipped: a skip means that something is missing.

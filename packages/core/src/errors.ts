@@ -1,7 +1,7 @@
 /** The error class of all packages, and its codes. */
 
 /**
- * Every code a Tidewire error can carry. `docs/errors.md` explains each one.
+ * Every code a Tidewire error can carry. `docs/reference/errors.md` explains each one.
  */
 export type SseErrorCode =
   | "ERR_SSE_INVALID_FIELD"
