@@ -48,7 +48,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
   },
 ];
 
-// eslint-disable-next-line import/no-default-export -- VitePress reads the default export.
+// oxlint-disable-next-line import/no-default-export -- VitePress reads the default export.
 export default defineConfig({
   title: "Tidewire",
   description: "Server-Sent Events for Express and Fastify that never lose an event silently.",
