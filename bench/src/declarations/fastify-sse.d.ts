@@ -10,7 +10,11 @@ declare module "fastify" {
 
 export interface FastifySseStream {
   keepAlive(): void;
-  send(message: { readonly id: string; readonly data: string }): Promise<void>;
+  send(message: {
+    readonly id: string;
+    readonly event?: string;
+    readonly data: unknown;
+  }): Promise<void>;
   onClose(callback: () => void): void;
 }
 

@@ -4,7 +4,7 @@ declare module "sse-channel" {
   class SseChannel {
     constructor(options?: { readonly pingInterval?: number });
     addClient(request: IncomingMessage, response: ServerResponse): void;
-    send(message: { readonly id?: string; readonly data: string }): void;
+    send(message: { readonly id?: string; readonly event?: string; readonly data: string }): void;
   }
   export = SseChannel;
 }
