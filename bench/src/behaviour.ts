@@ -131,9 +131,9 @@ function longAbsence(library: Library): Promise<string> {
     await after.settled();
     after.cut();
     const reset = after.published.find(({ event }) => event === "sse-reset");
-    if (reset !== undefined) return `told: \`${reset.event}\``;
+    if (reset !== undefined) return `\`${reset.event}\``;
     const { length } = after.published;
-    return length === 0 ? "not told" : `gets the last ${length}, not told`;
+    return length === 0 ? "no hint" : `the last ${length}, no hint`;
   });
 }
 
@@ -186,7 +186,7 @@ function lineBreaks(library: Library): Promise<string> {
     client.cut();
     const [first, ...others] = client.published;
     const isWhole = others.length === 0 && first?.data.includes("four") === true;
-    return isWhole ? "one event" : "**broken up**";
+    return isWhole ? "one event" : "broken up";
   });
 }
 
@@ -203,20 +203,20 @@ function badType(library: Library): Promise<string> {
     client.cut();
     if (error !== undefined) return "throws";
     const isInjected = client.events.some(({ data }) => data.includes("injected"));
-    return isInjected ? "**injects a field**" : "sends something else";
+    return isInjected ? "injects a field" : "sends something else";
   });
 }
 
 async function behaviourOf(library: Library): Promise<Record<string, string>> {
   const [quiet, stalled] = await Promise.all([silence(library), stalledClients(library)]);
   return {
-    "gets what it missed: three events": await shortAbsence(library),
-    [`away for ${TOO_MANY.toLocaleString("en").replace(",", " ")} events`]:
+    "a client is away for 3 events: it gets": await shortAbsence(library),
+    [`away for ${TOO_MANY.toLocaleString("en").replace(",", " ")} events: it gets`]:
       await longAbsence(library),
     [`${STALLED} clients stop reading, 128 MiB are published: memory for them`]: stalled.memory,
     "these clients are closed within 45 s": stalled.closed,
     "heartbeats by default": quiet,
-    "data with line breaks": await lineBreaks(library),
+    "data with CR, LF and CRLF": await lineBreaks(library),
     "event type with a line break": await badType(library),
   };
 }

@@ -100,7 +100,7 @@ export class Run {
     this.port = (server.address() as AddressInfo).port;
   }
 
-  /** Ends the server as the README says. */
+  /** Ends the server as docs/operate/shutdown.md says. */
   async shutDown(drainMs: number): Promise<void> {
     await this.hub.close({ drainMs });
     const closed = once(this.#server, "close");

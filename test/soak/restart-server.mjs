@@ -1,4 +1,4 @@
-// A server that is restarted under its clients, in a process of its own. It shuts down as the README says.
+// A server that is restarted under its clients, in a process of its own. It shuts down as docs/operate/shutdown.md says.
 import { once } from "node:events";
 import process from "node:process";
 import { sse } from "@tidewire/express";

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-// A deploy: the server ends as the README says, and the next one starts at its port, under clients that only have their
+// A deploy: the server ends as docs/operate/shutdown.md says, and the next one starts at its port, under clients that only have their
 // EventSource. Counted is how long each of them hears nothing, and what it misses.
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
