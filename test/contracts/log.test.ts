@@ -2,14 +2,23 @@ import { SseError, memoryLog } from "@tidewire/core";
 import type { Log, LogHealth } from "@tidewire/core";
 import type { LogEntry, LogFollower } from "@tidewire/core/log";
 import { logContract } from "./log.js";
+import { SharedHistory } from "./shared-history.js";
 
 logContract({
   name: "memoryLog()",
   open: async () => ({ log: memoryLog() }),
 });
 
+logContract({
+  name: "of the example in the documentation",
+  open: async () => {
+    const history = new SharedHistory();
+    return { log: history.log(), other: () => history.log() };
+  },
+});
+
 /** A history that several logs share, told of in later turns: as a log over a network, without one. */
-class SharedHistory {
+class DistantHistory {
   readonly entries: LogEntry[] = [];
   readonly #followers: Set<LogFollower> = new Set();
   isBroken = false;
@@ -75,7 +84,7 @@ class SharedHistory {
 logContract({
   name: "of a history that is shared",
   open: async () => {
-    const history = new SharedHistory();
+    const history = new DistantHistory();
     return {
       log: history.log(),
       other: () => history.log(),
