@@ -31,7 +31,7 @@ function follow(source: Source, report: Report): () => void {
 }
 
 // #region reopen
-/** Opens a source anew when it has given up, where it was. Ends with the event `done`. */
+/** Opens a new source when the old one has given up, at the same position. Ends with the event `done`. */
 export function reopen(open: (url: string) => Source, url: string, report: Report): () => void {
   let source: Source;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -54,7 +54,7 @@ export function reopen(open: (url: string) => Source, url: string, report: Repor
     source.close();
   };
   connect();
-  // In a page that Chromium had frozen, a stream that is read by fetch has nothing more to give.
+  // After Chromium has frozen the page, a stream read by fetch gives no more events.
   globalThis.document?.addEventListener("resume", () => {
     if (isDone) return;
     source.close();

@@ -53,7 +53,7 @@ export const FETCHES: readonly Client[] = [
           onDisconnect: () => report.end(),
         });
       let source = connect();
-      // In a page that Chromium had frozen the stream has nothing more to give, and `connect()` waits for it.
+      // After Chromium has frozen the page, the stream gives no more events, and `connect()` waits for it.
       document.addEventListener("resume", () => {
         if (source.readyState === "closed") return;
         source.close();
@@ -82,7 +82,7 @@ export const FETCHES: readonly Client[] = [
   },
   {
     ...COMMON,
-    name: "fetch-event-source, told to come back",
+    name: "fetch-event-source, set to come back",
     from: "@microsoft/fetch-event-source",
     runsIn: "chromium",
     recipeFor: "fetch-event-source",
@@ -99,12 +99,12 @@ export const FETCHES: readonly Client[] = [
           else report.open();
         },
         onmessage: ({ data, event }) => {
-          // Comments, and blocks without data, come as messages without event and data.
+          // Comments, and blocks without data, arrive as messages without event and data.
           if (event === "" && data === "") return;
           report.message(data, event);
           if (event === "done") stop.abort();
         },
-        // It takes an orderly end for final: an error makes it come back.
+        // An orderly end is final for it. An error makes it come back.
         onclose: () => {
           throw new Error("The stream has ended");
         },
@@ -144,7 +144,7 @@ export const FETCHES: readonly Client[] = [
       let retryMs = 2_000;
       let isFirst = true;
       const source = new EventSourcePlus(url, {
-        // It comes back after 2 ms, and knows no reconnection time: wait before each request but the first.
+        // It comes back after 2 ms and ignores the reconnection time: wait before each request except the first.
         headers: async () => {
           if (!isFirst) await new Promise((resolve) => setTimeout(resolve, retryMs));
           isFirst = false;
@@ -154,7 +154,7 @@ export const FETCHES: readonly Client[] = [
       const controller = source.listen({
         onMessage: ({ data, event, retry }) => {
           retryMs = retry ?? retryMs;
-          // Of data with several lines it keeps the last one: send JSON.
+          // It keeps only the last line of data: send JSON.
           report.message(event.startsWith("sse-") ? data : (JSON.parse(data) as string), event);
           if (event === "done") controller.abort();
         },
@@ -165,7 +165,7 @@ export const FETCHES: readonly Client[] = [
         onRequestError: ({ error }) => report.error(error),
         onResponseError: ({ error }) => report.error(error),
       });
-      // In a page that Chromium had frozen the stream has nothing more to give.
+      // After Chromium has frozen the page, the stream gives no more events.
       document.addEventListener("resume", () => {
         if (!controller.signal.aborted) controller.reconnect();
       });
@@ -194,7 +194,7 @@ export const FETCHES: readonly Client[] = [
   },
   {
     ...COMMON,
-    name: "sse.js, told to come back",
+    name: "sse.js, set to come back",
     from: "sse.js",
     runsIn: "chromium",
     recipeFor: "sse.js",

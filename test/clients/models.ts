@@ -198,7 +198,7 @@ export const MODELS: readonly Client[] = [
       };
       transport.onerror = (error) => {
         report.error(error);
-        // It comes back to a stream that it had, but not if its first request fails.
+        // It resumes a stream, but does not come back if its first request fails.
         if (!(error instanceof StreamableHTTPError) || (error.code ?? 0) < 500) return;
         clearTimeout(timer);
         timer = setTimeout(() => void transport.resumeStream("").catch(() => undefined), 2_000);

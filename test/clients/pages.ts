@@ -159,7 +159,7 @@ export const PAGES: readonly Client[] = [
     connect: async (url, report) =>
       connectHtmx4(
         // #region htmx 4
-        // It does not come back if the first request fails: every 5 s it connects unless it is connected.
+        // It does not come back if the first request fails: try every 5 s while it is not connected.
         `<div hx-sse:connect="${url}" hx-sse:close="done" hx-trigger="load, every 5s"
           hx-on:htmx:sse:close="if (event.detail.reason === 'message') this.remove()"
           hx-target="#seen" hx-swap="beforeend"></div>
@@ -191,7 +191,7 @@ export const PAGES: readonly Client[] = [
     // #region Turbo
     connect: async (url, report) => {
       const { connectStreamSource } = await import("@hotwired/turbo");
-      // In place of <turbo-stream-source>: the function `reopen` that is shown for EventSource.
+      // In place of <turbo-stream-source>: the function `reopen` shown for EventSource.
       const open = (address: string): EventSource => {
         const source = new EventSource(address);
         connectStreamSource(source);
@@ -245,7 +245,7 @@ export const PAGES: readonly Client[] = [
         report,
       );
       // #region Datastar
-      // `finished` comes after an orderly end, and after an error: ask again, if the element is still there.
+      // `finished` follows an orderly end or an error: ask again if the element is still there.
       document.addEventListener("datastar-sse", (event) => {
         if ((event as CustomEvent<{ type: string }>).detail.type !== "finished") return;
         setTimeout(() => {

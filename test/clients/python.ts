@@ -45,7 +45,7 @@ def follow(url):
                     last_event_id = event.id
                     if event.retry is not None:
                         wait = event.retry / 1000
-                    # A comment on a stream with ids comes as an event without data.
+                    # A comment on a stream with IDs arrives as an event without data.
                     if event.data or event.event != "message":
                         yield event
         except httpx.HTTPError as error:

@@ -11,13 +11,14 @@ export const COLUMNS: readonly Scenario[] = [...SCENARIOS, BACKGROUND];
 
 const WORDS = `| cell | meaning |
 |---|---|
-| back | The client reconnects by itself and goes on. *With its ID*: it reports its last event ID. *Nothing missed*: it gets every event once. |
-| stops, told the end | It does not reconnect. Its application hears that the stream is over. An answer without its last message was cut short. |
-| stops, with an error | It does not reconnect. Its application hears of an error. |
-| stops, in silence | It does not reconnect, and its application hears nothing. |
+| back | The client reconnects by itself and goes on. *With its ID*: it reports its last event ID. *Nothing missed*: it gets every event once. *With the reset*: its application gets the \`sse-reset\`. |
+| stops, sees the end | It does not reconnect, and its application learns that the stream is over. An answer without its last message was cut short. |
+| stops with an error | It does not reconnect, and its application gets an error. |
+| stops silently | It does not reconnect, and its application learns nothing. |
+| waits, then is served | It comes back by itself until there is room. |
 | storm of requests | More than ${MAX_REQUESTS} requests in 10 seconds. |
-| silent | It opens, and has no way to say so. |
-| – | It does not run in a page that could be hidden. |`;
+| silent | It opens, and has no event for that. |
+| – | Not a client for pages, which could be hidden. |`;
 
 /**
  * Renders the page.
@@ -27,14 +28,14 @@ const WORDS = `| cell | meaning |
  * @param browsers - What the browsers say that they are, in words.
  */
 export function renderPage(measured: Measured, committed: string, browsers: string): string {
-  const head = `# Clients
+  const head = `# Client matrix
 
-How SSE clients behave with Tidewire, and the setting or recipe for those that need one. Every cell is measured against a real
-server. \`npx -y pnpm@10 docs:clients\` writes this page, and a test fails if a cell is no longer true.
+How SSE clients behave with Tidewire, measured against a real server, and the setting or recipe for those that need one.
+A client that needs help has two rows: first as its own documentation shows it, then with its
+[setting or recipe](#settings-and-recipes).
+
+\`npx -y pnpm@10 docs:clients\` writes this page, and a test fails if a cell is no longer true.
 ${browsers}
-
-Rows come in pairs where a client needs help: first the client as its own documentation shows it, then the client with the
-[setting or recipe](#settings-and-recipes) that serves it.
 
 | column | the server |
 |---|---|
@@ -49,7 +50,7 @@ ${WORDS}
     const source = readFileSync(new URL(file, import.meta.url), "utf8");
     return recipesOf(source, file, clients);
   });
-  return `${head}\n${tables.join("\n\n")}\n\n## Settings and recipes\n\n\`report\` stands for the application: it takes what the client tells. The last message has the type \`done\`.\n\n${recipes.join("\n\n")}\n`;
+  return `${head}\n${tables.join("\n\n")}\n\n## Settings and recipes\n\n\`report\` stands for the application, which receives the events. The last message has the type \`done\`.\n\n${recipes.join("\n\n")}\n`;
 }
 
 function table(clients: readonly Client[], measured: Measured, committed: string): string[] {

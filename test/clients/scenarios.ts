@@ -105,7 +105,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: "cut",
     explanation:
-      "breaks the connection after two events, and publishes a third while the client is away; an answer breaks off in the middle",
+      "breaks the connection after two events and publishes a third while the client is away. To a client that reads one answer: breaks it off in the middle",
     isPlain: false,
     serve: serveChannel,
     async play(run) {
@@ -121,7 +121,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: "complete",
     explanation:
-      "sends two messages, then `complete(last)`: does the last one arrive, and how many requests follow within 10 seconds?",
+      "sends two messages, then `complete(last)`. Does the last one arrive, and how many requests follow within 10 seconds?",
     served: /^yes, [0-3]/,
     isPlain: false,
     serve: serveChannel,
@@ -139,8 +139,8 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: "shed",
     explanation:
-      "is full (`maxSessions`) for 10 seconds: how many requests come, and is the client served once there is room?",
-    served: /^waits, then served$/,
+      "is full (`maxSessions`) for 10 seconds. How many requests come, and is the client served once there is room?",
+    served: /^waits, then is served$/,
     isPlain: false,
     hub: { maxSessions: 1 },
     serve(run, asked) {
@@ -160,13 +160,13 @@ export const SCENARIOS: readonly Scenario[] = [
       PLACES.get(run)?.();
       if (count > MAX_REQUESTS) return requests(count);
       const isServed = await run.until(() => run.texts.includes("m1"), 45_000);
-      return isServed ? "waits, then served" : stayedAway(run);
+      return isServed ? "waits, then is served" : stayedAway(run);
     },
   },
   {
     name: "drain",
     explanation:
-      "shuts down as the README says; 0.3 seconds later the next one starts at the same port, with a new log in memory",
+      "[shuts down](../operate/shutdown.md); 0.3 seconds later the next process starts at the same port, with a new log in memory",
     isPlain: false,
     serve: serveChannel,
     play: restart,
@@ -198,7 +198,7 @@ export const SCENARIOS: readonly Scenario[] = [
 export const BACKGROUND = {
   name: "background",
   explanation:
-    "publishes two events while the page is hidden, and in Chromium frozen, before it is shown again",
+    "publishes two events while the page is hidden (in Chromium also frozen), and then shows it again",
   isPlain: false,
   serve: serveChannel,
   play: async (run: Run) => await missed(run, ["m1", "m2", "m3", "m4", "m5"]),
@@ -239,7 +239,7 @@ async function restart(run: Run): Promise<string> {
   await run.hub.publish(CHANNEL, run.client.dialect.message("m3"));
   if (!(await run.until(() => run.texts.includes("m3"), AWAY_MS))) return failureOf(run) ?? "lost";
   const reset = run.told.some(({ type }) => type === "sse-reset");
-  return reset ? "back, told of the reset" : "back";
+  return reset ? "back, with the reset" : "back";
 }
 
 /** What has become of a client that was away while something was published. The last text is published now. */
@@ -261,8 +261,8 @@ function failureOf({ told }: Run): string | undefined {
 
 function stayedAway(run: Run): string {
   if (run.has("throw")) return failureOf(run) ?? "";
-  if (run.has("error")) return "stops, with an error";
-  return run.has("end") ? "stops, told the end" : "stops, in silence";
+  if (run.has("error")) return "stops with an error";
+  return run.has("end") ? "stops, sees the end" : "stops silently";
 }
 
 function requests(count: number): string {
