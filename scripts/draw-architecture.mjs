@@ -107,7 +107,7 @@ function draw(folders) {
     `<marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path class="head" d="M0 0 L8 4 L0 8 Z"/></marker>`,
     `<rect class="background" width="${WIDTH}" height="${height}" rx="6"/>`,
     `<text class="title" x="${MARGIN}" y="28">${title}</text>`,
-    `<text class="quiet" x="${MARGIN}" y="50">Arrows point down only. One that follows from others is not drawn; the last line of a box names every import.</text>`,
+    `<text class="quiet" x="${MARGIN}" y="50">Arrows point down only. Arrows that follow from others are left out; the last line of each box names every import.</text>`,
     ...arrows.map(([from, to]) => drawArrow(boxes.get(from), boxes.get(to), rows)),
     ...[...boxes.values()].flatMap(drawBox),
     "</svg>",

@@ -144,7 +144,7 @@ function writeOption(section, { name, type, comment }) {
     facts,
     text,
     fields.map(writeField).join("\n"),
-    tags.see === undefined ? "" : `See <${tags.see}>.`,
+    tags.see === undefined ? "" : `See [${new URL(tags.see).host}](${tags.see}).`,
     more === undefined ? "" : `More: ${more}`,
   ]
     .filter((part) => part !== "")

@@ -16,7 +16,7 @@ export const FAMILIES: readonly (readonly [
 ])[] = [
   ["`EventSource`", "event-source.ts", EVENT_SOURCES],
   ["Readers on `fetch`", "fetch.ts", FETCHES],
-  ["Libraries of pages", "pages.ts", PAGES],
+  ["Libraries for pages", "pages.ts", PAGES],
   ["Language models and MCP", "models.ts", MODELS],
   ["Python", "python.ts", PYTHON],
 ];

@@ -1,4 +1,4 @@
-/** An adapter to Koa: gives every context an event stream, `context.sse`. The example of docs/contribute/adapters.md. */
+/** An adapter to Koa, `context.sse`: docs/contribute/adapters.md. */
 import type { Hub, HubOptions, Session } from "@tidewire/core";
 import { resolveHub } from "@tidewire/core/adapter";
 import type { AnyHub, Exchange } from "@tidewire/core/adapter";

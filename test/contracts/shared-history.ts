@@ -1,11 +1,11 @@
-/** A log for several hubs of one process. The example of docs/contribute/logs.md. */
+/** A log for several hubs of one process: docs/contribute/logs.md. */
 import { randomBytes } from "node:crypto";
 import { SseError } from "@tidewire/core";
 import type { Log, LogFollower, LogHealth } from "@tidewire/core/log";
 
-/** One history of events. Each hub has its own log on it: `createHub({ log: history.log() })`. */
+/** One history. Each hub gets its own log: `createHub({ log: history.log() })`. */
 export class SharedHistory {
-  /** Tells an ID of this history from one of before a restart. */
+  /** Tells an ID of this history from one before a restart. */
   readonly #epoch = randomBytes(6).toString("hex");
   readonly #followers = new Set<LogFollower>();
   readonly #ids = new Map<string, string>();
