@@ -28,6 +28,12 @@ describe("@tidewire/fastify/bare", () => {
   });
 });
 
+describe("@tidewire/fastify", () => {
+  it("compiles on every server that Fastify has: HTTP/1, HTTPS, HTTP/2, and the application's own", () => {
+    expect(compile("test/types/fastify-servers/tsconfig.json")).toEqual({ status: 0, output: "" });
+  });
+});
+
 describe("A map of channels", () => {
   it("lets all pass that it should, and nothing that `@ts-expect-error` expects to fail", () => {
     expect(compile("test/types/tsconfig.json")).toEqual({ status: 0, output: "" });

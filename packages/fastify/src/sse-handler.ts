@@ -1,19 +1,31 @@
 /** `sseHandler()`: a whole route in one line. */
 
-import type { ChannelsOf, RegisteredChannels } from "@tidewire/core";
+import type { Http2ServerRequest } from "node:http2";
+import type { ChannelsOf, RegisteredChannels, SubscribeOptions } from "@tidewire/core";
 import { checkName, createRoute } from "@tidewire/core/adapter";
 import type { RouteChannels, RouteOptions, RouteSession } from "@tidewire/core/adapter";
 import type { FastifyRequest } from "fastify";
+import type { AnyRequest, Http2Request } from "./hub.js";
 import type { DecoratorOptions } from "./sse-plugin.js";
+
+/** Requests of Node that an instance of Fastify may have: of HTTP/1, or of HTTP/2. */
+type RawRequest = AnyRequest["raw"];
+
+/** The request of a route: of HTTP/2 where Fastify was made with `http2: true`. */
+type RequestOf<Raw extends RawRequest> = Raw extends Http2ServerRequest
+  ? Http2Request
+  : FastifyRequest;
 
 /**
  * A route that subscribes its requests.
  *
  * @typeParam Incoming - Type of the request that its functions take.
+ * @typeParam Raw - Request of Node that its instance has; found by the compiler.
  */
-export type SseHandler<Incoming = FastifyRequest> = (
+export type SseHandler<Incoming = FastifyRequest, Raw = RawRequest> = (
   request: Incoming,
-  reply: object,
+  // The compiler finds `Raw` here. In the first parameter it could not: the type of that depends on the route's schema.
+  reply: { readonly request: { readonly raw: Raw } },
 ) => Promise<void>;
 
 /**
@@ -25,7 +37,8 @@ export type SseHandler<Incoming = FastifyRequest> = (
  *
  * @typeParam Channels - As for `createHub`, for a hub with channels of its own: `sseHandler<AdminChannels>("audit")`.
  * @typeParam Name - Names of the channels; found by the compiler.
- * @typeParam Incoming - Type of the request; found by the compiler.
+ * @typeParam Raw - Request of Node; found by the compiler.
+ * @typeParam Incoming - Type of the request; found by the compiler, that of HTTP/2 on an instance with `http2: true`.
  * @param channels - One or several, or a function of the request that gives them, at once or later.
  * @param options - What `subscribe` takes beside the channels, or a function of the request that gives it.
  * @param target - Where the session is, if `ssePlugin` was given a `decorator`.
@@ -34,22 +47,32 @@ export type SseHandler<Incoming = FastifyRequest> = (
  */
 export function sseHandler<
   Name extends Extract<keyof RegisteredChannels, string>,
-  Incoming = FastifyRequest,
+  Raw extends RawRequest = FastifyRequest["raw"],
+  Incoming = RequestOf<Raw>,
 >(
   channels: RouteChannels<Incoming, Name>,
   // oxlint-disable-next-line typescript/no-unnecessary-type-arguments -- Not the default where channels are registered.
   options?: RouteOptions<Incoming, RegisteredChannels[Name]>,
   target?: DecoratorOptions,
-): SseHandler<Incoming>;
+): SseHandler<Incoming, Raw>;
+export function sseHandler<
+  Channels extends ChannelsOf<Channels>,
+  Name extends keyof Channels & string = keyof Channels & string,
+>(
+  channels: Name | readonly Name[],
+  options?: SubscribeOptions<Channels[Name]>,
+  target?: DecoratorOptions,
+): SseHandler<unknown, unknown>;
 export function sseHandler<
   Channels extends ChannelsOf<Channels> = RegisteredChannels,
   Name extends keyof Channels & string = keyof Channels & string,
-  Incoming = FastifyRequest,
+  Raw extends RawRequest = FastifyRequest["raw"],
+  Incoming = RequestOf<Raw>,
 >(
   channels: RouteChannels<Incoming, Name>,
   options?: RouteOptions<Incoming, Channels[Name]>,
   target?: DecoratorOptions,
-): SseHandler<Incoming>;
+): SseHandler<Incoming, Raw>;
 export function sseHandler(
   channels: RouteChannels<FastifyRequest>,
   options?: RouteOptions<FastifyRequest>,

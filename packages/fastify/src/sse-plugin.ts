@@ -8,13 +8,13 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import fastifyPlugin from "fastify-plugin";
 import { FAILED, FastifyExchange, IN_HOOKS, PROGRESS } from "./fastify-exchange.js";
 import type { TrackedReply } from "./fastify-exchange.js";
-import type { Hub, HubOptions, Session } from "./hub.js";
+import type { Http2Request, Hub, HubOptions, Session } from "./hub.js";
 import { warnOfUnavailable } from "./unavailable.js";
 
 /** Options of `ssePlugin`: those of a hub, or the hub itself to share it with another server; and a name. */
 export type SsePluginOptions = (
   | (HubOptions & { readonly hub?: undefined })
-  | { readonly hub: AnyHub<FastifyRequest> }
+  | { readonly hub: AnyHub<FastifyRequest> | AnyHub<Http2Request> }
 ) &
   DecoratorOptions;
 
@@ -137,10 +137,11 @@ const OTHER_OPTIONS: ReadonlySet<string> = new Set([
 
 function hubOf(options: SsePluginOptions): Hub {
   // A hub in place of options, which says what is wrong: it has no properties that could be listed.
-  if (Object.getPrototypeOf(Object.getPrototypeOf(options)) !== null) return resolveHub(options);
+  const isHub = Object.getPrototypeOf(Object.getPrototypeOf(options)) !== null;
   const own = Object.entries(options).filter(([name]) => !OTHER_OPTIONS.has(name));
+  // Which requests its sessions have is known to the compiler alone.
   return resolveHub<RegisteredChannels, FastifyRequest>(
-    Object.fromEntries(own) as SsePluginOptions,
+    (isHub ? options : Object.fromEntries(own)) as HubOptions,
     ["decorator"],
   );
 }
