@@ -93,7 +93,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
       response[OTHERS] = [...(response[OTHERS] ?? []), this];
     }
     // A pipelined response waits without a socket and would not hear of its end.
-    if (isHttp1(response) && response.socket === null) waitOn(this.request.socket, this);
+    if (isHttp1(response) && response.socket === null) waitOn(socketOf(this.request), this);
     // A response that has closed already emits no further "close".
     if (isHttp1(response) ? response.closed : response.stream.closed) this.#flags |= OVER;
   }
@@ -141,7 +141,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
     const response = this.#response;
     if (this.isOver || response.writableEnded) return true;
     return isHttp1(response)
-      ? response.destroyed || (response.socket ?? this.request.socket).destroyed
+      ? response.destroyed || (response.socket ?? socketOf(this.request))?.destroyed === true
       : response.stream.destroyed;
   }
 
@@ -150,17 +150,20 @@ export class NodeSink extends Outlet implements ExchangeStream {
     if (this.#socket?.writableCorked === 0) return this.#socket.writableLength;
     const held =
       this.#body === undefined || this.#body === this.#response ? 0 : this.#body.writableLength;
-    return held + (this.#compressor?.heldBytes ?? 0) + this.#response.writableLength;
+    const waiting = held + (this.#compressor?.heldBytes ?? 0) + this.#response.writableLength;
+    // A socket that does not say what it holds makes a sum that is not a number.
+    return Number.isNaN(waiting) ? 0 : waiting;
   }
 
   get progress(): number {
     const response = this.#response;
     if (!isHttp1(response)) return this.#writtenBytes - this.bufferedBytes;
-    const socket = response.socket;
-    if (socket === null) return 0;
+    const socket = socketOf(response);
+    if (socket === undefined) return 0;
+    const { bytesWritten = 0 } = socket;
     // Node reports a write as taken only when all of it is; the handle's queue shrinks on the way. Without
     // it a slow but steady reader of one large write would look stalled.
-    return socket.bytesWritten - socket.writableLength - queuedBytes(socket);
+    return bytesWritten - socket.writableLength - queuedBytes(socket);
   }
 
   override open(reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"]): void {
@@ -288,11 +291,9 @@ export class NodeSink extends Outlet implements ExchangeStream {
     this.#watchFinish();
     const response = this.#response;
     const body = this.#body ?? response;
-    if (closesConnection && isHttp1(response) && response.socket !== null) {
-      const { socket } = response;
-      // The head has promised to keep the connection. The next request on it would come to a server that is closing.
-      response.once("finish", () => socket.destroySoon());
-    }
+    const socket = closesConnection && isHttp1(response) ? socketOf(response) : undefined;
+    // The head has promised to keep the connection. The next request on it would come to a server that is closing.
+    if (socket !== undefined) response.once("finish", () => closeSoon(socket));
     if (!body.writableEnded) body.end();
   }
 
@@ -376,7 +377,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
 
   /** Called by the shared listener of the response: it has finished, or its client has left. */
   finished(): void {
-    if (!this.request.socket.destroyed) this.#flags |= FLUSHED;
+    if (socketOf(this.request)?.destroyed !== true) this.#flags |= FLUSHED;
   }
 
   /** Called by the shared listener of the response: somebody has ended it, and its last bytes are on their way. */
@@ -397,7 +398,8 @@ export class NodeSink extends Outlet implements ExchangeStream {
     if (response[OTHERS] === undefined) response.off("close", onClose);
     this.#body?.off("drain", onDrain);
     this.ended();
-    if (isHttp1(response)) (this.request.socket as WaitedSocket | null)?.[WAITING]?.delete(this);
+    if (isHttp1(response))
+      (socketOf(this.request) as WaitedSocket | undefined)?.[WAITING]?.delete(this);
     const isByServer = (this.#flags & ENDED_HERE) !== 0 || response.writableEnded;
     // A response of HTTP/1 without its socket says that it has finished, whatever became of its bytes.
     const isFlushed = isHttp1(response)
@@ -407,8 +409,27 @@ export class NodeSink extends Outlet implements ExchangeStream {
   }
 }
 
+/**
+ * What Node has for a connection. An HTTP server takes any duplex stream, which lacks what only sockets of the network
+ * have, and requests that a test or a host has made up may have an object with less, or nothing.
+ */
+type AnySocket = Pick<Socket, "destroyed" | "writableCorked" | "writableLength"> &
+  Partial<Pick<Socket, "bytesWritten" | "destroySoon" | "end" | "once">> &
+  Pick<Socket, "cork" | "uncork">;
+
+/** @returns The connection of a message; `undefined` while it has none. */
+function socketOf(message: { readonly socket: AnySocket | null }): AnySocket | undefined {
+  return message.socket ?? undefined;
+}
+
+/** Closes a connection once all of it has gone out, as Node does after the last response. */
+function closeSoon(socket: AnySocket): void {
+  if (socket.destroySoon === undefined) socket.end?.();
+  else socket.destroySoon();
+}
+
 /** Bytes of the write under way that libuv still holds; 0 where Node does not say. */
-function queuedBytes(socket: Socket): number {
+function queuedBytes(socket: AnySocket): number {
   const handle: unknown = Reflect.get(socket, "_handle");
   if (typeof handle !== "object" || handle === null || !("writeQueueSize" in handle)) return 0;
   return typeof handle.writeQueueSize === "number" ? handle.writeQueueSize : 0;
@@ -416,9 +437,10 @@ function queuedBytes(socket: Socket): number {
 
 /** Sinks of pipelined responses on a socket that have yet to get their turn. One listener serves them all. */
 const WAITING: unique symbol = Symbol("tidewire.waiting");
-type WaitedSocket = Socket & { [WAITING]?: Set<NodeSink> };
+type WaitedSocket = AnySocket & { [WAITING]?: Set<NodeSink> };
 
-function waitOn(socket: WaitedSocket, sink: NodeSink): void {
+function waitOn(socket: WaitedSocket | undefined, sink: NodeSink): void {
+  if (socket?.once === undefined) return;
   if (socket[WAITING] === undefined) {
     socket[WAITING] = new Set();
     socket.once("close", onSocketClose);
@@ -474,8 +496,8 @@ function mark(body: StreamBody & { [SINK]?: NodeSink }, sink: NodeSink): void {
  * @returns Whether the next bytes may follow after all.
  */
 function uncork(response: NodeResponse): boolean {
-  if (!isHttp1(response) || response.socket === null) return false;
-  const { socket } = response;
+  const socket = isHttp1(response) ? socketOf(response) : undefined;
+  if (socket === undefined) return false;
   const corked = response.writableLength > socket.writableLength ? response : socket;
   if (corked.writableCorked > 0) {
     corked.uncork();
