@@ -124,15 +124,20 @@ export async function request(
 }
 
 /** Sends a request and leaves without waiting for anything; settles when the request has been sent. */
-export async function knock(target: Target, path: string): Promise<{ cut(): void }> {
+export async function knock(
+  target: Target,
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<{ cut(): void }> {
   if (target.protocol === "http1") {
     const socket = await connect(target.port);
-    socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n${lines.join("")}\r\n`);
     return { cut: () => void socket.destroy() };
   }
   const session = http2.connect(`http://127.0.0.1:${target.port}`);
   session.on("error", () => {});
-  const stream = session.request({ ":path": path });
+  const stream = session.request({ ":path": path, ...headers });
   stream.on("error", () => {});
   return { cut: () => session.destroy() };
 }

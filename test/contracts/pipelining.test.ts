@@ -2,7 +2,7 @@
 
 import type { Session } from "@tidewire/core";
 import { expect, it } from "vitest";
-import { eventually, request, within } from "../client.js";
+import { eventually, knock, request, within } from "../client.js";
 import { BINDINGS } from "./bindings.js";
 import { RawClient } from "./raw-capture.js";
 
@@ -24,7 +24,11 @@ it.each(HTTP1)(
         "Accept: text/event-stream\r\n",
       );
       await client.untilBody("sse-cursor");
-      expect(served.hub.stats().sessions).toEqual({ connecting: 0, open: 1, live: 1, behind: 0 });
+      await eventually(
+        "the others to be counted",
+        () => served.hub.stats().sessions.connecting === 499,
+      );
+      expect(served.hub.stats().sessions).toMatchObject({ open: 1, live: 1, behind: 0 });
       const other = await RawClient.open(served.port);
       other.get(["/"]);
       await other.untilBody("sse-cursor");
@@ -91,6 +95,62 @@ it.each(HTTP1)(
       client.socket.destroy();
       await eventually("all to be closed", () => closed === 20);
       expect(served.hub.channel("t").subscriptionCount).toBe(0);
+    } finally {
+      await served.close();
+    }
+  },
+);
+
+it.each(BINDINGS)(
+  "$name: a stream that waits for CORS is counted as connecting",
+  async (binding) => {
+    let allow = (): void => {};
+    const sessions: Session[] = [];
+    const served = await binding.serve(
+      ({ sse }) => {
+        sessions.push(sse);
+        sse.open();
+      },
+      { cors: { origin: (_origin, callback) => void (allow = () => callback(null, true)) } },
+    );
+    const count = (): unknown => served.hub.stats().sessions;
+    try {
+      const answer = request(served, "/", { headers: { origin: "https://good.example" } });
+      await eventually("the session", () => sessions.length === 1);
+      expect([sessions[0]?.state, count()]).toEqual([
+        "connecting",
+        { connecting: 1, open: 0, live: 0, behind: 0 },
+      ]);
+      allow();
+      const client = await answer;
+      expect(count()).toEqual({ connecting: 0, open: 1, live: 0, behind: 0 });
+      client.cut();
+      await eventually("the client to be gone", () => sessions[0]?.state === "closed");
+      expect(count()).toEqual({ connecting: 0, open: 0, live: 0, behind: 0 });
+    } finally {
+      await served.close();
+    }
+  },
+);
+
+it.each(BINDINGS)(
+  "$name: a client that leaves while it waits for CORS is counted no more",
+  async (binding) => {
+    const sessions: Session[] = [];
+    const served = await binding.serve(
+      ({ sse }) => {
+        sessions.push(sse);
+        sse.open();
+      },
+      { cors: { origin: () => {} } },
+    );
+    try {
+      const client = await knock(served, "/", { origin: "https://good.example" });
+      await eventually("the session", () => sessions.length === 1);
+      expect(served.hub.stats().sessions.connecting).toBe(1);
+      client.cut();
+      await eventually("it to be gone", () => served.hub.stats().sessions.connecting === 0);
+      expect(sessions[0]?.closeReason).toBe("client");
     } finally {
       await served.close();
     }

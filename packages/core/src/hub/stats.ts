@@ -8,8 +8,9 @@ import type { CloseReason } from "../session/session.js";
 export interface HubStats {
   /** Whether the hub is closed, or on the way to it. A readiness check fails then, so that new clients go elsewhere. */
   readonly closing: boolean;
-  /** Sessions by state. `live` and `behind` are those of the open ones that are subscribed. */
+  /** Sessions by `state`. `live` and `behind` are those of the open ones that are subscribed. */
   readonly sessions: {
+    /** Wait for CORS, for the head to go out, or for earlier responses on their connection. */
     readonly connecting: number;
     readonly open: number;
     /** Have everything that was published. */
