@@ -36,6 +36,13 @@ export class SseError extends Error {
   readonly code: SseErrorCode;
   /** HTTP status for the framework's error handler; `undefined` where no request is at fault. */
   declare readonly statusCode?: number;
+  /** The same as `statusCode`: Koa reads this first, and Nest takes an error for an HTTP error only if both agree. */
+  declare readonly status?: number;
+  /**
+   * Whether the client may see the message, as in errors of `http-errors`: `true` for a status below 500, `undefined`
+   * where there is no status. Koa and Nest send the message if it is `true`, otherwise the name of the status.
+   */
+  declare readonly expose?: boolean;
 
   /**
    * @param code - One of {@link SseErrorCode}.
@@ -46,7 +53,11 @@ export class SseError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     // An own `statusCode: undefined` would make frameworks that test `"statusCode" in error` answer with it.
-    if (options.statusCode !== undefined) this.statusCode = options.statusCode;
+    if (options.statusCode !== undefined) {
+      this.statusCode = options.statusCode;
+      this.status = options.statusCode;
+      this.expose = options.statusCode < 500;
+    }
   }
 }
 
