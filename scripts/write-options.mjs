@@ -56,8 +56,12 @@ const SECTIONS = [
   },
   {
     title: "Log on Redis",
-    intro: "Options of `redisLog()`. `url` or `client` is required.",
-    from: [["packages/redis/src/options.ts", "RedisLogOptions"]],
+    intro: "Options of `redisLog()`. Exactly one of `url` and `client` is required.",
+    from: [
+      ["packages/redis/src/options.ts", "RedisUrl"],
+      ["packages/redis/src/options.ts", "RedisClientOption"],
+      ["packages/redis/src/options.ts", "RedisLogSettings"],
+    ],
   },
   {
     title: "Publisher",

@@ -8,7 +8,8 @@ import { startFastifyNode } from "./fastify-node.js";
 const [name = "", framework, key] = process.argv.slice(2);
 const self = { name, framework } as NodeIdentity;
 
-const hub = createHub<Channels>({ log: redisLog({ url: process.env["REDIS_URL"], key }) });
+const url = process.env["REDIS_URL"] ?? "redis://localhost:6379";
+const hub = createHub<Channels>({ log: redisLog({ url, key }) });
 const start = self.framework === "Fastify" ? startFastifyNode : startExpressNode;
 const server = await start(hub, self);
 process.send?.({ port: server.port });

@@ -3,5 +3,12 @@
 export { redisLog } from "./redis-log.js";
 export { createRedisPublisher } from "./publisher.js";
 export type { RedisPublisherOptions } from "./publisher.js";
-export type { RedisLogOptions, StreamRetentionOptions } from "./options.js";
+export type {
+  RedisClientOption,
+  RedisLogOptions,
+  RedisLogSettings,
+  RedisPlace,
+  RedisUrl,
+  StreamRetentionOptions,
+} from "./options.js";
 export type { RedisClient, RedisClientSource } from "./source.js";

@@ -23,14 +23,18 @@ export interface StreamRetentionOptions {
   readonly maxEvents?: number | undefined;
 }
 
-/** Options of `redisLog`. */
-export interface RedisLogOptions {
+/** Where Redis is, by its address. */
+export interface RedisUrl {
   /**
    * Where Redis is: `redis://user:password@host:6379/0`, or `rediss://` for TLS. This or `client`.
    *
    * @see https://www.iana.org/assignments/uri-schemes/prov/redis
    */
-  readonly url?: string | undefined;
+  readonly url: string;
+}
+
+/** Where Redis is, by a client that knows it. */
+export interface RedisClientOption {
   /**
    * A client in place of `url`, for Sentinel, a cluster, or settings that a URL has no place for: of node-redis 4 to 6
    * (`createClient`, `createCluster`, `createSentinel`), ioredis or iovalkey (`Redis`, `Cluster`). It need not be connected
@@ -39,7 +43,16 @@ export interface RedisLogOptions {
    *
    * Or a function that gives a client each time a connection is made.
    */
-  readonly client?: RedisClientSource | undefined;
+  readonly client: RedisClientSource;
+}
+
+/** Where Redis is: exactly one of `url` and `client`. */
+export type RedisPlace =
+  | (RedisUrl & { readonly client?: undefined })
+  | (RedisClientOption & { readonly url?: undefined });
+
+/** What `redisLog` takes beside the place of Redis. */
+export interface RedisLogSettings {
   /**
    * Key of the stream. Hubs with the same key share all that is published. A `keyPrefix` of the client is put in front.
    *
@@ -63,6 +76,9 @@ export interface RedisLogOptions {
   /** Called whenever `state` changes. What it throws goes to the hub's `onError`. */
   readonly onHealth?: ((health: LogHealth) => void) | undefined;
 }
+
+/** Options of `redisLog`: where Redis is, and how it is used. */
+export type RedisLogOptions = RedisLogSettings & RedisPlace;
 
 /** Options with every default filled in. */
 export interface ResolvedRedisLogOptions {

@@ -3,12 +3,13 @@
 import { createPublisher } from "@tidewire/core";
 import type { ChannelsOf, Publisher, PublisherOptions, RegisteredChannels } from "@tidewire/core";
 import { REDIS_LOG_OPTIONS, checkOptions } from "./options.js";
-import type { RedisLogOptions } from "./options.js";
+import type { RedisLogSettings, RedisPlace } from "./options.js";
 import { redisLog } from "./redis-log.js";
 
 /** Options of {@link createRedisPublisher}. */
-export interface RedisPublisherOptions
-  extends Omit<RedisLogOptions, "onHealth">, Omit<PublisherOptions, "log"> {}
+export type RedisPublisherOptions = Omit<RedisLogSettings, "onHealth"> &
+  Omit<PublisherOptions, "log"> &
+  RedisPlace;
 
 const OPTIONS = [
   ...REDIS_LOG_OPTIONS.filter((name) => name !== "onHealth"),

@@ -13,18 +13,18 @@ import {
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { ConnectionOptions } from "../src/client.js";
 import { resolveRedisLogOptions } from "../src/options.js";
-import type { RedisClient, RedisLogOptions } from "../src/index.js";
+import type { RedisClient, RedisClientSource } from "../src/index.js";
 
 afterEach(() => vi.restoreAllMocks());
 
 /** @returns What is found with a client, without what says nothing. */
-async function found(client: RedisLogOptions["client"]): Promise<ConnectionOptions> {
+async function found(client: RedisClientSource): Promise<ConnectionOptions> {
   const { locator } = resolveRedisLogOptions({ client });
   const { credentialsProvider: _, ...options } = await locator.find(new AbortController().signal);
   return JSON.parse(JSON.stringify(options)) as ConnectionOptions;
 }
 
-function keyOf(client: RedisLogOptions["client"], key = "news"): string {
+function keyOf(client: RedisClientSource, key = "news"): string {
   return resolveRedisLogOptions({ client, key }).key;
 }
 

@@ -219,4 +219,35 @@ function useNode(log: Log): void {
   const isAllowed = ({ request }: AuthorizedSession<Request>): boolean => request.path === "/";
   void isAllowed;
 }
-void [useExpress, routeOnExpress, useFastify, useNode];
+
+/** Where Redis is: exactly one of two. */
+function useRedis(client: tidewireRedis.RedisClient): void {
+  const { createRedisPublisher, redisLog } = tidewireRedis;
+  const url = "redis://localhost";
+  redisLog({ url });
+  redisLog({ client, key: "a", retention: { maxEvents: 5 } });
+  redisLog({ client: () => client, url: undefined });
+  redisLog({ url, client: undefined, onHealth: ({ state }) => void state });
+  createRedisPublisher({ url, key: "a", maxEventBytes: 5 });
+  createRedisPublisher({ client: async () => client });
+  const options: tidewireRedis.RedisLogOptions = { url };
+  redisLog({ ...options, key: "a" });
+
+  // @ts-expect-error -- Neither.
+  redisLog({});
+  // @ts-expect-error -- The same.
+  redisLog({ key: "a" });
+  // @ts-expect-error -- Both.
+  redisLog({ url, client });
+  // @ts-expect-error -- A variable of the environment may not be set.
+  redisLog({ url: process.env["REDIS_URL"] });
+  // @ts-expect-error -- There is no such option.
+  redisLog({ url, maxEvents: 5 });
+  // @ts-expect-error -- Neither.
+  createRedisPublisher({});
+  // @ts-expect-error -- Both.
+  createRedisPublisher({ url, client });
+  // @ts-expect-error -- A publisher has no health of its own.
+  createRedisPublisher({ url, onHealth: () => {} });
+}
+void [useExpress, routeOnExpress, useFastify, useNode, useRedis];
