@@ -3,6 +3,7 @@ import fs from "node:fs";
 import path from "node:path";
 import type { DefaultTheme, MarkdownRenderer } from "vitepress";
 import { defineConfig } from "vitepress";
+import { writeLlmsFiles } from "./llms.mjs";
 
 const REPOSITORY = "https://github.com/tidewire/tidewire";
 const DOCS = path.resolve(import.meta.dirname, "..");
@@ -56,6 +57,9 @@ export default defineConfig({
   cleanUrls: true,
   head: [["link", { rel: "icon", type: "image/svg+xml", href: "/logo.svg" }]],
   markdown: { config: linkToRepository },
+  buildEnd: writeLlmsFiles,
+  // The index of the search is one chunk, loaded when somebody searches.
+  vite: { build: { chunkSizeWarningLimit: 2_000 } },
   ignoreDeadLinks: [/^http:\/\/localhost/, isPlanned],
   themeConfig: {
     logo: { src: "/logo.svg", alt: "" },
@@ -101,9 +105,17 @@ function sidebar(): DefaultTheme.SidebarItem[] {
     const items = pagesOf(folder, first).map((page) => ({
       text: titleOf(page),
       link: linkTo(page),
+      // The pages of the entry points, which `docs:build` writes.
+      ...(page === "reference/api/index" ? { collapsed: true, items: apiItems() } : {}),
     }));
     return items.length === 0 ? [] : [{ text: title, collapsed: folder !== "guide", items }];
   });
+}
+
+function apiItems(): DefaultTheme.SidebarItem[] {
+  return pagesOf("reference/api", [])
+    .filter((page) => !page.endsWith("/index"))
+    .map((page) => ({ text: titleOf(page), link: linkTo(page) }));
 }
 
 /** @returns The pages of a folder that exist, as paths from `docs/` without `.md`. */

@@ -265,7 +265,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
    * Answers a request if it is a CORS preflight that the option `cors` allows. For plain `node:http`,
    * before routing; the middleware and the plugin do it by themselves.
    *
-   * @param exchange - As for {@link Hub.createSession}.
+   * @param exchange - As for `createSession`.
    * @param next - Called if the request is not answered here, with an error if `cors` gave one. If it takes no argument,
    *   the error goes to `onError`.
    */
@@ -300,7 +300,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   }
 
   /**
-   * Ends the sessions of one server, and turns away its later ones, as {@link Hub.close} does for all. The hub stays open:
+   * Ends the sessions of one server, and turns away its later ones, as `close` does for all. The hub stays open:
    * other servers share it. For adapters whose server closes.
    *
    * @param server - The `server` of the exchanges that are meant.

@@ -18,7 +18,7 @@ export interface AnyHub<Request = never> extends Pick<
   Hub,
   "close" | "closeServer" | "handlePreflight" | "sessionCount" | "stats"
 > {
-  /** As {@link Hub.createSession}. */
+  /** As `createSession` of {@link Hub}. */
   createSession(exchange: ExchangeOf<Request>): object;
 }
 
