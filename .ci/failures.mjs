@@ -35,7 +35,7 @@ export default class Failures {
 
 /** The message, the difference, and where it happened, but for frames of other people's code. */
 function describe(error) {
-  // What was thrown may be anything.
+  // Code can throw any value.
   const { name = "Error", message = inspect(error), diff, stack = "" } = error;
   const parts = [`${name}: ${message}`, diff].filter((part) => part !== undefined);
   const text = stripVTControlCharacters(parts.join("\n\n"));

@@ -1,4 +1,4 @@
-// What .ci/run does once everything is installed: every step, whatever became of those before it.
+// The steps of .ci/run once everything is installed. Each step runs, even if one before it has failed.
 import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -17,6 +17,9 @@ step("format", pnpm("format:check"));
 // After the build: the rules that ask for types read those of the packages from dist.
 step("lint", pnpm("lint"));
 step("unused code", pnpm("knip"));
+step("words", ["node", "scripts/check-words.mjs"]);
+step("code in the docs", ["node", "scripts/check-docs.mjs"]);
+step("documentation site", ["node", "scripts/build-docs.mjs"]);
 // The tiers by hand, not by their scripts, which build first: a type error in a test is to fail one step, not all.
 testStep("tests", ["--project=test/*"]);
 testStep("soak", ["--mode=soak", "--project=soak/*"]);

@@ -1,5 +1,5 @@
 // Packs every package and checks the tarballs the way an application meets them: what is in them, what
-// publint and attw say, whether they install, compile and run in projects of their own, and whether everything
+// publint and attw say, whether they install, compile and run in separate projects, and whether everything
 // that loads modules loads them. `--all` checks all versions of TypeScript that are supported, not only those of CI.
 import fs from "node:fs";
 import os from "node:os";
@@ -81,7 +81,7 @@ async function checkContents(file) {
   }
 }
 
-/** Compilers with the setting `node10` do not read `exports`: what it has, `types` and `typesVersions` have too. */
+/** Compilers with the setting `node10` do not read `exports`, so `types` and `typesVersions` have to name the same files. */
 function checkTypesVersions({ exports, types: main, typesVersions }) {
   for (const [entry, target] of Object.entries(exports)) {
     if (entry === "./package.json") continue;

@@ -5,7 +5,7 @@ import path from "node:path";
 const SOURCES = path.resolve(import.meta.dirname, "../packages/core/src");
 const TARGET = path.resolve(import.meta.dirname, "../docs/contribute/architecture.svg");
 
-/** What each folder, or file beside the folders, is for. One that is not listed here stops the script. */
+/** The purpose of each folder, and of each file beside the folders. One that is not listed here stops the script. */
 const PURPOSES = {
   index: "what applications import: @tidewire/core",
   adapter: "what adapters import: @tidewire/core/adapter",

@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 
 const VERSIONS = ["20", "22", "24", "26"];
-/** What depends on the version of Node. The browser and the rest of the integration tests do not. */
+/** Tests that depend on the version of Node. The browser and the rest of the integration tests do not. */
 const TESTS = ["packages/", "test/contracts/", "test/redis/log"];
 
 const root = path.resolve(import.meta.dirname, "..");

@@ -114,7 +114,7 @@ function rewritePages() {
     let sections = 0;
     const linked = text
       .replaceAll(LABEL, "**$1**")
-      // The anchors that typedoc's links lead to become the IDs of their headings. The others get IDs that none of them has.
+      // The anchors that typedoc's links lead to become the IDs of their headings. The other headings get other IDs.
       .replaceAll(/^<a id="([^"]+)"><\/a>\n\n(#+ .*)$/gm, "$2 {#$1}")
       .replaceAll(/^#{2,} [^{\n]*$/gm, (heading) => `${heading} {#section-${++sections}}`)
       .replaceAll(/\(@tidewire\.([\w.]+)\.md/g, (_link, name) => `(${pageOf(name)}`);

@@ -10,7 +10,7 @@ export function findPages() {
   const packages = fs.readdirSync(path.join(ROOT, "packages"));
   const inPackages = packages.map((name) => `packages/${name}/README.md`);
   const inDocs = fs
-    .readdirSync(path.join(ROOT, "docs"), { recursive: true })
+    .readdirSync(path.join(ROOT, "docs"), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".md"))
     .filter((name) => !/(^|\/)(node_modules|\.vitepress|reference\/api)\//.test(name))
     .map((name) => `docs/${name}`);

@@ -11,7 +11,7 @@ const PACKAGES = fs.readdirSync(path.join(ROOT, "packages")).map((name) => `@tid
 /** Commands of pnpm's own that the docs name. */
 const OF_PNPM = new Set(["add", "install", "pack", "publish", "changeset"]);
 
-/** What checks a block, by its language. Each returns what is wrong, or `undefined`. */
+/** The checks of blocks by language. Each returns a fault, or `undefined`. */
 export const CHECKS = {
   sh: checkShell,
   json: (code) => faultOf(() => JSON.parse(code)),
@@ -56,7 +56,7 @@ function checkShell(code) {
   const files = words.filter((word) =>
     /^(\.ci|bench|docs|examples|packages|scripts|test)\//.test(word),
   );
-  // What is built is not there before a build.
+  // Files in `dist` do not exist before a build.
   const missing = files.find(
     (file) => !file.includes("dist/") && !fs.existsSync(path.join(ROOT, file)),
   );

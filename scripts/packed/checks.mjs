@@ -7,7 +7,7 @@ const execute = promisify(execFile);
 /** How many checks have passed, failed and been skipped so far. */
 export const counts = { passed: 0, failed: 0, skipped: 0 };
 
-/** Thrown by a check whose tool is not to be had here. With `CI=true` that is a failure. */
+/** Thrown by a check whose tool is not installed. With `CI=true` that is a failure. */
 export class Missing extends Error {}
 
 /** Runs one check: its line is printed when it has ended. Resolves to "ok", "FAIL" or "skip". */

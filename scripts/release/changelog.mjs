@@ -1,5 +1,5 @@
 // Reads changesets, and reads and writes the versions of CHANGELOG.md. Changesets alone would write a changelog for each
-// package; all packages have one version and one story, which is told in one place.
+// package; all packages share one version and one changelog.
 import fs from "node:fs";
 import path from "node:path";
 import { parse } from "yaml";
@@ -56,7 +56,7 @@ function describe(changesets) {
       .filter(({ releases }) => greatestKind(releases) === kind)
       .map(({ releases, summary }) => {
         const names = Object.keys(releases).map((name) => `\`${name}\``);
-        // What follows the first line belongs to the same item.
+        // The lines after the first belong to the same item.
         return `- ${names.join(", ")}: ${summary.replaceAll(/\n(?=.)/g, "\n  ")}`;
       });
     return items.length > 0 ? `### ${heading}\n\n${items.join("\n")}` : "";
