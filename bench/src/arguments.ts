@@ -4,7 +4,7 @@ import type { SubjectName } from "./catalogue.js";
 import type { Suite } from "./suite.js";
 import { SUITES } from "./suites/index.js";
 
-/** What the command line asks for. */
+/** The options of the command line. */
 export interface Arguments {
   readonly suites: readonly Suite[];
   /** `undefined`: all. */
@@ -51,7 +51,7 @@ export function readArguments(argv: readonly string[]): Arguments {
 function parse(argv: readonly string[]) {
   try {
     return parseArgs({
-      // What npm-like programs pass on in front of the arguments.
+      // Programs like npm pass on the `--` in front of the arguments.
       args: argv.filter((argument) => argument !== "--"),
       allowPositionals: true,
       options: {
@@ -64,7 +64,7 @@ function parse(argv: readonly string[]) {
       },
     });
   } catch (error) {
-    // Node adds advice on how to escape what nobody meant.
+    // Node adds advice on escaping, which does not help here.
     throw new UsageError((error as Error).message.split(". ")[0]);
   }
 }

@@ -15,7 +15,7 @@ const LINE = 28;
 const BAR = 18;
 const AXIS = 52;
 
-/** What the kinds are called in the key. */
+/** Names of the kinds in the key. */
 const KINDS = {
   tidewire: "Tidewire",
   control: "bare Node, no library",
@@ -46,7 +46,7 @@ const STYLE = `
 /**
  * Draws horizontal bars.
  *
- * @param title - What is shown, with its unit.
+ * @param title - The figure that is shown, with its unit.
  * @param subtitle - How it was measured.
  * @param bars - From the top.
  * @returns The text of an SVG image.

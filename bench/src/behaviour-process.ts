@@ -1,4 +1,4 @@
-// The server of one library in a process of its own, with the defaults that its documentation shows.
+// The server of one library in a separate process, with the defaults that its documentation shows.
 
 import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";

@@ -1,4 +1,4 @@
-/** What is compared, and what the process of a library can be asked. */
+/** The cases that are compared, and the calls that the process of a library answers. */
 
 /** The libraries, as the table names them. */
 export const LIBRARIES = [
@@ -22,7 +22,7 @@ export interface BehaviourEvent {
   readonly data: string;
 }
 
-/** What the server of a library can be asked to do. */
+/** The calls that the server of a library answers. */
 export interface BehaviourServer {
   start(library: Library): Promise<{ readonly port: number }>;
   /** @returns The error if the library has refused the event. */

@@ -1,4 +1,4 @@
-// What libraries do for a client that was away, for one that has stopped reading, and with bad input:
+// Compares how libraries treat a client that was away, one that has stopped reading, and bad input:
 // `node bench/dist/behaviour.js`. Prints the table of README.md as Markdown.
 
 import { get } from "node:http";
@@ -81,7 +81,7 @@ class Client {
   }
 }
 
-/** What a client that cuts its own connection gets. */
+/** A client that cuts its own connection gets this error. */
 function ignoreCut(error: NodeJS.ErrnoException): void {
   if (error.code !== "ECONNRESET") throw error;
 }
@@ -190,7 +190,7 @@ function lineBreaks(library: Library): Promise<string> {
   });
 }
 
-/** An event type that comes from outside and would begin a field of its own. */
+/** An event type from outside that would add another field. */
 function badType(library: Library): Promise<string> {
   return withServer(library, async (server, port) => {
     const client = await Client.open(port);

@@ -1,7 +1,7 @@
 import type { RedisSubject } from "./redis-subject.js";
 import type { Subject } from "./subject.js";
 
-/** What a subject is there for. */
+/** The role of a subject in a comparison. */
 export type SubjectKind = "tidewire" | "control" | "peer";
 
 /** A subject as the suites know it: without loading it. */
@@ -136,7 +136,7 @@ export const SUBJECT_NAMES: readonly Exclude<SubjectName, TwinName>[] = [
   ...(Object.keys(REDIS_CATALOGUE) as RedisSubjectName[]),
 ];
 
-/** @returns What a subject is there for. */
+/** @returns The role of a subject. */
 export function kindOf(name: SubjectName): SubjectKind {
   if (name === "nchan") return "peer";
   if (isTwinName(name)) return "tidewire";

@@ -4,7 +4,7 @@ import type { Pair } from "./pair.js";
 import type { ServerReport } from "./server-protocol.js";
 import { median } from "./statistics.js";
 
-/** What happens in one measured section. */
+/** The work of one measured section. */
 export interface LoopPlan {
   readonly clients: number;
   /** Publishing so many times, each after everybody has what was published before. */
@@ -13,13 +13,13 @@ export interface LoopPlan {
   readonly eventsAStep: number;
   readonly bytes: number;
   /**
-   * Each client has a channel of its own, and each step goes on with the next channels: published in one turn of the
-   * event loop, or each in its own.
+   * Each client has its own channel, and each step goes on with the next channels. It publishes on all of them in one turn
+   * of the event loop, or on each in a separate turn.
    */
   readonly spread?: "turn" | "turns";
 }
 
-/** What came of it. */
+/** The result of a section. */
 export interface LoopResult {
   /** Server CPU for one event to one client, in microseconds. */
   readonly cpuUs: number;
@@ -45,7 +45,7 @@ export interface LoopSteps {
   publish(step: number): void;
 }
 
-/** What a server still does when its last client has everything belongs to the section. */
+/** Work that a server still does after its last client has everything belongs to the section. */
 const SETTLE_MS = 10;
 
 /**
@@ -103,7 +103,7 @@ export async function runSteps(pair: Pair, plan: LoopSteps): Promise<LoopResult>
   };
 }
 
-/** What was not delivered whole is not worth measuring. */
+/** A section with missing events is not worth measuring. */
 function checkArrival(
   { subject }: Pair,
   { clients, events, bytes, bodyBytes, disorder }: LoadReport,

@@ -4,7 +4,7 @@ import { ENCODE_CASES } from "./encode-protocol.js";
 import type { EncodeProtocol } from "./encode-protocol.js";
 import { serve } from "./remote.js";
 
-// A process of its own, so that nothing else is in the heap.
+// A separate process, so that its heap holds nothing else.
 
 const hub = createHub();
 /** Keeps what is encoded from being optimised away. */

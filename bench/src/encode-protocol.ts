@@ -7,7 +7,7 @@ export const ENCODE_CASES = {
   "4 KB in 64 lines": Array.from({ length: 64 }, (_, line) => eventText(line, 63)).join("\n"),
 } as const;
 
-/** What the process that encodes can be asked to do. */
+/** The calls that the encoding process answers. */
 export interface EncodeProtocol {
   /** @returns Microseconds of wall time for an event. */
   measure(order: {

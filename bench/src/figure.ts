@@ -6,7 +6,7 @@ export interface FigureName {
   readonly subject: string;
   /** Which of the suite's cases. */
   readonly in: string;
-  /** What was measured, with its unit. */
+  /** Name of the measurement, with its unit. */
   readonly what: string;
 }
 

@@ -19,7 +19,7 @@ export function listen(server: Server): Promise<number> {
   });
 }
 
-/** @returns A port of 127.0.0.1 that nobody listens on, for a program that does not tell which one it has taken. */
+/** @returns A free port of 127.0.0.1, for a program that cannot report the port it has taken. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();

@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { MARK_BYTE } from "./event-text.js";
 
-/** What a client tells. Shared by all clients, so that a client costs no closures. */
+/** Callbacks of a client. All clients share them, so that a client costs no closures. */
 export interface LoadListener {
   /** The head and the first bytes behind it are there. */
   opened(client: LoadClient): void;
@@ -11,7 +11,7 @@ export interface LoadListener {
   failed(error: Error): void;
 }
 
-// One buffer for all: what is in it is looked at before the next socket is read.
+// One buffer for all sockets: its bytes are parsed before the next socket is read.
 const received = Buffer.allocUnsafe(256 * 1024);
 
 /** Bytes of a head are far fewer. */
@@ -21,7 +21,7 @@ const CR = 0x0d;
 const LF = 0x0a;
 
 /**
- * What comes next in a body in chunks.
+ * The next part of a chunked body.
  *
  * @see https://www.rfc-editor.org/rfc/rfc9112#section-7.1
  */
@@ -36,7 +36,7 @@ export class LoadClient {
   bytes = 0;
   /** Bytes of the body, without the framing of its chunks. */
   bodyBytes = 0;
-  /** What was received, if somebody wants to look at it. */
+  /** The bytes received, kept only for the client that is checked. */
   transcript: Buffer[] | undefined;
   readonly #socket: Socket;
   readonly #listener: LoadListener;
@@ -95,7 +95,7 @@ export class LoadClient {
     return true;
   }
 
-  /** @returns What lies behind the head. */
+  /** @returns The bytes after the head. */
   #readHead(bytes: Buffer): Buffer {
     const before = this.#head?.length ?? 0;
     this.#head += bytes.toString("latin1", 0, HEAD_LIMIT);
@@ -143,7 +143,7 @@ export class LoadClient {
       }
       case "size's end":
         this.#part = "data";
-        // A chunk without bytes ends the body: none of these streams ends.
+        // An empty chunk ends the body, and these streams must not end.
         return byte === LF && this.#left > 0;
       case "data's CR":
         this.#part = "data's LF";

@@ -4,7 +4,7 @@ import type { LoadListener } from "./load-client.js";
 import type { ConnectOrder, LoadProtocol, Range } from "./load-protocol.js";
 import { notify, serve, sharedNow } from "./remote.js";
 
-// The clients of one subject, in a process of their own: what they use is not measured.
+// The clients of one subject, in a separate process: their CPU time is not measured.
 
 let clients: LoadClient[] = [];
 /** Events of all clients since `begin`. */
@@ -74,7 +74,7 @@ function range(values: Iterable<number>): Range {
   return { min, max };
 }
 
-/** @returns What is wrong with the order in which the events of one client came. */
+/** @returns The first fault in the order in which the events of one client came. */
 function disorderOf(client: LoadClient): string | undefined {
   const text = Buffer.concat(client.transcript ?? []).toString("latin1");
   let last: number | undefined;

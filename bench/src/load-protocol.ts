@@ -9,15 +9,15 @@ export interface ConnectOrder {
   readonly lastEventId?: string;
 }
 
-/** What is to arrive in a measured section. */
+/** The events that have to arrive in a measured section. */
 export interface LoadOrder {
-  /** Events of all clients together after which `reached` is told, again and again. */
+  /** `reached` is sent each time that all clients together have got this many events. */
   readonly step: number;
   /** `true`: also note when the last client has got each event. */
   readonly isTimed?: boolean;
 }
 
-/** What has arrived since `begin`. */
+/** The events that have arrived since `begin`. */
 export interface LoadReport {
   readonly clients: number;
   readonly events: Range;
@@ -25,7 +25,7 @@ export interface LoadReport {
   readonly bytes: Range;
   /** Bytes of all bodies together: on the wire without the framing of chunks. */
   readonly bodyBytes: number;
-  /** What is wrong with what the first client got; `undefined` if it has every event once and in order. */
+  /** The fault in the events of the first client; `undefined` if it has every event once and in order. */
   readonly disorder: string | undefined;
   /** When the last client had each event, in milliseconds of the shared clock. Empty unless `isTimed`. */
   readonly completedAt: readonly number[];
@@ -37,7 +37,7 @@ export interface Range {
   readonly max: number;
 }
 
-/** What a load process can be asked to do. */
+/** The calls that a load process answers. */
 export interface LoadProtocol {
   /** Resolves when all have the head of their stream. */
   connect(order: ConnectOrder): Promise<void>;

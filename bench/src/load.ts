@@ -7,11 +7,11 @@ const DEADLINE_MS = 60_000;
 /** Connections that knock at the same time; far more would overflow the kernel's queue of half-open ones. */
 const CONCURRENCY = 200;
 
-/** The clients of one subject, in a process of their own. */
+/** The clients of one subject, in a separate process. */
 export class Load {
   readonly #remote: Remote<LoadProtocol>;
   readonly #name: string;
-  /** Reports of `reached` that nobody has waited for yet. */
+  /** Reports of `reached` that no caller has waited for yet. */
   #reached: number[] = [];
   #onReached: ((at: number) => void) | undefined;
   readonly #failed: Promise<never>;
@@ -23,7 +23,7 @@ export class Load {
     this.#failed = new Promise((_resolve, reject) => {
       this.fail = reject;
     });
-    // It may happen while nobody waits; whoever waits next is told.
+    // It may fail while no caller waits. The next one that waits gets the rejection.
     this.#failed.catch(() => {});
     this.#remote = new Remote<LoadProtocol>(`The load of ${name}`, PROGRAM);
     this.#remote.onNotice = (notice, value) => {

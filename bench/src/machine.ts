@@ -6,7 +6,7 @@ import { CATALOGUE, REDIS_CATALOGUE } from "./catalogue.js";
 import { readNchanVersions } from "./nchan-installation.js";
 import { readRedisVersions } from "./redis-installation.js";
 
-/** What the figures depend on besides the code. */
+/** The machine and the versions, on which the figures depend besides the code. */
 export interface Machine {
   readonly node: string;
   readonly cpu: string;

@@ -52,7 +52,7 @@ async function runSuite(
   show(outcome, skipped, (performance.now() - start) / 1_000);
   // A short run says nothing, nor does one that could measure nothing.
   if (options.isQuick || outcome.figures.length === 0) return;
-  // A part of a suite must not take the place of all of it. A comparison has a file of its own.
+  // A part of a suite must not take the place of all of it. A comparison has a separate file.
   if (options.subjects !== undefined && other === undefined) return;
   await writeResults({
     against: other === undefined ? undefined : { label: other.label, commits: other.commits },

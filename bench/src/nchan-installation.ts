@@ -17,7 +17,7 @@ export function whyNoNchan(): string | undefined {
   return "the nginx module Nchan (libnginx-mod-nchan) is not installed";
 }
 
-/** @returns The versions of nginx and Nchan, as far as they can be told. */
+/** @returns The versions of nginx and Nchan, as far as they are known. */
 export function readNchanVersions(): Record<string, string> {
   const program = nginxProgram();
   if (whyNoNchan() !== undefined || program === undefined) return {};

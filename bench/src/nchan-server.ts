@@ -116,7 +116,7 @@ export class NchanServer implements Server {
     }
   }
 
-  /** @returns What the workers have used so far. The master does nothing but wait. */
+  /** @returns CPU time of the workers so far. The master only waits. */
   async #cpuUs(): Promise<number> {
     let sum = 0;
     for (const pid of await this.#workers()) sum += await readCpuUs(pid);

@@ -13,7 +13,7 @@ Object.assign(globalThis, { window: globalThis, document: PAGE });
 const CONNECT: Readonly<Record<Kind, (url: string) => void>> = {
   eventsource: (url) => void new EventSource(url),
   "fetch-event-source": (url) => {
-    // What it rejects with is what it gives up for: this client makes no further request.
+    // A rejection means that this client has given up: it makes no further request.
     void fetchEventSource(url, {}).catch(() => undefined);
   },
   "event-source-plus": (url) => {

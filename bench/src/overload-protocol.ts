@@ -2,7 +2,7 @@
 export const KINDS = ["eventsource", "fetch-event-source", "event-source-plus"] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** What the server has seen since it was asked before. */
+/** Counts of the server since the previous call. */
 export interface OverloadSample {
   readonly requests: Readonly<Record<Kind, number>>;
   readonly open: number;

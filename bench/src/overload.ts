@@ -1,4 +1,4 @@
-// What many clients cost a server that has no room for them: `node bench/dist/overload.js [seconds] [maxHeld]`.
+// Measures the cost of clients that a full server turns away: `node bench/dist/overload.js [seconds] [maxHeld]`.
 
 import { setTimeout as wait } from "node:timers/promises";
 import { KINDS } from "./overload-protocol.js";

@@ -15,7 +15,7 @@ export interface Audience {
   readonly load: Load;
 }
 
-/** Nodes of one subject with what they have between them, a process that publishes, and clients in processes of their own. */
+/** Nodes of one subject with their Redis, a process that publishes, and clients, each in a separate process. */
 export class RedisCluster {
   readonly subject: RedisSubjectName;
   readonly redis: RedisServer;

@@ -2,7 +2,7 @@ import { REDIS_CATALOGUE } from "./catalogue.js";
 import type { RedisNodeProtocol } from "./redis-protocol.js";
 import { serve } from "./remote.js";
 
-// One node of a cluster, in a process of its own: what it uses is what is measured.
+// One node of a cluster, in a separate process whose CPU time is measured.
 
 let cpuAtBegin = process.cpuUsage();
 

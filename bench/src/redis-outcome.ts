@@ -6,7 +6,7 @@ import type { Table } from "./table.js";
 import { decided, lessThan } from "./target.js";
 import type { Target } from "./target.js";
 
-// What the suite `redis` calls its cases and figures, and how it shows them.
+// Names of the cases and figures of the suite `redis`, and the tables that show them.
 
 export const OURS = "tidewire-redis";
 const CONTROL = "redis-xread";
@@ -15,7 +15,7 @@ export const PACED = "redis-xrange";
 /** Nodes of the larger cluster. */
 export const NODES = 4;
 
-/** What is measured. */
+/** Names of the cases. */
 export const CASE = {
   slow: "latency, 100 events a second",
   fast: "latency, 2 000 events a second",
@@ -25,7 +25,7 @@ export const CASE = {
   publishing: "publishing",
 } as const;
 
-/** What comes of it. */
+/** Names of the figures. */
 export const WHAT = {
   p50: "from publishing to the client, 50 %, ms",
   p99: "from publishing to the client, 99 %, ms",
@@ -60,7 +60,7 @@ export function redisTargets(figures: readonly Figure[]): Target[] {
       " ms",
     ),
     lessThan(
-      `${OURS}: less than ${SHARE_LIMIT} % of a core for 2 000 events a second that nobody wants`,
+      `${OURS}: less than ${SHARE_LIMIT} % of a core for 2 000 events a second that no client wants`,
       findFigure(figures, { subject: OURS, in: CASE.unwanted, what: WHAT.share }),
       SHARE_LIMIT,
       " %",
@@ -89,7 +89,7 @@ function unwantedTable(figures: readonly Figure[]): Table {
     ({ in: place, what }) => place === CASE.unwanted && what === WHAT.share,
   );
   return {
-    title: "2 000 events a second that nobody on the node wants",
+    title: "2 000 events a second that no client of the node wants",
     columns: [
       "",
       "% of a core",

@@ -6,7 +6,7 @@ export interface RedisStartOrder extends RedisPlace {
   readonly subject: RedisSubjectName;
 }
 
-/** What a node can be asked to do. */
+/** The calls that a node answers. */
 export interface RedisNodeProtocol {
   start(order: RedisStartOrder): Promise<{ readonly port: number }>;
   begin(nothing: null): void;
@@ -30,7 +30,7 @@ export interface BusyOrder {
   /** How many are on their way at a time. */
   readonly inFlight: number;
   readonly bytes: number;
-  /** Whether each has a `dedupeKey` of its own. */
+  /** Whether each event has its own `dedupeKey`. */
   readonly isDeduped: boolean;
 }
 
@@ -39,7 +39,7 @@ export interface BusyReport {
   readonly cpuUs: number;
 }
 
-/** What a publisher can be asked to do. */
+/** The calls that a publisher answers. */
 export interface RedisPublisherProtocol {
   start(order: RedisStartOrder): Promise<void>;
   /** @returns When each event was published, in milliseconds of the shared clock; once Redis has them all. */

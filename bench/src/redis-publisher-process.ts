@@ -5,7 +5,7 @@ import type { RedisPublisherProtocol } from "./redis-protocol.js";
 import type { RedisPublisher } from "./redis-subject.js";
 import { serve, sharedNow } from "./remote.js";
 
-// Publishes to the nodes of one cluster, in a process of its own that has no streams.
+// Publishes to the nodes of one cluster, in a separate process without streams.
 
 let running: RedisPublisher | undefined;
 /** Of all `dedupeKey`s so far. */

@@ -13,7 +13,7 @@ export interface Pace {
   readonly bytes: number;
 }
 
-/** What nodes and Redis still do when the last client has everything belongs to the section. */
+/** Work that nodes and Redis still do after the last client has everything belongs to the section. */
 const SETTLE_MS = 20;
 
 /** @returns How long events took from being published to their last client, in milliseconds. */
@@ -41,8 +41,8 @@ export async function measureDelivery(
 }
 
 /**
- * Publishes what nobody on any node wants, and behind it one event for those who wait for it: when they have it, all
- * that was published before has been read.
+ * Publishes events that no client wants, and after them one event for the witnesses. When they have it, the nodes have
+ * read everything that was published before.
  *
  * @param witnesses - At least one on each node.
  * @returns CPU of a node in percent of a core, and in microseconds for each event; and of Redis for each publish.
@@ -101,7 +101,7 @@ async function publishTo(
   return { latencies };
 }
 
-/** @returns What all nodes have used together, and how long it took. */
+/** @returns CPU time of all nodes together, and the time that has passed. */
 async function measureNodes(
   { nodes }: RedisCluster,
   work: () => Promise<unknown>,
@@ -114,7 +114,7 @@ async function measureNodes(
   return { cpuUs: used.reduce((sum, one) => sum + one, 0), elapsedMs };
 }
 
-/** What was not delivered whole is not worth measuring. */
+/** A section with missing events is not worth measuring. */
 function checkArrival(
   { subject }: RedisCluster,
   audience: Audience,

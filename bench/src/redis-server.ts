@@ -10,7 +10,7 @@ import { freePort } from "./listen.js";
 import { readCpuUs } from "./process-cpu.js";
 import { REDIS_PROGRAM } from "./redis-installation.js";
 
-/** What is said of it on the page. */
+/** Its description on the page. */
 export const REDIS_SETTINGS = '--save "" --appendonly no';
 
 /**

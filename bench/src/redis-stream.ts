@@ -13,7 +13,7 @@ const NO_DEADLINE = { timeout: undefined } as unknown as { readonly timeout: num
  */
 export async function connectClient(url: string) {
   const client = createClient({ url, RESP: 2, commandOptions: NO_DEADLINE });
-  // What is lost here is lost for the figure: the run has to end.
+  // A lost connection spoils the figure: end the run.
   client.on("error", (error: unknown) => {
     throw error;
   });

@@ -14,7 +14,7 @@ export interface RedisPublisher {
    * @returns When Redis has it.
    */
   publish(channel: string, text: string, dedupeKey?: string): Promise<unknown>;
-  /** @returns How many events were ever published; `undefined` where nobody counts. */
+  /** @returns How many events were ever published; `undefined` if the subject does not count them. */
   count(): Promise<number | undefined>;
 }
 

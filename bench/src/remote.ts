@@ -1,7 +1,7 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 
-/** What a process can be asked to do: functions of one value that can be sent. */
+/** The calls that a process answers: functions of one value that can be sent. */
 export type Protocol<Shape> = { readonly [Name in keyof Shape]: (argument: never) => unknown };
 
 type Argument<Fn> = Fn extends (argument: infer Given) => unknown ? Given : never;
@@ -124,7 +124,7 @@ export function notify(notice: string, value: unknown): void {
 }
 
 function reply(value: Answer): void {
-  // Whoever is not there any more to hear it has no use for it either.
+  // A parent that has gone does not need the answer.
   process.send?.(value, () => {});
 }
 

@@ -6,22 +6,22 @@ import type { Target } from "./target.js";
 
 const METHOD = `## How it is measured
 
-- **Three processes.** One directs, one is the server of a subject, one holds its clients. Each subject has a server and
-  a client process of its own. What is counted is the CPU time of the *server process*, user and system, over the
+- **Three processes.** One directs, one is the server of a subject, one holds its clients. Each subject has its
+  own server and client process. The figures count the CPU time of the *server process*, user and system, over the
   measured section; for nginx that of its worker. (\`redis\` has more of each, and says so.)
 - **Side by side.** All subjects of a suite are alive at once and are measured in turn, round by round: within a round
   all subjects of one case one after another, then those of the next, each round in another order and every second one
-  backwards. What disturbs the machine disturbs all. Rounds to get warm are not counted.
+  backwards. A disturbance of the machine hits all of them. Warm-up rounds are not counted.
 - **Medians with an interval.** A figure is the median of the rounds. In brackets stands the interval that holds the true
   median with a probability of at least 95 %, from the sign test: of 20 rounds it leaves out the 5 smallest and the 5
   largest. It assumes nothing about the distribution. With fewer than 6 rounds it goes from the smallest to the largest.
-- **Ratios are paired.** The speed of a machine drifts over minutes, often by more than subjects differ. So a ratio is
-  not one median divided by another: in each round a subject's figure is divided by the other's figure of the same
+- **Ratios are paired.** The speed of a machine drifts over minutes, often by more than subjects differ. That is why a
+  ratio is not one median divided by another: in each round a subject's figure is divided by the other's figure of the same
   round, and the ratio is the median of these. A difference is taken in the same way. Whether a target is met is
   decided by that ratio, which may differ a little from what the medians in a table give. Its interval is that of the
   rounds' ratios.
-- **A closed loop.** An event is published when every client has the one before. So nobody gains by joining events that
-  another sends one by one. (\`loop\` and \`redis\` are the exceptions, and say so.)
+- **A closed loop.** An event is published when every client has the one before. No subject gains by joining
+  events that another sends one by one. (\`loop\` and \`redis\` are the exceptions, and say so.)
 - **Everything has to arrive.** The clients are bare sockets that count events and bytes. Each client has to get every
   event; one of them looks at the order; on one channel all have to get the same number of bytes; every chunk has to be
   whole; and for Tidewire and the controls the chunks have to hold exactly the bytes that were published. Otherwise the
@@ -39,7 +39,7 @@ const METHOD = `## How it is measured
 export function formatPage(results: readonly SuiteResults[], hasChart: boolean): string {
   const parts = [
     "# Benchmarks",
-    "What Tidewire costs, beside bare Node and beside other libraries. Made by `npx -y pnpm@10 bench` and\n`npx -y pnpm@10 bench:report`; every figure of every round is in the files that the first of them writes.",
+    "This page compares the cost of Tidewire with bare Node and with other libraries. It is made by `npx -y pnpm@10 bench` and\n`npx -y pnpm@10 bench:report`; every figure of every round is in the files that the first of them writes.",
     ...(hasChart ? ["![CPU of the server per delivery, by library](benchmarks.svg)"] : []),
     formatMissed(results),
     METHOD.trimEnd(),
@@ -49,7 +49,7 @@ export function formatPage(results: readonly SuiteResults[], hasChart: boolean):
   return `${parts.join("\n\n")}\n`;
 }
 
-/** What falls short comes first: whoever reads no further has read it. */
+/** Targets that were missed come first, for readers who read no further. */
 function formatMissed(results: readonly SuiteResults[]): string {
   const targets = results.flatMap((one) => one.targets);
   const missed = results.flatMap(({ suite, targets: own }) =>

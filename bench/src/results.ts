@@ -3,7 +3,7 @@ import type { Machine } from "./machine.js";
 import type { OtherCheckout } from "./other-checkout.js";
 import type { SuiteOutcome } from "./suite.js";
 
-/** What is kept of one run of a suite. */
+/** The record of one run of a suite. */
 export interface SuiteResults extends SuiteOutcome {
   readonly suite: string;
   /** The other checkout that this one was compared with. */
@@ -32,7 +32,7 @@ export async function writeResults(results: SuiteResults): Promise<void> {
   );
 }
 
-/** @returns What the last run of a suite has found; `undefined` if there was none. */
+/** @returns The result of the last run of a suite; `undefined` if there was none. */
 export async function readResults(suite: string): Promise<SuiteResults | undefined> {
   try {
     return JSON.parse(await readFile(fileOf(suite), "utf8")) as SuiteResults;

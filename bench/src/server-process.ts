@@ -6,7 +6,7 @@ import { serve, sharedNow } from "./remote.js";
 import type { MixedOrder, PublishOrder, ServerProtocol } from "./server-protocol.js";
 import type { RunningSubject, Sent } from "./subject.js";
 
-// The server of one subject, in a process of its own: what it uses is what is measured.
+// The server of one subject, in a separate process whose CPU time and memory are measured.
 
 let running: RunningSubject | undefined;
 let cpuAtBegin = process.cpuUsage();

@@ -1,6 +1,6 @@
 import type { NodeSubjectName } from "./catalogue.js";
 
-/** What is to be published. Texts are made where they are published: 4 KB of them through a pipe would cost. */
+/** The events to publish. The server makes their texts: sending 4 KB of them through a pipe would cost time. */
 export interface PublishOrder {
   /** The channels in turn, `{index}` in it replaced by a number from 0. */
   readonly channel: string;
@@ -18,14 +18,14 @@ export interface PublishOrder {
 export interface MixedOrder {
   /** Sequence number of the event on `all`. The next one is that of all others: each client gets both in order. */
   readonly first: number;
-  /** Clients, each on `all` and on a channel of its own. */
+  /** Clients, each on `all` and on its own channel. */
   readonly clients: number;
   readonly bytes: number;
   /** Turns of the event loop: all events in one, or `all` in one and the others in the next. */
   readonly turns: 1 | 2;
 }
 
-/** What a server did in a measured section. */
+/** The costs of a measured section on the server. */
 export interface ServerReport {
   /** Microseconds of CPU, user and system, of the whole process. */
   readonly cpuUs: number;
@@ -48,7 +48,7 @@ export interface Memory {
   readonly rssBytes: number;
 }
 
-/** What a server process can be asked to do. */
+/** The calls that a server process answers. */
 export interface ServerProtocol {
   start(options: {
     readonly subject: NodeSubjectName;

@@ -5,7 +5,7 @@ import { Remote } from "./remote.js";
 import type { PublishOrder, ServerProtocol, ServerReport } from "./server-protocol.js";
 import { RARE_HEARTBEAT_MS } from "./subject.js";
 
-/** A server in a process of its own, as the suites drive it. */
+/** A server in a separate process, as the suites drive it. */
 export interface Server {
   readonly port: number;
   /** Publishes; the load tells when it has arrived. */

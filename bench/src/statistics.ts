@@ -7,7 +7,7 @@ export interface Statistics {
   readonly high: number;
   readonly min: number;
   readonly max: number;
-  /** One for each round: what has the same place in two figures of a suite was measured in the same round. */
+  /** One value for each round. In two figures of a suite, values with the same index come from the same round. */
   readonly rounds: readonly number[];
 }
 

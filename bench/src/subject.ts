@@ -3,7 +3,7 @@ export const RARE_HEARTBEAT_MS = 1_800_000;
 
 /** How a subject's server is started. */
 export interface SubjectOptions {
-  /** `false` or the interval of heartbeats, for subjects that can be told. */
+  /** `false` or the interval of heartbeats, for subjects with such an option. */
   readonly heartbeatMs: number | false;
 }
 
@@ -18,7 +18,7 @@ export interface RunningSubject {
   publish(channel: string, text: string): Promise<Sent | undefined> | Sent | undefined;
 }
 
-/** What a subject knows of an event that it has published. */
+/** An event that a subject has published, as far as the subject knows it. */
 export interface Sent {
   readonly id: string;
   /** Bytes of its block, without the framing of a chunk. */
@@ -26,7 +26,7 @@ export interface Sent {
 }
 
 /**
- * One thing that is measured: a library in a server of its own.
+ * One thing that is measured: a library in its own server.
  *
  * All files of subjects have the same five parts: imports, the settings that make it comparable, the server with its
  * route, publishing, and the subject.

@@ -4,14 +4,14 @@ import type { Progress } from "./progress.js";
 import type { Table } from "./table.js";
 import type { Target } from "./target.js";
 
-/** What the person who runs the benchmark has asked for. */
+/** The choices of the person who runs the benchmark. */
 export interface SuiteContext {
   readonly rounds: number;
   /** `true`: only see whether everything works. */
   readonly isQuick: boolean;
   readonly cpuProfileDir: string | undefined;
   readonly progress: Progress;
-  /** @returns Those of the names that are to be measured and can be, each Tidewire one before its twin if there are any. */
+  /** @returns The names that were chosen and can be measured, each Tidewire subject before its twin if it has one. */
   pick<Name extends SubjectName>(names: readonly Name[]): WithTwin<Name>[];
 }
 
@@ -20,7 +20,7 @@ export type WithTwin<Name> = Name extends (typeof TIDEWIRE)[number]
   ? Name | `${Name}@${string}`
   : Name;
 
-/** What a suite has found. */
+/** The result of a suite. */
 export interface SuiteOutcome {
   /** How it was measured, in numbers. */
   readonly parameters: Readonly<Record<string, number | string | boolean>>;
@@ -33,7 +33,7 @@ export interface SuiteOutcome {
 export interface Suite {
   readonly name: string;
   readonly title: string;
-  /** What is measured and how, for the page. */
+  /** Describes for the page what the suite measures, and how. */
   readonly method: string;
   run(context: SuiteContext): Promise<SuiteOutcome>;
 }

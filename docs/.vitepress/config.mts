@@ -132,7 +132,7 @@ function pagesOf(folder: string, first: readonly string[]): string[] {
     .filter((page) => fs.existsSync(path.join(DOCS, `${page}.md`)));
 }
 
-/** @returns What the sidebar calls a page: `sidebar` of its frontmatter, else its first heading. */
+/** @returns The name of a page in the sidebar: `sidebar` of its frontmatter, else its first heading. */
 function titleOf(page: string): string {
   const text = fs.readFileSync(path.join(DOCS, `${page}.md`), "utf8");
   const [, title] = /^sidebar: (.+)$/m.exec(text) ?? /^# (.+)$/m.exec(text) ?? [];

@@ -6,8 +6,8 @@ import { channelOf, listen } from "../listen.js";
 import { connectClient, connectRedis } from "../redis-stream.js";
 import type { RedisSubject } from "../redis-subject.js";
 
-// A channel of Redis for each channel of the library, subscribed to as its first client comes. Nothing is kept: what
-// is published while a client or a node is away is lost. The library is used as in `better-sse`.
+// A channel of Redis for each channel of the library, subscribed to as its first client comes. A client
+// or a node that is away loses the events of that time. The library is used as in `better-sse`.
 
 export const subject: RedisSubject = {
   async startNode({ url, key }) {

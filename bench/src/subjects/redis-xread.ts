@@ -4,7 +4,7 @@ import { listen } from "../listen.js";
 import { connectRedis, countAdded } from "../redis-stream.js";
 import type { RedisSubject } from "../redis-subject.js";
 
-// What a careful person writes without a library: a loop of `XREAD BLOCK`, and `response.write` of one buffer for those
+// Code that a careful person writes without a library: a loop of `XREAD BLOCK`, and `response.write` of one buffer for those
 // who are on the channel. It asks for so much, and keeps so much, as Tidewire does. It does not look for holes.
 
 type StreamReply = [[key: string, entries: [id: string, fields: string[]][]]] | null;

@@ -4,7 +4,7 @@ import { listen } from "../listen.js";
 import type { Subject } from "../subject.js";
 import { blockSize } from "../block-size.js";
 
-// What a careful person writes without a library: encode once, `response.write` for each client.
+// Code that a careful person writes without a library: encode once, `response.write` for each client.
 
 export const subject: Subject = {
   async start() {

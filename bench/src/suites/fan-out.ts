@@ -77,7 +77,7 @@ export const fanOut: Suite = {
   name: "fan-out",
   title: "Fan-out: one event to many clients",
   method:
-    "One event is published to a channel; when every client has it, the next one. What is counted is the CPU time of the server process, " +
+    "One event is published to a channel; when every client has it, the next one. The figure is the CPU time of the server process, " +
     "user and system, divided by events and clients. A ratio is the median of the rounds' ratios, each to the other subject, " +
     "or to the subject's own case of 1 000, in the same round.",
   run,
@@ -148,7 +148,7 @@ function tableOf(
   figures: readonly Figure[],
   bytes: ReadonlyMap<Entry, number>,
 ): Table {
-  // What gets dearer with the number of clients for the bare socket, too, is not the fault of a library.
+  // A cost that grows with the number of clients for the bare socket, too, is not the fault of a library.
   const hasOwnSmall = name === MANY.name;
   const rows = entries.map((entry): string[] => {
     const { subject } = entry;

@@ -71,7 +71,7 @@ async function measure(pair: Pair<NodeServer>, windowMs: number): Promise<number
   const { cpuUs } = await server.end();
   const elapsedMs = performance.now() - start;
   const { bytes } = await load.end();
-  // What sends no heartbeats would cost nothing.
+  // A subject that sends no heartbeats would seem free.
   const beats = Math.floor(windowMs / (HEARTBEAT_MS + 1_000));
   if (subject !== "response-write" && bytes.min < beats * ":\n\n".length) {
     throw new Error(`${subject}: a client got ${bytes.min} bytes in place of ${beats} heartbeats`);

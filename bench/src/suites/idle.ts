@@ -20,9 +20,9 @@ const WARM_STREAMS = 400;
 const CASE = "idle";
 const HEAP = "heap per open stream, bytes";
 const RSS = "resident memory per open stream, bytes";
-/** What a stream with a session that only opened may add to the bare one, in bytes of heap. */
+/** Bytes of heap that a session may add to a bare stream if it has only opened. */
 const OPENED_LIMIT = 1_024;
-/** What a session on a channel may add; on Fastify, whose bare stream needs a `Readable`, it has to stay below that. */
+/** Bytes that a session on a channel may add. On Fastify, whose bare stream needs a `Readable`, it has to stay below that. */
 const SUBSCRIBED_LIMITS = {
   "tidewire-http": 1_024,
   "tidewire-express": 820,
@@ -35,7 +35,7 @@ interface Variant {
   readonly name: string;
   readonly subject: NodeServerName;
   readonly path: string;
-  /** What it is compared with. */
+  /** The subject that it is compared with. */
   readonly bare?: NodeSubjectName;
 }
 
@@ -77,14 +77,14 @@ export const idle: Suite = {
   name: "idle",
   title: "Idle: memory of an open stream",
   method:
-    "A fresh server process opens and closes 400 streams; then its memory is taken after two garbage collections, 5 000 streams are opened, and it is taken again. What a stream needs more than a bare one is the median of the rounds' differences, each to the bare handler in the same round.",
+    "A fresh server process opens and closes 400 streams; then its memory is taken after two garbage collections, 5 000 streams are opened, and it is taken again. The extra memory of a stream is the median of the rounds' differences, each to the bare handler in the same round.",
   run,
 };
 
 async function run(context: SuiteContext): Promise<SuiteOutcome> {
   const variants = variantsOf(context);
   const streams = context.isQuick ? STREAMS / 10 : STREAMS;
-  // Each measurement has a process of its own: there is nothing to get warm.
+  // Each measurement starts a new process: a warm-up would be lost.
   const results = await measureInRounds(
     variants,
     context,

@@ -1,4 +1,4 @@
-/** What it costs to publish to everybody and to each user in one turn of the event loop. */
+/** Measures the cost of publishing to everybody and to each user in one turn of the event loop. */
 
 import { setTimeout as wait } from "node:timers/promises";
 import { TIDEWIRE } from "../catalogue.js";
@@ -41,7 +41,7 @@ export const mixed: Suite = {
   name: "mixed",
   title: "Mixed: one event for everybody and one for each user",
   method:
-    "10 000 clients are on the channel `all` and on a channel `user:<i>` of their own each. One event is published on `all` and one on each of the 10 000 others: all of them in one turn of the event loop, or the one on `all` in a turn and the others in the next. " +
+    "10 000 clients are on the channel `all`, and each on its own channel `user:<i>`. One event is published on `all` and one on each of the 10 000 others: all of them in one turn of the event loop, or the one on `all` in a turn and the others in the next. " +
     "Both are 20 000 deliveries. When every client has its two events, the next ones are published. Tidewire joins what a client gets in one turn; `socket-write` writes each event by itself in both cases. " +
     "A ratio is the median of the rounds' ratios: of one turn to two turns of the same subject, measured one right after the other, and to `socket-write` in the same round.",
   run,

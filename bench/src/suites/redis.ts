@@ -17,7 +17,7 @@ import { summarize } from "../statistics.js";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.js";
 
 const SUBJECTS = ["tidewire-redis", "redis-xread", "redis-xrange", "redis-pubsub"] as const;
-/** What publishing is compared with: a name of its own, because it is another way to use the same subject. */
+/** Publishing is compared with this. It has a separate name, because it is another way to use the same subject. */
 const DEDUPED = "tidewire-redis, dedupeKey";
 
 const BYTES = 100;
@@ -41,10 +41,10 @@ export const redis: Suite = {
   name: "redis",
   title: "Redis: many nodes",
   method:
-    "Publishers, nodes and clients are processes of their own; what a publisher sends reaches the clients of a node through one `redis-server` that keeps nothing on disk. Beside Tidewire stand `redis-xread`, a loop of `XREAD BLOCK` with `response.write`, which looks for no holes and replays nothing, and `redis-pubsub`, Redis' publish and subscribe with better-sse, which also loses what is published while a node is away. " +
+    "Publishers, nodes and clients are separate processes. Events of a publisher reach the clients of a node through one `redis-server` that keeps nothing on disk. Beside Tidewire stand `redis-xread`, a loop of `XREAD BLOCK` with `response.write`, which looks for no holes and replays nothing, and `redis-pubsub`, Redis' publish and subscribe with better-sse, which also loses what is published while a node is away. " +
     "Events are published at a steady pace, whether the one before has arrived or not. While much is published Tidewire reads every ten milliseconds, and hands on together what it has read together: that is part of the figures, of the latency as of the CPU. Each client has to get every event, and one of them is looked at for the order. " +
-    "Latency is that of one client, from the call to publish until the client has it, on one clock. What nobody wants is published on a channel that no client is on, while each node has one client on another channel: Tidewire and `redis-xread` read it, since all channels are one stream, and `redis-pubsub` does not, since it subscribes to each channel by itself. `redis-xrange` is a loop that asks Redis every ten milliseconds: what is left of Tidewire's figure beside it is the rest of its work. " +
-    "To publish as much as possible, one process has 64 publishes on their way, and nobody reads. That all are in the stream is checked; of `PUBLISH`, which keeps nothing, only the replies are.",
+    "Latency is that of one client, from the call to publish until the client has it, on one clock. Unwanted events are published on a channel without clients, while each node has one client on another channel: Tidewire and `redis-xread` read it, since all channels are one stream, and `redis-pubsub` does not, since it subscribes to each channel by itself. `redis-xrange` is a loop that asks Redis every ten milliseconds. The difference between Tidewire's figure and this one is the rest of Tidewire's work. " +
+    "To publish as much as possible, one process has 64 publishes on their way, and no node reads. The run checks that the stream has all of them. For `PUBLISH`, which keeps nothing, it checks only the replies.",
   run,
 };
 

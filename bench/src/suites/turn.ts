@@ -1,4 +1,4 @@
-/** What it costs when the events of one turn of the event loop outgrow the 64 KiB that are written at once. */
+/** Measures the cost of a turn of the event loop whose events outgrow the 64 KiB that are written at once. */
 
 import { TIDEWIRE } from "../catalogue.js";
 import type { ServerSubjectName } from "../catalogue.js";
