@@ -34,6 +34,7 @@ const withoutDirectWrites = beside(
   { TIDEWIRE_DIRECT_WRITE: "off" },
 );
 testStep("clients", ["--project=clients"]);
+testStep("recipes", ["--project=recipes"]);
 step("packed packages", ["node", "scripts/check-packages.mjs"]);
 step("release, dry run", ["node", "scripts/release.mjs", "--dry-run"]);
 step("examples", ["node", "scripts/check-examples.mjs"]);

@@ -26,13 +26,15 @@ app.get("/time", (_req, res) => {
 });
 
 const port = Number(process.env["PORT"] ?? 3000);
-const server = app.listen(port, (error) => {
+const server = app.listen(port, "127.0.0.1", (error) => {
   if (error) throw error;
   console.log(`http://localhost:${port}`);
 });
 
-process.once("SIGINT", async () => {
-  await events.hub.close();
-  // A browser also opens connections ahead of need: close() alone would wait for those.
-  server.close().closeAllConnections();
-});
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, async () => {
+    await events.hub.close();
+    // Browsers open connections in advance. close() alone would wait for them.
+    server.close().closeAllConnections();
+  });
+}

@@ -12,7 +12,7 @@ const PAGE = `<!doctype html>
 </script>
 `;
 
-// A browser also opens connections ahead of need: without this close() would wait for those.
+// Browsers open connections in advance. Without this option close() would wait for them.
 const fastify = Fastify({ return503OnClosing: false, forceCloseConnections: true });
 await fastify.register(ssePlugin);
 
@@ -27,7 +27,7 @@ fastify.get("/time", (_request, reply) => {
 });
 
 const port = Number(process.env["PORT"] ?? 3000);
-await fastify.listen({ port });
+await fastify.listen({ port, host: "127.0.0.1" });
 console.log(`http://localhost:${port}`);
 
-process.once("SIGINT", () => fastify.close());
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => fastify.close());

@@ -26,10 +26,12 @@ const server = createServer((request, response) => {
 });
 
 const port = Number(process.env["PORT"] ?? 3000);
-server.listen(port, () => console.log(`http://localhost:${port}`));
+server.listen(port, "127.0.0.1", () => console.log(`http://localhost:${port}`));
 
-process.once("SIGINT", async () => {
-  await hub.close();
-  // A browser also opens connections ahead of need: close() alone would wait for those.
-  server.close().closeAllConnections();
-});
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, async () => {
+    await hub.close();
+    // Browsers open connections in advance. close() alone would wait for them.
+    server.close().closeAllConnections();
+  });
+}

@@ -52,7 +52,7 @@ const timer = setInterval(() => {
   void hub.publish("prices", { event: "change", data: change });
 }, 250);
 
-// A browser also opens connections ahead of need: without this close() would wait for those.
+// Browsers open connections in advance. Without this option close() would wait for them.
 const fastify = Fastify({ return503OnClosing: false, forceCloseConnections: true });
 await fastify.register(ssePlugin, { hub });
 
@@ -65,10 +65,12 @@ fastify.get("/prices", (_request, reply) => {
 });
 
 const port = Number(process.env["PORT"] ?? 3000);
-await fastify.listen({ port });
+await fastify.listen({ port, host: "127.0.0.1" });
 console.log(`http://localhost:${port}`);
 
-process.once("SIGINT", () => {
-  clearInterval(timer);
-  return fastify.close();
-});
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => {
+    clearInterval(timer);
+    return fastify.close();
+  });
+}

@@ -1,4 +1,5 @@
-// Starts every compiled example, reads from its stream, and stops it with SIGINT while the stream is open.
+// Starts every compiled example, reads from its stream, and stops it with a signal while the stream is open.
+// The recipes have tests of their own: test/recipes.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -8,23 +9,16 @@ const folder = path.resolve(import.meta.dirname, "../examples/dist");
 const DEADLINE_MS = 10_000;
 
 const EXAMPLES = [
-  { file: "express.js", url: "/time", expected: "data: " },
-  { file: "fastify.js", url: "/time", expected: "data: " },
-  { file: "http.js", url: "/time", expected: "data: " },
+  { file: "express.js", url: "/time", expected: "data: ", signal: "SIGTERM" },
+  { file: "fastify.js", url: "/time", expected: "data: ", signal: "SIGTERM" },
+  { file: "http.js", url: "/time", expected: "data: ", signal: "SIGTERM" },
   {
-    file: "model-stream.js",
-    url: "/text",
-    init: {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ prompt: "the tide" }),
-    },
-    expected: "event: token\ndata: ",
+    file: "chat.js",
+    url: "/rooms/harbour/messages",
+    expected: "event: sse-cursor\nid: ",
+    signal: "SIGTERM",
   },
-  { file: "chat.js", url: "/rooms/harbour/messages", expected: "event: sse-cursor\nid: " },
-  { file: "ticker.js", url: "/prices", expected: "event: change\nid: " },
-  // A stream needs a job, which the page starts.
-  { file: "job-progress.js", url: "/", expected: "<!doctype html>" },
+  { file: "ticker.js", url: "/prices", expected: "event: change\nid: ", signal: "SIGTERM" },
   // The showcase shows itself: its page is all that is looked at here.
   { file: "showcase/main.js", url: "/", expected: "<!doctype html>" },
   {
@@ -58,7 +52,7 @@ function isMissing(command) {
   return command !== undefined && spawnSync(command, ["--version"]).status !== 0;
 }
 
-async function checkExample({ file, url, init, expected }) {
+async function checkExample({ file, url, expected, signal: ending = "SIGINT" }) {
   const port = await freePort();
   const child = spawn(process.execPath, [path.join(folder, file)], {
     env: { ...process.env, PORT: String(port) },
@@ -80,12 +74,11 @@ async function checkExample({ file, url, init, expected }) {
     const first = await within("to start", Promise.race([listening, exited]));
     if (first !== undefined) throw new Error("It ended at once");
     const response = await fetch(`http://localhost:${port}${url}`, {
-      ...init,
       signal: AbortSignal.any([connection.signal, AbortSignal.timeout(DEADLINE_MS)]),
     });
     await within(`to send ${JSON.stringify(expected)}`, readUntil(response, expected));
-    child.kill("SIGINT");
-    const [code, signal] = await within("to end after SIGINT", exited);
+    child.kill(ending);
+    const [code, signal] = await within(`to end after ${ending}`, exited);
     if (code !== 0) throw new Error(`It ended with ${code ?? signal}`);
   } catch (error) {
     throw new Error(`${error.message}\n${output}`, { cause: error });

@@ -25,33 +25,6 @@ describeInChromium("the examples", (browser) => {
       expect((await program.interrupt()).code).toBe(0);
     },
   );
-
-  test("model-stream writes a text to its end", async () => {
-    const { page, program } = await start(browser(), "model-stream.js");
-    await page.fill("#prompt", "harbours");
-    await page.click("text=Write");
-    await page.waitForFunction(() =>
-      document.querySelector("#text")!.textContent.endsWith("what a stream is for. "),
-    );
-    expect(await page.textContent("#text")).toMatch(/^You asked about harbours\. There is /);
-    expect(program.output()).not.toContain("The client left");
-  });
-
-  test("model-stream stops writing when the client leaves", async () => {
-    const { page, program } = await start(browser(), "model-stream.js");
-    await page.click("text=Write");
-    await page.waitForFunction(() => document.querySelector("#text")!.textContent !== "");
-    await page.click("text=Stop");
-    await program.printed("The client left: stopped after ");
-
-    await page.click("text=Write");
-    await page.waitForFunction(() => document.querySelector("#text")!.textContent !== "");
-    await page.close();
-    await expect
-      .poll(() => program.output().match(/The client left/g), { timeout: 5_000 })
-      .toHaveLength(2);
-    expect((await program.interrupt()).code).toBe(0);
-  });
 });
 
 describeInChromium("the examples with channels", (browser) => {
@@ -85,43 +58,6 @@ describeInChromium("the examples with channels", (browser) => {
     );
     expect((await program.interrupt()).code).toBe(0);
   });
-
-  test("job-progress goes on while its page is closed, and stops the page when it is done", async () => {
-    const { page, program } = await start(browser(), "job-progress.js", { SHEET_MS: "75" });
-    await page.click("text=Start a job");
-    await waitForText(page, "#state", "of 40 sheets charted");
-    const address = page.url();
-    await page.close();
-
-    const context = await browser().newContext();
-    cleanups.push(() => context.close());
-    const back = await context.newPage();
-    const statuses: number[] = [];
-    back.on("response", (response) => {
-      if (response.url().includes("/jobs/")) statuses.push(response.status());
-    });
-    await back.goto(address);
-    await back.waitForFunction(
-      () => (document.querySelector("#progress") as HTMLProgressElement).value > 1,
-    );
-    await waitForText(back, "#state", "All 40 sheets are charted.");
-    await expect.poll(() => statuses, { timeout: 10_000 }).toEqual([200, 204]);
-
-    // Who comes when all is over has the end at once.
-    await back.reload();
-    await waitForText(back, "#state", "All 40 sheets are charted.");
-    expect((await program.interrupt()).code).toBe(0);
-  });
-
-  test("job-progress exits on SIGINT while a job runs", async () => {
-    const { page, program } = await start(browser(), "job-progress.js");
-    await page.click("text=Start a job");
-    await waitForText(page, "#state", "of 40 sheets charted");
-    const { code, ms } = await program.interrupt();
-    expect(code).toBe(0);
-    expect(ms).toBeLessThan(1_000);
-    expect(program.output()).not.toMatch(/error/i);
-  });
 });
 
 async function say(page: Page, text: string): Promise<void> {
@@ -137,13 +73,9 @@ async function waitForText(page: Page, selector: string, text: string): Promise<
   );
 }
 
-async function start(
-  browser: Browser,
-  name: string,
-  env: Record<string, string> = {},
-): Promise<{ page: Page; program: Program }> {
+async function start(browser: Browser, name: string): Promise<{ page: Page; program: Program }> {
   const port = await findPorts();
-  const program = startProgram(name, port, env);
+  const program = startProgram(name, port);
   cleanups.push(() => program.interrupt());
   await program.printed(`http://localhost:${port}`);
   const context = await browser.newContext();

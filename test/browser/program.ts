@@ -12,6 +12,10 @@ export interface Program {
   printed(text: string): Promise<void>;
   /** Sends SIGINT if it still runs. Resolves when it has exited, with how and after what time. */
   interrupt(): Promise<{ code: number | null; ms: number }>;
+  /** The same with SIGTERM. */
+  terminate(): Promise<{ code: number | null; ms: number }>;
+  /** Ends it without a chance to clean up. */
+  kill(): Promise<void>;
   /** Resolves with its exit code. */
   readonly exited: Promise<number | null>;
 }
@@ -43,6 +47,11 @@ export function startProgram(
     });
   }
   const exited = once(child, "close").then(([code]) => code as number | null);
+  const end = async (signal: NodeJS.Signals): Promise<{ code: number | null; ms: number }> => {
+    const start = performance.now();
+    child.kill(signal);
+    return { code: await exited, ms: performance.now() - start };
+  };
 
   return {
     output: () => output,
@@ -58,10 +67,10 @@ export function startProgram(
         check();
         void exited.then((code) => reject(new Error(`${name} exited with ${code}: ${output}`)));
       }),
-    async interrupt() {
-      const start = performance.now();
-      child.kill("SIGINT");
-      return { code: await exited, ms: performance.now() - start };
+    interrupt: () => end("SIGINT"),
+    terminate: () => end("SIGTERM"),
+    async kill() {
+      await end("SIGKILL");
     },
   };
 }
