@@ -16,6 +16,15 @@ test("each recipe is shown on a page and started by a test", () => {
   expect(names.filter((name) => !tests.includes(`"${name}"`))).toEqual([]);
 });
 
+test("each program of examples/migrate is shown on a page", () => {
+  const pages = read("docs/migrate", ".md");
+  const files = fs
+    .readdirSync(path.join(ROOT, "examples/migrate"), { recursive: true, encoding: "utf8" })
+    .filter((file) => /\.(ts|mjs)$/.test(file));
+  expect(files).toHaveLength(10);
+  expect(files.filter((file) => !pages.includes(`<<< @/../examples/migrate/${file}`))).toEqual([]);
+});
+
 /** Everything in the files of a folder that end in `end`. */
 function read(folder: string, end: string): string {
   const dir = path.join(ROOT, folder);

@@ -1,0 +1,20 @@
+// News with express-sse: the page docs/migrate shows it beside the same with Tidewire.
+import express from "express";
+import SSE from "express-sse";
+
+const app = express();
+app.use(express.json());
+
+const stream = new SSE([{ title: "High water" }]);
+
+app.get("/news", stream.init);
+
+app.post("/news", (req, res) => {
+  const { title } = req.body;
+  stream.updateInit([{ title }]);
+  stream.send({ title }, "headline");
+  res.sendStatus(202);
+});
+
+const port = Number(process.env.PORT ?? 3000);
+app.listen(port, "127.0.0.1", () => console.log(`http://127.0.0.1:${port}`));
