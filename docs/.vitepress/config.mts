@@ -155,7 +155,7 @@ function titleOf(page: string): string {
   const text = fs.readFileSync(path.join(DOCS, `${page}.md`), "utf8");
   const [, title] = /^sidebar: (.+)$/m.exec(text) ?? /^# (.+)$/m.exec(text) ?? [];
   if (title === undefined) throw new Error(`Expected a heading in docs/${page}.md`);
-  return title.replaceAll("`", "");
+  return title.replaceAll(/["`]/g, "");
 }
 
 function linkTo(page: string): string {

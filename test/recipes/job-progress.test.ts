@@ -5,7 +5,7 @@ import { describeInChromium } from "../browser/chromium.js";
 import { startRecipe } from "./start-recipe.js";
 
 test("forgets a job some time after its end", async () => {
-  const { ask, open } = await startRecipe("job-progress", { SHEET_MS: "1", KEEP_MS: "400" });
+  const { ask, open } = await startRecipe("job-progress", { SHEET_MS: "1", KEEP_MS: "1000" });
   const { id } = JSON.parse((await ask("POST", "/jobs")).text) as { id: string };
   const client = await open(`/jobs/${id}`);
   expect(await client.rest()).toMatch(/event: done\nid: ~end\ndata: .*All 40 sheets are charted/);
@@ -15,7 +15,7 @@ test("forgets a job some time after its end", async () => {
   const text = await late.rest();
   expect(text).toContain('data: {"done":40,"of":40}\n');
   expect(text).toContain("event: done\nid: ~end\n");
-  await delay(500);
+  await delay(1_200);
   expect((await open(`/jobs/${id}`)).status).toBe(404);
 });
 

@@ -61,7 +61,7 @@ describe("presence", () => {
   });
 
   test("takes a reload and a second tab for the same member", async () => {
-    const { open } = await startRecipe("presence", { GRACE_MS: "400" });
+    const { open } = await startRecipe("presence", { GRACE_MS: "1000" });
     const ada = await open(`${MEMBERS}ada`);
     const first = await open(`${MEMBERS}ben`);
     await ada.until('{"name":"ben"}');
@@ -73,7 +73,7 @@ describe("presence", () => {
     const cleo = await open(`${MEMBERS}cleo`);
     await cleo.until("sse-cursor");
     await new Promise((resolve) => {
-      setTimeout(resolve, 600);
+      setTimeout(resolve, 1_200);
     });
     expect(ada.text).not.toContain("event: left");
     expect(ada.text.match(/"name":"ben"/g)).toHaveLength(1);
@@ -81,7 +81,7 @@ describe("presence", () => {
 });
 
 test("rate-limit makes an EventSource wait, which then gets what it missed", async () => {
-  const { ask, open, origin } = await startRecipe("rate-limit", { WINDOW_MS: "2500" });
+  const { ask, open, origin } = await startRecipe("rate-limit", { WINDOW_MS: "4000" });
   const events: string[] = [];
   let position = "";
   // Four streams of the user are enough for the limit with the one of the EventSource.
