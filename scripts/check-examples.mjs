@@ -1,5 +1,5 @@
 // Starts every compiled example, reads from its stream, and stops it with a signal while the stream is open.
-// The recipes have tests of their own: test/recipes.
+// The tests in test/recipes run the recipes.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -19,7 +19,7 @@ const EXAMPLES = [
     signal: "SIGTERM",
   },
   { file: "ticker.js", url: "/prices", expected: "event: change\nid: ", signal: "SIGTERM" },
-  // The showcase shows itself: its page is all that is looked at here.
+  // The tests in test/browser look at the rest of the showcase.
   { file: "showcase/main.js", url: "/", expected: "<!doctype html>" },
   {
     file: "cluster/main.js",

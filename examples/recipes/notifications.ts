@@ -66,7 +66,7 @@ fastify.get<{ Params: { user: string } }>("/login/:user", (request, reply) =>
 fastify.get("/notifications", (request, reply) => {
   const user = userOf(request);
   if (user === undefined) return reply.code(401).send({ error: "Log in first" });
-  // The channel comes from the login, never from the URL: no one can ask for the channel of another user.
+  // The channel comes from the login, never from the URL: a user cannot ask for the channel of another one.
   void reply.sse.subscribe(`user:${user}`, {
     snapshot: () => [{ event: "unread", data: [...(unread.get(user)?.values() ?? [])] }],
   });

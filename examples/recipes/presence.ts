@@ -1,4 +1,4 @@
-// Who is in a room: a list that follows the streams of one process, with a grace period for reloads.
+// The members of a room: a list that follows the streams of one process, with a grace period for reloads.
 import { sse } from "@tidewire/express";
 import express from "express";
 

@@ -52,7 +52,7 @@ const limitStreams = rateLimit({
     if (!res.sse.wantsEventStream) {
       return void res.status(429).set("Retry-After", String(seconds)).json({ error: "Too many" });
     }
-    // After a 429 an EventSource gives up for good. So it gets a stream that ends, and the time to wait.
+    // After a 429 an EventSource gives up for good. Instead it gets the time to wait, and the stream ends.
     void res.sse.send({ event: "busy", retry: waitMs, data: { seconds } });
     res.sse.close();
   },
