@@ -151,7 +151,8 @@ export default defineConfig(({ mode }) => ({
         test: {
           name: "recipes",
           include: ["test/recipes/**/*.test.ts"],
-          maxWorkers: 2,
+          // They mostly wait: for programs to start, and for clients to reconnect.
+          maxWorkers: 3,
           sequence: { groupOrder: 3 },
         },
       },
