@@ -1,4 +1,4 @@
-/** Entry point for adapters to frameworks: `@tidewire/core/adapter`. */
+/** Entry point for framework adapters: `@tidewire/core/adapter`. */
 
 export { resolveHub } from "./hub/resolve-hub.js";
 export type { AnyHub } from "./hub/resolve-hub.js";

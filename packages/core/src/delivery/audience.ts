@@ -1,4 +1,4 @@
-/** Who is subscribed to what, and what all subscriptions of a hub share: the window, the turns, how far delivery is. */
+/** Subscriptions of a hub by channel, and the state they share: window, turns and delivery position. */
 
 import { encodeCursorFrame } from "../wire/frame.js";
 import type { Framing, ResetReason } from "../wire/frame.js";
@@ -10,13 +10,13 @@ import { Deque } from "./deque.js";
 import type { Turns } from "./turns.js";
 import type { Window } from "./window.js";
 
-/** Told of what delivery does, to count it. Delivery does not depend on it. */
+/** Receives what delivery does, for counters and diagnostics. Delivery does not depend on it. */
 export interface DeliveryObserver<Member> {
   /** Events were written to a client. */
   counted(events: number, bytes: number): void;
-  /** A client that came back is sent what it missed. */
+  /** A returning client is being sent what it missed. */
   replayed(member: Member): void;
-  /** A client is told that it missed events on these channels. */
+  /** A client is sent a reset, because it may have missed events on these channels. */
   wasReset(member: Member, reason: ResetReason, channels: readonly string[]): void;
   /** Something failed in the background. */
   report(error: unknown, stage: "log" | "snapshot"): void;
@@ -28,15 +28,15 @@ export class Audience<Member extends object> {
   readonly observer: DeliveryObserver<Member>;
   /** How the messages of snapshots become bytes. */
   readonly framing: Framing;
-  /** Everything up to here was handed to every live subscription. */
+  /** Every live subscription has been handed all entries up to here. */
   position: number;
   readonly #turns: Turns;
-  /** Absent where the log keeps nothing older than the window. */
+  /** `undefined` where the log keeps nothing older than the window. */
   readonly #backfill: Backfill | undefined;
   readonly #channels: Map<string, Set<Member>> = new Map();
-  /** Subscriptions that read on from their cursor when it is their turn, each once, in the order of their turns. */
+  /** Subscriptions waiting for a turn to read on from their cursor, each once, first come first served. */
   readonly #behind = new Deque<Member>([]);
-  /** The last cursor event: in a quiet time it is the same for all. */
+  /** The last cursor event. While nothing is published, all clients share it. */
   #cursor: { readonly id: string; readonly frames: SharedFrames } | undefined;
 
   constructor(
@@ -54,12 +54,12 @@ export class Audience<Member extends object> {
     this.#backfill = backfill;
   }
 
-  /** Number of channels that have subscriptions. */
+  /** Number of channels with subscriptions. */
   get channelCount(): number {
     return this.#channels.size;
   }
 
-  /** Number of subscriptions that wait for their turn. */
+  /** Number of subscriptions waiting for a turn. */
   get waitingCount(): number {
     return this.#behind.length;
   }
@@ -83,19 +83,19 @@ export class Audience<Member extends object> {
     else members.add(member);
   }
 
-  /** Takes a subscription off a channel. */
+  /** Unsubscribes from a channel. */
   leave(channel: string, member: Member): void {
     const members = this.#channels.get(channel);
     if (members?.delete(member) === true && members.size === 0) this.#channels.delete(channel);
   }
 
-  /** Gives a subscription a turn, behind all that wait for theirs. */
+  /** Queues a subscription for a turn, behind all that are waiting. */
   schedule(member: Member): void {
     this.#behind.push(member);
     this.#turns.wake();
   }
 
-  /** @returns The subscription whose turn it is; `undefined` if none waits. */
+  /** @returns The next subscription to take a turn; `undefined` if no subscription is waiting. */
   next(): Member | undefined {
     const member = this.#behind.at(0);
     if (member !== undefined) this.#behind.shift();
@@ -103,10 +103,11 @@ export class Audience<Member extends object> {
   }
 
   /**
-   * Finds the position that a client reports: at once if that is in memory, otherwise once it was read from the log.
+   * Finds the position of an id: synchronously if it is in memory, otherwise once it has been read from the log.
    *
-   * @param channels - Channels of the client: one that has missed nothing on them has a place, however long ago it left.
-   * @param isWanted - Asked now and then while it takes time.
+   * @param channels - Channels of the client. If it has missed nothing on them, it has a place however long ago it
+   *   left.
+   * @param isWanted - Polled during the search.
    */
   locate(id: string, channels: ChannelPositions, isWanted: () => boolean): Place | Promise<Place> {
     const place = this.window.locate(id, channels);
@@ -116,11 +117,11 @@ export class Audience<Member extends object> {
   }
 
   /**
-   * Reads the past of the log into the window, as far back as it can hold.
+   * Reads the log's past into the window, as far back as fits.
    *
-   * @param isEnough - Asked after each page: whether the caller needs no more.
-   * @param isWanted - Asked now and then while it takes time.
-   * @returns Settles when no more is needed, or no more can be had; `undefined` if that is so now.
+   * @param isEnough - Polled after each page: returns `true` once the caller needs no more.
+   * @param isWanted - Polled during the read.
+   * @returns Settles when the caller needs no more, or no more is available; `undefined` if that is already so.
    */
   readBack(isEnough: () => boolean, isWanted: () => boolean): Promise<void> | undefined {
     return this.#backfill?.readBack(isEnough, isWanted);

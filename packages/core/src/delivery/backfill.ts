@@ -1,4 +1,4 @@
-/** Finds where clients stand that know a position which is not in the window, by reading the log's past. */
+/** Locates clients whose position is no longer in the window, by reading the log's past. */
 
 import { isSseError } from "../errors.js";
 import type { FoundId, Log, LogPage, LogPast, PastEntry } from "../log/log.js";
@@ -7,27 +7,27 @@ import { NO_CHANNEL, encodeEntry, encodePlace, isControl } from "./log-entry.js"
 import type { ChannelPositions } from "./channel-set.js";
 import type { PastFrame, Window } from "./window.js";
 
-/** Where a client stands: a position in the window, or why there is none. */
+/** Where a client stands: a position in the window, or the reason why it has none. */
 export type Place = number | "trimmed" | "unknown";
 
-/** What a backfill needs of a log that keeps its past. */
+/** The parts that a backfill uses of a log that keeps its past. */
 export type PastLog = Pick<Log, "compare"> & { readonly past: LogPast };
 
-/** Pages that a process begins with. */
+/** Pages read at process start. */
 const WARM_PAGES = 5;
-/** Ids that are looked up at once. */
+/** Ids per lookup. */
 const MOST_IDS = 128;
 
 /** A client whose position is not in the window. */
 interface Waiting {
   readonly id: string;
   readonly found: (place: Place) => void;
-  /** Channels of the client: one that has missed nothing on them has a place. */
+  /** Channels of the client. If it has missed nothing on them, it has a place. */
   readonly channels: ChannelPositions | undefined;
   readonly isWanted: () => boolean;
 }
 
-/** Somebody who needs events from before the window, without a position. */
+/** A caller that needs events from before the window, without a position. */
 interface Reading {
   readonly isEnough: () => boolean;
   readonly isWanted: () => boolean;
@@ -35,45 +35,45 @@ interface Reading {
 }
 
 /**
- * Finds positions that are not in the window: it reads what is older from the log and puts it in front of the window,
- * and waits for what has yet to come.
+ * Finds positions that are not in the window: it reads older entries from the log and puts them in front of the
+ * window, or waits for entries still to come.
  *
- * A client that comes back to a process that has just started, or after a long time, is served from memory like any
- * other once its position is there. Ids are looked up first, many at once: only for those that the log holds, and that
- * the window may still reach, pages are read. One page is read at a time, for all clients that wait: when thousands
- * come back at once, the log is read as far back as the oldest of them, once.
+ * A client that returns to a process that has just started, or after a long time, is served from memory like any
+ * other once its position is loaded. Ids are looked up first, many at once; pages are read only for ids that the log
+ * holds and that the window may still reach. One page is read at a time, for all waiting clients: when thousands
+ * return at once, the log is read once, back to the oldest of them.
  *
- * A client may also come from a process that was ahead of this one, by milliseconds as a rule. Its position is looked
- * for again once everything that is in the log was delivered.
+ * A client may also come from a process that was ahead of this one, usually by milliseconds. Its position is looked up
+ * again once this process has delivered everything in the log.
  */
 export class Backfill {
   readonly #log: PastLog;
   readonly #window: Window;
   readonly #report: (error: unknown) => void;
   readonly #maxEventBytes: number;
-  /** Of its own: among new frames the old ones would keep memory alive. */
+  /** A separate slab: mixed with new frames, old ones would keep memory alive. */
   readonly #slab = new FrameSlab();
-  /** Those whose position is older than the window, if it is one. In the order in which they came. */
+  /** Clients whose position, if valid, is older than the window. In order of arrival. */
   #unchecked: Waiting[] = [];
-  /** Those of which the log holds the position. In the order of their ids while `#isSorted`. */
+  /** Clients whose position the log holds. In the order of their ids while `#isSorted`. */
   #waiting: Waiting[] = [];
   #isSorted = true;
   #isRunning = false;
-  /** Pages that are still to be read without a client that waits. */
+  /** Pages still to be read at start, without a waiting client. */
   #warmPages = 0;
-  /** Those who need what is older, for whatever position. */
+  /** Callers that need older entries, whatever their position. */
   #readings: Reading[] = [];
-  /** Whether the window has all of the past that it can hold: nothing older is there, or fits. */
+  /** Whether the window holds all the past it can: no older entry exists, or none fits. */
   #isWhole = false;
-  /** Called when `#warmPages` is 0 again. */
+  /** Called when `#warmPages` reaches 0. */
   #warmed: (() => void) | undefined;
-  /** The newest id of which it is known that what came after it is lost to clients; the same holds for older ones. */
+  /** The newest id known to have lost entries behind it. Every older id has lost them too. */
   #trimmed: string | undefined;
-  /** Where the window began when it was full, or had dropped entries: nothing older will ever fit into it. */
+  /** Start of the window when it was full or had dropped entries: no older entry will ever fit. */
   #floor: string | undefined;
-  /** Where the window began when it was last read for. If it begins elsewhere, it has dropped entries since. */
+  /** Start of the window at the last read. If it differs now, the window has dropped entries since. */
   #start: string;
-  /** Those whose position is past the tail. */
+  /** Clients whose position is past the tail. */
   #ahead: Waiting[] = [];
   #isSyncing = false;
   /** Number of resets. */
@@ -81,8 +81,8 @@ export class Backfill {
   #isClosed = false;
 
   /**
-   * @param report - Receives what fails: the clients that have waited for it get a reset.
-   * @param maxEventBytes - Larger entries of the log are not sent.
+   * @param report - Receives failures. The clients that waited get a reset.
+   * @param maxEventBytes - Larger log entries are not sent.
    */
   constructor(
     log: PastLog,
@@ -97,7 +97,7 @@ export class Backfill {
     this.#maxEventBytes = maxEventBytes;
   }
 
-  /** Reads some pages, as far back as they go, unless clients that wait have had them read. Never rejects. */
+  /** Reads a few pages at start, unless waiting clients have already caused that. Never rejects. */
   warm(): Promise<void> {
     this.#warmPages = WARM_PAGES;
     return new Promise((resolve) => {
@@ -107,12 +107,13 @@ export class Backfill {
   }
 
   /**
-   * Reads back until somebody has enough, or the window has all that it can hold. One reading serves all who need one, and
-   * those who come later find in memory what was read before.
+   * Reads back until the caller has enough or the window is full. Concurrent calls share one read, and later calls find
+   * the pages in memory.
    *
-   * @param isEnough - Asked after each page.
-   * @param isWanted - Checked between pages: reading stops once it returns `false`.
-   * @returns Settles then, also where the log cannot be read; `undefined` if it is so now. Never rejects.
+   * @param isEnough - Polled after each page.
+   * @param isWanted - Polled between pages: reading stops once it returns `false`.
+   * @returns Settles at that point, also if the log cannot be read; `undefined` if nothing has to be read. Never
+   *   rejects.
    */
   readBack(isEnough: () => boolean, isWanted: () => boolean): Promise<void> | undefined {
     if (this.#isWhole || isEnough()) return undefined;
@@ -125,10 +126,10 @@ export class Backfill {
   /**
    * Finds the place of an id that is not in the window.
    *
-   * @param channels - Channels of the client: one that has missed nothing on them has a place.
-   * @param isWanted - Asked now and then: the search ends when it returns `false`.
-   * @returns Settles when the place is known; never if it is not wanted any more. A reset of the log starts the search
-   *   again, in the new history.
+   * @param channels - Channels of the client. If it has missed nothing on them, it has a place.
+   * @param isWanted - Polled during the search, which ends when it returns `false`.
+   * @returns Settles when the place is known; never settles once `isWanted` returns `false`. A reset of the log
+   *   restarts the search in the new history.
    */
   locate(
     id: string,
@@ -138,7 +139,7 @@ export class Backfill {
     return new Promise((found) => this.#look({ id, found, channels, isWanted }));
   }
 
-  /** The log has another history: the positions that clients wait for are looked for there. */
+  /** The log has a new history: waiting clients are located there. */
   reset(): void {
     for (const waiting of this.#forgetAll()) this.#look(waiting);
   }
@@ -148,7 +149,7 @@ export class Backfill {
     for (const { found } of this.#forgetAll()) found("unknown");
   }
 
-  /** @returns Those who wait for their position, except where the log is being asked for it. */
+  /** @returns All waiting clients, except those that the log is being asked about. */
   #forgetAll(): Waiting[] {
     this.#resets += 1;
     const waiting = [...this.#unchecked, ...this.#waiting, ...this.#ahead];
@@ -178,7 +179,7 @@ export class Backfill {
     }
   }
 
-  /** Whether it is known, without asking the log, that a client there has missed what cannot be replayed. */
+  /** Whether a client at this id is known to have missed events that cannot be replayed. */
   #isLost(id: string): boolean {
     const log = this.#log;
     const { start } = this.#window;
@@ -187,7 +188,10 @@ export class Backfill {
     return this.#floor !== undefined && log.compare(id, this.#floor) < 0;
   }
 
-  /** Has those who are ahead wait until the log has no more than the window. One wait serves all who come before it. */
+  /**
+   * Waits until the window has everything in the log, then locates the clients that are ahead. Concurrent callers share
+   * one wait.
+   */
   async #sync(): Promise<void> {
     this.#isSyncing = true;
     while (this.#ahead.length > 0) {
@@ -200,7 +204,7 @@ export class Backfill {
       for (const waiting of ahead) {
         const place = this.#window.locate(waiting.id, waiting.channels);
         if (place === "trimmed" || resets !== this.#resets) this.#look(waiting);
-        // What is still past the tail was never given to anybody.
+        // No process has ever issued an id that is still past the tail.
         else waiting.found(place);
       }
     }
@@ -211,7 +215,7 @@ export class Backfill {
     if (!this.#isRunning) void this.#run();
   }
 
-  /** Looks some ids up and reads one page, in turn, until no client waits. */
+  /** Alternates between looking up ids and reading a page until no client waits. */
   async #run(): Promise<void> {
     this.#isRunning = true;
     for (;;) {
@@ -227,7 +231,7 @@ export class Backfill {
     this.#isRunning = false;
   }
 
-  /** Looks up the ids of those who came first. */
+  /** Looks up the ids of the clients that arrived first. */
   async #check(): Promise<void> {
     const resets = this.#resets;
     const unchecked = this.#unchecked;
@@ -238,7 +242,7 @@ export class Backfill {
       taken += 1;
       if (!waiting.isWanted()) continue;
       const place = this.#window.locate(waiting.id, waiting.channels);
-      // Much may have been read since it came.
+      // Other pages may have been read since it arrived.
       if (place !== "trimmed" || this.#isLost(waiting.id)) {
         waiting.found(place);
         continue;
@@ -270,7 +274,7 @@ export class Backfill {
     this.#isSorted = false;
   }
 
-  /** As far back as the oldest: on the way there all the others are passed. But once one was too old, halfway. */
+  /** Picks the oldest id: on the way there all others are passed. After one was too old, picks the middle. */
   #next(): string | undefined {
     this.#sort();
     return this.#waiting[this.#trimmed === undefined ? 0 : this.#waiting.length >> 1]?.id;
@@ -281,23 +285,23 @@ export class Backfill {
     this.#isSorted = true;
   }
 
-  /** Reads one page, towards an id if there is one, and tells those whose place is known then. */
+  /** Reads one page, towards an id if there is one, and settles the clients whose place is then known. */
   async #turn(id: string | undefined): Promise<void> {
     if (this.#warmPages > 0) this.#warmPages -= 1;
     const readings = new Set(this.#readings);
     const isMore = await this.#read(id);
-    // A read towards an id ends there; what is older may still have room.
+    // A read towards an id ends there, and older entries may still fit.
     const isOver = id === undefined && !isMore;
     if (this.#warmPages === 0 || isOver) this.#endWarming();
-    // Where the log cannot be read, they have to do with what is there.
+    // If the log cannot be read, these callers continue with what is in memory.
     if (isOver) this.#endReadings((reading) => readings.has(reading));
   }
 
-  /** @returns Whether there may be a further page. */
+  /** @returns Whether there may be another page. */
   async #read(id: string | undefined): Promise<boolean> {
     const resets = this.#resets;
     const { start, room } = this.#window;
-    // Even where nothing more fits, the id right before the first entry is a position that clients may have.
+    // Even if nothing more fits, the id right before the first entry is a position that clients may have.
     const isFull = room.entries <= 0 || room.bytes <= 0;
     if (isFull && !start.isHeld) return this.#giveUp();
     const page = await this.#try(() =>
@@ -311,15 +315,15 @@ export class Backfill {
           this.#readings.some(({ isWanted }) => isWanted()),
       }),
     );
-    // All of it is void. The clients that have waited know already, others came since.
+    // The log was reset during the read. The clients that waited have been notified; others arrived since.
     if (resets !== this.#resets) return false;
     if (page === undefined || typeof page === "string") {
-      // Not even the place is there any more from which was to be read.
+      // The log no longer holds the start of the window, from which the read was to begin.
       if (id === undefined && page === "trimmed") this.#isWhole = true;
       this.#refuse(id, page ?? "unknown");
       return false;
     }
-    // The window drops old entries: then it has no room for older ones.
+    // The window is dropping old entries, so it has no room for older ones.
     const now = this.#window.start;
     if (start.id !== now.id || start.isHeld !== now.isHeld) return this.#giveUp();
     return this.#prepend(page, id);
@@ -329,19 +333,19 @@ export class Backfill {
     const past = entries.map((entry) => this.#store(entry));
     const fits = this.#window.prepend(past, isLast ? id : undefined, performance.now());
     this.#start = this.#window.start.id;
-    // Nothing older can be held, or nothing has come: a client would wait for ever.
+    // Nothing older fits, or the read returned nothing: without this, clients would wait forever.
     if (!fits || (past.length === 0 && !isLast)) return this.#giveUp();
     if (isLast && id === undefined) this.#isWhole = true;
     this.#recheck();
     return !isLast;
   }
 
-  /** @returns `undefined` if it has failed, or was given up. */
+  /** @returns `undefined` if it failed or was given up. */
   async #try<Result>(ask: () => Promise<Result>): Promise<Result | undefined> {
     try {
       return await ask();
     } catch (error) {
-      // The log was closed: no client waits for anything any more.
+      // The log was closed, and every session with it.
       if (isSseError(error) && error.code === "ERR_SSE_CLOSED") this.#close();
       else this.#report(error);
       return undefined;
@@ -362,12 +366,12 @@ export class Backfill {
     this.#warmed = undefined;
   }
 
-  /** Keeps until the next reset that a client at an id, or at an older one, has missed what is lost. */
+  /** Records, until the next reset, that clients at this id or an older one have missed lost entries. */
   #forget(id: string): void {
     if (this.#trimmed === undefined || this.#log.compare(id, this.#trimmed) > 0) this.#trimmed = id;
   }
 
-  /** What is older than something that was trimmed is so too. */
+  /** Entries older than a trimmed one are trimmed too. */
   #refuse(id: string | undefined, page: "trimmed" | "unknown"): void {
     if (id === undefined) return;
     if (page === "trimmed") this.#forget(id);
@@ -380,7 +384,7 @@ export class Backfill {
     this.#waiting = left;
   }
 
-  /** The window takes no more: a client that has no place now gets none. @returns That there is no further page. */
+  /** The window takes no more: clients without a place get none. @returns `false`: there is no further page. */
   #giveUp(): false {
     this.#isWhole = true;
     this.#setFloor(this.#window.start.id);
@@ -395,7 +399,7 @@ export class Backfill {
     this.#floor = id;
   }
 
-  /** Tells those whose place is in the window now. */
+  /** Settles the clients whose place is now in the window. */
   #recheck(): void {
     const { start } = this.#window;
     this.#sort();
@@ -403,7 +407,7 @@ export class Backfill {
       if (this.#log.compare(last.id, start.id) < 0) return;
       this.#waiting.pop();
       const place = this.#window.locate(last.id);
-      // Right behind the beginning there is nothing that is not here.
+      // Directly after the start of the log nothing is missing.
       last.found(place === "trimmed" ? "unknown" : place);
     }
   }
@@ -418,7 +422,7 @@ export class Backfill {
         ({ channel } = entry);
       }
     } catch {
-      // No client may be sent it, which was reported when it was new. It is a position all the same.
+      // Cannot be sent to clients, which was reported when it was new. It is still a valid position.
     }
     return { id, at: performance.now() - ageMs, frame: this.#slab.write(block, channel) };
   }

@@ -1,4 +1,4 @@
-/** What was published in one turn, or in several, on its way to all live subscriptions. */
+/** The entries of one turn or several, on their way to all live subscriptions. */
 
 import { shareChunk, shareStored } from "../wire/shared-frames.js";
 import type { Audience } from "./audience.js";
@@ -7,37 +7,37 @@ import type { DeliveredFrames, Subscription } from "./subscription.js";
 import type { Deque } from "./deque.js";
 import type { WindowEntry } from "./window.js";
 
-/** An entry on its way, with the name of its channel. */
+/** A new entry with the name of its channel. */
 export interface FreshEntry {
   readonly channel: string;
   readonly entry: WindowEntry;
 }
 
-/** The most that a batch holds, in bytes, and so the most that it keeps in memory beyond the window. */
+/** Largest batch in bytes: memory that a batch holds beyond the window. */
 const MAX_BYTES = 4_194_304;
-/** The most deliveries of a batch of several channels: all are looked up before the first one. */
+/** Most deliveries in a batch of several channels, which are all looked up before the first delivery. */
 const MAX_DELIVERIES = 32_768;
 
-/** Entries of one turn or of several, and a walk through the subscriptions that they concern. */
+/** Entries of one turn or several, and an iterator over the subscriptions that get them. */
 export interface Batch {
   /** Position of the first entry. */
   readonly first: number;
   /** Position of the last entry. */
   readonly last: number;
-  /** What concerns the subscription that `next` gave last: in the order of the log, each piece joined for one write. */
+  /** The frames for the subscription that `next` returned last: in log order, each piece joined for one write. */
   readonly pieces: readonly DeliveredFrames[];
-  /** @returns The next subscription; each comes once. `undefined` after the last. */
+  /** @returns The next subscription, each once; `undefined` after the last. */
   next(): Subscription | undefined;
 }
 
-/** Entries of a batch, by channels in the order of their first entries. */
+/** Entries of a batch by channel, in the order of each channel's first entry. */
 type ByChannel = ReadonlyMap<string, readonly WindowEntry[]>;
 
 /**
- * Takes a batch from the entries that wait.
+ * Takes a batch from the waiting entries.
  *
- * @param fresh - At least one entry, in the order of the log; those taken are removed.
- * @param audience - Who is subscribed.
+ * @param fresh - At least one entry, in log order. Entries taken are removed.
+ * @param audience - The subscriptions.
  */
 export function takeBatch(fresh: Deque<FreshEntry>, audience: Audience<Subscription>): Batch {
   const byChannel = new Map<string, WindowEntry[]>();
@@ -63,7 +63,7 @@ export function takeBatch(fresh: Deque<FreshEntry>, audience: Audience<Subscript
     : new MixedBatch(first, last, byChannel, audience);
 }
 
-/** Entries of one channel: the same bytes for everybody. */
+/** Entries of one channel: every subscription gets the same bytes. */
 class ChannelBatch implements Batch {
   readonly first: number;
   readonly last: number;
@@ -79,7 +79,8 @@ class ChannelBatch implements Batch {
     this.first = first;
     this.last = last;
     this.pieces = join(entries);
-    // Of the live set: one that joins meanwhile takes nothing, because its cursor is past the batch.
+    // Iterates over the live set. A subscription that joins meanwhile gets nothing, because its cursor is past the
+    // batch.
     this.#members = members.values();
   }
 
@@ -91,7 +92,7 @@ class ChannelBatch implements Batch {
 
 const NOBODY: ReadonlySet<Subscription> = new Set();
 
-/** Subscriptions with the same channels in a batch: a path of channels, in the order in which the batch has them. */
+/** Subscriptions that share a path: the same channels of a batch, in the order in which the batch has them. */
 class Group {
   /** The path without its last channel; `undefined` for the empty path. */
   readonly parent: Group | undefined;
@@ -99,7 +100,7 @@ class Group {
   readonly channel: string;
   /** Entries of that channel. */
   readonly entries: readonly WindowEntry[];
-  /** Those whose path this is; filled once all paths are known. */
+  /** Subscriptions with exactly this path; filled once all paths are known. */
   readonly members: Subscription[] = [];
   /** Longer paths, by their last channel; `undefined` while there are none. */
   #longer: Map<string, Group> | undefined;
@@ -110,7 +111,7 @@ class Group {
     this.entries = entries;
   }
 
-  /** @returns The group of those that have one more channel. */
+  /** @returns The group whose path has one more channel. */
   with(channel: string, entries: readonly WindowEntry[]): Group {
     this.#longer ??= new Map();
     let group = this.#longer.get(channel);
@@ -122,7 +123,7 @@ class Group {
   }
 }
 
-/** Whether a subscription has not left any channel of a path. There may be thousands: no recursion. */
+/** Whether a subscription still has every channel of a path. Iterative, because a path may have thousands. */
 function hasAll({ channels }: Subscription, path: Group): boolean {
   for (let group = path; group.parent !== undefined; group = group.parent) {
     if (!channels.has(group.channel)) return false;
@@ -130,7 +131,7 @@ function hasAll({ channels }: Subscription, path: Group): boolean {
   return true;
 }
 
-/** @returns The entries of a path, of those channels that a subscription has not left, in the order of the log. */
+/** @returns The entries of a path's channels that the subscription still has, in log order. */
 function entriesOf(path: Group, subscription?: Subscription): readonly WindowEntry[] {
   const lists: (readonly WindowEntry[])[] = [];
   for (let group = path; group.parent !== undefined; group = group.parent) {
@@ -141,7 +142,7 @@ function entriesOf(path: Group, subscription?: Subscription): readonly WindowEnt
   const all: WindowEntry[] = [];
   let last = -Infinity;
   let isSorted = true;
-  // The path has the channels in the order of their first entries: mostly that is the order of all of them.
+  // The path orders channels by their first entries, which is usually the order of all entries.
   for (let list = lists.pop(); list !== undefined; list = lists.pop()) {
     for (const entry of list) {
       isSorted &&= entry.position > last;
@@ -153,28 +154,28 @@ function entriesOf(path: Group, subscription?: Subscription): readonly WindowEnt
 }
 
 /**
- * Entries of several channels. The cost of sorting them out is proportional to the deliveries.
+ * Entries of several channels. The cost of grouping them is proportional to the deliveries.
  *
- * Most streams have one channel and are served channel by channel. The others are grouped by the channels that they have
- * in the batch.
+ * Most streams have one channel and are served channel by channel. The others are grouped by which channels of the
+ * batch they have.
  */
 class MixedBatch implements Batch {
   readonly first: number;
   readonly last: number;
   pieces: readonly DeliveredFrames[] = [];
   readonly #audience: Audience<Subscription>;
-  /** Channels whose subscriptions with no other channel have yet to come; `undefined` after the last. */
+  /** Channels whose single-channel subscriptions are still to be served; `undefined` after the last. */
   #channels: Iterator<readonly [string, readonly WindowEntry[]]> | undefined;
-  /** Subscriptions of the channel that `#channels` gave last. */
+  /** Subscriptions of the channel that `#channels` yielded last. */
   #members: Iterator<Subscription> = NOBODY.values();
-  /** Groups that have members. */
+  /** Groups with members. */
   readonly #groups: readonly Group[];
   /** Index of the next of `#groups`. */
   #nextGroup = 0;
   #group: Group | undefined;
   /** Index of the next member of `#group`. */
   #at = 0;
-  /** Of the present channel or group: joined once for all of it, and held no longer than that. */
+  /** Frames of the current channel or group: joined once for all its members, then released. */
   #shared: readonly DeliveredFrames[] = [];
 
   constructor(first: number, last: number, byChannel: ByChannel, audience: Audience<Subscription>) {
@@ -189,7 +190,7 @@ class MixedBatch implements Batch {
     return this.#nextOfOneChannel() ?? this.#nextOfSeveral();
   }
 
-  /** A stream that joins a channel meanwhile is skipped: it has fallen behind, and reads on from its cursor. */
+  /** A stream that joins another channel meanwhile is skipped: it has fallen behind and reads on from its cursor. */
   #nextOfOneChannel(): Subscription | undefined {
     while (this.#channels !== undefined) {
       for (let next = this.#members.next(); next.done !== true; next = this.#members.next()) {
@@ -217,7 +218,7 @@ class MixedBatch implements Batch {
     const group = this.#group;
     const subscription = group?.members[this.#at++];
     if (subscription !== undefined && group !== undefined) {
-      // One that has left a channel since gets nothing of it any more.
+      // A subscription that has left a channel since gets no more of it.
       this.pieces = hasAll(subscription, group)
         ? this.#shared
         : join(entriesOf(group, subscription));
@@ -226,7 +227,7 @@ class MixedBatch implements Batch {
   }
 }
 
-/** @returns The groups of those subscriptions that have several channels. */
+/** @returns The groups of subscriptions with several channels. */
 function groupsOf(byChannel: ByChannel, audience: Audience<Subscription>): readonly Group[] {
   const none = new Group(undefined, "", []);
   const groupOf = new Map<Subscription, Group>();
@@ -243,7 +244,7 @@ function groupsOf(byChannel: ByChannel, audience: Audience<Subscription>): reado
   return groups;
 }
 
-/** @returns The entries as pieces of at most one slice each, or of one entry. */
+/** @returns The entries as pieces of at most one slice each; a larger entry is a piece by itself. */
 function join(entries: readonly WindowEntry[]): DeliveredFrames[] {
   const [only] = entries;
   if (only !== undefined && entries.length === 1) {

@@ -1,4 +1,4 @@
-/** The window's index: the positions of each channel's entries, under a number instead of the channel's name. */
+/** The window's index: positions of each channel's entries, under a number instead of the channel's name. */
 
 import {
   channelOf,
@@ -11,26 +11,26 @@ import type { StoredFrame } from "../wire/shared-frames.js";
 import { Deque } from "./deque.js";
 import type { Searchable } from "./deque.js";
 
-/** Longest list that is copied when it grows: a longer one has room for more, which a short one would waste. */
+/** Longest list that is copied when it grows. Longer lists get spare capacity, which short ones would waste. */
 const MAX_EXACT = 8;
 
 /** Positions in ascending order. */
 export type Positions = Searchable<number>;
 
-/** Positions of one channel: most have one entry, for which a list would weigh as much as the entry. */
+/** Positions of one channel. Most channels have one entry, for which a list would weigh as much as the entry. */
 type Bucket = number | readonly number[] | Deque<number>;
 
 const NONE: Positions = [];
 
 /**
- * Positions by channel. Names are not kept: the window has them next to its frames.
+ * Positions by channel. Names are not stored, because the window has them next to its frames.
  *
- * A channel's key is a hash of its name, 0 or more. One whose hash belongs to another channel gets a negative key
- * for as long as it has entries, so that a key stands for one channel at a time.
+ * A channel's key is a hash of its name, 0 or more. If that hash is taken by another channel, it gets a negative key
+ * for as long as it has entries, so each key stands for one channel at a time.
  */
 export class ChannelIndex {
   readonly #frameAt: (position: number) => StoredFrame;
-  /** Drawn for each index: which names have the same hash cannot be known from outside. */
+  /** Random for each index, so that colliding names cannot be chosen from outside. */
   readonly #seed = (Math.random() * 2 ** 32) | 0;
   readonly #shift: number;
   readonly #buckets = new Map<number, Bucket>();
@@ -39,25 +39,25 @@ export class ChannelIndex {
   #lastNegative = 0;
 
   /**
-   * @param frameAt - The frame at a position that is in the index.
-   * @param hashBits - From 1 to 30: numbers up to there V8 stores without an object.
+   * @param frameAt - The frame at a position in the index.
+   * @param hashBits - From 1 to 30: V8 stores numbers of this size without an object.
    */
   constructor(frameAt: (position: number) => StoredFrame, hashBits: number) {
     this.#frameAt = frameAt;
     this.#shift = 32 - hashBits;
   }
 
-  /** @returns What tells most channels apart. */
+  /** @returns A hash of the channel's name. */
   hash(channel: string): number {
     return hashName(channel, this.#seed) >>> this.#shift;
   }
 
-  /** @returns As {@link hash}, of the channel of a frame. */
+  /** @returns {@link hash} of a frame's channel. */
   hashOf(frame: StoredFrame): number {
     return hashChannelOf(frame, this.#seed) >>> this.#shift;
   }
 
-  /** @returns The key of a channel that has entries, `undefined` for any other. */
+  /** @returns The key of a channel with entries; `undefined` for any other. */
   keyOf(channel: string): number | undefined {
     const own = this.#collided?.get(channel);
     if (own !== undefined) return own;
@@ -75,7 +75,7 @@ export class ChannelIndex {
     return typeof bucket === "number" ? [bucket] : bucket;
   }
 
-  /** @returns The key for the channel of a frame, which is to be added next. */
+  /** @returns The key for the channel of a frame that is about to be added. */
   keyFor(frame: StoredFrame): number {
     const own = this.#collided?.get(channelOf(frame));
     if (own !== undefined) return own;
@@ -89,7 +89,7 @@ export class ChannelIndex {
     return this.#lastNegative;
   }
 
-  /** Adds the newest position of a key. */
+  /** Appends a position, the newest of its key. */
   append(key: number, position: number): void {
     const bucket = this.#buckets.get(key);
     if (bucket instanceof Deque) bucket.push(position);
@@ -97,9 +97,9 @@ export class ChannelIndex {
   }
 
   /**
-   * Adds positions before all that are here.
+   * Adds positions before all present ones.
    *
-   * @param entries - Newest first. The window holds them already; each gets its key.
+   * @param entries - Newest first. The window holds them already; each one's `key` is set.
    */
   prepend(entries: readonly (StoredFrame & { readonly position: number; key: number })[]): void {
     const groups = new Map<number, number[]>();
@@ -113,7 +113,7 @@ export class ChannelIndex {
       } else if (this.#buckets.has(key)) {
         groups.set(key, [position]);
       } else {
-        // The key is taken from now on: the next channel may have the same hash.
+        // Reserves the key before the next channel, which may have the same hash.
         this.#buckets.set(key, position);
         groups.set(key, []);
       }
@@ -130,7 +130,7 @@ export class ChannelIndex {
   /**
    * Removes the oldest position of a key.
    *
-   * @param dropped - The frame that was there.
+   * @param dropped - The frame at that position.
    */
   shift(key: number, dropped: StoredFrame): void {
     const bucket = this.#buckets.get(key);
@@ -140,7 +140,7 @@ export class ChannelIndex {
       else this.#buckets.set(key, bucket.length > 2 ? bucket.slice(1) : (bucket[1] as number));
       return;
     }
-    // Without this a hub whose channels come and go would keep a list for each that ever was.
+    // Without this, a hub with short-lived channels would keep a list for every channel it ever had.
     this.#buckets.delete(key);
     if (key < 0) this.#collided?.delete(channelOf(dropped));
   }
@@ -163,7 +163,7 @@ function joined(before: readonly number[], after: readonly number[]): Bucket {
 }
 
 function grown(bucket: number | readonly number[], position: number): Bucket {
-  // A literal and `concat` take just the room that they need, `push` a dozen places more.
+  // A literal and `concat` allocate exactly what they need, `push` a dozen extra slots.
   if (typeof bucket === "number") return [bucket, position];
   const all = bucket.concat(position);
   return all.length > MAX_EXACT ? new Deque(all) : all;

@@ -1,21 +1,21 @@
-/** The channels of one stream, and where those begin that begin ahead of its cursor. */
+/** The channels of one stream, and the starts of those that begin ahead of its cursor. */
 
-/** Channels, and for each the position after which it counts; `undefined` for all of it. A `Map` is one. */
+/** Channels, each with the position after which its entries count; `undefined` for all of them. A `Map` qualifies. */
 export interface ChannelPositions extends Iterable<readonly [string, number | undefined]> {
   readonly size: number;
 }
 
 /**
- * Channels, each with a start if it has one of its own.
+ * Channels, each with its own start if it has one.
  *
- * Nearly every stream has one channel and no start: that costs no map, of which ten thousand would weigh megabytes.
+ * Nearly every stream has one channel and no start. It needs no map: ten thousand maps would weigh megabytes.
  */
 export class ChannelSet implements ChannelPositions {
   /** The only channel; `undefined` if there is none or `#several` is set. */
   #only: string | undefined;
-  /** Set once there have been several. */
+  /** Set once the stream has had several channels. */
   #several: Set<string> | undefined;
-  /** Positions after which channels count; `undefined` while none has a start. */
+  /** Positions after which channels count; `undefined` while no channel has a start. */
   #starts: Map<string, number> | undefined;
 
   /** Number of channels. */
@@ -23,27 +23,27 @@ export class ChannelSet implements ChannelPositions {
     return this.#several?.size ?? (this.#only === undefined ? 0 : 1);
   }
 
-  /** The latest of all starts; -Infinity while there is none. */
+  /** The latest of all starts; -Infinity if there is none. */
   get latestStart(): number {
     let latest = -Infinity;
     for (const start of this.#starts?.values() ?? []) latest = Math.max(latest, start);
     return latest;
   }
 
-  /** Whether a channel is among them. */
+  /** Whether a channel is in the set. */
   has(channel: string): boolean {
     return this.#several?.has(channel) ?? this.#only === channel;
   }
 
-  /** @returns The channel's start; `undefined` if it has none, or is not among them. */
+  /** @returns The channel's start; `undefined` if it has none or is not in the set. */
   startOf(channel: string): number | undefined {
     return this.#starts?.get(channel);
   }
 
   /**
-   * Adds a channel, or gives one that is there another start.
+   * Adds a channel, or changes the start of one that is present.
    *
-   * @param start - Position after which it counts; `undefined` for the cursor of the stream.
+   * @param start - Position after which its entries count; `undefined` for the cursor of the stream.
    */
   add(channel: string, start: number | undefined): void {
     if (!this.has(channel)) {
@@ -62,7 +62,7 @@ export class ChannelSet implements ChannelPositions {
     }
   }
 
-  /** @returns Whether the channel was there. */
+  /** @returns Whether the channel was in the set. */
   delete(channel: string): boolean {
     this.#forget(channel);
     if (this.#several !== undefined) return this.#several.delete(channel);
@@ -71,20 +71,20 @@ export class ChannelSet implements ChannelPositions {
     return true;
   }
 
-  /** Forgets the starts that the cursor of the stream has reached. */
+  /** Drops the starts that the cursor of the stream has reached. */
   passed(cursor: number): void {
     if (this.#starts === undefined) return;
     for (const [channel, start] of this.#starts) if (start <= cursor) this.#starts.delete(channel);
     if (this.#starts.size === 0) this.#starts = undefined;
   }
 
-  /** @returns The names, in the order in which they were added. */
+  /** @returns The names, in insertion order. */
   keys(): string[] {
     if (this.#several !== undefined) return [...this.#several];
     return this.#only === undefined ? [] : [this.#only];
   }
 
-  /** Goes over the channels and their starts, in the order in which they were added. */
+  /** Iterates over the channels and their starts, in insertion order. */
   *[Symbol.iterator](): Iterator<[string, number | undefined]> {
     if (this.#only !== undefined) yield [this.#only, this.startOf(this.#only)];
     for (const channel of this.#several ?? []) yield [channel, this.startOf(channel)];

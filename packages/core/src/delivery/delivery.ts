@@ -1,4 +1,4 @@
-/** From the log to the subscriptions of its channels. */
+/** Delivers log entries to the subscriptions of their channels. */
 
 import type { LogEntry, LogFollower, LogResetReason } from "../log/log.js";
 import { FrameSlab } from "../wire/frame-slab.js";
@@ -15,14 +15,14 @@ import { OwnEvents } from "./own-events.js";
 import { Turns } from "./turns.js";
 import type { Window } from "./window.js";
 
-/** Subscriptions between two looks at the clock. */
+/** Subscriptions served between two checks of the clock. */
 const LOOK_EVERY = 32;
 
 /**
- * Carries what the log gives to the subscriptions of its channels.
+ * Delivers log entries to the subscriptions of their channels.
  *
- * Each entry is encoded once, into the window. All entries of one turn are joined and go to each subscription in one
- * write; many subscriptions are served in several turns, so that the event loop is never held for long.
+ * Each entry is encoded once, into the window. All entries of one turn are joined, and each subscription gets them in
+ * one write. Many subscriptions are served over several turns, which keeps the event loop responsive.
  */
 export class Delivery implements LogFollower {
   readonly audience: Audience<Subscription>;
@@ -32,22 +32,22 @@ export class Delivery implements LogFollower {
   readonly #unsendable: UnsendableReports;
   readonly #slab = new FrameSlab();
   /**
-   * Entries for the next batch: of this turn and, while a batch is under way, of those it takes. A server that is asked
-   * for more than it can do so joins ever more events into each write, and falls behind no further. Every one of them is
-   * in the window too: there is no second limit on what they hold.
+   * Entries for the next batch: those of this turn and those that arrive while a batch is under way. Under overload
+   * this joins more events into each write, which keeps the lag bounded. Every entry is also in the window, so the
+   * window's limits bound this list.
    */
   readonly #fresh = new Deque<FreshEntry>([]);
-  /** Channels whose entries have left the window before they could be handed over. */
+  /** Channels whose entries left the window before they could be handed over. */
   readonly #overtaken = new Set<string>();
-  /** What is being handed over. */
+  /** The batch under way. */
   #batch: Batch | undefined;
-  /** `true` while entries are added: those dropped meanwhile leave `#fresh` before anything reads it. */
+  /** `true` while entries are added. Entries dropped meanwhile leave `#fresh` before it is read. */
   #isAppending = false;
   readonly #turns: Turns;
 
   /**
-   * @param framing - As the hub publishes itself: entries of other programs may be larger.
-   * @param backfill - Absent where the log keeps nothing older than the window.
+   * @param framing - As the hub's own publishes. Entries of other programs may be larger.
+   * @param backfill - `undefined` where the log keeps nothing older than the window.
    */
   constructor(
     window: Window,
@@ -60,13 +60,13 @@ export class Delivery implements LogFollower {
     this.#backfill = backfill;
     this.#unsendable = new UnsendableReports((error) => observer.report(error, "log"));
     this.#turns = new Turns((end) => this.#turn(end));
-    // Entries that are dropped at any other time may still wait in `#fresh`.
+    // Entries dropped at any other time may still be in `#fresh`.
     window.released = (position, lent) =>
       this.#slab.release(position, this.#isAppending ? lent : Infinity);
     this.audience = new Audience(window, observer, framing, this.#turns, backfill);
   }
 
-  /** Whether entries have yet to be handed over. */
+  /** Whether entries are still to be handed over. */
   get isBusy(): boolean {
     return this.#batch !== undefined || this.#fresh.length > 0 || this.#overtaken.size > 0;
   }
@@ -87,7 +87,7 @@ export class Delivery implements LogFollower {
         continue;
       }
       const entry = window.append(id, slab.write(block, channel, window.tail + 1), now);
-      // One that joins the channel later begins behind the entry, or finds it in the window.
+      // A subscription that joins the channel later begins behind the entry, or finds it in the window.
       if (audience.of(channel) === undefined) continue;
       this.#fresh.push({ channel, entry });
       isWanted = true;
@@ -119,19 +119,20 @@ export class Delivery implements LogFollower {
     for (const subscription of audience.all()) subscription.reset(reason);
   }
 
-  /** @returns The block for clients; `undefined` if the entry is just a position for them. */
+  /** @returns The block for clients; `undefined` if the entry is only a position to them. */
   #encode(entry: LogEntry, now: number): string | undefined {
     if (isControl(entry)) return undefined;
     try {
       return encodeEntry(entry, this.#maxEventBytes);
     } catch (error) {
-      // Another program has written to the log what no client may be sent. The others go on.
+      // Another program has written an entry to the log that clients cannot be sent. The remaining entries are
+      // delivered.
       this.#unsendable.add(error, now);
       return undefined;
     }
   }
 
-  /** Forgets what the window has dropped: those that were to get it find out that it is gone. */
+  /** Drops what the window has dropped. Subscriptions that needed it get a reset. */
   #dropOvertaken(): void {
     const { first } = this.audience.window;
     for (let next = this.#fresh.at(0); next !== undefined; next = this.#fresh.at(0)) {
@@ -141,16 +142,16 @@ export class Delivery implements LogFollower {
     }
   }
 
-  /** Everything was handed over except the batch under way. Entries without a subscription need no handing over. */
+  /** Moves `position` over everything but the batch under way. Entries without subscriptions need no delivery. */
   #advance(): void {
-    // Those that were overtaken stand before what they have lost: the position may not pass them.
+    // Overtaken subscriptions stand before the entries they lost: `position` must not pass them.
     if (this.#batch !== undefined || this.#overtaken.size > 0) return;
     const next = this.#fresh.at(0);
     const { audience } = this;
     audience.position = next === undefined ? audience.window.tail : next.entry.position - 1;
   }
 
-  /** One turn: hands over what was published, then lets those that are behind read on, until the time is up. */
+  /** One turn: delivers new entries, then lets subscriptions that are behind read on, until the time is up. */
   #turn(end: number): boolean {
     this.#deliver(end);
     this.#catchUp(end);
@@ -173,7 +174,7 @@ export class Delivery implements LogFollower {
     let untilLook = LOOK_EVERY;
     for (let member = batch.next(); member !== undefined; member = batch.next()) {
       member.deliver(batch.first, batch.last, batch.pieces);
-      // Whatever a delivery leads to, a reset among it, this batch may be gone.
+      // A delivery may run application code that leads to a reset, which discards this batch.
       if (this.#batch !== batch) return;
       if (--untilLook > 0) continue;
       if (performance.now() > end) return;
@@ -193,9 +194,9 @@ export class Delivery implements LogFollower {
   }
 
   #catchUp(end: number): void {
-    // Those that come meanwhile stand behind them.
+    // Subscriptions that arrive meanwhile queue behind these.
     let left = this.audience.waitingCount;
-    // At least one, whatever is published: what one waits for does not depend on how much others get.
+    // At least one each turn, however much is published: a client's wait does not depend on what others get.
     do this.audience.next()?.takeTurn();
     while (--left > 0 && performance.now() < end);
   }

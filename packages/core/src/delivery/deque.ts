@@ -1,15 +1,15 @@
-/** The list behind the window: it grows at the end and shrinks at the front. */
+/** The window's list: grows at the end, shrinks at the front. */
 
-/** Fewer dropped items than this are never worth a copy. */
+/** Compaction is not worth it for fewer dropped items than this. */
 const MIN_SLACK = 8;
 
 /** A list that grows at the end and shrinks at the front. */
 export class Deque<Item> {
   #items: Item[];
-  /** Items before it are dropped. */
+  /** Items before this index are dropped. */
   #head = 0;
 
-  /** @param items - Those that it begins with. The list owns them from now on. */
+  /** @param items - Initial items. The list takes ownership. */
   constructor(items: Item[]) {
     this.#items = items;
   }
@@ -38,9 +38,10 @@ export class Deque<Item> {
   }
 
   shift(): void {
-    // Dropped items are let go at once: only their places in the array stay for a while.
+    // Releases the dropped item at once; its slot in the array stays until compaction.
     this.#items[this.#head++] = undefined as Item;
-    // A third of what is held: each item is copied three times in its life, and a short list stays short.
+    // Compacts at a third of what is held: each item is copied about three times in its life, and a short list stays
+    // short.
     if (this.#head >= MIN_SLACK && this.#head * 4 > this.#items.length) {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;
@@ -48,13 +49,16 @@ export class Deque<Item> {
   }
 }
 
-/** What {@link firstWhere} searches. */
+/** A list that {@link firstWhere} can search. */
 export interface Searchable<Item> {
   readonly length: number;
   at(index: number): Item | undefined;
 }
 
-/** @returns The first index where the condition holds, which from there on always holds; the length if nowhere. */
+/**
+ * @returns The first index where the condition holds; the length if there is none. Once true, it must stay true to the
+ *   end.
+ */
 export function firstWhere<Item>(list: Searchable<Item>, isTrue: (item: Item) => boolean): number {
   let low = 0;
   let high = list.length;

@@ -1,4 +1,4 @@
-/** What the window remembers of the entries that it has dropped: the last one of each channel. */
+/** What the window remembers of dropped entries: the last one of each channel. */
 
 import { idOf } from "../wire/frame-slab.js";
 import type { StoredFrame } from "../wire/shared-frames.js";
@@ -14,31 +14,31 @@ export interface DroppedEntry extends StoredFrame {
 interface Dropped {
   readonly hash: number;
   position: number;
-  /** `position` at the time when this went to the end of the queue. */
+  /** `position` when this was queued last. */
   queuedAt: number;
   /** `undefined` exactly while `entry` is set. */
   id: string | undefined;
-  /** Set while other entries keep its slab alive anyway. */
+  /** Set while other entries keep its slab alive in any case. */
   entry: DroppedEntry | undefined;
 }
 
 /**
- * The last dropped entry of each channel, so that a client of a quiet channel has missed nothing however much of
- * others' was dropped since.
+ * The last dropped entry of each channel. With it, a client of a quiet channel has missed nothing, however many entries
+ * of other channels were dropped since.
  *
- * Channels are told apart by the hash of their names: two with the same count as one, which only makes a client that
- * has missed nothing look like one that has.
+ * Channels are told apart by the hash of their names. Two channels with the same hash count as one, so a client may
+ * get a needless reset but never misses an event.
  */
 export class DroppedEntries {
   readonly #max: number;
   readonly #hash: (channel: string) => number;
   readonly #compare: (a: string, b: string) => number;
   readonly #byHash = new Map<number, Dropped>();
-  /** All of them, about in the order of their positions. */
+  /** All of them, roughly in the order of their positions. */
   #queue = new Deque<Dropped>([]);
-  /** Those whose ids have yet to be read. All lie in one slab. */
+  /** Those whose ids are still to be read. All lie in one slab. */
   #unread: Dropped[] = [];
-  /** Everything that was dropped after it is here. */
+  /** Every entry dropped after this position is recorded. */
   #floor: number;
   /** Id of `#floor`; `undefined` if no client can report it. */
   #floorId: string | undefined;
@@ -46,8 +46,8 @@ export class DroppedEntries {
   /**
    * @param max - Number of channels.
    * @param hash - Tells channels apart.
-   * @param compare - The order of ids.
-   * @param position - Where the window begins.
+   * @param compare - Order of ids.
+   * @param position - Start of the window.
    * @param id - Id of that position.
    */
   constructor(
@@ -64,7 +64,7 @@ export class DroppedEntries {
     this.#floorId = id;
   }
 
-  /** Forgets everything: it is known only what is dropped after a position. */
+  /** Forgets everything: only entries dropped after `position` will be known. */
   reset(position: number, id: string | undefined): void {
     this.#byHash.clear();
     this.#queue = new Deque([]);
@@ -74,14 +74,14 @@ export class DroppedEntries {
   }
 
   /**
-   * Takes down that an entry was dropped.
+   * Records a dropped entry.
    *
-   * @param hash - Of its channel.
-   * @param nextSlab - Memory of the entry that is the first now.
+   * @param hash - Hash of its channel.
+   * @param nextSlab - Slab of the entry that is now first in the window.
    */
   add(hash: number, entry: DroppedEntry, nextSlab: Buffer | undefined): void {
     if (this.#floorId === undefined) {
-      // Every entry that is dropped after this one will be here.
+      // From here on every dropped entry is recorded.
       this.#floor = entry.position;
       this.#floorId = idOf(entry);
     }
@@ -93,7 +93,7 @@ export class DroppedEntries {
       this.#queue.push(dropped);
       this.#unread.push(dropped);
     } else {
-      // The id is read later: of a busy channel only that of the last one in each slab.
+      // The id is read later: on a busy channel only that of the last entry in each slab.
       if (dropped.entry === undefined) this.#unread.push(dropped);
       dropped.position = entry.position;
       dropped.id = undefined;
@@ -103,7 +103,7 @@ export class DroppedEntries {
     if (this.#byHash.size > this.#max) this.#evict();
   }
 
-  /** Whether nothing was dropped after a position on these channels, each from its own start on. */
+  /** Whether no entry of these channels was dropped after a position, each channel counted from its start. */
   hasNoneAfter(position: number, channels: ChannelPositions): boolean {
     for (const [channel, start = position] of channels) {
       const from = Math.max(position, start);
@@ -113,11 +113,11 @@ export class DroppedEntries {
     return true;
   }
 
-  /** As {@link hasNoneAfter}, for an id. */
+  /** Same as {@link hasNoneAfter}, for an id. */
   hasNoneAfterId(id: string, channels: ChannelPositions): boolean {
     const isPastFloor = this.#floorId !== undefined && this.#compare(id, this.#floorId) >= 0;
     for (const [channel, start = -Infinity] of channels) {
-      // Before the floor it is not known what was dropped.
+      // Drops before the floor are unknown.
       if (!isPastFloor && start < this.#floor) return false;
       const dropped = this.#byHash.get(this.#hash(channel));
       if (dropped === undefined || dropped.position <= start) continue;
@@ -134,12 +134,12 @@ export class DroppedEntries {
     this.#unread = [];
   }
 
-  /** Forgets the channel whose last entry was dropped first. What came before that is not known any more. */
+  /** Forgets the channel whose last drop is the oldest. Drops before that are then unknown. */
   #evict(): void {
     for (let oldest = this.#queue.at(0); oldest !== undefined; oldest = this.#queue.at(0)) {
       this.#queue.shift();
       if (oldest.position > oldest.queuedAt) {
-        // To move it each time would make every event of a busy channel dearer.
+        // Requeues only here: moving it on every drop would cost each event of a busy channel.
         oldest.queuedAt = oldest.position;
         this.#queue.push(oldest);
         continue;

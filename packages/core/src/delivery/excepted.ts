@@ -1,20 +1,20 @@
-/** Events that one session is not to get: `publish(…, { except })`. Exists only while there is one of them ahead. */
+/** Events that one session must not get: `publish(…, { except })`. Exists only while one of them lies ahead. */
 
 import type { WindowEntry } from "./window.js";
 
-/** What a subscription passes over. */
+/** The events that a subscription skips. */
 export class Excepted {
-  /** Publishes of which it is not known yet where in the log they are. */
+  /** Publishes whose position in the log is not known yet. */
   #pendingCount = 0;
   /** Positions ahead of the cursor. */
   readonly #positions: Set<number> = new Set();
 
-  /** Whether the next entries may have one that is not known yet: nothing is written meanwhile. */
+  /** Whether an upcoming entry may be one whose position is unknown. Nothing is written meanwhile. */
   get isPending(): boolean {
     return this.#pendingCount > 0;
   }
 
-  /** Whether nothing is ahead any more. */
+  /** Whether no skipped event lies ahead. */
   get isOver(): boolean {
     return this.#pendingCount === 0 && this.#positions.size === 0;
   }
@@ -25,16 +25,16 @@ export class Excepted {
   }
 
   /**
-   * The event is in the log, or is not.
+   * The publish has settled.
    *
-   * @param position - Where; `undefined` if it is not ahead.
+   * @param position - Its position; `undefined` if it is not ahead or not in the log.
    */
   end(position: number | undefined): void {
     this.#pendingCount -= 1;
     if (position !== undefined) this.#positions.add(position);
   }
 
-  /** @returns Of the entries of a slice, those that the session gets. */
+  /** @returns The entries that the session gets. */
   without(entries: readonly WindowEntry[]): WindowEntry[] {
     return entries.filter(({ position }) => !this.#positions.has(position));
   }
@@ -46,7 +46,7 @@ export class Excepted {
     }
   }
 
-  /** All positions are void. */
+  /** A reset of the log has voided all positions. */
   clear(): void {
     this.#positions.clear();
   }

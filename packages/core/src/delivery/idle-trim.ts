@@ -1,20 +1,20 @@
-/** Drops what is too old from the window also while nothing is published. */
+/** Trims entries past their maximum age from the window while nothing is published. */
 
 import { runOutside } from "../outlet/async-context.js";
 import type { Window } from "./window.js";
 
-/** The most that is dropped in one turn of the event loop. */
+/** Most entries dropped in one turn of the event loop. */
 const MOST_PER_TURN = 2_000;
-/** Time between two such turns, in milliseconds. */
+/** Time between two trimming turns, in milliseconds. */
 const TURN_MS = 1;
-/** Shortest time between two looks, in milliseconds. */
+/** Shortest time between two checks, in milliseconds. */
 const LEAST_MS = 500;
-/** Looks while the window is replaced: what is too old stays for an eighth of its age at most. */
+/** Checks within `maxAgeMs`: an entry stays at most an eighth longer than its age allows. */
 const LOOKS_PER_WINDOW = 8;
 
 /**
- * One timer for a window that has entries, and none for one that has none: a burst at noon must not hold its memory all
- * night. It keeps neither the process alive nor a hub that was dropped.
+ * One timer while the window has entries, none while it is empty: memory from a burst at noon must not be held all
+ * night. The timer keeps neither the process nor a dropped hub alive.
  */
 export class IdleTrim {
   readonly #window: Window;
@@ -24,7 +24,7 @@ export class IdleTrim {
 
   /**
    * @param maxAgeMs - Age at which an entry is dropped.
-   * @param isBusy - Whether entries are being handed over: what was not yet is not dropped for its age.
+   * @param isBusy - Whether entries are being handed over: entries not delivered yet are not dropped for their age.
    */
   constructor(window: Window, maxAgeMs: number, isBusy: () => boolean) {
     this.#window = window;
@@ -33,7 +33,7 @@ export class IdleTrim {
     window.filled = () => this.#arm(this.#restMs());
   }
 
-  /** No further entry is dropped. */
+  /** Stops trimming. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#window.filled = () => {};
@@ -49,7 +49,7 @@ export class IdleTrim {
     this.#timer = runOutside(() => setTimeout(look, ms).unref());
   }
 
-  /** Time until the next look. */
+  /** Time until the next check. */
   #restMs(): number {
     const dueMs = (this.#window.oldestAt ?? 0) + this.#maxAgeMs + 1 - performance.now();
     return Math.ceil(Math.max(dueMs, LEAST_MS, this.#maxAgeMs / LOOKS_PER_WINDOW));

@@ -1,4 +1,4 @@
-/** Entries of the log as blocks. Other programs may have written them, so that any field may hold anything. */
+/** Encodes log entries as blocks. Any field may hold anything, because other programs may have written the entry. */
 
 import { SseError, describeValue } from "../errors.js";
 import type { LogEntry } from "../log/log.js";
@@ -6,26 +6,26 @@ import { checkChannel } from "../options/subscribe.js";
 import { encodeMessage, isId } from "../wire/encode.js";
 import { RESERVED_EVENT_PREFIX } from "../wire/message.js";
 
-/** In the window an entry that is not sent keeps its place, on a channel that no client may subscribe to. */
+/** Channel that keeps the place of an unsendable entry in the window. No client may subscribe to it. */
 export const NO_CHANNEL = "~";
 
-/** Whether an entry is the project's own: it moves the position and reaches no client. */
+/** Whether an entry is one of Tidewire's control entries: it moves the position and reaches no client. */
 export function isControl({ channel }: LogEntry): boolean {
   return channel.startsWith("~");
 }
 
-/** @returns The block that stands in the window for an entry that is not sent: it has the id of its position. */
+/** @returns The block that holds the place of an unsendable entry in the window: it carries the id. */
 export function encodePlace({ id }: LogEntry): string {
   return `id: ${id}\n\n`;
 }
 
 /**
- * Encodes an entry of the log for clients.
+ * Encodes a log entry for clients.
  *
- * @param maxEventBytes - Largest block, as the hub's option says.
+ * @param maxEventBytes - Largest block, as the hub's option of that name.
  * @returns The block.
- * @throws {SseError} `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_OPTION` or `ERR_SSE_INVALID_DATA` if no client may be
- *   sent the entry: the hub would not have published it.
+ * @throws {SseError} `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_OPTION` or `ERR_SSE_INVALID_DATA` if the entry cannot be
+ *   sent to clients. The hub itself would not have published it.
  */
 export function encodeEntry(
   { id, channel, event, data, retry }: LogEntry,
@@ -45,7 +45,7 @@ export function encodeEntry(
     );
   }
   const block = encodeMessage({ event, id, retry, data });
-  // A UTF-16 unit takes up to three bytes: most blocks need not be measured.
+  // A UTF-16 unit takes up to three bytes, so most blocks need no measuring.
   if (3 * block.length > maxEventBytes && Buffer.byteLength(block) > maxEventBytes) {
     throw new SseError(
       "ERR_SSE_INVALID_DATA",
@@ -55,14 +55,14 @@ export function encodeEntry(
   return block;
 }
 
-/** Reports within a period; those beyond are counted. */
+/** Reports per period; further ones are counted. */
 const MOST_REPORTS = 10;
 const PERIOD_MS = 10_000;
 
-/** Reports entries that cannot be sent, but not a flood of them. */
+/** Reports entries that cannot be sent, with a limit per period. */
 export class UnsendableReports {
   readonly #report: (error: unknown) => void;
-  /** When the period began. */
+  /** Start of the period. */
   #since = -Infinity;
   /** Faults in this period. */
   #count = 0;

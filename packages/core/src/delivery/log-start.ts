@@ -1,4 +1,4 @@
-/** Starts the log of a hub: from nothing to a position from which delivery goes on. */
+/** Starts a hub's log and, once its position is known, delivery. */
 
 import { isSseError } from "../errors.js";
 import type { Log, LogEntry, LogFollower, LogResetReason } from "../log/log.js";
@@ -11,7 +11,7 @@ import { IdleTrim } from "./idle-trim.js";
 import type { Subscription } from "./subscription.js";
 import { Window } from "./window.js";
 
-/** The log of a hub while it starts, and what delivers from it afterwards. */
+/** A hub's log while it starts, and the delivery that follows. */
 export class LogStart {
   readonly #log: Log;
   readonly #options: ResolvedOptions;
@@ -21,7 +21,7 @@ export class LogStart {
   /** Set together with `#delivery`. */
   #idleTrim: IdleTrim | undefined;
   /**
-   * Settles once the log has told its position, or never will; `undefined` where it told at once. Never rejects.
+   * Settles once the log has reported its position, or never will; `undefined` if it did so at once. Never rejects.
    */
   readonly settled: Promise<void> | undefined;
 
@@ -43,19 +43,19 @@ export class LogStart {
       },
       (error: unknown) => {
         this.#isSettled = true;
-        // Closed before it could start: that is no fault.
+        // Closed before it could start, which is not an error.
         if (isSseError(error) && error.code === "ERR_SSE_CLOSED") return;
         observer.report(error, "log");
       },
     );
   }
 
-  /** `undefined` until the log has told its position, and for ever if it cannot. */
+  /** `undefined` until the log has reported its position, and forever if it cannot. */
   get delivery(): Delivery | undefined {
     return this.#delivery;
   }
 
-  /** Whether the log has told its position, or never will. */
+  /** Whether the log has reported its position, or never will. */
   get isSettled(): boolean {
     return this.#isSettled;
   }
@@ -77,12 +77,12 @@ export class LogStart {
     const { maxAgeMs } = this.#options.retention;
     this.#idleTrim = new IdleTrim(window, maxAgeMs, () => delivery.isBusy);
     follower.handTo(delivery);
-    // Most of those that come back, or ask for `latest`, find in it what they need.
+    // Most returning clients, and most uses of `latest`, find what they need in it.
     void backfill?.warm();
   }
 }
 
-/** Keeps what a log tells before its position is known: everything after that position. */
+/** Keeps entries that the log delivers before its position is known: those after that position. */
 class EarlyFollower implements LogFollower {
   readonly failed: (error: unknown) => void;
   #calls: ((follower: LogFollower) => void)[] | undefined = [];
@@ -103,7 +103,7 @@ class EarlyFollower implements LogFollower {
     else this.#calls?.push((follower) => follower.reset(reason, tail));
   }
 
-  /** From now on everything goes to another follower. */
+  /** Hands everything, now and later, to another follower. */
   handTo(follower: LogFollower): void {
     this.#follower = follower;
     for (const call of this.#calls ?? []) call(follower);
@@ -111,7 +111,7 @@ class EarlyFollower implements LogFollower {
   }
 }
 
-/** Whether a log can be asked for what is older than it has delivered. */
+/** Whether a log can be read back beyond what it has delivered. */
 function keepsPast(log: Log): log is Log & PastLog {
   return log.past !== undefined;
 }

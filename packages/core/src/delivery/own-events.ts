@@ -1,18 +1,18 @@
-/** The events of this process that the log has taken and not handed back yet. */
+/** Events published by this process that the log has accepted but not delivered back yet. */
 
 import type { Window } from "./window.js";
 
 /**
- * Events that this process has published and has yet to read.
+ * Events that this process has published but not read yet.
  *
- * A log that many processes share answers a publish before the event has come round. `complete()` waits for that:
- * otherwise it would end the stream before an event whose `publish` has already resolved.
+ * A shared log answers a publish before the event comes back. `complete()` waits for it: otherwise it would end the
+ * stream before an event whose `publish` has already resolved.
  */
 export class OwnEvents {
   readonly #window: Window;
-  /** The newest of them; `undefined` while there is none. */
+  /** The newest of them; `undefined` if there is none. */
   #newest: string | undefined;
-  /** Those who wait, each until an id was read. */
+  /** Waiters, each until an id has been read. */
   #waiting: { readonly id: string; readonly resolve: () => void }[] = [];
 
   constructor(window: Window) {
@@ -25,10 +25,10 @@ export class OwnEvents {
   }
 
   /**
-   * Waits for events to be read.
+   * Waits for events to be read back.
    *
-   * @param id - Up to this one, which was added; absent: all that were added until now.
-   * @returns Resolves once they are; `undefined` if they have been.
+   * @param id - Up to this added id; absent: all added until now.
+   * @returns Resolves once they are read; `undefined` if they already have been.
    */
   whenRead(id: string | undefined = this.#newest): Promise<void> | undefined {
     if (id === undefined || !this.#window.isAhead(id)) return undefined;
@@ -37,15 +37,15 @@ export class OwnEvents {
     });
   }
 
-  /** Entries have come from the log. */
+  /** New entries have come from the log. */
   look(): void {
     if (this.#newest === undefined) return;
     if (!this.#window.isAhead(this.#newest)) return this.clear();
-    // Where events are published all the time, there is always one that was not read yet.
+    // Under continuous publishing there is always an event not read yet, so waiters go by id.
     if (this.#waiting.length > 0) this.#tell(({ id }) => !this.#window.isAhead(id));
   }
 
-  /** Stops waiting: all of them were read, or the log has another history. */
+  /** Ends all waits: every event was read, or the log has a new history. */
   clear(): void {
     this.#newest = undefined;
     this.#tell(() => true);

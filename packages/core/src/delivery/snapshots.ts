@@ -1,22 +1,22 @@
-/** The functions that give the state of a stream's channels: they are called again after a reset. */
+/** Snapshot functions of a stream's channels, kept because they are called again after a reset. */
 
 import type { SnapshotMessages } from "../options/subscribe.js";
 import { Scope } from "../outlet/async-context.js";
 
-/** A function that gives the state of channels, and the async context that it belongs to. */
+/** A function that returns the state of channels, with the async context it belongs to. */
 export interface Snapshot {
   readonly take: () => SnapshotMessages | PromiseLike<SnapshotMessages>;
   readonly scope: Scope;
-  /** Joined channels whose state it gives. */
+  /** Joined channels that it covers. */
   readonly channels: Set<string>;
 }
 
-/** Snapshots of joined channels. One function may give the state of the channels of several calls. */
+/** Snapshots of joined channels. One function may cover the channels of several calls. */
 export class Snapshots {
   readonly #byFunction: Map<Snapshot["take"], Snapshot> = new Map();
   readonly #byChannel: Map<string, Snapshot> = new Map();
 
-  /** Channels are joined whose state a function gives. Remembers the caller's async context. */
+  /** Adds joined channels that a function covers. Remembers the caller's async context. */
   add(take: Snapshot["take"], channels: readonly string[]): Snapshot {
     let snapshot = this.#byFunction.get(take);
     if (snapshot === undefined) {
@@ -39,7 +39,7 @@ export class Snapshots {
     if (snapshot.channels.size === 0) this.#byFunction.delete(snapshot.take);
   }
 
-  /** @returns All of them, in the order in which they were added. */
+  /** @returns All snapshots, in insertion order. */
   values(): Iterable<Snapshot> {
     return this.#byFunction.values();
   }

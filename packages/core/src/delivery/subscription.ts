@@ -21,19 +21,19 @@ import { Hold, Step, Welcome, snapshotError } from "./welcome.js";
 import type { PendingReset } from "./welcome.js";
 import type { Slice } from "./window.js";
 
-/** A live client's position is looked at so many times while the window is replaced: four in the older half. */
+/** Checks of a live client's position while the window is replaced once: four of them in the older half. */
 const LOOKS_PER_WINDOW = 8;
 
-/** Before every position, also those of entries from before the window. */
+/** Before every position, including those of entries from before the window. */
 const BEFORE_ALL = -(2 ** 30);
 
-/** How long a client waits before it comes back to a snapshot that has failed, in milliseconds. */
+/** Reconnection time after a snapshot has failed, in milliseconds. */
 const FAILED_RETRY_MS = { min: 5_000, max: 30_000 };
 
-/** The most that is taken from the window for one write, in bytes. */
+/** Most bytes taken from the window for one write. */
 export const SLICE_BYTES = 65_536;
 
-/** Streams that began with a reset and have yet to get their first cursor event: too few for a field in each. */
+/** Streams that began with a reset and have not had their first cursor event: too few to justify a field in each. */
 const RESET_FIRST = new WeakSet<Subscription>();
 
 /** Frames of one write that several subscriptions share. */
@@ -41,7 +41,7 @@ export interface DeliveredFrames {
   readonly shared: SharedFrames;
   /** Number of events. */
   readonly count: number;
-  /** Position of the last one. */
+  /** Position of the last event. */
   readonly last: number;
 }
 
@@ -49,33 +49,33 @@ export interface DeliveredFrames {
  * One stream's place in the log: one cursor, a set of channels, and a start for each channel that begins ahead of the
  * cursor. No queue.
  *
- * An entry is due if its channel is in the set and its position is greater than the cursor and the channel's start. Only
- * three things move the cursor: writing the entries up to a position; finding that none up to it is due; and writing a
- * reset that names every channel of that moment. Joining a channel, `latest` and `snapshot` set the start of their own
- * channels and of no other.
+ * An entry is due if its channel is in the set and its position is greater than the cursor and the channel's start.
+ * Only three things move the cursor: writing the entries up to a position; establishing that no entry up to it is due;
+ * and writing a reset that names every channel of that moment. Joining a channel, `latest` and `snapshot` set the start
+ * of their own channels only.
  *
- * A subscription is *live* while the client has everything that was handed over: what is published goes straight to the
- * outlet. A live one has no starts. When the socket backs up it falls behind, which costs nothing: it reads on from its
- * cursor in the window as soon as there is room.
+ * A subscription is *live* while the client has every entry handed over so far: new entries go straight to the outlet.
+ * A live subscription has no starts. When the socket backs up, the subscription falls behind, which stores nothing: it
+ * reads on from its cursor in the window as soon as there is room.
  */
 export class Subscription implements Reader {
   readonly channels: ChannelSet = new ChannelSet();
   readonly outlet: Outlet;
   readonly #audience: Audience<Subscription>;
-  /** Every entry up to here is written or not due. A live one has everything that was handed over beyond it, too. */
+  /** Every entry up to here is written or not due. A live subscription may have been handed more. */
   #cursor = BEFORE_ALL;
-  /** Position that the client knows; `BEFORE_ALL` while it has none: until then events go out without ids. */
+  /** Position that the client knows; `BEFORE_ALL` while it has none, and until then events are written without ids. */
   #told = BEFORE_ALL;
   #phase: "behind" | "live" | "closed" = "behind";
-  /** Whether its turn has been scheduled, or is under way: then functions of the application may be on the stack. */
+  /** State of its turn. While it is not `none`, application code may be on the stack. */
   #turn: "none" | "scheduled" | "running" = "none";
-  /** Set while the client has yet to be told something that does not come from the log. */
+  /** Set while something that does not come from the log is still to be written. */
   #welcome: Welcome | undefined;
-  /** `undefined` while no channel has one. */
+  /** `undefined` while no channel has a snapshot. */
   #snapshots: Snapshots | undefined;
-  /** What to do once everything up to a position is written. */
+  /** Callback for when everything up to a position is written. */
   #end: { readonly position: number; readonly fn: () => void } | undefined;
-  /** `undefined` unless there are events ahead that this session is not to get. A live one has none. */
+  /** `undefined` unless events lie ahead that this session must not get. Always `undefined` while live. */
   #excepted: Excepted | undefined;
 
   constructor(outlet: Outlet, audience: Audience<Subscription>) {
@@ -94,10 +94,10 @@ export class Subscription implements Reader {
   }
 
   /**
-   * Begins at the tail: the client comes for the first time.
+   * Begins at the tail, for a new client.
    *
-   * @param awaitsFirstState - Whether nothing is written until {@link Subscription.firstStateDecided}: a client that had a
-   *   position before its first state would come back with that, be replayed and never get the state.
+   * @param awaitsFirstState - Whether nothing is written until {@link Subscription.firstStateDecided}. A client cut off
+   *   with a position but without its first state would resume from there and never get the state.
    */
   begin(awaitsFirstState: boolean): void {
     this.#cursor = this.#audience.window.tail;
@@ -106,7 +106,7 @@ export class Subscription implements Reader {
     this.#welcome.isAwaiting = awaitsFirstState;
   }
 
-  /** The call whose state comes before any position has taken effect, or never will. */
+  /** The call with the first state has taken effect, or never will. */
   firstStateDecided(): void {
     if (this.#welcome === undefined) return;
     this.#welcome.isAwaiting = false;
@@ -114,9 +114,9 @@ export class Subscription implements Reader {
   }
 
   /**
-   * Begins at a position that is not known yet: {@link Subscription.place} tells. Until then nothing is written.
+   * Begins at a position that {@link Subscription.place} gives later. Until then nothing is written.
    *
-   * @param isResuming - Whether the client reports a position: the stream begins with it, or with a reset in its place.
+   * @param isResuming - Whether the client reports a position: the stream begins with it or with a reset.
    */
   beginLater(isResuming: boolean): void {
     this.#welcome = new Welcome();
@@ -126,40 +126,40 @@ export class Subscription implements Reader {
   }
 
   /**
-   * Says where a stream begins that has begun later. The replay waits for that, so that every channel of its turn takes
-   * part in it.
+   * Sets where a stream begins after {@link Subscription.beginLater}. The replay waits for this, so that it includes
+   * every channel of its turn.
    *
-   * @param lastEventId - What the client reports; `""` if its stream opened before the log had a position: it may have
-   *   missed what was published in between.
+   * @param lastEventId - As the client reports it; `""` if its stream opened before the log had a position: events
+   *   published in between may be missing.
    */
   place(lastEventId: string): void {
     const welcome = this.#welcome;
     if (welcome?.isAwaiting !== true) return;
     if (lastEventId !== "") welcome.hasIds = true;
-    // The log was reset meanwhile: whatever the client reports is void.
+    // The log was reset meanwhile, so the client's position is void.
     if (welcome.reset !== undefined) return this.#placed(welcome, "unknown");
-    // The cursor event that a stream resumes with repeats it.
+    // The first cursor event repeats the reported id, so it must be a valid one.
     if (lastEventId === "" || !isId(lastEventId)) return this.#placed(welcome, "unknown");
     welcome.resumedFrom = lastEventId;
-    // What is too old is not replayed, even where nothing was published since.
+    // Expired entries are not replayed, even if nothing was published since.
     this.#audience.window.trim(performance.now());
     const isWanted = (): boolean => this.#welcome === welcome && welcome.isAwaiting;
     const place = this.#audience.locate(lastEventId, this.#concerned(welcome), isWanted);
     if (!(place instanceof Promise)) return this.#placed(welcome, place);
     welcome.isLocating = true;
     void place.then((found) => {
-      // A reset of the log or the end of the stream may have come first.
+      // Meanwhile the log may have been reset or the stream may have ended.
       if (isWanted()) this.#placed(welcome, found);
     });
   }
 
   /**
-   * Joins channels. Those that were joined before are ignored.
+   * Joins channels. Channels joined before are ignored.
    *
    * @param channels - Checked names.
-   * @param part - `isReplayed`: they begin at the position that the client reports, and not here and now. `comesFirst`:
-   *   the client is given its first position only after their state. That is so for the first call of a route, because
-   *   it takes part in the replay of a client that comes back with a position.
+   * @param part - `isReplayed`: the channels begin at the client's position instead of the tail. `comesFirst`: the
+   *   client gets its first position only after their state. That holds for the first call of a route: when the client
+   *   returns with a position, the replay takes the place of the state.
    */
   join(
     channels: readonly string[],
@@ -169,10 +169,10 @@ export class Subscription implements Reader {
     const added = channels.filter((channel) => !this.channels.has(channel));
     if (added.length === 0 || this.#phase === "closed") return;
     const { tail } = this.#audience.window;
-    // Nothing is due on a stream without channels.
+    // A stream without channels has nothing due.
     if (this.channels.size === 0 && this.#told !== BEFORE_ALL) this.#moveTo(tail);
-    // What was published before belongs to the other channels: it is written first, and then the start is reached. Not
-    // before the channels have joined, because that may call functions of the application.
+    // Entries published before belong to the other channels and are written first. That has to wait until the channels
+    // have joined, because writing may call application code.
     if (!isReplayed && this.#phase === "live" && this.#position() < tail) {
       this.#fallBehind(this.#position());
     }
@@ -192,7 +192,7 @@ export class Subscription implements Reader {
     this.wake();
   }
 
-  /** Leaves channels; those that were not joined are ignored. Nothing of them is written any more. */
+  /** Leaves channels; others are ignored. Afterwards nothing of them is written. */
   leave(channels: readonly string[]): void {
     for (const channel of channels) {
       if (this.channels.delete(channel)) this.#audience.leave(channel, this);
@@ -202,20 +202,20 @@ export class Subscription implements Reader {
     if (welcome === undefined) return;
     const wasHeld = welcome.held !== undefined;
     welcome.leave(channels);
-    // What waited for the state of a channel that was left waits no more.
+    // The state that held up the stream belonged to a channel that was left.
     if (wasHeld && welcome.held === undefined) this.wake();
   }
 
-  /** Every position is void: the client is told, and goes on from here. */
+  /** Every position is void: the client gets a reset and continues from here. */
   reset(reason: ResetReason): void {
     if (this.#phase === "closed") return;
     this.#excepted?.clear();
-    // What the client reports may belong to the new history, if it comes from a node that knew of that before this one.
+    // The client's position may belong to the new history, if it comes from a node that learned of it earlier.
     if (this.#isUnplaced()) return;
     this.#welcome?.release();
     const welcome = new Welcome();
     welcome.mustReset(reason, this.channels.keys(), this.#audience.window.tail);
-    // A reset in place of a replay names every channel of its turn: it waits for the same calls.
+    // A reset in place of a replay names every channel of its turn, so it waits for the same calls.
     welcome.isAwaiting = this.#welcome?.isAwaiting === true && !this.#welcome.isLocating;
     welcome.isBeginning = this.#welcome?.isBeginning === true;
     welcome.owesCursor = this.#welcome?.owesCursor === true;
@@ -226,14 +226,14 @@ export class Subscription implements Reader {
   }
 
   /**
-   * Takes what was published in one turn, or in several.
+   * Takes the entries of one turn or several.
    *
    * @param first - Position of the first entry.
    * @param last - Position of the last entry.
-   * @param pieces - Those that concern this subscription, each piece joined for one write.
+   * @param pieces - Frames for this subscription, each piece joined for one write.
    */
   deliver(first: number, last: number, pieces: readonly DeliveredFrames[]): void {
-    // One that is behind finds it in the window.
+    // A subscription that is behind reads them from the window.
     if (this.#phase !== "live" || this.#cursor >= last) return;
     if (this.#cursor >= first) {
       this.#fallBehind(this.#cursor);
@@ -241,7 +241,7 @@ export class Subscription implements Reader {
       return;
     }
     for (const { shared, count, last: position } of pieces) {
-      // A write may have found that the client has left.
+      // A write may have detected that the client has left.
       if (this.#phase !== "live") return;
       if (this.outlet.isBlocked) return this.#fallBehind(Math.max(this.#cursor, first - 1));
       this.#cursor = position;
@@ -252,21 +252,21 @@ export class Subscription implements Reader {
     this.#cursor = last;
   }
 
-  /** Something published on its channels has left the window before it could be handed over. */
+  /** An undelivered entry of its channels has left the window. */
   overtaken(): void {
     if (this.#phase !== "live") return;
     this.#fallBehind(this.#position());
-    // Not at once: functions of the application may publish, while others have yet to be told the same.
+    // Deferred: writing may run application code that publishes, before other subscriptions were notified.
     this.#schedule();
   }
 
   wake(): void {
-    // Its turn comes, or is under way: taking another one now would be at the cost of the others, or out of order.
+    // A turn is pending or under way: another one now would overtake other subscriptions or break the order.
     if (this.#turn === "none") this.#advance();
     else if (this.#turn === "scheduled") this.#beginReplay();
   }
 
-  /** Called by delivery when it is the turn of this subscription. */
+  /** Called by delivery for the turn of this subscription. */
   takeTurn(): void {
     this.#turn = "none";
     this.#advance();
@@ -279,10 +279,10 @@ export class Subscription implements Reader {
   }
 
   /**
-   * Called before an event is published that this session must not get. What was published before is written, and then
-   * nothing until it is known which event that is: it stays behind, where each event is looked at.
+   * Called before the publish of an event that this session must not get. Writes everything published before, then
+   * pauses until the id of that event is known. The subscription stays behind, where each event is checked.
    *
-   * @returns Says which: its id, once the event is in the window; `undefined` if it was not published. To be called once.
+   * @returns Takes the id, once the event is in the window; `undefined` if it was not published. To be called once.
    */
   except(): (id: string | undefined) => void {
     this.catchUp();
@@ -317,7 +317,7 @@ export class Subscription implements Reader {
   }
 
   beat(now: number, isSilent: boolean): SharedFrames | undefined {
-    // A quiet channel must never make it look as if the client had missed what was published on others.
+    // An unwritten event may be due: a cursor event would make the client skip it.
     if (this.#phase !== "live") return undefined;
     const position = this.#position();
     if (position <= this.#told) return undefined;
@@ -341,16 +341,16 @@ export class Subscription implements Reader {
       this.#cursor = place;
       this.#told = place;
       this.channels.passed(place);
-      // The client may come from a node that was ahead of this one when further channels joined.
+      // The client may come from a node that was ahead of this one when these channels joined.
       for (const step of welcome.steps) step.reach(place);
       welcome.isReplay = true;
       this.#beginReplay();
       this.#schedule();
       return;
     }
-    // A position that is lost is not repeated.
+    // The first cursor event must not repeat a position that is lost.
     welcome.resumedFrom = undefined;
-    // Those that have a start of their own begin there.
+    // Channels with a start begin there and lose nothing.
     const replayed = this.channels
       .keys()
       .filter((name) => this.channels.startOf(name) === undefined);
@@ -360,14 +360,14 @@ export class Subscription implements Reader {
     this.wake();
   }
 
-  /** Whether nothing but the replay is due, and where that begins is not known yet. */
+  /** Whether only the replay is due, and its position is not known yet. */
   #isUnplaced(): boolean {
     const welcome = this.#welcome;
     const isPlaced = this.#cursor !== BEFORE_ALL || welcome?.isAwaiting !== true;
     return !isPlaced && !welcome.isPending && this.channels.latestStart === -Infinity;
   }
 
-  /** Writes what a stream resumes with, before its turn: otherwise it would begin with a comment. */
+  /** Writes the first cursor event before its turn: otherwise the stream would begin with a comment. */
   #beginReplay(): void {
     const { outlet } = this;
     const welcome = this.#welcome;
@@ -375,7 +375,7 @@ export class Subscription implements Reader {
     if (outlet.isOpen && !outlet.isBlocked) this.#write([this.#cursorFrame()]);
   }
 
-  /** Writes what can be written now. */
+  /** Writes as much as possible now. */
   #advance(): void {
     const { isBeginning } = this;
     this.#turn = "running";
@@ -390,7 +390,7 @@ export class Subscription implements Reader {
     if (isMore) this.#schedule();
   }
 
-  /** @returns Whether there is more that could be written now. */
+  /** @returns Whether more could be written now. */
   #writeOn(): boolean {
     while (this.#phase === "behind" && this.outlet.isOpen && !this.outlet.isBlocked) {
       const welcome = this.#welcome;
@@ -411,7 +411,7 @@ export class Subscription implements Reader {
     return false;
   }
 
-  /** What the application sends waits no more, once the stream has begun. */
+  /** Releases messages of the application, once the stream has begun. */
   #begun(): void {
     const welcome = this.#welcome;
     if (welcome !== undefined) {
@@ -422,7 +422,7 @@ export class Subscription implements Reader {
     this.outlet.begun();
   }
 
-  /** Calls what waits for everything up to a position to be written. */
+  /** Calls the `finish` callback once everything up to its position is written. @returns Whether it did. */
   #isEnded(): boolean {
     const end = this.#end;
     if (end === undefined || this.#welcome !== undefined || this.#cursor < end.position) {
@@ -435,9 +435,9 @@ export class Subscription implements Reader {
   }
 
   /**
-   * Writes a slice of what the client has to be told before the next event of the log, in one write.
+   * Writes, in one write, a slice of what comes before the next log entry.
    *
-   * @returns Whether there is more of it that could be written now.
+   * @returns Whether more of it could be written now.
    */
   #writeWelcome(welcome: Welcome): boolean {
     const { window } = this.#audience;
@@ -451,8 +451,8 @@ export class Subscription implements Reader {
       const step = welcome.nextStep(this.#told !== BEFORE_ALL);
       if (step !== undefined) {
         if (!step.hasState) {
-          // What was gathered goes out first, and `#writeOn` looks again: the function may leave channels, or publish
-          // so much that the window passes this stream.
+          // Frames gathered so far go out first, and `#writeOn` checks again: the function may leave channels, or
+          // publish so much that the window passes this stream.
           if (frames.length === 0) this.#takeState(welcome, step);
           break;
         }
@@ -467,14 +467,14 @@ export class Subscription implements Reader {
           break;
         }
         if (step.isOvertaken(window)) {
-          // Some of `latest` is written, and the next event of it is gone.
+          // Part of `latest` is written, and its next event is gone.
           welcome.done(step);
           welcome.mustReset("overflow", step.channels, window.tail);
           break;
         }
         this.#skipTo(step.upTo);
-        // On a stream whose client has a position, events of the past may not take it back. And one that has a state may
-        // not come back with an earlier position: it would be replayed what the state holds.
+        // If the client has a position, ids of past events would take it back. If it has a state, an earlier position
+        // would replay events that the state contains.
         if (step.snapshot !== undefined) welcome.hasState = true;
         const isFirst = this.#told === BEFORE_ALL && step.comesFirst && !welcome.hasState;
         const hasIds = isFirst && step.upTo <= this.#cursor;
@@ -485,8 +485,9 @@ export class Subscription implements Reader {
         if (slice.isLast) welcome.done(step);
         isMore = sizeOf(frames) >= SLICE_BYTES;
       } else if (this.#told === BEFORE_ALL) {
-        // A client gets its first position when every start lies behind the cursor. What is due before that on other
-        // channels comes without ids: cut in between, the client has none and begins anew. Unless it has one.
+        // A client gets its first position once the cursor has passed every start. Events that other channels have due
+        // before that are written without ids, so that a client cut off in between begins anew, unless it already has
+        // an id.
         const start = Math.max(this.#cursor, this.channels.latestStart);
         const channels = welcome.withoutUntaken(this.channels);
         const slice = this.#slice(channels, room, start);
@@ -516,8 +517,8 @@ export class Subscription implements Reader {
     welcome.reset = undefined;
     welcome.resumedFrom = undefined;
     welcome.isReplay = false;
-    // The reset names every channel there is now, so that it stands for whatever was lost on any of them.
-    // The cursor never goes back: it may be further where there was no channel for a while.
+    // The reset names every current channel, so it covers losses on all of them. The cursor never goes back: it may be
+    // further ahead if the stream had no channels for a while.
     this.#moveTo(Math.max(this.#cursor, window.holdsAfter(position) ? position : window.tail));
     const channels = this.channels.keys();
     if (channels.length === 0) return;
@@ -527,18 +528,18 @@ export class Subscription implements Reader {
       ...states.map(
         (state) => new Step(state.channels, state, { latest: 0, upTo: tail, comesFirst: true }),
       ),
-      // From its beginning, and up to where the channels go on: behind the reset, or at a start that lies further ahead.
+      // `latest` starts over, up to where its channels continue: behind the reset, or at a later start.
       ...[...welcome.steps]
         .filter((step) => step.wantsLatest)
         .map((step) => step.withoutState(Math.max(this.#cursor, step.upTo))),
     ]);
-    // An empty id takes the old position from the client, which may look good in the new history: cut in the middle of
-    // the state, it begins anew.
+    // The empty id clears the client's old position, which may look valid in the new history. A client cut off during
+    // the state then begins anew.
     const hasStates = states.length > 0;
     const id = hasStates ? "" : (window.idAt(this.#cursor) ?? window.tailId);
     this.#told = hasStates ? BEFORE_ALL : this.#cursor;
     welcome.hasIds = false;
-    // The reset gives the client its position.
+    // The reset carries the client's position.
     if (!hasStates && welcome.owesCursor) {
       welcome.owesCursor = false;
       RESET_FIRST.add(this);
@@ -548,10 +549,10 @@ export class Subscription implements Reader {
     observer.wasReset(this, reason, channels);
   }
 
-  /** Has the state of a step taken. It may be here at once or later, or fail. */
+  /** Calls a step's snapshot function, which may return at once, return a promise or throw. */
   #takeState(welcome: Welcome, step: Step): void {
     const { tail } = this.#audience.window;
-    // What was published until now is part of the state: the channels begin behind it.
+    // The state contains everything published until now, so the channels begin behind it.
     for (const channel of step.channels) {
       this.channels.add(channel, tail > this.#cursor ? tail : undefined);
     }
@@ -564,7 +565,7 @@ export class Subscription implements Reader {
     }
   }
 
-  /** Nothing is written until a promise settles: the state of a step, or the past that it asks for. */
+  /** Pauses writing until a promise settles: a step's state, or the past it asks for. */
   #hold(welcome: Welcome, step: Step, promise: PromiseLike<SnapshotMessages | void>): void {
     const hold = new Hold(step, {
       done: (messages) => {
@@ -583,25 +584,25 @@ export class Subscription implements Reader {
     hold.waitFor(promise);
   }
 
-  /** Whether a step is still to be written: its own function may have closed the stream, or left the channels. */
+  /** Whether a step is still to be written. Its own function may have closed the stream or left the channels. */
   #isNext(welcome: Welcome, step: Step): boolean {
     return this.#welcome === welcome && welcome.steps.has(step);
   }
 
   #failed({ channels }: Step, error: unknown): void {
     this.#audience.observer.report(snapshotError(error, channels), "snapshot");
-    // The client comes back to a snapshot that may fail again: not at once.
+    // The snapshot may fail again at once, so the client is told to wait before it reconnects.
     this.outlet.fail(encodeRetryFrame(draw(FAILED_RETRY_MS)));
   }
 
-  /** Moves the cursor up to a position if nothing is due until there. */
+  /** Moves the cursor up to a position if no entry up to it is due. */
   #skipTo(position: number): void {
     if (position <= this.#cursor) return;
     const slice = this.#audience.window.slice(this.channels, this.#cursor, 1, position);
     if (slice.frames.length === 0) this.#moveTo(slice.cursor);
   }
 
-  /** The channels that a replay concerns, at the time when they are looked at: until then some may join or be left. */
+  /** The channels of a replay, evaluated on each use: channels may join or be left until then. */
   #concerned(welcome: Welcome): ChannelPositions {
     const channels = (): ChannelPositions => welcome.withoutUntaken(this.channels);
     return {
@@ -612,25 +613,25 @@ export class Subscription implements Reader {
     };
   }
 
-  /** Whether something that was due has left the window: the client was too slow for what is retained. */
+  /** Whether a due entry has left the window because the client was slower than the retention allows. */
   #isOvertaken(): boolean {
     const { window } = this.#audience;
     if (window.holdsAfter(this.#cursor)) return false;
-    // Channels whose state has yet to be taken begin only behind that: they have lost nothing.
+    // Channels whose state is still to be taken begin behind that state, so they have lost nothing.
     const channels = this.#welcome?.withoutUntaken(this.channels) ?? this.channels;
     if (channels.size > 0 && !window.holdsAfter(this.#cursor, channels)) return true;
-    // What has left was not due.
+    // The dropped entries were not due.
     this.#moveTo(window.first - 1);
     return false;
   }
 
-  /** @returns Whether there is more. */
+  /** @returns Whether more is left. */
   #writeSlice(): boolean {
     const { window, observer } = this.#audience;
     const { frames, cursor, last } = this.#slice(this.channels, SLICE_BYTES);
     const first = this.#welcome?.owesCursor === true ? this.#cursorFrame() : undefined;
     this.#moveTo(cursor);
-    // Nothing was published meanwhile: this is still the same turn.
+    // Still the same turn: no entry was published meanwhile.
     if (cursor >= window.tail) this.#phase = "live";
     const welcome = this.#welcome;
     if (frames.length > 0) {
@@ -647,7 +648,7 @@ export class Subscription implements Reader {
     return cursor < window.tail;
   }
 
-  /** @returns What follows the cursor, without what this session is not to get. */
+  /** @returns The entries after the cursor, without those that this session must not get. */
   #slice(channels: ChannelPositions, maxBytes: number, upTo?: number): Slice {
     const slice = this.#audience.window.slice(channels, this.#cursor, maxBytes, upTo);
     if (this.#excepted === undefined) return slice;
@@ -655,7 +656,7 @@ export class Subscription implements Reader {
     return { frames, cursor: slice.cursor, last: frames.at(-1)?.position ?? 0 };
   }
 
-  /** Tells a position behind what was written of states and `latest`, once nothing before it is due. */
+  /** Adds a cursor event behind the written states and `latest` events, once no entry before it is due. */
   #tellReached({ reached }: Welcome, frames: StoredFrame[]): void {
     if (this.#told >= reached || this.#cursor < reached) return;
     this.#told = this.#cursor;
@@ -667,19 +668,19 @@ export class Subscription implements Reader {
     const [first] = frames;
     if (first === undefined) return;
     if (frames.length === 1 && first.start > 0) {
-      // An event of the log, which lies in the slab as a chunk: no copy.
+      // An event of the log already lies in the slab as a chunk, so no copy is needed.
       this.outlet.writeFrames(shareChunk(first));
     } else if (sizeOf(frames) <= SLICE_BYTES) {
       this.outlet.writeFrames(shareStored(frames));
     } else {
-      // A copy of a large event for each client that has stalled would be most of what they hold.
+      // A copy of each large event per stalled client would dominate their memory.
       for (const { slab, start, end } of frames) this.outlet.write(slab.subarray(start, end));
     }
   }
 
   /**
-   * Makes a cursor event of the client's position. The first one of a stream is for this client alone: it tells after
-   * which silence the stream is dead, and where the client resumes it repeats the id that the client reports.
+   * Makes a cursor event of the client's position. The first one of a stream is individual: it carries the heartbeat
+   * interval and, on resuming, repeats the id that the client reported.
    */
   #cursorFrame(): StoredFrame {
     const { window } = this.#audience;
@@ -709,7 +710,7 @@ export class Subscription implements Reader {
     return this.outlet.introduce(block, data !== undefined, retry);
   }
 
-  /** A live subscription's cursor stays where it last wrote something; what it has is more. */
+  /** A live subscription's cursor stays at its last write; its actual position may be further ahead. */
   #position(): number {
     return this.#phase === "live" ? Math.max(this.#cursor, this.#audience.position) : this.#cursor;
   }
@@ -728,7 +729,7 @@ export class Subscription implements Reader {
   }
 
   #schedule(): void {
-    // One that is under way goes on by itself.
+    // A turn under way schedules the next one itself.
     if (this.#turn !== "none" || this.#phase === "closed") return;
     this.#turn = "scheduled";
     this.#audience.schedule(this);

@@ -1,25 +1,25 @@
-/** Turns of the event loop in which delivery works, so that it never holds the loop for long. */
+/** Limits how long delivery holds the event loop in one turn. */
 
 import { runOutside } from "../outlet/async-context.js";
 
-/** After so many milliseconds delivery lets other work have its turn. */
+/** Time after which delivery yields to other work, in milliseconds. */
 const TURN_MS = 3;
 
-/** Calls a function in turns for as long as it has something to do. */
+/** Calls a function once per turn of the event loop, for as long as it has more to do. */
 export class Turns {
   readonly #run: (end: number) => boolean;
   #isScheduled = false;
 
-  /** @param run - Works until `end`, a time of `performance.now()`; returns whether there is more to do. */
+  /** @param run - Works until `end` (on the clock of `performance.now()`); returns whether more is to be done. */
   constructor(run: (end: number) => boolean) {
     this.#run = run;
   }
 
-  /** There is something to do. */
+  /** Work has arrived. */
   wake(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    // Otherwise all deliveries of the turn would run in the async context of the request that published first.
+    // Otherwise all deliveries of the turn would run in the async context of the first request that published.
     runOutside(() => setImmediate(() => this.#turn()));
   }
 

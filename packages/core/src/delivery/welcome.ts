@@ -1,4 +1,4 @@
-/** What a client is told before it gets anything from the log. Exists only while there is something of it to tell. */
+/** What a client gets before entries of the log. Exists only while some of it is still to be written. */
 
 import { SseError, isSseError } from "../errors.js";
 import { checkSnapshot } from "../options/subscribe.js";
@@ -12,35 +12,35 @@ import type { ChannelPositions, ChannelSet } from "./channel-set.js";
 import type { Snapshot } from "./snapshots.js";
 import type { Window } from "./window.js";
 
-/** A reset that the client has yet to be told. */
+/** A reset that is still to be written. */
 export interface PendingReset {
   readonly reason: ResetReason;
-  /** What lies up to here is lost or unknown; everything after it is delivered. */
+  /** Entries up to here are lost or unknown; everything after it is delivered. */
   readonly position: number;
   /** Channels that may have lost events. The reset is dropped when the client leaves the last of them. */
   readonly channels: Set<string>;
 }
 
-/** The most events that `latest` of one call sends. */
+/** Most events that `latest` sends for one call. */
 const MOST_LATEST = 10_000;
 
-/** What a client gets for the channels of one `subscribe`: the snapshot, then `latest`. */
+/** The part of the welcome that belongs to one `subscribe`: the snapshot, then `latest`. */
 export class Step {
-  /** Channels that have not been left since. */
+  /** The call's channels, except those left since. */
   readonly channels: Set<string>;
   readonly snapshot: Snapshot | undefined;
-  /** `true` if the client is given its first position only after this. */
+  /** `true` if the client gets its first position only after this. */
   readonly comesFirst: boolean;
   readonly #latest: number;
   /** Position up to which `latest` goes: where the channels begin. */
   #upTo: number;
-  /** Messages of the snapshot that have yet to be written, the next one last; `undefined` until it was kept. */
+  /** Snapshot messages still to be written, the next one last; `undefined` until the state arrives. */
   #messages: EventMessage[] | undefined;
-  /** Where `latest` begins on each channel; `undefined` until that was looked up. */
+  /** Start of `latest` on each channel; `undefined` until determined. */
   #starts: ReadonlyMap<string, number> | undefined;
-  /** Position behind which the rest of `latest` lies; `undefined` while `#starts` is. */
+  /** The rest of `latest` lies behind this position; `undefined` while `#starts` is. */
   #after: number | undefined;
-  /** Whether the log was asked for what of `latest` was not in memory. */
+  /** Whether the log was asked for the part of `latest` that was not in memory. */
   #hasAsked = false;
 
   constructor(
@@ -55,12 +55,12 @@ export class Step {
     this.#upTo = upTo;
   }
 
-  /** Whether the state is here, if there is one to send. */
+  /** `true` unless a snapshot was requested and has not arrived. */
   get hasState(): boolean {
     return this.snapshot === undefined || this.#messages !== undefined;
   }
 
-  /** Whether it asks for events of the past. */
+  /** Whether the call asks for past events. */
   get wantsLatest(): boolean {
     return this.#latest > 0;
   }
@@ -70,13 +70,13 @@ export class Step {
     return this.#upTo;
   }
 
-  /** The stream begins at a position: what lies before it is of the past. */
+  /** The stream begins at this position, so entries before it belong to the past. */
   reach(position: number): void {
     this.#upTo = Math.max(this.#upTo, position);
   }
 
   /**
-   * Takes the state of the channels: what was published up to here is part of it.
+   * Calls the snapshot function. The state contains everything published up to now.
    *
    * @param position - Tail of the log.
    */
@@ -87,8 +87,8 @@ export class Step {
   }
 
   /**
-   * Keeps the state. It is serialized at once, so that it stays the state of this moment; it is encoded only when it is
-   * written, because a client that takes nothing should hold little.
+   * Keeps the state. It is serialized at once, which fixes its content, but encoded only when written, so that a client
+   * that does not read holds little memory.
    *
    * @throws {SseError} `ERR_SSE_INVALID_DATA`, `ERR_SSE_INVALID_FIELD` or `ERR_SSE_ID_RESERVED` if a message is invalid.
    */
@@ -102,9 +102,9 @@ export class Step {
   /**
    * Takes what to write next.
    *
-   * @param hasIds - Whether the events of `latest` keep their ids: not on a stream whose client may have a later one.
-   * @param maxBytes - At most so many bytes, but at least one message.
-   * @param introduce - Turns a message of the snapshot into the block that this client gets.
+   * @param hasIds - Whether `latest` events keep their ids. `false` if the client may have a later one.
+   * @param maxBytes - Upper limit; at least one message is returned.
+   * @param introduce - Encodes a snapshot message as a block for this client.
    */
   next(
     window: Window,
@@ -137,7 +137,7 @@ export class Step {
     };
   }
 
-  /** Whether a part of `latest` was written, and the next event of it has left the window. */
+  /** Whether `latest` is partly written and its next event has left the window. */
   isOvertaken(window: Window): boolean {
     const after = this.#after;
     if (after === undefined || after >= this.#upTo) return false;
@@ -145,9 +145,9 @@ export class Step {
   }
 
   /**
-   * Says whether the past that it asks for is in memory.
+   * Whether past events have to be read from the log.
    *
-   * Asks once: what is not there after that cannot be had.
+   * `true` at most once: events still missing after that read are not available.
    */
   needsPast(window: Window): boolean {
     if (!this.wantsLatest || this.#hasAsked) return false;
@@ -156,18 +156,18 @@ export class Step {
     return true;
   }
 
-  /** Whether the window has all events that `latest` asks for. */
+  /** Whether the window has every event that `latest` asks for. */
   hasPast(window: Window): boolean {
     return window.hasLatest(this.channels, this.#latest, MOST_LATEST, this.#upTo);
   }
 
-  /** Its channels, each with the position behind which its newest events lie. */
+  /** The channels, each with the position behind which its newest events lie. */
   get #positions(): ChannelPositions {
     return new Map(Array.from(this.channels, (name) => [name, this.#starts?.get(name)]));
   }
 
   /**
-   * Gives the same without its state, for when that is sent in another way.
+   * Makes a copy without the state, for use when the state is sent separately.
    *
    * @param upTo - Where the channels begin now.
    */
@@ -178,13 +178,13 @@ export class Step {
 }
 
 /**
- * A wait for a promise of the application, which may never settle.
+ * Waits for a promise of the application, which may never settle.
  *
- * The promise may be one that thousands of clients wait for: what it keeps alive of each must be no more than this.
+ * Thousands of clients may wait for one promise, so it must keep alive no more of each client than this.
  */
 export class Hold {
   readonly step: Step;
-  /** `undefined` once nobody waits any more. */
+  /** `undefined` once released. */
   #listener: HoldListener | undefined;
 
   constructor(step: Step, listener: HoldListener) {
@@ -192,7 +192,7 @@ export class Hold {
     this.#listener = listener;
   }
 
-  /** Waits, unless it was released. */
+  /** Waits, unless released already. */
   waitFor(promise: PromiseLike<unknown>): void {
     const wait = (): void => {
       promise.then(
@@ -200,61 +200,61 @@ export class Hold {
         (error: unknown) => this.#listener?.failed(error),
       );
     };
-    // A query of some libraries runs only when its `then` is called.
+    // Some query libraries run the query only when `then` is called.
     const { snapshot } = this.step;
     if (snapshot === undefined) wait();
     else snapshot.scope.runInAsyncScope(wait);
   }
 
-  /** Does not wait any more. */
+  /** Ignores the promise from now on. */
   release(): void {
     this.#listener = undefined;
   }
 }
 
-/** What a {@link Hold} leads to. */
+/** Receives the outcome of a {@link Hold}. */
 export interface HoldListener {
   done(value: unknown): void;
   failed(error: unknown): void;
 }
 
-/** A part of a step. */
+/** A slice of a step. */
 export interface StepSlice {
   readonly frames: readonly StoredFrame[];
-  /** How many of them are events of the log. */
+  /** Number of frames that are events of the log. */
   readonly events: number;
   /** Whether the step is done. */
   readonly isLast: boolean;
 }
 
-/** Everything that a client has yet to be told. */
+/** Everything that a client gets before the log continues. */
 export class Welcome {
   /** `true` while the stream waits for other calls of its turn, or for its position. */
   isAwaiting = false;
-  /** `true` while the position of the client is looked for in the log. Implies `isAwaiting`. */
+  /** `true` while the position of the client is being located in the log. Implies `isAwaiting`. */
   isLocating = false;
-  /** `true` until a stream that resumes has begun, with its cursor event or its reset and what follows in the same turn. */
+  /** `true` until a resuming stream has begun: with its cursor event, or with its reset and the rest of that turn. */
   isBeginning = false;
   /** `true` until the stream has had its first cursor event. */
   owesCursor = false;
-  /** What the client reports, where its stream resumes; `undefined` for any other. */
+  /** The id that a resuming client reported; otherwise `undefined`. */
   resumedFrom: string | undefined;
-  /** `true` until a client that came back has been sent something that it had missed. */
+  /** `true` until a returning client has been sent an event that it missed. */
   isReplay = false;
-  /** Set while the client has yet to be told that it may have missed something. */
+  /** Set while a reset is still to be written. */
   reset: PendingReset | undefined;
   /** In the order of the calls. */
   readonly steps: Set<Step> = new Set();
   /**
-   * Position up to which the states and `latest` events that were written reach. A client that comes back with an
-   * earlier one is replayed what they hold.
+   * Highest position covered by the states and `latest` events written so far. A client that returns with an earlier
+   * position gets a replay of entries that these contain.
    */
   reached: number = -Infinity;
   /** Whether the client was sent a state. */
   hasState = false;
-  /** Whether the client has an id before it is given its first position: it has reported one, or was given some. */
+  /** Whether the client has an id before its first position: it reported one, or received some. */
   hasIds = false;
-  /** Set while a step waits for its snapshot, or for the past: nothing is written before it. */
+  /** Set while a step waits for its snapshot or for past events. Nothing is written meanwhile. */
   held: Hold | undefined;
 
   /** Whether there is a reset or a step to write. */
@@ -265,7 +265,7 @@ export class Welcome {
   /**
    * Schedules a reset. Does nothing without channels.
    *
-   * @param channels - Those that may have lost events.
+   * @param channels - Channels that may have lost events.
    * @param tail - Position of the newest entry.
    */
   mustReset(reason: ResetReason, channels: Iterable<string>, tail: number): void {
@@ -274,10 +274,10 @@ export class Welcome {
   }
 
   /**
-   * Says what to write next.
+   * Finds the next step to write.
    *
-   * @param hasPosition - Whether the client has its first position: most states come after it. `latest` does not: what
-   *   was published on its channel since comes behind it.
+   * @param hasPosition - Whether the client has its first position. Most states have to wait for it; `latest` does not,
+   *   because newer events of its channels follow behind it.
    */
   nextStep(hasPosition: boolean): Step | undefined {
     for (const step of this.steps) {
@@ -286,7 +286,7 @@ export class Welcome {
     return undefined;
   }
 
-  /** Other steps take the place of those that are there. */
+  /** Replaces all steps. */
   replaceSteps(steps: Iterable<Step>): void {
     this.steps.clear();
     for (const step of steps) this.steps.add(step);
@@ -298,7 +298,7 @@ export class Welcome {
     this.steps.delete(step);
   }
 
-  /** @returns Of these channels, those whose state is not about to be taken. */
+  /** @returns The given channels without those whose state is still to be taken. */
   withoutUntaken(channels: ChannelSet): ChannelPositions {
     const untaken = new Set<string>();
     for (const { hasState, channels: names } of this.steps) {
@@ -308,7 +308,7 @@ export class Welcome {
     return new Map([...channels].filter(([channel]) => !untaken.has(channel)));
   }
 
-  /** Channels were left: what was to be said of them is not said. */
+  /** Removes channels from the reset and from all steps. */
   leave(channels: readonly string[]): void {
     for (const channel of channels) this.reset?.channels.delete(channel);
     if (this.reset?.channels.size === 0) this.reset = undefined;
@@ -319,14 +319,14 @@ export class Welcome {
     if (this.held?.step.channels.size === 0) this.release();
   }
 
-  /** Nothing is waited for any more. */
+  /** Stops waiting. */
   release(): void {
     this.held?.release();
     this.held = undefined;
   }
 }
 
-/** The error that a snapshot has led to, with the name of what failed. */
+/** Adds the channels to the error of a snapshot. */
 export function snapshotError(error: unknown, channels: Iterable<string>): unknown {
   if (!isSseError(error)) return error;
   const names = JSON.stringify([...channels]);

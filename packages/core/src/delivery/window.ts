@@ -1,4 +1,6 @@
-/** The newest part of the log in memory: what is replayed, and how it is known whether a client has missed anything. */
+/**
+ * The newest part of the log in memory: the source of replays, and the test for whether a client has missed anything.
+ */
 
 import { haveSameChannel, idOf, storedBytes } from "../wire/frame-slab.js";
 import type { StoredFrame } from "../wire/shared-frames.js";
@@ -8,36 +10,36 @@ import type { ChannelPositions } from "./channel-set.js";
 import { Deque, firstWhere } from "./deque.js";
 import { DroppedEntries } from "./dropped.js";
 
-/** How much of the log a hub keeps in memory for replay: whichever limit is reached first. */
+/** How much of the log a hub keeps in memory for replay. The first limit reached applies. */
 export interface Retention {
-  /** Age in milliseconds after which an event that a client missed is no longer replayed. */
+  /** Age in milliseconds after which a missed event is no longer replayed. */
   readonly maxAgeMs: number;
   /** Number of events. */
   readonly maxEvents: number;
-  /** Bytes of encoded events and of the names of their channels. */
+  /** Bytes of encoded events and of their channel names. */
   readonly maxBytes: number;
 }
 
 /**
  * One event in the window: its block, encoded once for all sessions.
  *
- * A window holds a hundred thousand of them: id and channel are read from the slab when they are needed.
+ * A window holds up to a hundred thousand of them, so id and channel are read from the slab on demand.
  */
 export interface WindowEntry extends StoredFrame {
-  /** Place in the log, counted by this process: from 1 on since it began, down from 0 what was read from before. */
+  /** Place in the log as counted by this process: from 1 upwards for new entries, from 0 downwards for older ones. */
   readonly position: number;
-  /** Number that stands for the channel while the window has an entry of it. */
+  /** Number that stands for the channel while the window has entries of it. */
   readonly key: number;
-  /** When it came, in whole milliseconds of a clock that never goes back. */
+  /** Arrival time, in whole milliseconds of a monotonic clock. */
   readonly at: number;
 }
 
 /** An entry from before the window, for {@link Window.prepend}. */
 export interface PastFrame {
   readonly id: string;
-  /** As `FrameSlab` has stored it, with its channel and this id. */
+  /** As `FrameSlab` has stored it, including its channel and this id. */
   readonly frame: StoredFrame;
-  /** When it was published, by the clock of {@link WindowEntry.at}. */
+  /** When it was published, on the clock of {@link WindowEntry.at}. */
   readonly at: number;
 }
 
@@ -45,13 +47,13 @@ export interface PastFrame {
 export interface WindowStart {
   /** Id of the first entry, or of the place right before it. */
   readonly id: string;
-  /** Whether the entry with that id is here. */
+  /** Whether the entry with that id is in the window. */
   readonly isHeld: boolean;
 }
 
-/** What still fits into the window. */
+/** Remaining capacity of the window. */
 export interface WindowRoom {
-  /** Age in milliseconds beyond which nothing is kept. */
+  /** Age in milliseconds beyond which entries are not kept. */
   readonly maxAgeMs: number;
   readonly entries: number;
   readonly bytes: number;
@@ -60,32 +62,32 @@ export interface WindowRoom {
 /** Frames to write next, and the position behind the last of them. */
 export interface Slice {
   readonly frames: WindowEntry[];
-  /** Everything up to here that concerns these channels is in `frames` or was written before. */
+  /** Everything up to here on these channels is in `frames` or was written before. */
   readonly cursor: number;
   /** Position of the last frame; 0 if there is none. */
   readonly last: number;
 }
 
-/** Channels up to which their indexes are merged; past it the window itself is scanned. */
+/** Up to this many channels their indexes are merged; with more, the whole window is scanned. */
 const MAX_MERGED = 16;
 
-/** Channels of which the last dropped entry is remembered, at most. */
+/** Most channels whose last dropped entry is remembered. */
 const MAX_DROPPED = 16_384;
 
-/** Where a walk through the positions of one channel is. */
+/** Progress through the positions of one channel. */
 interface Head {
   readonly positions: Positions;
   next: number;
 }
 
-/** An entry of which the key is not known yet. */
+/** An entry without its key. */
 type NewEntry = { -readonly [Name in keyof WindowEntry]: WindowEntry[Name] };
 
 /**
- * The newest part of the log as shared frames, with an index by channel.
+ * The newest part of the log as shared frames, indexed by channel.
  *
- * Positions count the entries that this process has seen. A client's position is good as long as everything after it
- * is here that is on its channels.
+ * Positions count the entries that this process has seen. A client's position is valid as long as the window has
+ * everything after it on the client's channels.
  */
 export class Window {
   readonly #retention: Retention;
@@ -93,30 +95,30 @@ export class Window {
   readonly #entries = new Deque<WindowEntry>([]);
   readonly #index: ChannelIndex;
   readonly #dropped: DroppedEntries;
-  /** Id of the tail: of the last entry, or of where the log stood when the window began. */
+  /** Id of the tail: of the last entry, or of the log's position when the window began. */
   #tailId: string;
   #tail = 0;
-  /** Position of the first entry; one past the tail while there is none. */
+  /** Position of the first entry; one past the tail while empty. */
   #first = 1;
-  /** Id of the position before `#first`, or the entry that was there; `undefined` if that is not known. */
+  /** Id of the position before `#first`, or its dropped entry; `undefined` if unknown. */
   #origin: string | StoredFrame | undefined;
   #bytes = 0;
-  /** Entries from this position on take at most half of `maxBytes`, and are all that do. */
+  /** From this position on, entries take at most half of `maxBytes`. It is the lowest such position. */
   #newerHalf = 1;
   /** Bytes of the entries from `#newerHalf` on. */
   #newerBytes = 0;
-  /** Newest position whose bytes an outlet may hold. */
+  /** Newest position whose bytes an outlet may still hold. */
   #lent = 0;
-  /** Called with the position of each dropped entry, and with the newest position whose bytes an outlet may hold. */
+  /** Called for each dropped entry with its position and the newest position whose bytes an outlet may still hold. */
   released: (position: number, lent: number) => void = () => {};
-  /** Called when there are entries where there were none. */
+  /** Called when the first entry arrives in an empty window. */
   filled: () => void = () => {};
 
   /**
    * @param retention - Limits.
-   * @param tailId - Id of the log's tail: the position of a client that has seen nothing yet.
+   * @param tailId - Id of the log's tail: the position of a new client.
    * @param compare - The order of ids.
-   * @param hashBits - By how many bits channels are told apart before their names are compared.
+   * @param hashBits - Bits of the hash that tells channels apart before names are compared.
    */
   constructor(
     retention: Retention,
@@ -134,7 +136,7 @@ export class Window {
     this.#dropped = new DroppedEntries(max, hash, compare, 0, tailId);
   }
 
-  /** Position of the newest entry; 0 before the first. */
+  /** Position of the newest entry; 0 before the first entry. */
   get tail(): number {
     return this.#tail;
   }
@@ -144,7 +146,7 @@ export class Window {
     return this.#tailId;
   }
 
-  /** Position of the first entry; one past the tail while there is none. */
+  /** Position of the first entry; one past the tail while empty. */
   get first(): number {
     return this.#first;
   }
@@ -154,12 +156,12 @@ export class Window {
     return this.#entries.length;
   }
 
-  /** Bytes that are stored for all entries: frames, the chunks around them, names of channels. */
+  /** Bytes stored for all entries: frames, the chunks around them, channel names. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Where the window begins: what is older has to be read from the log. */
+  /** Start of the window: older entries have to be read from the log. */
   get start(): WindowStart {
     if (this.#originId !== undefined) return { id: this.#originId, isHeld: false };
     const first = this.#entries.at(0);
@@ -168,31 +170,31 @@ export class Window {
       : { id: idOf(first), isHeld: true };
   }
 
-  /** What can be put in front of the window before it drops something. */
+  /** How much can be added at the front before the window drops entries. */
   get room(): WindowRoom {
     const { maxAgeMs, maxEvents, maxBytes } = this.#retention;
     return { maxAgeMs, entries: maxEvents - this.size, bytes: maxBytes - this.bytes };
   }
 
-  /** When the oldest entry came; `undefined` if there is none. */
+  /** Arrival time of the oldest entry; `undefined` while empty. */
   get oldestAt(): number | undefined {
     return this.#entries.at(0)?.at;
   }
 
   /**
-   * Adds the next entry of the log and trims what is past the limits.
+   * Adds the next log entry and trims entries past the limits.
    *
-   * @param frame - As `FrameSlab` has stored it, with its channel and this id.
+   * @param frame - As `FrameSlab` has stored it, including its channel and this id.
    */
   append(id: string, frame: StoredFrame, now: number): WindowEntry {
     const { slab, start, end } = frame;
     const last = this.#at(this.#tail);
     const position = this.#tail + 1;
-    // Many publish several events in a row on one channel.
+    // Many programs publish several events in a row on one channel.
     const isRepeated = last !== undefined && haveSameChannel(last, frame);
     const key = isRepeated ? last.key : this.#index.keyFor(frame);
     this.#index.append(key, position);
-    // A fraction would take an object of its own.
+    // V8 would store a fraction as a separate object.
     const entry: WindowEntry = { position, key, slab, start, end, at: Math.floor(now) };
     this.#tail = position;
     this.#tailId = id;
@@ -207,11 +209,11 @@ export class Window {
   }
 
   /**
-   * Adds what was read from before the window.
+   * Adds older entries at the front.
    *
-   * @param past - Entries in order, the last one right before the first that is here.
-   * @param originId - Id of the place right before them, if there is one that a client may report.
-   * @returns Whether all fit within the limits: if not, nothing older does.
+   * @param past - Entries in order. The last one directly precedes the first of the window.
+   * @param originId - Id of the place directly before them, if a client may report it.
+   * @returns Whether all fit within the limits. If not, no older entry fits either.
    */
   prepend(past: readonly PastFrame[], originId: string | undefined, now: number): boolean {
     const { maxAgeMs, maxEvents, maxBytes } = this.#retention;
@@ -230,7 +232,7 @@ export class Window {
       this.#bytes = bytes;
     }
     const left = past.length - added.length;
-    // What came right before is as good a position as any, also if it is not here itself.
+    // The id directly before is a valid position, even if its entry is not in the window.
     if (left > 0) this.#origin = past[left - 1]?.id;
     else if (originId !== undefined || past.length > 0) this.#origin = originId;
     if (added.length === 0) return left === 0;
@@ -244,10 +246,10 @@ export class Window {
   }
 
   /**
-   * Drops what is past the limits. Too old are all that are; by number and bytes the newest always stays.
+   * Drops entries past the limits. Those on number and bytes always leave the newest entry; the age limit does not.
    *
-   * @param most - At most so many.
-   * @returns Whether there is more that is past the limits.
+   * @param most - Most entries to drop.
+   * @returns Whether more entries are past the limits.
    */
   trim(now: number, most: number = Infinity): boolean {
     const { maxAgeMs, maxEvents, maxBytes } = this.#retention;
@@ -262,13 +264,13 @@ export class Window {
     return false;
   }
 
-  /** Forgets all entries: positions before are void, and the next entry comes after `tailId`. */
+  /** Drops all entries: earlier positions are void, and the next entry follows `tailId`. */
   reset(tailId: string): void {
     this.#entries.clear();
     this.#index.clear();
     this.#bytes = 0;
     this.#newerBytes = 0;
-    // A place of its own, so that no position from before is taken for it.
+    // Skips one position, so that no earlier position is mistaken for it.
     this.#tail += 1;
     this.#first = this.#tail + 1;
     this.#newerHalf = this.#first;
@@ -278,12 +280,12 @@ export class Window {
   }
 
   /**
-   * Finds the position that an id stands for.
+   * Finds the position of an id.
    *
-   * @param id - What a client reports: anything.
-   * @param channels - Those that concern the client: the answer is good for them alone. Absent: for all.
-   * @returns The position, `"trimmed"` if something after it is not here any more, `"unknown"` if it is no id
-   *   of this log or one from its future.
+   * @param id - As a client reports it: any text.
+   * @param channels - Channels of the client: the answer is valid for them only. Absent: for all.
+   * @returns The position; `"trimmed"` if an entry after it is gone; `"unknown"` if the id does not belong to this log
+   *   or lies in its future.
    */
   locate(id: string, channels?: ChannelPositions): number | "trimmed" | "unknown" {
     if (id === this.#tailId) return this.#tail;
@@ -292,7 +294,7 @@ export class Window {
     const order = this.#compare(id, first === undefined ? this.#tailId : idOf(first));
     if (Number.isNaN(order)) return "unknown";
     if (order < 0) {
-      // Nothing between it and the window concerns these channels.
+      // No dropped entry between the id and the window belongs to these channels.
       const isGood = channels !== undefined && this.#dropped.hasNoneAfterId(id, channels);
       return isGood ? this.#first - 1 : "trimmed";
     }
@@ -301,13 +303,13 @@ export class Window {
     return entry !== undefined && idOf(entry) === id ? entry.position : "unknown";
   }
 
-  /** Whether an id comes after the newest entry, and after another id if one is given. */
+  /** Whether an id comes after the newest entry and, if given, after another id. */
   isAhead(id: string, other?: string): boolean {
     const isPastTail = this.#compare(id, this.#tailId) > 0;
     return isPastTail && (other === undefined || this.#compare(id, other) > 0);
   }
 
-  /** @returns The id of a position that is here, of the one before, or of the tail; `undefined` for any other. */
+  /** @returns The id of a position in the window, of the one before it, or of the tail; `undefined` for any other. */
   idAt(position: number): string | undefined {
     if (position === this.#tail) return this.#tailId;
     if (position === this.#first - 1) return this.#originId;
@@ -316,21 +318,21 @@ export class Window {
   }
 
   /**
-   * Whether everything after a position is here.
+   * Whether the window has everything after a position.
    *
-   * @param channels - Those that count. Absent: all.
+   * @param channels - Channels to check. Absent: all.
    */
   holdsAfter(position: number, channels?: ChannelPositions): boolean {
     if (position >= this.#first - 1) return true;
     return channels !== undefined && this.#dropped.hasNoneAfter(position, channels);
   }
 
-  /** Marks entries up to a position as handed out: their bytes must not change any more. */
+  /** Marks entries up to a position as handed to an outlet: their bytes must not change any more. */
   lend(position: number): void {
     this.#lent = Math.max(this.#lent, position);
   }
 
-  /** Whether a position is in the older half of what is kept: a client that rests on it may soon miss something. */
+  /** Whether a position lies in the older half of the window: a client that stays there may soon miss events. */
   isAging(position: number, now: number): boolean {
     if (position >= this.#tail) return false;
     const next = this.#at(position + 1);
@@ -343,7 +345,7 @@ export class Window {
     );
   }
 
-  /** @returns In how many milliseconds all of it will be replaced, if as much comes as did. */
+  /** @returns Milliseconds until the whole window is replaced, at the present rate. */
   turnoverMs(now: number): number {
     const { maxEvents, maxBytes } = this.#retention;
     const fill = Math.max(this.size / maxEvents, this.#bytes / maxBytes);
@@ -353,11 +355,11 @@ export class Window {
   /**
    * Takes the frames after a position.
    *
-   * @param channels - Those whose entries count, each after its own position.
+   * @param channels - Channels to include, each after its own start.
    * @param after - Only entries after this position.
-   * @param maxBytes - At most so many bytes, but at least one frame if there is any.
+   * @param maxBytes - Upper limit; at least one frame is returned if there is any.
    * @param upTo - Only entries up to this position.
-   * @returns The frames in order; none if there is nothing more.
+   * @returns The frames in order; empty if nothing follows.
    */
   slice(
     channels: ChannelPositions,
@@ -386,12 +388,12 @@ export class Window {
   }
 
   /**
-   * Finds where the newest entries of channels begin.
+   * Finds where the newest entries of each channel begin.
    *
-   * @param count - So many of each channel, or as many as there are.
-   * @param most - At most so many of all channels together: the newest.
+   * @param count - Number of entries per channel, or as many as exist.
+   * @param most - Upper limit for all channels together: the newest win.
    * @param upTo - Only entries up to this position.
-   * @returns For each channel the position after which they are all of its entries up to `upTo`.
+   * @returns For each channel the position after which to read, up to `upTo`.
    */
   latestStarts(
     channels: Iterable<string>,
@@ -422,13 +424,13 @@ export class Window {
         all[length++] = position;
       }
     }
-    // Floats are sorted by value.
+    // A `Float64Array` sorts by value.
     const cut = (all.toSorted()[total - most] as number) - 1;
     for (const [channel, start] of starts) starts.set(channel, Math.max(start, cut));
     return starts;
   }
 
-  /** Whether there are so many entries up to a position, of each channel or of all together: as `latestStarts`. */
+  /** Whether the window has as many entries up to a position, per channel or in all, as `latestStarts` may return. */
   hasLatest(channels: Iterable<string>, count: number, most: number, upTo: number): boolean {
     let total = 0;
     let isEnough = true;
@@ -445,7 +447,7 @@ export class Window {
     return channels.size > MAX_MERGED ? this.#scan(channels, after) : this.#merge(channels, after);
   }
 
-  /** Walks all entries: what it costs does not depend on the number of channels, once their keys are found. */
+  /** Scans all entries: apart from looking up keys, the cost does not depend on the number of channels. */
   *#scan(channels: ChannelPositions, after: number): Iterable<WindowEntry> {
     const starts = new Map<number, number>();
     for (const [channel, start = -Infinity] of channels) {
@@ -460,7 +462,7 @@ export class Window {
     }
   }
 
-  /** Walks the entries of these channels alone, however many others lie between them. */
+  /** Visits only the entries of these channels, however many others lie between them. */
   *#merge(channels: ChannelPositions, after: number): Iterable<WindowEntry> {
     const heads: Head[] = [];
     for (const [channel, start = -Infinity] of channels) {
@@ -503,14 +505,14 @@ export class Window {
       this.#newerBytes -= bytes;
     }
     const next = this.#entries.at(0);
-    // To read each id would make every event dearer. But the last entry of a slab must not keep it.
+    // Reading each id would cost every event. But the last entry of a slab must not keep that slab alive.
     this.#origin = next?.slab === slab ? entry : idOf(entry);
     this.#dropped.add(key >= 0 ? key : this.#index.hashOf(entry), entry, next?.slab);
     this.#index.shift(key, entry);
     this.released(position, this.#lent);
   }
 
-  /** Moves the middle to where it belongs after the window has grown at either end. */
+  /** Moves the middle to its new place after the window has grown at either end. */
   #halve(): void {
     const most = this.#retention.maxBytes / 2;
     while (this.#newerBytes > most) {

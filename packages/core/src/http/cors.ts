@@ -6,35 +6,35 @@ import type { CorsOptions, CorsOptionsDelegate } from "cors";
 import type { HeaderTarget } from "./head.js";
 
 /**
- * What the `cors` package takes: options, or a function that gives them for a request.
+ * What the `cors` package accepts: options, or a function that returns them for a request.
  *
  * @see https://github.com/expressjs/cors#configuration-options
  */
 export type SseCorsOptions = CorsOptions | CorsOptionsDelegate;
 
-/** What CORS needs to know of a request. */
+/** The parts of a request that CORS depends on. */
 export interface CorsRequest {
-  /** HTTP method. */
+  /** HTTP method of the request. */
   readonly method?: string | undefined;
-  /** Headers, their names in lower case. */
+  /** Headers, with names in lower case. */
   readonly headers: IncomingHttpHeaders;
 }
 
-/** Headers of an answer, their names in lower case. */
+/** Headers of an answer, with names in lower case. */
 export type CorsHeaders = ReadonlyMap<string, string | string[]>;
 
 /**
  * The `cors` package, applied to event streams and to their preflights.
  *
- * Sets nothing itself: while an asynchronous `origin` function looks, somebody else may answer, and no header can be set
- * after that.
+ * Does not set headers itself: while an asynchronous `origin` function runs, the response may be answered elsewhere,
+ * and headers can no longer be set.
  */
 export interface Cors {
   /**
    * Finds the headers that let a page of another origin read the response.
    *
-   * @param target - Headers set before: `Vary` is added to.
-   * @param done - Called once, in the same turn unless `origin` is an asynchronous function.
+   * @param target - Headers already set: `Vary` is extended.
+   * @param done - Called once, in the same turn unless `origin` is asynchronous.
    */
   actual(
     request: CorsRequest,
@@ -45,8 +45,8 @@ export interface Cors {
   /**
    * Finds the headers of the answer to a preflight.
    *
-   * @param target - Headers set before: `Vary` is added to.
-   * @param done - Called once; without headers if these options do not allow the preflight.
+   * @param target - Headers already set: `Vary` is extended.
+   * @param done - Called once; without headers if the options do not allow the preflight.
    */
   preflight(
     request: CorsRequest,
@@ -63,21 +63,21 @@ type Run = (
 ) => void;
 
 /**
- * The methods that a preflight allows unless `cors.methods` says otherwise. Allowing POST to every
- * route behind the middleware would open routes that are no event streams to other origins.
+ * Methods that a preflight allows unless `cors.methods` lists others. POST is not among them, because that would open
+ * every other route behind the middleware to other origins.
  */
 const DEFAULT_METHODS = ["GET", "HEAD"];
 
 /**
  * Binds options of the `cors` package to event streams.
  *
- * @param options - Options or a function that gives them. `methods` is GET and HEAD unless set, and
- *   `Last-Event-ID` joins `allowedHeaders` where these are listed.
- * @param report - Receives what a function of these options fails with after it has answered.
- * @returns What finds the headers.
+ * @param options - Options, or a function that returns them. `methods` defaults to GET and HEAD, and `Last-Event-ID` is
+ *   added to `allowedHeaders` if set.
+ * @param report - Receives errors that a function of these options throws after it has called back.
+ * @returns The functions that compute the headers.
  */
 export function createCors(options: SseCorsOptions, report: (error: unknown) => void): Cors {
-  // With `preflightContinue` the package only ever sets headers: it needs no response that can end.
+  // With `preflightContinue` the package only sets headers, so it needs no response that can be ended.
   const run = corsMiddleware(
     typeof options === "function"
       ? (request: CorsRequest, callback: (error: Error | null, options?: CorsOptions) => void) => {
@@ -88,7 +88,7 @@ export function createCors(options: SseCorsOptions, report: (error: unknown) => 
       : forEventStreams(options),
   ) as unknown as Run;
 
-  /** The options hold functions of the application's, which may throw or call back twice. */
+  /** The options hold functions of the application, which may throw or call back twice. */
   const find: Cors["actual"] = (request, target, done) => {
     const headers = new Map<string, string | string[]>();
     const recorder: Pick<HeaderTarget, "getHeader" | "setHeader"> = {
@@ -107,14 +107,14 @@ export function createCors(options: SseCorsOptions, report: (error: unknown) => 
     try {
       run(request, recorder, once);
     } catch (error) {
-      // Too late for an answer if it has called back before it threw: then the error is reported.
+      // If the function called back before it threw, it is too late for an answer: the error is reported.
       once(error);
     }
   };
 
   return {
     actual(request, target, done) {
-      // HEAD and OPTIONS alike get the headers of an actual response here: the route has been chosen.
+      // The route has been chosen, so HEAD and OPTIONS get the headers of an actual response too.
       find({ method: "GET", headers: request.headers }, target, done);
     },
     preflight(request, target, done) {
@@ -152,23 +152,23 @@ function forEventStreams(options: CorsOptions | undefined): CorsOptions {
       passRejection(origin(requested, callback), callback);
     };
   }
-  // `""` is no list: the package reflects what the browser asks for, as if the option were absent.
+  // `""` is not a list: the package then reflects the requested headers, as if the option were absent.
   if (listed !== undefined && listed !== "") {
     headers.allowedHeaders = ["Last-Event-ID", listed].flat();
   }
   return headers;
 }
 
-/** An `async` function may reject instead of calling back; without this the rejection would go unhandled. */
+/** An `async` function may reject instead of calling back. Without this, the rejection would be unhandled. */
 function passRejection(result: unknown, callback: (error: Error) => void): void {
   if (!(result instanceof Promise)) return;
   result.catch((error: unknown) => {
-    // Without an error the package would take the origin for one that is not allowed, and go on.
+    // Without an error the package would treat the origin as not allowed, and continue.
     callback((error ?? new Error("A function of the option cors was rejected")) as Error);
   });
 }
 
-/** A preflight that is not for an event stream belongs to the application's own CORS: it is left alone. */
+/** A preflight for anything but an event stream is left to the application's own CORS. */
 function allows(answer: CorsHeaders, { headers }: CorsRequest): boolean {
   const origin = answer.get("access-control-allow-origin");
   const requested = headers["access-control-request-method"] ?? "";

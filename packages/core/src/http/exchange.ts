@@ -1,4 +1,4 @@
-/** The contract between an adapter and the core: one request, its response, and what the framework does with both. */
+/** The contract between adapters and core: one request, its response, and the framework's handling of both. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
@@ -11,53 +11,52 @@ export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
 
 /**
- * One request and its response: what an adapter hands to `hub.createSession`.
+ * One request and its response, as an adapter passes them to `hub.createSession`.
  *
- * `request` and `response` are enough for plain `node:http`. The rest is for frameworks that have their
- * own idea of headers, of sending and of errors.
+ * Plain `node:http` needs only `request` and `response`. The other members are for frameworks with their own handling
+ * of headers, sending and errors.
  */
 export interface Exchange {
   /** The raw request. */
   readonly request: NodeRequest;
   /** The raw response. */
   readonly response: NodeResponse;
-  /** The request as the framework has it. Absent: `request`. */
+  /** The framework's request object. Absent: `request`. */
   readonly context?: unknown;
-  /** Headers set before and to be set. Absent: those of `response`. */
+  /** The response's headers, those already set included. Absent: the headers of `response`. */
   readonly headers?: HeaderTarget | undefined;
-  /** What the request came in through: `hub.closeServer(server)` ends its session. */
+  /** The server that the request came through: `hub.closeServer(server)` ends its session. */
   readonly server?: object | undefined;
   /**
-   * Whether the framework has an answer already whose head is not out yet, because a hook holds it back. Absent: it
-   * holds none back.
+   * Whether the framework already has an answer whose head a hook is holding back. Absent: `false`.
    */
   readonly isAnswered?: boolean | undefined;
   /**
-   * Called with `true` when the session begins to wait for something before its stream can start (`authorize`, CORS,
-   * the log), and with `false` if it waits no more and has no stream: until then a handler that has returned without an
-   * answer has not answered. Not called when the wait ends in a stream or in another answer of the session.
+   * Called with `true` when the session starts to wait before its stream can open (for `authorize`, CORS or the log),
+   * and with `false` if that wait ends without a stream. In between, a handler may return although the request is not
+   * answered yet. Not called when the wait ends in a stream or another answer of the session.
    */
   wait?(isWaiting: boolean): void;
   /**
-   * Sends the head through the framework, hooks included, and then calls `stream.opened`. If that fails
-   * it calls `stream.failed`, and the framework answers. Absent: the head is written to `response`.
+   * Sends the head through the framework, including its hooks, and then calls `stream.opened`. On failure it calls
+   * `stream.failed`, and the framework answers. Absent: the head is written to `response`.
    */
   start?(status: number, stream: ExchangeStream): void;
-  /** Answers with this status, the headers set so far and no body. Absent: written to `response`. */
+  /** Answers with this status, the headers set so far and without a body. Absent: written to `response`. */
   answer?(status: number): void;
   /** Hands an error to the framework's error handler. Absent: a plain answer with the error's `statusCode`. */
   refuse?(error: unknown): void;
 }
 
 /**
- * An exchange that a hub takes whose sessions have this type of request.
+ * An exchange for a hub whose sessions have this type of request.
  *
- * @typeParam Request - Type of the request that the framework has.
+ * @typeParam Request - The framework's request type.
  */
 export type ExchangeOf<Request> = Exchange &
   ({ readonly request: Request; readonly context?: undefined } | { readonly context: Request });
 
-/** What the body of a stream is written to: the response, or a compressor that a hook has put before it. */
+/** The target of a stream's body: the response, or a compressor that a hook has put before it. */
 export interface StreamBody {
   readonly writableEnded: boolean;
   readonly writableLength: number;
@@ -67,9 +66,9 @@ export interface StreamBody {
   off(event: "drain", listener: () => void): unknown;
 }
 
-/** What a framework tells of the stream it was asked to start. */
+/** Receives from the framework the progress of a stream that it was asked to start. */
 export interface ExchangeStream {
-  /** `true` once the response has closed or somebody has ended it. */
+  /** `true` once the response has closed or has been ended elsewhere. */
   readonly isClosed: boolean;
   /**
    * The body may begin.
@@ -82,10 +81,10 @@ export interface ExchangeStream {
 }
 
 /**
- * Checks that an exchange is one.
+ * Checks that a value is an exchange.
  *
- * @param exchange - What the caller gave: anything.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it has no request and response of Node's.
+ * @param exchange - Value passed by the caller: anything.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it lacks a Node request and response.
  */
 export function checkExchange(exchange: Exchange): void {
   const { request, response } = (exchange ?? {}) as Partial<Exchange>;
@@ -98,10 +97,10 @@ export function checkExchange(exchange: Exchange): void {
 }
 
 /**
- * Whether the head of a response has gone out.
+ * Tells whether the head of a response has been sent.
  *
- * Express inside Fastify hides that: `@fastify/express` gives every response a `headersSent` of its own, which knows only
- * what Express has sent.
+ * Express inside Fastify hides this: `@fastify/express` gives each response its own `headersSent`, which covers only
+ * what Express sent.
  */
 export function isHeadSent(response: NodeResponse): boolean {
   return (
@@ -110,7 +109,7 @@ export function isHeadSent(response: NodeResponse): boolean {
   );
 }
 
-/** Whether a response is of HTTP/1.0 or HTTP/1.1. */
+/** Whether a response uses HTTP/1.0 or HTTP/1.1. */
 export function isHttp1(response: NodeResponse): response is ServerResponse {
   return !("stream" in response);
 }

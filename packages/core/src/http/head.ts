@@ -1,33 +1,33 @@
-/** Heads of event streams; pure. */
+/** Builds and checks heads of event streams; pure. */
 
 import { SseError, describeValue } from "../errors.js";
 
 /**
- * A response's headers, as `node:http` has them.
+ * A response's headers, with the methods of `node:http`.
  */
 export interface HeaderTarget {
-  /** @returns What the header was set to, `undefined` if it was not. */
+  /** @returns The header's value; `undefined` if it is not set. */
   getHeader(name: string): number | string | string[] | undefined;
-  /** Sets a header in place of what it was. */
+  /** Sets a header, replacing its value. */
   setHeader(name: string, value: string | string[]): unknown;
-  /** Removes a header; one that is not set stays so. */
+  /** Removes a header, if it is set. */
   removeHeader(name: string): unknown;
 }
 
-/** Headers that `session.open({ headers })` takes. */
+/** Headers for `session.open({ headers })`. */
 export type StreamHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-/** Set on every event stream, in place of what was there: without them proxies hold back or store the stream. */
+/** Set on every event stream, replacing earlier values: without them proxies buffer or store the stream. */
 const STREAM_HEADERS: ReadonlyMap<string, string> = new Map([
   ["Content-Type", "text/event-stream"],
   ["Cache-Control", "no-cache, no-store, no-transform"],
   ["X-Accel-Buffering", "no"],
 ]);
 
-/** Removed: they describe a body of known length and content, which a stream is not. */
+/** Removed, because they describe a body of known length and content. */
 const BODY_HEADERS = ["content-length", "content-encoding", "etag"];
 
-/** Not for `open({ headers })`: how the stream is framed is between Node and the connection. */
+/** Refused in `open({ headers })`: Node and the connection decide on framing. */
 const FRAMING_HEADERS: ReadonlySet<string> = new Set([
   ...BODY_HEADERS,
   "content-type",
@@ -44,13 +44,13 @@ const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const HEADER_VALUE = /^[\t\u0020-\u007e\u0080-\u00ff]*$/;
 
 /**
- * Sets the headers of an event stream on a response whose head has not gone out.
+ * Sets the headers of an event stream on a response whose head has not been sent.
  *
- * Headers set before survive, but for those that cannot be true of a stream. Cookies and `Vary` of `extra` are added to
- * what is there.
+ * Headers already set are kept, except those that cannot apply to a stream. `Set-Cookie` and `Vary` of `extra` are
+ * added to the existing ones.
  *
  * @param target - The response's headers.
- * @param extra - Headers of the caller's, checked by {@link checkHeaders}; they win over the defaults.
+ * @param extra - Headers from the caller, checked by {@link checkHeaders}. They override the defaults.
  */
 export function setStreamHeaders(target: HeaderTarget, extra: StreamHeaders | undefined): void {
   removeBodyHeaders(target);
@@ -66,7 +66,7 @@ export function setStreamHeaders(target: HeaderTarget, extra: StreamHeaders | un
 }
 
 /**
- * Removes the headers that a body of known length and content has.
+ * Removes headers that describe a body of known length and content.
  *
  * @param target - The response's headers.
  */
@@ -78,8 +78,8 @@ export function removeBodyHeaders(target: HeaderTarget): void {
  * Checks the headers of `open({ headers })`.
  *
  * @param headers - A record of names and values.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a name or value cannot stand in a head, or the header is
- *   not the caller's to set.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a name or value is not valid in HTTP, or the caller may not set the
+ *   header.
  */
 export function checkHeaders(headers: StreamHeaders): void {
   if (typeof headers !== "object" || headers === null || Array.isArray(headers)) {
@@ -111,7 +111,7 @@ function addCookies(target: HeaderTarget, value: string | readonly string[]): vo
   ]);
 }
 
-/** What CORS has set stays: without `Origin` a cache would hand one page's answer to another. */
+/** Keeps what CORS has set: without `Origin`, a cache would serve one page's answer to another. */
 function addVary(target: HeaderTarget, value: string | readonly string[]): void {
   const before = target.getHeader("vary");
   const names = [before === undefined ? [] : [before].flat().map(String), value]

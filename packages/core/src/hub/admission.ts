@@ -1,4 +1,4 @@
-/** Who may subscribe, and whether the log is ready for it. */
+/** Decides who may subscribe, and waits for the log to be ready. */
 
 import { rejectedWith } from "../errors.js";
 import type { Delivery } from "../delivery/delivery.js";
@@ -11,11 +11,11 @@ import type { AuthorizedSession, ResolvedOptions } from "../options/hub.js";
 /** Decides whether sessions may subscribe. */
 export class Admission {
   readonly #authorize: ResolvedOptions["authorize"];
-  /** `undefined` if there is `authorize`. */
+  /** Set unless the application has given `authorize`. */
   readonly #authorizeAll: ResolvedOptions["authorizeAll"];
   readonly #log: Log;
   readonly #start: LogStart;
-  /** Called once the log has a position, or will never have one. */
+  /** Each is called once the log has a position or will never have one. */
   readonly #waiting: Set<() => void> = new Set();
 
   constructor(options: ResolvedOptions, log: Log, observer: DeliveryObserver<Subscription>) {
@@ -29,7 +29,7 @@ export class Admission {
     });
   }
 
-  /** `undefined` until the log has told its position. */
+  /** `undefined` until the log has reported its position. */
   get delivery(): Delivery | undefined {
     return this.#start.delivery;
   }
@@ -44,7 +44,7 @@ export class Admission {
     return this.#log.health();
   }
 
-  /** Whether anybody is asked before a client may subscribe. */
+  /** Whether subscribing needs the application's permission. */
   get isAsking(): boolean {
     return this.#authorize !== undefined || this.#authorizeAll !== undefined;
   }
@@ -52,7 +52,7 @@ export class Admission {
   /**
    * Asks whether a client may subscribe to channels.
    *
-   * @returns The channels that it may not; `true` if all were allowed at once. Rejects if `authorize` throws.
+   * @returns The refused channels; `true` if all were allowed at once. Rejects if `authorize` throws.
    */
   decide(channels: readonly string[], session: AuthorizedSession): true | Promise<string[]> {
     if (this.#authorizeAll !== undefined) return decideAll(this.#authorizeAll, channels, session);
@@ -62,18 +62,18 @@ export class Admission {
     try {
       for (const channel of channels) verdicts.push(authorize(channel, session));
     } catch (error) {
-      // Those asked before it may reject as well.
+      // Earlier verdicts may reject as well.
       for (const verdict of verdicts) if (verdict instanceof Promise) verdict.catch(() => {});
       return rejectedWith(error);
     }
-    // One that answers at once need not make the call wait.
+    // Synchronous answers do not delay the call.
     return verdicts.every((verdict) => verdict === true) || refusedOf(channels, verdicts);
   }
 
   /**
-   * Calls a function once the log has told its position, or never will; at once if that is so.
+   * Calls a function once the log has reported its position or never will; at once if it already has.
    *
-   * @returns Takes the function back: a client that leaves must not wait for a log that cannot be reached.
+   * @returns Cancels the call: a client that leaves must not wait for a log that cannot be reached.
    */
   whenStarted(fn: () => void): () => void {
     if (this.#start.isSettled) {
@@ -85,7 +85,7 @@ export class Admission {
   }
 }
 
-/** @returns As {@link Admission.decide}. */
+/** @returns Same as {@link Admission.decide}. */
 function decideAll(
   authorizeAll: NonNullable<ResolvedOptions["authorizeAll"]>,
   channels: readonly string[],
@@ -93,7 +93,7 @@ function decideAll(
 ): true | Promise<string[]> {
   let verdict: ReturnType<typeof authorizeAll>;
   try {
-    // A copy: what the function does with it must not change who is subscribed to what.
+    // A copy: the function may change the array, which must not change the subscription.
     verdict = authorizeAll([...channels], session);
   } catch (error) {
     return rejectedWith(error);
@@ -101,19 +101,19 @@ function decideAll(
   if (isAllowed(channels, verdict)) return true;
   return Promise.resolve(verdict).then((answer) => {
     if (isAllowed(channels, answer)) return [];
-    // One that is shorter or longer answers other channels.
+    // An answer of another length cannot be matched to the channels.
     if (!Array.isArray(answer) || answer.length !== channels.length) return [...channels];
     return channels.filter((_channel, index) => answer[index] !== true);
   });
 }
 
-/** Whether an answer of `authorizeAll` allows all channels. */
+/** Whether the answer of `authorizeAll` allows all channels. */
 function isAllowed(channels: readonly string[], answer: unknown): boolean {
   if (!Array.isArray(answer)) return answer === true;
   return answer.length === channels.length && answer.every((verdict) => verdict === true);
 }
 
-/** @returns The channels with another verdict than `true`: a forgotten `await` inside must not let everybody in. */
+/** @returns Channels whose verdict is not exactly `true`: a forgotten `await` must not let everyone in. */
 async function refusedOf(
   channels: readonly string[],
   verdicts: readonly (boolean | Promise<boolean>)[],

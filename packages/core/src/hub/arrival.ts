@@ -1,22 +1,22 @@
-/** Calls of `subscribe` that have yet to take effect, and what a client that comes back waits for. */
+/** Calls of `subscribe` that have not taken effect yet, and the decisions that a returning client waits for. */
 
 import type { OpenOptions } from "../options/open.js";
 
-/** One call of `subscribe` that waits for `authorize` or for the log. */
+/** One `subscribe` call that waits for `authorize` or the log. */
 export class Call {
-  /** Channels that were not left since the call. */
+  /** The call's channels, except those left since. */
   readonly channels: Set<string>;
-  /** Whether its channels begin at the position that the client reports. */
+  /** Whether its channels begin at the client's reported position. */
   readonly isReplayed: boolean;
   /** Whether the replay, or a reset in its place, waits for it. */
   readonly isAwaited: boolean;
   /** Whether it is the first of its session. */
   readonly isFirst: boolean;
-  /** Whether it is the first of its session and has a snapshot: the client gets no position before. */
+  /** Whether it is the first of its session and has a snapshot: the client gets no position before that. */
   readonly givesFirstState: boolean;
-  /** How the stream opens, if the call says so. */
+  /** Options for opening the stream, if the call has any. */
   readonly open: OpenOptions | undefined;
-  /** Resolves once all its channels were left. */
+  /** Resolves once all its channels have been left. */
   readonly cancelled: Promise<void>;
   #cancel: () => void = () => {};
 
@@ -41,26 +41,26 @@ export class Call {
     });
   }
 
-  /** Channels are left before the call has taken effect. */
+  /** Channels are left before the call takes effect. */
   leave(channels: Iterable<string>): void {
     for (const channel of channels) this.channels.delete(channel);
     if (this.channels.size === 0) this.#cancel();
   }
 }
 
-/** What a session waits for between its first `subscribe` and the moment when every call has taken effect. */
+/** Tracks a session from its first `subscribe` until every call has taken effect. */
 export class Arrival {
-  /** What the client reports; `""` if it comes for the first time, or its first turn was over before. */
+  /** The id that the client reports; `""` if it is new, or if its first turn was over before. */
   readonly lastEventId: string;
-  /** `true` until the turn of the first call is over: calls of that turn take part in the replay. */
+  /** `true` until the turn of the first call ends: the calls of that turn take part in the replay. */
   isFirstTurn: boolean;
-  /** `true` from when the subscription was made until it was told its position, if it has to be told. */
+  /** `true` while the subscription exists but still needs its position. */
   isUnplaced = false;
   /** Whether a new stream waits for its first state. */
   awaitsFirstState = false;
-  /** Calls that have yet to take effect. */
+  /** Calls that have not taken effect yet. */
   readonly calls: Set<Call> = new Set();
-  /** Each is called once all calls that waited when it was added have taken effect. */
+  /** Each function is called once all calls pending when it was added have taken effect. */
   #after: { readonly calls: readonly Call[]; readonly fn: () => void }[] = [];
 
   constructor(lastEventId: string) {
@@ -68,7 +68,7 @@ export class Arrival {
     this.isFirstTurn = lastEventId !== "";
   }
 
-  /** How the stream opens, if one of the calls that wait says so. */
+  /** Options for opening the stream, if a pending call has any. */
   get open(): OpenOptions | undefined {
     for (const { open, channels } of this.calls) {
       if (open !== undefined && channels.size > 0) return open;
@@ -76,7 +76,7 @@ export class Arrival {
     return undefined;
   }
 
-  /** Calls a function once all calls that wait now have taken effect. */
+  /** Calls a function once all calls pending now have taken effect. */
   whenDecided(fn: () => void): void {
     this.#after.push({ calls: [...this.calls], fn });
   }
@@ -91,13 +91,13 @@ export class Arrival {
     for (const { fn } of over) fn();
   }
 
-  /** Whether the first state has yet to be asked for. */
+  /** Whether the request for the first state is still to come. */
   get isFirstStatePending(): boolean {
     for (const call of this.calls) if (call.givesFirstState) return true;
     return false;
   }
 
-  /** Whether the position of the client may be decided: every call that takes part in the replay has been. */
+  /** Whether the client's position may be decided: all calls that take part in the replay have been. */
   get isComplete(): boolean {
     if (this.isFirstTurn) return false;
     for (const call of this.calls) if (call.isAwaited) return false;

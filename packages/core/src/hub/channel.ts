@@ -1,4 +1,4 @@
-/** What `publish` and `hub.channel(name)` give. */
+/** Types of `publish` and `hub.channel(name)`. */
 
 import type { PublishOptions } from "../log/log.js";
 import type { ChannelMessage } from "../options/channels.js";
@@ -7,33 +7,33 @@ import type { OwnedSession } from "../session/session.js";
 /** Options of `hub.publish`. */
 export interface HubPublishOptions extends PublishOptions {
   /**
-   * A session of this hub that does not get the event, for example that of the client whose request has led to it. It is
-   * passed over on the stream that is open now, also if that is slow. A client that comes back has a new session: one whose
-   * last event ID lies before the event is replayed it, as everybody else, and `latest` has it, too. A session that has
-   * closed, or has no channels yet, is ignored.
+   * A session of this hub that does not get the event, for example the one whose request caused it. Only the stream
+   * that is open now skips it, even if that stream is slow. A client that reconnects has a new session: if its last
+   * event ID lies before the event, the replay includes it, as does `latest`. A session that has closed or has no
+   * channels yet is ignored.
    *
-   * Where many processes share the log, the stream of that session waits until the event is back from there.
+   * If several processes share the log, that session's stream waits until the event is back from the log.
    *
-   * @defaultValue everybody who is subscribed gets it
+   * @defaultValue every subscribed session gets it
    */
   readonly except?: ExceptedSession | undefined;
 }
 
-/** Any session, whatever its channels and its request are. */
+/** Any session, whatever its channel and request types. */
 export type ExceptedSession = Pick<OwnedSession<unknown, never, unknown>, "closeReason" | "hub">;
 
-/** What `publish` gives. */
+/** Result of `publish`. */
 export interface Published {
-  /** Id of the event: what a client that has received it reports as its last event ID. */
+  /** Id of the event: a client that has received it reports this as its last event ID. */
   readonly id: string;
 }
 
 /** One channel of a hub: `hub.channel(name)`. */
 export interface Channel<Events = Record<string, unknown>> {
-  /** Its name. */
+  /** Number of sessions in this process that are subscribed at present. */
   readonly name: string;
   /** Sessions of this process that are subscribed now. */
   readonly subscriptionCount: number;
-  /** As `hub.publish`, on this channel. */
+  /** Publishes to this channel, as `hub.publish` does. */
   publish(message: ChannelMessage<Events>, options?: HubPublishOptions): Promise<Published>;
 }

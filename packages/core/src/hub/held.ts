@@ -1,4 +1,4 @@
-/** Clients that are turned away: each is held for a while without a session, and then cut. */
+/** Holds clients that are turned away: each is kept open for a while without a session, then cut. */
 
 import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
 import { draw } from "../options/jitter.js";
@@ -7,59 +7,60 @@ import type { Beating } from "../outlet/heartbeat.js";
 import type { Outlet, OutletFault, OutletFaultDetails, OutletOwner } from "../outlet/outlet.js";
 import { encodeRetryFrame } from "../wire/frame.js";
 
-/** How long a client that is not held may take its end, in milliseconds. */
+/** How long a client that is not held may take to read its end, in milliseconds. */
 const LEAVE_MS = 5_000;
-/** How long one that comes after the end may take its head. */
+/** How long a client that arrives after the end may take to read its head, in milliseconds. */
 const LATE_MS = 500;
 
 /** Used where the hub leaves the reconnection time to the client. */
 const RECONNECTION_MS = { min: 1_000, max: 3_000 };
 
-/** Options of the hub that say how clients are held. */
+/** Hub options that control how clients are held. */
 type HeldOptions = Pick<ResolvedOptions, "maxHeld" | "reconnectionTimeMs">;
 
 /**
- * The clients of a hub that are turned away and have yet to leave.
+ * The turned-away clients of a hub that have not left yet.
  *
- * A connection that breaks in the middle of a stream is the one thing that every client takes for "come back". So a client
- * gets the head of a stream, and its connection is cut after a while: it comes back with the reconnection time that it
- * has, and not all at once. One that finds no room here gets a reconnection time and an end in order.
+ * Every client treats a connection that breaks in the middle of a stream as "come back". So each turned-away client
+ * gets the head of a stream, and its connection is cut after a while. It then returns after its present reconnection
+ * time, and not at the same moment as the others. If there is no room to hold it, it gets a reconnection time and an
+ * orderly end.
  */
 export class Held {
-  /** Drives all of them. */
+  /** Drives all turned-away clients. */
   readonly heartbeat: Heartbeat<TurnedAway> = new Heartbeat();
   readonly #options: HeldOptions;
   readonly #report: (error: unknown, stage: ErrorStage) => void;
-  /** How many are held until their time: the others are about to leave. */
+  /** Clients held for their full time. The others are about to leave. */
   #size = 0;
   #phase: "open" | "closing" | "over" = "open";
-  /** Servers for whose clients it is over already. */
+  /** Closed servers, whose clients are no longer held. */
   readonly #closedServers: WeakSet<object> = new WeakSet();
 
   /**
-   * @param options - Those of the hub.
-   * @param report - Receives what a write has thrown.
+   * @param options - Options of the hub.
+   * @param report - Receives errors that a write throws.
    */
   constructor(options: HeldOptions, report: (error: unknown, stage: ErrorStage) => void) {
     this.#options = options;
     this.#report = report;
   }
 
-  /** Clients that are held. */
+  /** Number of held clients. */
   get size(): number {
     return this.#size;
   }
 
-  /** Whether those that are held stay until {@link Held.end}, whatever their time. */
+  /** Whether held clients stay until {@link Held.end}, whatever their time. */
   get isClosing(): boolean {
     return this.#phase === "closing";
   }
 
   /**
-   * Takes a client that is turned away, whose head has yet to go out. Its session has closed already.
+   * Takes over a turned-away client whose head has not been sent. Its session has closed already.
    *
-   * @param outlet - Its headers are set.
-   * @param waitMs - After what time it should come back.
+   * @param outlet - Outlet with its headers set.
+   * @param waitMs - Time after which the client should come back.
    */
   take(outlet: Outlet, waitMs: number): void {
     const { server } = outlet;
@@ -80,15 +81,15 @@ export class Held {
     outlet.start(200);
   }
 
-  /** The hub is closing: from now on clients are held until {@link Held.end}. */
+  /** The hub is closing: from now on, clients are held until {@link Held.end}. */
   close(): void {
     this.#phase = "closing";
   }
 
   /**
-   * Cuts all of them as soon as they have their opening bytes, and from now on each that comes.
+   * Cuts all clients as soon as they have their opening bytes, and later ones too.
    *
-   * @param server - Only those of this server; absent: all.
+   * @param server - Only clients of this server; absent: all.
    */
   end(server?: object): void {
     if (server === undefined) this.#phase = "over";
@@ -101,16 +102,16 @@ export class Held {
     }
   }
 
-  /** @returns Whether clients of a server are left. */
+  /** @returns Whether clients of a server remain. */
   hasOf(server: object): boolean {
     for (const { outlet } of this.heartbeat) if (outlet.server === server) return true;
     return false;
   }
 
   /**
-   * Cuts those that are left, whatever they have.
+   * Cuts the remaining clients at once.
    *
-   * @param server - Only those of this server; absent: all.
+   * @param server - Only clients of this server; absent: all.
    */
   destroy(server?: object): void {
     for (const client of this.heartbeat) {
@@ -118,32 +119,32 @@ export class Held {
     }
   }
 
-  /** For {@link TurnedAway}: its time has come. */
+  /** For {@link TurnedAway}: its holding time is over. */
   cut(client: TurnedAway): void {
     this.forget(client);
     client.outlet.destroy();
   }
 
-  /** For {@link TurnedAway}: a write has thrown. */
+  /** For {@link TurnedAway}: a write threw. */
   report(error: unknown): void {
     this.#report(error, "write");
   }
 
-  /** For {@link TurnedAway}: it has left, or somebody else answers it. */
+  /** For {@link TurnedAway}: it has left or has been answered elsewhere. */
   forget(client: TurnedAway): void {
     if (client.place === undefined) return;
     this.heartbeat.delete(client);
     if (client.outlet.ending === "hold") this.#size -= 1;
   }
 
-  /** The next process has room sooner than this one. */
+  /** The next process will have room sooner than this one. */
   #drawReconnection(): number {
     const { reconnectionTimeMs } = this.#options;
     return draw(reconnectionTimeMs === false ? RECONNECTION_MS : reconnectionTimeMs);
   }
 }
 
-/** One client that is turned away: all that is kept of it beside its outlet. */
+/** One turned-away client: everything kept of it besides its outlet. */
 class TurnedAway implements OutletOwner, Beating {
   place: number | undefined = undefined;
   watched: number | undefined = undefined;
@@ -174,7 +175,7 @@ class TurnedAway implements OutletOwner, Beating {
 
   outletFailed(_fault: OutletFault, details: OutletFaultDetails = {}): void {
     if ("error" in details) this.#held.report(details.error);
-    // The framework answers instead, for example because the route has thrown while a hook held the head back.
+    // The framework answers instead, for example because the route threw while a hook held the head back.
     if (!this.outlet.isHeadSent) this.#held.forget(this);
   }
 

@@ -1,4 +1,4 @@
-/** A session of a hub: an event stream that can join channels. */
+/** A hub's session: an event stream that can join channels. */
 
 import type { Delivery } from "../delivery/delivery.js";
 import { Subscription } from "../delivery/subscription.js";
@@ -20,39 +20,39 @@ import { Arrival, Call } from "./arrival.js";
 import type { Held } from "./held.js";
 import type { Sessions } from "./sessions.js";
 
-/** What all sessions of a hub share. */
+/** State shared by all sessions of a hub. */
 export interface HubParts<Owner> {
   readonly hub: Owner;
   readonly options: ResolvedOptions;
   readonly cors: Cors | undefined;
   readonly sessions: Sessions;
   readonly admission: Admission;
-  /** Takes the clients that are turned away. */
+  /** Holds the clients that are turned away. */
   readonly held: Held;
   /** A stream has started. */
   opened(session: EventStream): void;
-  /** A stream that had started takes no more messages. */
+  /** A started stream takes no more messages. */
   closed(session: EventStream, reason: CloseReason): void;
-  /** A client has come for a stream and gets none. */
+  /** A client that asked for a stream was turned away. */
   turnedAway(): void;
-  /** Something failed where no caller can catch it. */
+  /** An error occurred that no caller can catch. */
   report(error: unknown, stage: ErrorStage): void;
 }
 
-/** How long a log that is starting may hold back the head of a stream, in milliseconds. */
+/** How long a starting log may hold back the head of a stream, in milliseconds. */
 const HOLD_MS = 1_000;
 
-// Shared by all calls that need not wait.
+// Shared by all calls that do not have to wait.
 const SUBSCRIBED: Promise<boolean> = Promise.resolve(true);
 const REFUSED: Promise<boolean> = Promise.resolve(false);
 
-/** An event stream that can join the channels of its hub. */
+/** An event stream that can join channels of its hub. */
 export class HubSession<Owner>
   extends EventStream
   implements OwnedSession<Owner, ChannelMap, unknown>
 {
   readonly #parts: HubParts<Owner>;
-  /** Set while a `subscribe` waits for something. */
+  /** Set while a `subscribe` is waiting. */
   #arrival: Arrival | undefined;
 
   constructor(outlet: Outlet, parts: HubParts<Owner>) {
@@ -65,9 +65,9 @@ export class HubSession<Owner>
     return this.#parts.hub;
   }
 
-  /** Place in the log; `undefined` until a `subscribe` has taken effect. */
+  /** The stream's subscription to the log; `undefined` until a `subscribe` has taken effect. */
   get #subscription(): Subscription | undefined {
-    // Only this class gives its outlet something to read.
+    // Only this class sets the outlet's reader.
     return this.outlet.reader as Subscription | undefined;
   }
 
@@ -91,17 +91,17 @@ export class HubSession<Owner>
     this.giveIdsToLog();
     if (this.closeReason !== undefined) return REFUSED;
     const { admission } = this.#parts;
-    // A client that gets no stream in any case is not asked about: it may not even be logged in any more.
+    // Checked before `authorize`: a client that cannot get a stream may not even be logged in.
     const open = this.#arrival?.open ?? options.open;
     if (admission.isAsking && this.dismiss(open)) return this.#whenDismissed();
     const verdict = admission.decide(names, this);
-    // What `authorize` does may have closed the session: nobody waits for its answer any more.
+    // `authorize` may have closed the session, so its answer no longer matters.
     if (this.closeReason !== undefined) {
       if (verdict !== true) verdict.catch((error: unknown) => this.report(error, "authorize"));
       return REFUSED;
     }
     const isReady = verdict === true && admission.delivery !== undefined;
-    // Calls of later turns have no part in a replay, whatever became of the first.
+    // Calls of later turns take no part in the replay, whatever became of the first.
     const lastEventId = isFirst ? this.lastEventId : "";
     if (!isReady || lastEventId !== "") this.#arrival ??= this.#arrive(lastEventId);
     const arrival = this.#arrival;
@@ -129,15 +129,19 @@ export class HubSession<Owner>
     this.#subscription?.leave(names);
   }
 
-  /** As {@link EventStream.open}. The `open` options of a waiting `subscribe` apply to whichever call opens the stream. */
+  /**
+   * Like {@link EventStream.open}. The `open` options of a waiting `subscribe` apply to whichever call opens the
+   * stream.
+   */
   override open(options?: OpenOptions): boolean {
     return super.open(options ?? (this.state === "idle" ? this.#arrival?.open : undefined));
   }
 
   /**
-   * Called before an event is published that this session must not get.
+   * Called before the publish of an event that this session must not get.
    *
-   * @returns Says which: its id; `undefined` if it was not published. `undefined` if there is nothing to pass over.
+   * @returns A function that takes the event's id, or `undefined` if it was not published. `undefined` if the session
+   *   has no subscription.
    */
   except(): ((id: string | undefined) => void) | undefined {
     const subscription = this.#subscription;
@@ -185,24 +189,26 @@ export class HubSession<Owner>
 
   protected left(reason: CloseReason): void {
     if (this.#parts.sessions.left(this)) this.#parts.closed(this, reason);
-    // Nothing that the application has not settled may keep this session alive.
+    // Promises that the application never settles must not keep this session alive.
     for (const call of this.#arrival?.calls ?? []) call.leave([...call.channels]);
   }
 
-  /** An event whose `publish` has resolved may still be on its way back from the log: it is sent first. */
+  /** Waits for events whose `publish` has resolved but which are still on their way back from the log. */
   #onceRead(fn: () => void): void {
     const read = this.#subscription && this.#parts.admission.delivery?.own.whenRead();
     if (read === undefined) fn();
     else void read.then(fn);
   }
 
-  /** @returns `false`, as soon as the client is answered. */
+  /** @returns `false`, once the client has been answered. */
   #whenDismissed(): Promise<boolean> {
     if (this.closeReason !== undefined) return REFUSED;
     return new Promise((resolve) => void this.whenClosed(() => resolve(false)));
   }
 
-  /** @throws {SseError} `ERR_SSE_INVALID_OPTION`, or `ERR_SSE_HEADERS_SENT` if it was decided already how the stream opens. */
+  /**
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION`; `ERR_SSE_HEADERS_SENT` if the way the stream opens is already decided.
+   */
   #checkOpen(open: OpenOptions): void {
     resolveOpenOptions(open, this.options);
     if (
@@ -228,14 +234,14 @@ export class HubSession<Owner>
     return arrival;
   }
 
-  /** Waits for `authorize` and for the log. @returns As `subscribe`. */
+  /** Waits for `authorize` and the log. @returns Same as `subscribe`. */
   async #wait(
     call: Call,
     options: SubscribeOptions,
     verdict: true | Promise<string[]>,
   ): Promise<boolean> {
     const arrival = this.#arrival;
-    // Cancelled, closed, or the route has answered meanwhile.
+    // Cancelled, closed, or answered by the route meanwhile.
     const isOver = (): boolean =>
       call.channels.size === 0 ||
       this.closeReason !== undefined ||
@@ -269,8 +275,9 @@ export class HubSession<Owner>
   }
 
   /**
-   * Settles once the log has a position, or never will. For a moment the head is held back, so that a stream begins at a
-   * position from which nothing is missed. Then it goes out all the same: a client without an answer would give up.
+   * Settles once the log has a position or never will. The head is held back for a moment, so that a stream begins at a
+   * position from which it misses nothing. After that it is sent anyway, because a client without an answer would give
+   * up.
    */
   async #logStarted(call: Call): Promise<void> {
     const { admission } = this.#parts;
@@ -290,7 +297,7 @@ export class HubSession<Owner>
     forgetClosed();
   }
 
-  /** A call takes effect. @returns As `subscribe`. */
+  /** Makes a call take effect. @returns Same as `subscribe`. */
   #follow(
     channels: readonly string[],
     options: SubscribeOptions,
@@ -298,38 +305,38 @@ export class HubSession<Owner>
   ): boolean {
     const { delivery } = this.#parts.admission;
     if (delivery === undefined) {
-      // Closed before it could start: answered like any other request to a closed hub.
+      // The hub closed before the log started: answered like any request to a closed hub.
       if (this.dismiss(options.open)) return false;
       this.refuseWith(new Error("The log has not started"), "error");
       return false;
     }
     const subscription = this.#subscription ?? this.#beginStream(delivery, { isFirst, isEarly });
     const arrival = this.#arrival;
-    // Where a channel of an early call began is not known: it has a part in the replay, or in the reset. Beside a replay
-    // one with a snapshot begins where that is taken.
+    // The start of an early call's channels is unknown, so they take part in the replay or the reset. In a replay,
+    // channels with a snapshot begin where the snapshot is taken instead.
     const isTaken = arrival?.lastEventId !== "" && options.snapshot !== undefined;
     const isUnknown = isEarly && arrival?.isUnplaced === true && !isTaken;
     const isPartOfReplay = isReplayed || isUnknown;
     subscription.join(channels, options, { isReplayed: isPartOfReplay, comesFirst: isFirst });
-    // After that: what the client is welcomed with goes out with the first bytes of the stream.
+    // Opens last, so that the welcome goes out with the first bytes of the stream.
     return this.open(this.state === "idle" ? options.open : undefined);
   }
 
-  /** The first call takes effect. */
+  /** Makes the first call take effect. */
   #beginStream(
     { audience }: Delivery,
     { isFirst, isEarly }: { isFirst: boolean; isEarly: boolean },
   ): Subscription {
     const subscription = new Subscription(this.outlet, audience);
     const arrival = this.#arrival;
-    // A stream that opened before the log had a position may have missed what was published in between.
+    // A stream that opened before the log had a position may have missed events published in between.
     const isUnplaced =
       arrival !== undefined && (arrival.lastEventId !== "" || (isEarly && this.state !== "idle"));
     if (isUnplaced) {
       arrival.isUnplaced = true;
       subscription.beginLater(arrival.lastEventId !== "");
     } else {
-      // Another call may take effect before the first one.
+      // Another call may take effect before the first.
       const awaitsFirstState = !isFirst && arrival?.isFirstStatePending === true;
       if (arrival !== undefined) arrival.awaitsFirstState = awaitsFirstState;
       subscription.begin(awaitsFirstState);
@@ -337,7 +344,7 @@ export class HubSession<Owner>
     return subscription;
   }
 
-  /** Something that the session waits for is decided. */
+  /** A decision that the session waited for has been made. */
   #settle(arrival: Arrival): void {
     if (this.#arrival !== arrival) return;
     if (arrival.isUnplaced && arrival.isComplete) {
@@ -350,7 +357,7 @@ export class HubSession<Owner>
     }
     if (arrival.isFirstTurn || arrival.calls.size > 0) return;
     this.#arrival = undefined;
-    // Every call was cancelled: the route may still answer in any other way.
+    // Every call was cancelled: the route may still answer in its own way.
     if (this.state !== "idle") return;
     this.#parts.sessions.waiting.delete(this);
     this.outlet.wait(false);

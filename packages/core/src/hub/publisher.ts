@@ -1,4 +1,4 @@
-/** Adds events to the log: for a hub, and for a process that holds no sessions. */
+/** Adds events to the log, for hubs and for processes without sessions. */
 
 import { SseError, describeValue, quoteName, suggest, rejectedWith } from "../errors.js";
 import { encodeLogMessage } from "../wire/frame.js";
@@ -15,11 +15,11 @@ import { reportTo } from "./report.js";
 
 const OPTIONS = ["log", "serialize", "verbatimStrings", "maxEventBytes", "onError"];
 
-/** Told of what a publisher does. */
+/** Receives the outcome of each publish. */
 export interface PublishObserver {
   /** An event is in the log. */
   published(channel: string, id: string): void;
-  /** An event is not in the log, or its fate is unknown. */
+  /** An event was not added to the log, or its fate is unknown. */
   failed(error: unknown): void;
 }
 
@@ -28,14 +28,14 @@ export interface PublisherOptions extends Pick<
   HubOptions,
   "serialize" | "verbatimStrings" | "maxEventBytes" | "onError"
 > {
-  /** The log to publish to: the same that the hubs of the other processes have. */
+  /** The log to publish to, which the hubs of other processes read. */
   readonly log: Log;
 }
 
 /**
- * Publishes events from a process that holds no sessions: a worker, a cron job.
+ * Publishes events from a process without sessions, such as a worker or a cron job.
  *
- * It only adds to the log and never starts to read it.
+ * It only adds to the log and never starts reading it.
  */
 export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannels> {
   readonly #log: Log;
@@ -43,7 +43,7 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
   readonly #observer: PublishObserver;
   #isClosed = false;
 
-  /** @internal Publishers are made by {@link createPublisher}; a hub has one that tells it of each event. */
+  /** @internal Publishers are made by {@link createPublisher}. A hub has its own, with an observer. */
   constructor(log: Log, options: Framing, observer: PublishObserver) {
     this.#log = log;
     this.#options = options;
@@ -51,14 +51,14 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
   }
 
   /**
-   * Publishes one event, as `hub.publish`.
+   * Publishes one event, as `hub.publish` does.
    *
    * @param channel - A string of 1 to 256 characters that does not begin with `~`.
-   * @param message - The event, without an id, or a string that stands for `{ data: string }`.
-   * @param options - A `dedupeKey` makes it safe to try again.
-   * @returns The event's id, once the log has it. Rejects with `ERR_SSE_LOG_REJECTED` if the log does not take it, with
-   *   `ERR_SSE_LOG_UNKNOWN` if that cannot be told, with `ERR_SSE_CLOSED` if the publisher is closed. Every rejection
-   *   goes to `onError` with the stage `publish`, too, and one that is not awaited does not end the process.
+   * @param message - The event, without an id; a string is short for `{ data: string }`.
+   * @param options - A `dedupeKey` makes it safe to retry.
+   * @returns The event's id, once the log has it. Rejects with `ERR_SSE_LOG_REJECTED` if the log does not accept the
+   *   event, with `ERR_SSE_LOG_UNKNOWN` if its fate is unknown, with `ERR_SSE_CLOSED` if the publisher is closed. Every
+   *   rejection is also reported to `onError` with the stage `publish`; an unawaited one does not end the process.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION`, `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or
    *   `ERR_SSE_ID_RESERVED` if the event is invalid.
    */
@@ -77,7 +77,7 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
       },
       (error: unknown) => {
         this.#observer.failed(error);
-        // Most who publish do not wait: a log that cannot be reached for a moment must not end their process.
+        // Most callers do not await: a log outage of a moment must not end their process.
         published.catch(() => {});
         throw error;
       },
@@ -98,20 +98,20 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
     try {
       return this.#log.append(channel, entry, options);
     } catch (error) {
-      // Nothing that a log does is the caller's mistake.
+      // A failure of the log is never the caller's mistake.
       return rejectedWith(error);
     }
   }
 
-  /** Health of the log: whether this publisher can publish. `lagMs` is 0, because a publisher reads nothing. */
+  /** Health of the log: whether this publisher can publish. `lagMs` is 0, because a publisher does not read. */
   get health(): LogHealth {
     return this.#log.health();
   }
 
   /**
-   * Closes the log, once what is being published is settled. Idempotent.
+   * Closes the log once pending publishes have settled. Idempotent.
    *
-   * @param withinMs - Settles it within so many milliseconds; absent: as long as the log itself gives it.
+   * @param withinMs - Upper limit for settling, in milliseconds; absent: the log's own limit.
    * @returns Never rejects.
    */
   close(withinMs?: number): Promise<void> {
@@ -121,10 +121,10 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
 }
 
 /**
- * Makes a publisher.
+ * Creates a publisher.
  *
  * @typeParam Channels - As for `createHub`.
- * @param options - The log, and how events are made.
+ * @param options - The log, and how events are encoded.
  * @returns A publisher. Close it: a log may keep connections open.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid, or the log is `memoryLog()`.
  */
@@ -154,7 +154,7 @@ function checkPublishOptions(options: PublishOptions, message: unknown): void {
   for (const name of Object.keys(options)) {
     if (name === "dedupeKey") continue;
     const meant = suggest(name, ["dedupeKey", "except"]);
-    // `publish("news", "headline", data)` is what other libraries have.
+    // Other libraries have `publish("news", "headline", data)`.
     const isMessage = typeof message === "string" && !meant.startsWith("Did you");
     const hint = isMessage ? "An event with a type is one message: { event, data }" : meant;
     throw invalidOption(`Unknown option ${quoteName("", name)}. ${hint}`);

@@ -2,14 +2,14 @@
 
 import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
 
-/** Reports an error where no caller can catch it. Never throws. */
+/** Reports an error that no caller can catch. Never throws. */
 export function reportTo(
   { onError }: Pick<ResolvedOptions, "onError">,
   error: unknown,
   stage: ErrorStage,
 ): void {
   const failed = (fault: unknown): void => {
-    // The last resort: a reporter that fails has nowhere else to say so.
+    // The last resort: a failing reporter has nowhere else to report to.
     console.error("tidewire: the option onError failed:", fault);
   };
   try {

@@ -1,4 +1,4 @@
-/** Finds the hub of an adapter: the one it was given, or a new one. */
+/** Finds an adapter's hub: the one it was given, or a new one. */
 
 import { describeValue } from "../errors.js";
 import { invalidOption } from "../options/check.js";
@@ -10,9 +10,9 @@ import { createHub } from "./hub.js";
 import type { Hub } from "./hub.js";
 
 /**
- * A hub whatever its channels are: what an adapter takes, and what does not publish.
+ * A hub with any channel types: what an adapter accepts, because it does not publish.
  *
- * @typeParam Request - Type of the adapter's requests: the hub has to take these.
+ * @typeParam Request - Type of the adapter's requests, which the hub must accept.
  */
 export interface AnyHub<Request = never> extends Pick<
   Hub,
@@ -23,12 +23,12 @@ export interface AnyHub<Request = never> extends Pick<
 }
 
 /**
- * Gives the hub that an adapter was told to use, or makes one of its options.
+ * Returns the hub passed to an adapter, or creates one from its options.
  *
  * @param options - Options of a new hub, or `{ hub }` alone.
- * @param others - Names of the adapter's own options, which are not among these: one of them may be meant.
+ * @param others - The adapter's own option names, used for suggestions: the caller may have meant one of them.
  * @returns The hub.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid, or stands beside `hub`.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid, or is given together with `hub`.
  */
 export function resolveHub<
   Channels extends ChannelsOf<Channels> = RegisteredChannels,

@@ -1,40 +1,40 @@
-/** A whole route in one line: subscribes a request to channels. What the `sseHandler` of each framework is made of. */
+/** A whole route in one line: subscribes a request to channels. The basis of each framework's `sseHandler`. */
 
 import { SseError } from "../errors.js";
 import { checkChannels, checkSubscribeOptions } from "../options/subscribe.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
 import type { CloseReason } from "../session/session.js";
 
-/** A value, or a function that gives it for a request, at once or later. */
+/** A value, or a function that returns it for a request, synchronously or not. */
 export type OfRequest<Request, Value> = Value | ((request: Request) => Value | PromiseLike<Value>);
 
-/** The channels of a route: one, several, or a function that gives them for a request. */
+/** The channels of a route: one, several, or a function that returns them for a request. */
 export type RouteChannels<Request, Name extends string = string> = OfRequest<
   Request,
   Name | readonly Name[]
 >;
 
-/** What a route passes to `subscribe` beside the channels, or a function that gives it for a request. */
+/** Options that a route passes to `subscribe`, or a function that returns them for a request. */
 export type RouteOptions<Request, Events = Record<string, unknown>> = OfRequest<
   Request,
   SubscribeOptions<Events> | undefined
 >;
 
-/** A session as far as a route needs it, whatever its channels are. */
+/** The parts of a session that a route uses, whatever its channel types. */
 export interface RouteSession {
-  /** Why the session closed; `undefined` while it has not. */
+  /** Why the session closed; `undefined` while it is open. */
   readonly closeReason: CloseReason | undefined;
-  /** As that of every session. */
+  /** Subscribes, as every session does. */
   subscribe(channels: string | readonly string[], options?: SubscribeOptions): Promise<boolean>;
 }
 
 /**
  * Subscribes one request.
  *
- * @param request - The request as the framework has it.
- * @param session - The request's own session; `undefined` if the framework has none for it.
- * @returns As `session.subscribe`. Rejects with what a function has thrown and with the errors of `subscribe`: they
- *   belong to the framework's error handler. Never throws.
+ * @param request - The framework's request object.
+ * @param session - The request's own session; `undefined` if the request has none.
+ * @returns Same as `session.subscribe`. Rejects with errors that a function throws and with the errors of `subscribe`,
+ *   for the framework's error handler. Never throws.
  */
 export type Route<Request> = (
   request: Request,
@@ -42,14 +42,14 @@ export type Route<Request> = (
 ) => Promise<boolean>;
 
 /**
- * Makes a route that subscribes each request.
+ * Creates a route that subscribes each request.
  *
- * Without functions, and with functions that answer at once, `subscribe` is called in the turn of the request. `options`
- * is asked after `channels`, which may have refused the request.
+ * Without functions, or with synchronous ones, `subscribe` is called in the turn of the request. `options` is called
+ * after `channels`, which may have refused the request.
  *
- * @param channels - Checked now if it is no function, otherwise for each request.
- * @param options - As `channels`.
- * @param expected - Completes "Expected …" in the error for a request without a session: what the application has to do.
+ * @param channels - Checked now unless it is a function; a function's result is checked for each request.
+ * @param options - Same as `channels`.
+ * @param expected - Completes "Expected …" in the error for a request without a session: advice to the application.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if `channels` or `options` is invalid.
  */
 export function createRoute<Request>(
@@ -57,7 +57,7 @@ export function createRoute<Request>(
   options: RouteOptions<Request>,
   expected: string,
 ): Route<Request> {
-  // A copy: what the caller does with the array later does not change the route.
+  // A copy: later changes to the caller's array do not change the route.
   const ofAll = typeof channels === "function" ? channels : checkChannels(channels);
   if (options !== undefined && typeof options !== "function") checkSubscribeOptions(options);
 
@@ -85,7 +85,7 @@ export function createRoute<Request>(
   };
 }
 
-/** While a function was waiting the request was answered by somebody else, or its client has left. */
+/** Whether the request was answered elsewhere, or its client left, while a function was waiting. */
 function isLate(error: unknown, { closeReason }: RouteSession): boolean {
   if (error instanceof SseError) return error.code === "ERR_SSE_HEADERS_SENT";
   return closeReason !== undefined && error instanceof Error && error.name === "AbortError";

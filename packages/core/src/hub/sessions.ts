@@ -1,4 +1,4 @@
-/** The sessions of one hub: how many streams are open, whether another one may be, and who waits for an answer. */
+/** The sessions of one hub: open streams, whether another may open, and requests that wait for an answer. */
 
 import type { ResolvedOptions } from "../options/hub.js";
 import { Heartbeat } from "../outlet/heartbeat.js";
@@ -6,14 +6,14 @@ import type { Outlet } from "../outlet/outlet.js";
 import type { EventStream } from "../session/event-stream.js";
 import type { Obstacle } from "../session/reception.js";
 
-/** All sessions that have not been answered in full. */
+/** All sessions that have not been fully answered. */
 export class Sessions {
-  /** Drives those whose stream has started and whose response is not over, closed ones included. */
+  /** Drives sessions from the start of their stream to the end of the response, including closed ones. */
   readonly heartbeat: Heartbeat<Outlet> = new Heartbeat();
-  /** Those that are being asked about, or wait for their turn on a connection: their stream has not started. */
+  /** Sessions whose stream has not started: waiting for a decision, or for their turn on a connection. */
   readonly waiting: Set<EventStream> = new Set();
   readonly #maxSessions: ResolvedOptions["maxSessions"];
-  /** Servers that close while the hub goes on. */
+  /** Servers that are closing while the hub stays open. */
   readonly #closedServers: WeakSet<object> = new WeakSet();
   #openCount = 0;
   #isClosing = false;
@@ -22,14 +22,14 @@ export class Sessions {
     this.#maxSessions = maxSessions;
   }
 
-  /** Streams that take messages. */
+  /** Streams that accept messages. */
   get openCount(): number {
     return this.#openCount;
   }
 
   /**
-   * @param server - What the request came in through, if that is known.
-   * @returns Why no further stream may be opened; `undefined` if one may.
+   * @param server - The server that the request came through, if known.
+   * @returns The reason why another stream may not open; `undefined` if it may.
    */
   obstacleFor(server: object | undefined): Obstacle | undefined {
     if (this.#isClosing || (server !== undefined && this.#closedServers.has(server))) {
@@ -38,17 +38,17 @@ export class Sessions {
     return this.#maxSessions !== false && this.#openCount >= this.#maxSessions ? "busy" : undefined;
   }
 
-  /** Whether the hub is closed, or on the way to it. */
+  /** Whether the hub is closed or closing. */
   get isClosing(): boolean {
     return this.#isClosing;
   }
 
-  /** From now on further streams are turned away. */
+  /** Turns away new streams from now on. */
   close(): void {
     this.#isClosing = true;
   }
 
-  /** From now on further streams of one server are turned away. */
+  /** Turns away new streams of one server from now on. */
   closeServer(server: object): void {
     this.#closedServers.add(server);
   }
@@ -59,7 +59,7 @@ export class Sessions {
     this.#openCount += 1;
   }
 
-  /** @returns Whether the session had a stream, which now takes no more messages. */
+  /** @returns Whether the session had a stream; it now takes no more messages. */
   left(session: EventStream): boolean {
     this.waiting.delete(session);
     const wasOpen = session.outlet.place !== undefined;
@@ -67,9 +67,9 @@ export class Sessions {
     return wasOpen;
   }
 
-  /** Goes over the sessions whose stream has started. */
+  /** Iterates over sessions whose stream has started. */
   *[Symbol.iterator](): Iterator<EventStream> {
-    // Every outlet that this heartbeat drives belongs to a session of this hub.
+    // Every outlet of this heartbeat belongs to a session of this hub.
     for (const { owner } of this.heartbeat) yield owner as EventStream;
   }
 }

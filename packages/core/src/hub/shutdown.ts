@@ -10,24 +10,24 @@ import type { Sessions } from "./sessions.js";
 /** Options of `hub.close`. */
 export interface CloseOptions {
   /**
-   * Time over which the ends of the open streams are spread, in milliseconds, so that their clients do
-   * not come back to the next process all at once. Clients that come meanwhile are held until the last one has ended.
+   * Time over which the open streams are ended, in milliseconds, so that their clients do not all reconnect to the next
+   * process at once. Clients that arrive meanwhile are held until the last stream has ended.
    *
-   * @defaultValue `0`: at once
+   * @defaultValue `0`: ends all at once
    */
   readonly drainMs?: number | undefined;
 }
 
-/** What a client may still take after its stream was ended, in milliseconds. */
+/** Time that clients have to read the end of their streams, in milliseconds. */
 const GRACE_MS = 250;
-/** Time between two batches of ends. */
+/** Time between two batches of ends, in milliseconds. */
 const BATCH_MS = 20;
-/** Time between two looks whether the responses of a server are over. */
+/** Interval at which the responses of a server are checked for completion, in milliseconds. */
 const LOOK_MS = 10;
-/** Ends in a batch when there is no time to spread them over. */
+/** Batch size when there is no time to spread the ends over. */
 const BATCH_SIZE = 500;
 
-/** @returns The option `drainMs`. */
+/** @returns The value of `drainMs`. */
 export function checkCloseOptions(options: CloseOptions): number {
   if (typeof options !== "object" || options === null) {
     throw invalidOption(
@@ -38,31 +38,31 @@ export function checkCloseOptions(options: CloseOptions): number {
   return checkMilliseconds("drainMs", options.drainMs ?? 0);
 }
 
-/** What {@link shutDown} ends. */
+/** The parts that {@link shutDown} ends. */
 interface ShutDownParts {
-  /** No further one is opened. */
+  /** Accepts no more sessions. */
   readonly sessions: Sessions;
   /** Cut once the sessions have ended. */
   readonly held: Held;
-  /** Over what time the ends of the sessions are spread. */
+  /** Time over which the ends of the sessions are spread. */
   readonly drainMs: number;
-  /** Closes the log, within a number of milliseconds if it can. */
+  /** Closes the log, if possible within the given milliseconds. */
   closeLog(withinMs: number): Promise<void>;
 }
 
 /**
- * Ends all sessions of a hub, then cuts the clients that it holds, then closes its log.
+ * Ends all sessions of a hub, cuts its held clients, then closes its log.
  *
- * @returns Resolves in time, whatever clients, callbacks and the log do. Never rejects.
+ * @returns Resolves in bounded time, whatever clients, callbacks and the log do. Never rejects.
  */
 export async function shutDown(parts: ShutDownParts): Promise<void> {
   const { sessions, held, drainMs } = parts;
   const start = performance.now();
   const { heartbeat, waiting } = sessions;
-  // Those that have no stream yet are answered like all that come later.
+  // Sessions without a stream get the same answer as later requests.
   const unanswered = [...waiting];
   for (const session of unanswered) session.shutDown();
-  // The last client needs time to take its end before the deadline.
+  // The last clients need time before the deadline to read their end.
   const spreadMs = Math.max(0, drainMs - GRACE_MS);
   const open = [...sessions];
   for (let ended = 0; ended < open.length;) {
@@ -73,7 +73,7 @@ export async function shutDown(parts: ShutDownParts): Promise<void> {
   }
   const deadline = Math.max(performance.now() + GRACE_MS, start + drainMs);
   await untilEmpty(heartbeat, deadline - performance.now());
-  // A hook may hold their heads back, or CORS look up their origin.
+  // A hook may hold back their heads, or CORS may still be looking up their origin.
   while (unanswered.some(({ isAnswered }) => !isAnswered) && performance.now() < deadline) {
     await wait(BATCH_MS);
   }
@@ -87,10 +87,10 @@ export async function shutDown(parts: ShutDownParts): Promise<void> {
 }
 
 /**
- * Ends the sessions of one server, cuts the clients that are held there, and leaves the others and the log.
+ * Ends the sessions of one server and cuts its held clients. Other servers and the log are not affected.
  *
- * @param server - What their requests came in through. No further session of it is opened.
- * @returns Resolves in time, whatever clients and callbacks do. Never rejects.
+ * @param server - The server that the requests came through. It gets no more sessions.
+ * @returns Resolves in bounded time, whatever clients and callbacks do. Never rejects.
  */
 export async function endSessionsOf(
   server: object,
@@ -101,7 +101,7 @@ export async function endSessionsOf(
     session.shutDown();
     if ((index + 1) % BATCH_SIZE === 0) await wait(0);
   }
-  // A response that somebody else has answered ends by itself.
+  // A response that was answered elsewhere ends by itself.
   const isLeft = ({ outlet, isAnswered }: EventStream): boolean =>
     !outlet.isOver && (outlet.place !== undefined || !isAnswered);
   await whileTrue(() => all.some(isLeft), GRACE_MS);
@@ -111,13 +111,13 @@ export async function endSessionsOf(
   held.destroy(server);
 }
 
-/** Resolves once something is not so any more, or after `ms`. */
+/** Resolves once the condition is false, or after `ms`. */
 async function whileTrue(isSo: () => boolean, ms: number): Promise<void> {
   const deadline = performance.now() + ms;
   while (isSo() && performance.now() < deadline) await wait(LOOK_MS);
 }
 
-/** Resolves when the last response is over, or after `ms`. */
+/** Resolves when the last response has ended, or after `ms`. */
 function untilEmpty(heartbeat: Heartbeat, ms: number): Promise<void> {
   return new Promise((resolve) => {
     if (heartbeat.size === 0) return resolve();
@@ -130,7 +130,7 @@ function untilEmpty(heartbeat: Heartbeat, ms: number): Promise<void> {
   });
 }
 
-/** Resolves with a promise, or after `ms`. Leaves no timer behind: it would keep the process alive. */
+/** Resolves with the promise, or after `ms`. Clears its timer, which would keep the process alive. */
 async function within(promise: Promise<void>, ms: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {

@@ -1,42 +1,42 @@
-/** What `hub.stats()` returns, and the counters behind it. */
+/** The result of `hub.stats()` and its counters. */
 
 import type { ResetReason } from "../wire/frame.js";
 import type { LogHealth } from "../log/log.js";
 import type { CloseReason } from "../session/session.js";
 
-/** What a hub has done and holds: `hub.stats()`. Counts are since the hub was made. */
+/** Counters and current state of a hub, from `hub.stats()`. Counters start when the hub is created. */
 export interface HubStats {
-  /** Whether the hub is closed, or on the way to it. A readiness check fails then, so that new clients go elsewhere. */
+  /** Whether the hub is closed or closing. Use it to fail a readiness check, so that new clients go elsewhere. */
   readonly closing: boolean;
   /** Sessions by `state`. `live` and `behind` are those of the open ones that are subscribed. */
   readonly sessions: {
     /** Wait for CORS, for the head to go out, or for earlier responses on their connection. */
     readonly connecting: number;
     readonly open: number;
-    /** Have everything that was published. */
+    /** Sessions that have received everything published. */
     readonly live: number;
-    /** Have yet to be sent something: their socket is backed up, or they resume. */
+    /** Sessions with events still to be sent: their socket is backed up, or they are resuming. */
     readonly behind: number;
   };
-  /** Clients that were turned away and are held now, without a session, until their connection is cut. */
+  /** Turned-away clients that are held at present, without a session, until their connection is cut. */
   readonly held: number;
-  /** Clients that were turned away, held or not: beyond `maxSessions`, or by a hub that was closing. */
+  /** Clients turned away because of `maxSessions` or because the hub was closing, whether held or not. */
   readonly turnedAway: number;
   /** Channels with at least one subscription. */
   readonly channels: number;
-  /** Events that this process has published. */
+  /** Events published by this process. */
   readonly published: number;
-  /** Events written to sessions: an event for a thousand sessions counts a thousand. */
+  /** Events written to sessions: one event to a thousand sessions counts as a thousand. */
   readonly delivered: number;
   /** Bytes of these events. */
   readonly deliveredBytes: number;
-  /** Clients that came back and had missed something that could be replayed. */
+  /** Clients that came back and got a replay of missed events. */
   readonly replays: number;
   /** `sse-reset` events by reason. */
   readonly resets: Readonly<Record<ResetReason, number>>;
-  /** Streams that have ended, by reason. */
+  /** Ended streams, by reason. */
   readonly closes: Readonly<Record<CloseReason, number>>;
-  /** What is kept for replay. */
+  /** Events kept for replay. */
   readonly window: {
     readonly events: number;
     readonly bytes: number;
@@ -47,7 +47,7 @@ export interface HubStats {
   readonly log: LogHealth;
 }
 
-/** The counts of {@link HubStats} as they grow. */
+/** The running counters of {@link HubStats}. */
 export class Counters {
   turnedAway = 0;
   published = 0;

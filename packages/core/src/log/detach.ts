@@ -1,18 +1,18 @@
-/** Makes strings that are kept for long independent of the larger ones that they may have been cut from. */
+/** Detaches long-lived strings from larger strings that they may be slices of. */
 
-/** V8 copies what is shorter; from here on a part of a string shares the memory of all of it. */
+/** V8 copies shorter strings. From this length on, a slice keeps the whole string in memory. */
 const MIN_SLICED = 13;
 
-/** Never holds a key for longer than a call. */
+/** Holds a key only during a call. */
 const table: Record<string, true> = Object.create(null) as Record<string, true>;
 
 /**
- * Copies a string that will be kept.
+ * Copies a string that is kept for long.
  *
- * A name that was cut out of a request's body would otherwise keep the whole body alive, and a name that ten thousand
- * sessions have in common would be there ten thousand times: the names of properties are unique in V8.
+ * A name sliced from a request body would otherwise keep the whole body alive, and a name shared by ten thousand
+ * sessions would be stored ten thousand times. As a property name it is unique in V8.
  *
- * @returns An equal string with memory of its own.
+ * @returns An equal string with its own memory.
  */
 export function detach(text: string): string {
   if (text.length < MIN_SLICED) return text;

@@ -1,4 +1,4 @@
-/** Entry point for logs: `@tidewire/core/log`, the contract of a log and the one in memory. */
+/** Entry point for logs, `@tidewire/core/log`: the contract and the in-memory log. */
 
 export { memoryLog } from "./memory-log.js";
 export type {

@@ -1,12 +1,12 @@
-/** The contract between a hub and the log that its events go through, and the data that both exchange. */
+/** The contract between a hub and its log, and the data that they exchange. */
 
-/** A published event as the log keeps it: everything but its id, its data serialized. */
+/** A published event as the log stores it: without its id, with its data serialized. */
 export interface LogMessage {
   /** Event type; `undefined` for `"message"`. */
   readonly event?: string | undefined;
   /** The event's data as text. */
   readonly data: string;
-  /** Whether the data was published as a string. Absent: it was something else, of which `data` is made. */
+  /** Whether the data was published as a string. Absent: `data` was serialized from another value. */
   readonly isString?: boolean | undefined;
   /** Reconnection time in milliseconds. */
   readonly retry?: number | undefined;
@@ -14,48 +14,48 @@ export interface LogMessage {
 
 /** An event in the log. */
 export interface LogEntry extends LogMessage {
-  /** Its id in the log: `A-Z a-z 0-9 . _ ~ -`, at most 128 of them. */
+  /** Its id in the log: `A-Z a-z 0-9 . _ ~ -`, at most 128 characters. */
   readonly id: string;
-  /** The channel it was published on. */
+  /** The channel that it was published on. */
   readonly channel: string;
 }
 
 /** An event from the past. */
 export interface PastEntry extends LogEntry {
-  /** How long ago it was published, in milliseconds by the log's own clock. */
+  /** Time since it was published, in milliseconds on the log's own clock. */
   readonly ageMs: number;
 }
 
-/** A piece of the log's past. */
+/** One page of the log's past. */
 export interface LogPage {
-  /** In the order of the log. */
+  /** In log order. */
   readonly entries: readonly PastEntry[];
-  /** Whether `entries` begin right after the place from which was to be read, so that there is no further page. */
+  /** Whether `entries` begin directly after the place to read from, so that no page is left. */
   readonly isLast: boolean;
 }
 
-/** How long a question to a log's past stands. */
+/** Controls how long a query of a log's past stays pending. */
 export interface PastQuery {
-  /** Asked now and then while the log cannot be reached; the question is given up once it returns `false`. */
+  /** Polled while the log cannot be reached; the query is abandoned once it returns `false`. */
   readonly isWanted?: (() => boolean) | undefined;
 }
 
-/** How much of the past is of use to the caller. */
+/** Limits of a query of the past. */
 export interface PastRoom extends PastQuery {
   /**
-   * Most entries.
+   * Most entries to return.
    *
    * @defaultValue the log's own limit
    */
   readonly maxEntries?: number | undefined;
   /**
-   * Most bytes of data; a page has at least one entry all the same.
+   * Most bytes of data to return; a page still has at least one entry.
    *
    * @defaultValue the log's own limit
    */
   readonly maxBytes?: number | undefined;
   /**
-   * Whether the caller has the entry `upTo`: then it is left out.
+   * Whether the caller already has the entry `upTo`, which is then left out.
    *
    * @defaultValue `false`
    */
@@ -63,38 +63,38 @@ export interface PastRoom extends PastQuery {
 }
 
 /**
- * What a log knows of an id.
+ * Result of looking up an id.
  *
- * - an object: its entry is there. `missedMs` says how long ago the first entry behind it was published, in milliseconds
- *   by the log's own clock: 0 if there is none
- * - `"trimmed"`: older than all that the log holds
- * - `"unknown"`: no id of this log, or one from a history that was replaced
+ * - an object: the entry exists. `missedMs` is the age of the first entry after it, in milliseconds on the log's own
+ *   clock; 0 if there is none
+ * - `"trimmed"`: older than everything the log holds
+ * - `"unknown"`: not an id of this log, or from a history that was replaced
  */
 export type FoundId = { readonly missedMs: number } | "trimmed" | "unknown";
 
 /**
- * The part of a log that is older than what it has delivered.
+ * Access to entries older than those the log has delivered.
  *
- * Each question waits while the log cannot be reached. It rejects only if the log was closed or refuses to be read, and
- * resolves to `undefined` only if it was given up.
+ * Each query waits while the log cannot be reached. It rejects only if the log is closed or cannot be read on
+ * principle, and resolves to `undefined` only if it was abandoned.
  */
 export interface LogPast {
   /**
-   * Looks ids up, without reading what lies behind them.
+   * Looks up ids, without reading the entries after them.
    *
-   * @param ids - What clients report: anything.
-   * @returns What the log knows of each, in their order.
+   * @param ids - As clients report them: any text.
+   * @returns One result per id, in the same order.
    */
   find(ids: readonly string[], query?: PastQuery): Promise<readonly FoundId[] | undefined>;
   /**
-   * Reads back from a place that the hub holds in memory to an older one.
+   * Reads back from a place that the hub has in memory to an older one.
    *
-   * @param after - Id of the older place: anything that a client reports. `undefined`: as far back as the log goes.
-   * @param upTo - Id of an entry or of the tail, as the log has delivered it.
-   * @param room - What the caller can use.
-   * @returns The newest page of what lies between, without `after`, and with the entry `upTo` unless the caller has it.
-   *   Only the last page may have nothing else. `"trimmed"` if the log does not hold all of it any more, `"unknown"`
-   *   if `after` is no id of this log.
+   * @param after - Id of the older place, as a client reports it. `undefined`: as far back as the log goes.
+   * @param upTo - Id of an entry or of the tail, as delivered by the log.
+   * @param room - Limits.
+   * @returns The newest page between the two, without `after`, and with the entry `upTo` unless the caller has it. Only
+   *   the last page may have no other entry. `"trimmed"` if the log no longer holds all of them, `"unknown"` if `after`
+   *   does not belong to this log.
    */
   read(
     after: string | undefined,
@@ -102,89 +102,89 @@ export interface LogPast {
     room?: PastRoom,
   ): Promise<LogPage | "trimmed" | "unknown" | undefined>;
   /**
-   * Waits until everything that is in the log at the time of the call was delivered, or a `reset` has come instead.
+   * Waits until every entry in the log at the time of the call has been delivered, or a `reset` was made instead.
    *
-   * A client may come from a follower that was ahead: its position is known then.
+   * After that, the position of a client that comes from a process ahead of this one is known.
    */
   sync(query?: PastQuery): Promise<void>;
 }
 
-/** What may be said of a publish beside its message. */
+/** Options of a publish. */
 export interface PublishOptions {
   /**
-   * Names this publish, so that it can be tried again: of several with the same key, within a time that the log
-   * knows, one event is in the log, and all give its id. A string of 1 to 256 characters.
+   * Makes it safe to retry: of several publishes with the same key, within a period that the log defines, one event is
+   * added, and all return its id. A string of 1 to 256 characters.
    */
   readonly dedupeKey?: string | undefined;
 }
 
-/** How a log is: `hub.stats().log`, and `health` of a publisher. */
+/** Health of a log: `hub.stats().log`, and `health` of a publisher. */
 export interface LogHealth {
   /**
-   * - `connecting`: not started yet; of a publisher: nothing was published yet
-   * - `live`: what is published anywhere arrives; of a publisher: it can publish
-   * - `down`: it does not, or cannot; the log keeps trying
-   * - `closed`: it was closed
+   * - `connecting`: not started yet; for a publisher: no event has been published yet
+   * - `live`: events published anywhere arrive; for a publisher: it can publish
+   * - `down`: events do not arrive, or cannot be published; the log keeps trying
+   * - `closed`: closed
    */
   readonly state: "connecting" | "live" | "down" | "closed";
-  /** For how many milliseconds this process may have been without what others have published; 0 while it has all. */
+  /** Milliseconds for which this process may have been missing events of others; 0 while it has all of them. */
   readonly lagMs: number;
-  /** How often the connection that reads, or of a publisher the one that publishes, was lost and is back. */
+  /** How often the reading connection (for a publisher: the publishing one) was lost and restored. */
   readonly reconnects: number;
-  /** What went wrong last; `undefined` if nothing did. */
+  /** The most recent error; `undefined` if there was none. */
   readonly lastError?: unknown;
 }
 
-/** Why every position in the log is lost: its history was replaced, or what comes next was trimmed. */
+/** Why every position in the log is lost: its history was replaced, or undelivered entries were trimmed. */
 export type LogResetReason = "fork" | "trimmed";
 
-/** What a log tells the hub that follows it. */
+/** Receives what a log delivers: implemented by the hub. */
 export interface LogFollower {
   /**
-   * Entries in the order of the log, right after those of the call before.
+   * Delivers entries in log order, directly after those of the previous call.
    *
-   * @returns Whether anybody is waiting for any of them. If not, the log need not hurry with the next.
+   * @returns Whether any subscriber is waiting for them. If not, the log may take its time with the next ones.
    */
   entries(entries: readonly LogEntry[]): boolean;
-  /** Positions before this moment are void; delivery goes on after `tail`. */
+  /** Voids all earlier positions; delivery continues after `tail`. */
   reset(reason: LogResetReason, tail: string): void;
-  /** Something failed in the background. The log goes on. */
+  /** Reports an error in the background. The log carries on. */
   failed(error: unknown): void;
 }
 
 /**
- * The totally ordered log that all events of a hub go through.
+ * The totally ordered log that all events of a hub pass through.
  *
  * A log MUST
  * - deliver entries in one total order, the same for every follower;
- * - deliver a follower's own appends through the same path as everybody else's, never first locally;
- * - deliver, of what is appended after `start`, everything or call `reset`.
+ * - deliver a follower's own appends through the same path as those of others, never locally first;
+ * - deliver everything appended after `start`, or call `reset`.
  *
  * A log MUST NOT
- * - deliver an id twice, or one that is not past the one before;
+ * - deliver an id twice, or an id that does not come after the previous one;
  * - deliver an append that it has rejected;
  * - call the follower after `close` has resolved.
  */
 export interface Log {
-  /** `true` if only the hub that has the log can publish to it. */
+  /** `true` if only the hub that owns the log can publish to it. */
   readonly isLocal?: boolean;
   /**
-   * Begins to deliver. Called at most once.
+   * Starts delivering. Called at most once.
    *
-   * @returns The id of the tail: a position from which nothing is missed. A log that cannot tell yet keeps trying.
+   * @returns The id of the tail: a position from which no later entry is missed. A log that has none yet keeps trying.
    */
   start(follower: LogFollower): string | Promise<string>;
   /**
-   * Adds an event. To a log that other processes read also before `start`, and where that is never called.
+   * Adds an event. A log that other processes read accepts it before `start`, and without it.
    *
-   * @returns The id of the new entry. Rejects with `ERR_SSE_LOG_REJECTED` if the entry is not in the log and will
-   *   not be, with `ERR_SSE_LOG_UNKNOWN` if that cannot be told, with `ERR_SSE_CLOSED` after `close`.
+   * @returns The id of the new entry. Rejects with `ERR_SSE_LOG_REJECTED` if the entry is not in the log and will not
+   *   be, with `ERR_SSE_LOG_UNKNOWN` if its fate is unknown, with `ERR_SSE_CLOSED` after `close`.
    */
   append(channel: string, message: LogMessage, options?: PublishOptions): Promise<string>;
-  /** What is older than the log has delivered. Absent where it keeps nothing else, and has always delivered all. */
+  /** Access to entries older than those delivered. Absent if the log has delivered everything it holds. */
   readonly past?: LogPast | undefined;
   /**
-   * Compares two ids by their place in the log.
+   * Compares two ids by their order in the log.
    *
    * @returns Negative, zero or positive; `NaN` if `a` or `b` cannot be an id of this log.
    */
@@ -192,10 +192,10 @@ export interface Log {
   /** @returns Health of the log. */
   health(): LogHealth;
   /**
-   * Stops delivering and takes no more appends; those under way are settled. Never rejects.
+   * Stops delivering and rejects further appends; pending ones are settled. Never rejects.
    *
-   * @param withinMs - For so long they may take, in milliseconds; then they reject. `undefined`: as long as the log
-   *   gives each of them anyway.
+   * @param withinMs - Time for pending appends, in milliseconds, after which they reject. `undefined`: the log's usual
+   *   limit for each.
    */
   close(withinMs?: number): Promise<void>;
 }

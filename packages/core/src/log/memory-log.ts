@@ -1,4 +1,4 @@
-/** The log of a single process: it orders events and delivers them at once. */
+/** The log of a single process: orders events and delivers them synchronously. */
 
 import { randomBytes } from "node:crypto";
 import { SseError } from "../errors.js";
@@ -8,33 +8,33 @@ import type { Log, LogFollower, LogHealth, LogMessage, PublishOptions } from "./
 /** How long a `dedupeKey` is remembered, in milliseconds. */
 const DEDUPE_WINDOW_MS = 120_000;
 
-/** Events that may have the same millisecond in their ids. With it, a stamp is a safe integer until the year 2109. */
+/** Ids available per millisecond. With this limit a stamp stays a safe integer until the year 2109. */
 const PER_MS = 2_048;
-/** The first of them has a number below this. */
+/** The first counter of a millisecond is drawn below this. */
 const MOST_FIRST = 1_024;
 /** Characters of an id's random tail: 30 bits. */
 const TAIL_LENGTH = 5;
-/** Random bytes that are drawn at once: a call for each event would take longer than all the rest. */
+/** Random bytes drawn at once: a call per event would take longer than everything else. */
 const RANDOM_BYTES = 3_840;
-/** An id behind its epoch: milliseconds in base 36, counter, tail. */
+/** An id after its epoch: milliseconds in base 36, counter, tail. */
 const ID = /^(0|[1-9a-z][0-9a-z]{0,8})-(0|[1-9]\d{0,3})~[\w-]{5}$/;
-/** Of an id with its epoch. */
+/** Longest id, epoch included. */
 const MAX_ID_LENGTH = 29;
 
 /**
- * Makes the log of a single process, with nothing to install.
+ * Creates the log of a single process. It needs no installation.
  *
- * Ids hold an epoch drawn here, so that an id from before a restart is recognised as foreign, the millisecond, a
- * counter within it that begins anywhere, and a random tail: an id does not tell how much is published that its client
- * may not see. The log keeps nothing itself: the hub holds what `retention` says.
+ * An id consists of an epoch drawn here, by which ids from before a restart are recognized as foreign; the millisecond;
+ * a counter that starts at a random number; and a random tail. It thus does not reveal how much is published on
+ * channels that a client may not see. The log itself stores nothing: the hub keeps events as `retention` says.
  *
- * @returns A log for one hub.
+ * @returns A log, for one hub.
  */
 export function memoryLog(): Log {
   return new MemoryLog();
 }
 
-/** An id and when it is forgotten. */
+/** An id and the time when it is forgotten. */
 interface Deduped {
   readonly id: string;
   readonly until: number;
@@ -42,22 +42,22 @@ interface Deduped {
 
 class MemoryLog implements Log {
   readonly isLocal = true;
-  /** The beginning of all ids. */
+  /** Start of all ids: the epoch. */
   readonly #prefix = `${randomBytes(6).toString("base64url")}.`;
-  /** Milliseconds of the last id. Never goes back, whatever the clock does. */
+  /** Milliseconds of the last id. Never decreases, even if the clock does. */
   #ms = 0;
-  /** Number of the last id within its millisecond. */
+  /** Counter of the last id. */
   #count = 0;
-  /** What all ids of this millisecond begin with. */
+  /** Start of all ids of this millisecond. */
   #msPrefix = `${this.#prefix}0-`;
-  /** Random ends of ids. Each is taken once. */
+  /** Random tails of ids. Each is used once. */
   #tails: string[] = [];
   #isStarted = false;
-  /** Those that have a `dedupeKey`, oldest first; `undefined` while there was none. */
+  /** Events with a `dedupeKey`, oldest first; `undefined` until there is one. */
   #deduped: Map<string, Deduped> | undefined;
-  /** Walks `#deduped` as it grows. A new walk would pass the places of all that were deleted, each time. */
+  /** A persistent iterator over `#deduped`. A new one would step over all deleted slots each time. */
   #oldest: Iterator<[string, Deduped], undefined> | undefined;
-  /** Where `#oldest` is: the next to be forgotten. */
+  /** Position of `#oldest`: the next key to forget. */
   #next: [string, Deduped] | undefined;
   /** `undefined` before `start` and after `close`. */
   #follower: LogFollower | undefined;
@@ -92,7 +92,7 @@ class MemoryLog implements Log {
 
   compare(a: string, b: string): number {
     const order = this.#stampOf(a) - this.#stampOf(b);
-    // Not one id but two with different tails, of which at most one is of this log: never equal.
+    // Different tails: at most one of the two ids belongs to this log, so they are never equal.
     return order === 0 && a !== b ? (a < b ? -1 : 1) : order;
   }
 
@@ -105,7 +105,7 @@ class MemoryLog implements Log {
     this.#follower = undefined;
   }
 
-  /** @returns The id of the event that was published with a key; `undefined` if none was, or too long ago. */
+  /** @returns The id of the event published with a key; `undefined` if there is none or it is too old. */
   #idOf(dedupeKey: string): string | undefined {
     const deduped = this.#deduped;
     if (deduped === undefined) return undefined;
@@ -113,7 +113,7 @@ class MemoryLog implements Log {
     for (;;) {
       this.#oldest ??= deduped.entries();
       this.#next ??= this.#oldest.next().value;
-      // An iterator that has come to the end stays there.
+      // A finished iterator stays finished.
       if (this.#next === undefined) this.#oldest = undefined;
       if (this.#next === undefined || this.#next[1].until > now) break;
       deduped.delete(this.#next[0]);
@@ -122,13 +122,13 @@ class MemoryLog implements Log {
     return deduped.get(dedupeKey)?.id;
   }
 
-  /** @returns An id past all before. */
+  /** @returns An id greater than all before. */
   #nextId(): string {
     const now = Date.now();
     if (now > this.#ms) {
       this.#begin(now);
     } else if (++this.#count === PER_MS) {
-      // Ahead of the clock: the next id comes after this one in any case.
+      // Runs ahead of the clock: the next id has to be greater in any case.
       this.#begin(this.#ms + 1);
     }
     let tail = this.#tails.pop();
@@ -141,19 +141,19 @@ class MemoryLog implements Log {
 
   #begin(ms: number): void {
     this.#ms = ms;
-    // From 0 on, one id would tell how much was published before it in this millisecond.
+    // Counting from 0 would reveal how much was published before in this millisecond.
     this.#count = Math.floor(Math.random() * MOST_FIRST);
     this.#msPrefix = `${this.#prefix}${ms.toString(36)}-`;
   }
 
-  /** @returns Millisecond and counter of an id of this epoch as one number, `NaN` for any other text. */
+  /** @returns Millisecond and counter of an id of this epoch as one number; `NaN` for any other text. */
   #stampOf(id: string): number {
     if (id.length > MAX_ID_LENGTH || !id.startsWith(this.#prefix)) return NaN;
     const match = ID.exec(id.slice(this.#prefix.length));
     if (match === null) return NaN;
     const count = Number(match[2]);
     const stamp = Number.parseInt(match[1] as string, 36) * PER_MS + count;
-    // Past the safe integers two different ids would be equal.
+    // Beyond safe integers, two different ids could be equal.
     return count < PER_MS && Number.isSafeInteger(stamp) ? stamp : NaN;
   }
 }

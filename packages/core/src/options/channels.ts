@@ -1,9 +1,9 @@
-/** Types of channels, for the compiler alone: which there are, their events and the data of these. */
+/** Types of channels, their events and data. For the compiler only. */
 
 import type { SseMessage } from "../wire/message.js";
 
 /**
- * The channels of the application, for the compiler alone. Empty until the application says what they are:
+ * The channels of the application, for the compiler only. Empty until the application declares them:
  *
  * ```ts
  * declare module "@tidewire/core" {
@@ -13,9 +13,9 @@ import type { SseMessage } from "../wire/message.js";
  * }
  * ```
  *
- * From then on every hub, session and publisher that names no channels of its own has these: a name, an event or data that
- * is not among them does not compile in `subscribe`, `unsubscribe`, `snapshot`, `publish`, `channel` and `authorize`. A
- * program with several hubs gives each its own by a type argument, as in `createHub<Channels>()`.
+ * Afterwards every hub, session and publisher without channel types of its own uses these: an undeclared channel, event
+ * or data type does not compile in `subscribe`, `unsubscribe`, `snapshot`, `publish`, `channel` and `authorize`. A
+ * program with several hubs gives each its own channels as a type argument: `createHub<Channels>()`.
  */
 export interface Register {}
 
@@ -27,17 +27,16 @@ export type RegisteredChannels = Register extends { readonly channels: infer Cha
   : ChannelMap;
 
 /**
- * Names of channels with the types of their events and the data of these: for the compiler alone.
+ * Channel names with the types of their events and data, for the compiler only.
  *
- * A name may be a template, such as `` `user:${string}` ``. The event type `message` is that of events
- * without one.
+ * A name may be a template, such as `` `user:${string}` ``. The event type `message` stands for events without a type.
  */
 export type ChannelMap = Record<string, Record<string, unknown>>;
 
-/** What a map of channels has to be: each channel has its events. A type or an interface. */
+/** Constraint on channel maps: each channel has an object of events. Both types and interfaces qualify. */
 export type ChannelsOf<Channels> = { readonly [Name in keyof Channels]: object };
 
-/** Events of a channel, as they are published. */
+/** Messages that can be published on a channel. */
 export type ChannelMessage<Events> = Events extends unknown
   ? string extends keyof Events
     ? SseMessage | string

@@ -1,15 +1,15 @@
-/** Checks that the options of hubs, streams and calls share. */
+/** Checks shared by the options of hubs, streams and calls. */
 
 import { SseError, describeValue, quoteName, suggest } from "../errors.js";
 
-/** Longest delay that a timer of Node takes. */
+/** Longest delay of a Node timer. */
 export const MAX_MS: number = 2_147_483_647;
 
 /**
  * Checks an option that is a number of milliseconds.
  *
  * @param name - The option's name.
- * @param value - What was given.
+ * @param value - Value to check.
  * @returns The value.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it is not a whole number from 0 to 2 147 483 647.
  */
@@ -20,12 +20,12 @@ export function checkMilliseconds(name: string, value: unknown): number {
 }
 
 /**
- * Checks that an option is one of those that there are.
+ * Checks the name of an option.
  *
- * @param name - What was given.
- * @param names - Those that there are.
- * @param path - Name of the option that they belong to; absent for options of a function.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` otherwise, with the name that was probably meant.
+ * @param name - Name to check.
+ * @param names - Valid names.
+ * @param path - Option that contains it; absent for options of a function.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the name is unknown, with a suggestion.
  */
 export function checkName(name: string, names: readonly string[], path?: string): void {
   if (names.includes(name)) return;
@@ -33,14 +33,14 @@ export function checkName(name: string, names: readonly string[], path?: string)
   throw invalidOption(`Unknown option ${quoteName(prefix, name)}. ${suggest(name, names, prefix)}`);
 }
 
-/** @returns What was expected instead; `undefined` if the value is a whole number that is large enough. */
+/** @returns What was expected; `undefined` if the value is a whole number that is large enough. */
 export function atLeast(least: number, value: unknown, prefix: string = ""): string | undefined {
   return Number.isSafeInteger(value) && (value as number) >= least
     ? undefined
     : `${prefix}a whole number >= ${least}`;
 }
 
-/** As {@link atLeast}, for a delay that a timer takes. */
+/** Same as {@link atLeast}, for a timer delay. */
 export function milliseconds(
   least: number,
   value: unknown,
@@ -51,13 +51,13 @@ export function milliseconds(
   return `${prefix}a whole number from ${least} to ${MAX_MS}`;
 }
 
-/** An option that has another value than it may. */
+/** Creates the error for an option with an invalid value. */
 export function unexpected(name: string, expected: string, value: unknown): SseError {
   const verb = expected.startsWith("to ") ? "" : "to be ";
   return invalidOption(`Expected \`${name}\` ${verb}${expected}, got ${describeValue(value)}`);
 }
 
-/** The error of every invalid option. */
+/** Creates an `ERR_SSE_INVALID_OPTION` error. */
 export function invalidOption(message: string): SseError {
   return new SseError("ERR_SSE_INVALID_OPTION", message);
 }

@@ -1,4 +1,4 @@
-/** Options of a hub: their types, defaults and checks. Every framework takes the same. */
+/** Options of a hub: types, defaults and checks. They are the same for every framework. */
 
 import { describeValue } from "../errors.js";
 import type { SseCorsOptions } from "../http/cors.js";
@@ -8,7 +8,7 @@ import { MAX_MS, atLeast, checkName, invalidOption, milliseconds, unexpected } f
 import type { JitterRange } from "./jitter.js";
 import { printErrors } from "./print-errors.js";
 
-/** Where a background error came from: what `onError` receives with the error. */
+/** Source of a background error, passed to `onError` together with the error. */
 export type ErrorStage =
   | "authorize"
   | "cors"
@@ -20,9 +20,9 @@ export type ErrorStage =
   | "write";
 
 /**
- * How much of the log a hub keeps in memory for replay: whichever limit is reached first. Applied on each publish, when a
- * client comes back, and while nothing is published: then an event is dropped at the latest an eighth of `maxAgeMs`, and at
- * least half a second, after it has reached its age.
+ * How much of the log a hub keeps in memory for replay. The first limit reached applies. Limits are enforced on each
+ * publish and when a client comes back. While nothing is published, an event is dropped at most an eighth of `maxAgeMs`
+ * (at least half a second) after it has reached its age.
  */
 export interface RetentionOptions {
   /** Age in milliseconds at which an event is dropped. @defaultValue `300_000` */
@@ -38,12 +38,12 @@ export interface RetentionOptions {
 }
 
 /**
- * What `authorize` knows about the session.
+ * Session details for `authorize`.
  *
  * @typeParam Request - As for `createHub`.
  */
 export interface AuthorizedSession<Request = unknown> {
-  /** The request as the framework has it: of Express, of Fastify, or the raw one. */
+  /** The framework's request: Express's, Fastify's, or the raw one. */
   readonly request: Request;
   /** The last event ID that the client reports. */
   readonly lastEventId: string;
@@ -52,7 +52,7 @@ export interface AuthorizedSession<Request = unknown> {
 }
 
 /**
- * Options of a hub, the same for every framework. `undefined` is the default, `false` is off.
+ * Options of a hub, the same for every framework. `undefined` means the default, `false` turns an option off.
  *
  * @typeParam Channels - As for `createHub`.
  * @typeParam Request - As for `createHub`.
@@ -62,8 +62,8 @@ export interface HubOptions<
   Request = unknown,
 > {
   /**
-   * Longest silence of a stream in milliseconds: a comment goes out when nothing else was written for this long, so that
-   * proxies keep the connection and a client that vanished is detected. It goes out at least 100 ms and at most about a
+   * Longest silence of a stream in milliseconds. A comment is sent when nothing else was written for this long: it
+   * makes proxies keep the connection open and detects vanished clients. It is sent at least 100 ms and at most about a
    * second early. At least 1 000; `false` turns it off.
    *
    * @defaultValue `15_000`
@@ -71,105 +71,106 @@ export interface HubOptions<
    */
   readonly heartbeatMs?: number | false | undefined;
   /**
-   * How long a client waits before it reconnects, in milliseconds: a number, or a range from which each session draws.
-   * `false` leaves it to the client.
+   * How long a client waits before it reconnects, in milliseconds: a number, or a range from which a value is drawn for
+   * each session. `false` leaves it to the client.
    *
    * @defaultValue `{ min: 1_000, max: 3_000 }`
    * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#concept-event-stream-reconnection-time
    */
   readonly reconnectionTimeMs?: number | JitterRange | false | undefined;
   /**
-   * Bytes that the application may send to one session while its client does not take them: past it the session closes
-   * with `slow`. Published events and snapshots do not count, nor does the message that first fills the socket.
+   * Bytes that the application may send to one session while its client does not read them. Beyond this, the session
+   * closes with `slow`. Published events and snapshots do not count, nor does the message that first fills the socket.
    *
    * @defaultValue `1_048_576` (1 MiB)
    */
   readonly maxBufferedBytes?: number | undefined;
   /**
-   * Largest event in bytes, its fields included. A larger one throws `ERR_SSE_INVALID_DATA`.
+   * Largest event in bytes, including its fields. A larger one throws `ERR_SSE_INVALID_DATA`.
    *
    * @defaultValue `1_048_576` (1 MiB)
    */
   readonly maxEventBytes?: number | undefined;
   /**
-   * Open sessions at which further clients are turned away. One that names `text/event-stream` in `Accept`, as
-   * `EventSource` does, gets an empty stream that is cut after 5 to 30 seconds, so that it comes back; any other gets 503
-   * with `Retry-After`. `false` is no limit.
+   * Number of open sessions at which further clients are turned away. A client that names `text/event-stream` in
+   * `Accept`, as `EventSource` does, gets an empty stream that is cut after 5 to 30 seconds, so that it comes back. Any
+   * other client gets 503 with `Retry-After`. `false` means no limit.
    *
    * @defaultValue `false`
    */
   readonly maxSessions?: number | false | undefined;
   /**
-   * Clients that are turned away and held at the same time. A further one gets an event `sse-retry` with a reconnection
-   * time, and its stream ends in order. `0` holds none.
+   * Number of turned-away clients held at the same time. Beyond this, a client gets an `sse-retry` event with a
+   * reconnection time, and its stream ends in order. `0` holds no clients.
    *
    * @defaultValue the larger of `1_000` and twice `maxSessions`
    */
   readonly maxHeld?: number | undefined;
   /**
-   * Life of a stream in milliseconds, drawn for each session between 80 % and 100 % of it; then the
-   * session closes with `expired` and the client reconnects. Exact to half a second. At least 1 000; `false`
-   * is no limit.
+   * Lifetime of a stream in milliseconds, drawn for each session from 80 % to 100 % of this value. Then the session
+   * closes with `expired` and the client reconnects. Accurate to half a second. At least 1 000; `false` means no limit.
    *
    * @defaultValue `false`
    */
   readonly maxStreamMs?: number | false | undefined;
   /**
-   * How a stream ends whose client should come back: for `shutdown`, `expired` and `slow`, if the request names
-   * `text/event-stream`. `"end"` ends the response in order. `"cut"` breaks the connection (the stream in HTTP/2) once the
-   * kernel has the last byte, for clients that take an end in order as final. A stream that closes with `slow` is always
-   * cut, and one that the application closes always ends in order.
+   * How a stream ends if its client should come back: for `shutdown`, `expired` and `slow`, if the request names
+   * `text/event-stream`. `"end"` ends the response in order. `"cut"` breaks the connection (in HTTP/2 the stream) once
+   * the kernel has the last byte, for clients that treat an orderly end as final. A session that closes with `slow` is
+   * always cut; one that the application closes always ends in order.
    *
    * @defaultValue `"end"`
    */
   readonly reconnectAfter?: "end" | "cut" | undefined;
   /**
-   * How long a socket that has unsent bytes may take none, in milliseconds. Then the session closes with `slow`. Time in
-   * which this process itself was paused does not count. At least 1 000.
+   * How long a socket with unsent bytes may accept none, in milliseconds. Then the session closes with `slow`. Time
+   * during which this process was paused does not count. At least 1 000.
    *
    * @defaultValue `30_000`
    */
   readonly stallTimeoutMs?: number | undefined;
   /**
-   * Whether a request whose `Accept` header excludes `text/event-stream` is answered 406. By default only `GET` and `HEAD`
-   * are: clients that `POST`, such as the SDKs of OpenAI and Anthropic, often say `application/json`.
+   * Whether a request whose `Accept` header excludes `text/event-stream` is answered 406. By default this applies to
+   * `GET` and `HEAD` only, because clients that `POST`, such as the SDKs of OpenAI and Anthropic, often accept only
+   * `application/json`.
    *
    * @defaultValue `undefined`: for `GET` and `HEAD`
    */
   readonly checkAccept?: boolean | undefined;
   /**
-   * Options of the `cors` package, applied to event streams and their preflights. A preflight allows
-   * GET and HEAD unless `methods` names more, and `Last-Event-ID` is always an allowed header.
+   * Options of the `cors` package, applied to event streams and their preflights. A preflight allows GET and HEAD
+   * unless `methods` lists others, and always allows the header `Last-Event-ID`.
    *
    * @defaultValue `false`
    * @see https://github.com/expressjs/cors#configuration-options
    */
   readonly cors?: SseCorsOptions | false | undefined;
   /**
-   * Turns data that is not a string into one; with `verbatimStrings: false` strings as well. What it throws becomes the cause of an `ERR_SSE_INVALID_DATA`.
+   * Converts data that is not a string to a string; with `verbatimStrings: false`, strings as well. If it throws, the
+   * error becomes the `cause` of an `ERR_SSE_INVALID_DATA`.
    *
    * @defaultValue `JSON.stringify`
    */
   readonly serialize?: ((data: unknown) => string) | undefined;
   /**
-   * Whether the `data` of a message goes out as it is if it is a string. `false` sends all data through `serialize`, so that
-   * clients can parse every event. A string given to `send`, `complete` or `stream` in place of a message is always sent as it
-   * is; one that is published, or in a snapshot, stands for `{ data }`.
+   * Whether string `data` of a message is sent unchanged. `false` passes all data through `serialize`, so that clients
+   * can parse every event. A bare string given to `send`, `complete` or `stream` is always sent unchanged; a bare
+   * string that is published, or in a snapshot, is short for `{ data }`.
    *
    * @defaultValue `true`
    */
   readonly verbatimStrings?: boolean | undefined;
   /**
-   * How many published events can be replayed to a client that comes back: whichever limit is reached first.
+   * How many published events can be replayed to a returning client. The first limit reached applies.
    *
    * @defaultValue `{ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }`
    */
   readonly retention?: RetentionOptions | undefined;
   /**
-   * Decides whether a client may subscribe to a channel: called for every channel of every `subscribe`, also when a
-   * client comes back. Anything but `true` refuses with 403 before the head; a stream that is open already ends with
-   * `refused`. An error that it throws goes to `onError` and to the framework's error handler, which answers 500 unless
-   * the error says otherwise; on plain `node:http` it is always 500.
+   * Decides whether a client may subscribe to a channel. Called for every channel of every `subscribe`, also when a
+   * client comes back. Any result but `true` refuses with 403 before the head is sent; a stream that is already open
+   * ends with `refused`. An error that it throws goes to `onError` and to the framework's error handler, which answers
+   * 500 unless the error says otherwise; on plain `node:http` the answer is always 500.
    *
    * @defaultValue allows everything
    */
@@ -180,8 +181,9 @@ export interface HubOptions<
       ) => boolean | Promise<boolean>)
     | undefined;
   /**
-   * As `authorize`, for all channels of a call at once: called once for each `subscribe`, also when a client comes back. It
-   * answers for all of them, or for each in their order; anything but `true` refuses the whole call. Not beside `authorize`.
+   * Decides for all channels of a call at once: called once for each `subscribe`, also when a client comes back.
+   * Returns one result for all channels, or an array of results in their order. Any result but `true` refuses the whole
+   * call. Cannot be combined with `authorize`.
    *
    * @defaultValue allows everything
    */
@@ -192,26 +194,26 @@ export interface HubOptions<
       ) => boolean | readonly boolean[] | Promise<boolean | readonly boolean[]>)
     | undefined;
   /**
-   * The log that all published events go through.
+   * The log that all published events pass through.
    *
-   * @defaultValue `memoryLog()`: this process alone
+   * @defaultValue `memoryLog()`: for a single process
    */
   readonly log?: Log | undefined;
   /**
    * Receives errors that no caller can catch. A client that leaves is not an error.
    *
-   * @defaultValue prints to stderr: the first error of each stage at once, then at most a line a minute with their number
+   * @defaultValue prints to stderr: the first error of each stage at once, then at most one line a minute with a count
    */
   readonly onError?:
     | ((error: unknown, context: { readonly stage: ErrorStage }) => void)
     | undefined;
 }
 
-/** Options of a hub whatever its channels and requests are. */
+/** Options of a hub with any channels and requests. */
 // oxlint-disable-next-line typescript/no-unnecessary-type-arguments -- Not the default where channels are registered.
 export type UntypedHubOptions = HubOptions<ChannelMap>;
 
-/** Options with every default filled in. */
+/** Options with all defaults filled in. */
 export type ResolvedOptions = {
   readonly [
     Name in Exclude<
@@ -228,7 +230,7 @@ export type ResolvedOptions = {
 };
 
 /**
- * The options that a hub has when none is given. Frozen.
+ * Defaults of a hub's options. Frozen.
  */
 export const DEFAULTS: ResolvedOptions = Object.freeze({
   heartbeatMs: 15_000,
@@ -278,7 +280,7 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
 /**
  * Checks options and fills in the defaults.
  *
- * @param options - As an application writes them.
+ * @param options - As the application passes them.
  * @returns A frozen copy without `undefined`.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
@@ -301,21 +303,21 @@ export function resolveOptions(options: UntypedHubOptions = {}): ResolvedOptions
 }
 
 /**
- * Checks that options are an object, and that there is an option of each name.
+ * Checks that options are an object with known names.
  *
- * @param options - What was given: anything.
- * @param others - Names of options that there are beside those of a hub: an adapter has some of its own.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` otherwise.
+ * @param options - Value to check: anything.
+ * @param others - Names valid in addition to those of a hub: the adapter's own options.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if they are not.
  */
 export function checkOptionNames(options: unknown, others: readonly string[] = []): void {
   checkPlain(options);
   for (const name of Object.keys(options)) checkName(name, [...Object.keys(CHECKS), ...others]);
 }
 
-/** Marks hubs, also those of another copy of the package. */
+/** Marks hubs, including those of another copy of the package. */
 export const HUB: unique symbol = Symbol.for("tidewire.hub");
 
-/** Checks that options are an object of options, and not something else that is often passed in their place. */
+/** Checks that options are a plain object, not another value that is often passed by mistake. */
 function checkPlain(options: unknown): asserts options is object {
   if (typeof options === "object" && options !== null) {
     if (HUB in options) {
@@ -324,7 +326,7 @@ function checkPlain(options: unknown): asserts options is object {
     if ("headers" in options && "method" in options) {
       throw invalidOption("Expected options, got a request: call `sse()` and pass what it returns");
     }
-    // A `Map` or an array has no options that could be seen: all would be at their defaults without a word.
+    // The options in a `Map` or an array would be ignored, and all defaults would apply silently.
     const prototype: unknown = Object.getPrototypeOf(options);
     if (prototype === null || Object.getPrototypeOf(prototype) === null) return;
   }
@@ -389,10 +391,10 @@ function checkCors(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return "false, the options of the cors package or a function that gives them";
   }
-  // A misspelt `origin` would let every page read.
+  // A misspelt `origin` would let every page read the stream.
   for (const name of Object.keys(value)) checkName(name, CORS_OPTIONS, "cors");
   const { credentials, origin } = value as { credentials?: unknown; origin?: unknown };
-  // Browsers refuse `*` together with credentials: every stream would fail on the page, silently here.
+  // Browsers refuse `*` together with credentials: every stream would fail in the browser, with no sign here.
   return credentials === true && (origin === undefined || origin === "*")
     ? "to name an `origin` when it allows `credentials`"
     : undefined;

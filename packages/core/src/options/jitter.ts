@@ -1,6 +1,6 @@
-/** Durations that each session draws for itself. */
+/** Durations drawn at random for each session. */
 
-/** A range from which each session draws its own value, so that clients do not come back all at once. */
+/** A range from which a value is drawn for each session, so that clients do not all come back at once. */
 export interface JitterRange {
   /** Smallest value in milliseconds. */
   readonly min: number;
@@ -9,9 +9,9 @@ export interface JitterRange {
 }
 
 /**
- * Draws from a range, each whole millisecond as likely as the next.
+ * Draws a whole number of milliseconds from a range, uniformly.
  *
- * @param range - A number stands for itself.
+ * @param range - A number is returned unchanged.
  * @returns Milliseconds.
  */
 export function draw(range: number | JitterRange): number {

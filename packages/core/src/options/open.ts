@@ -1,4 +1,4 @@
-/** Options of one stream, given to `session.open()`. */
+/** Options of one stream, passed to `session.open()`. */
 
 import { describeValue } from "../errors.js";
 import { checkHeaders } from "../http/head.js";
@@ -12,9 +12,9 @@ import type { JitterRange } from "./jitter.js";
  * Options of one stream: `session.open(options)`.
  */
 export interface OpenOptions {
-  /** Status of the response, 200 to 299 without 204 and 205. `EventSource` takes nothing but 200, the default. */
+  /** Status of the response: 200 to 299, except 204 and 205. `EventSource` accepts only 200, the default. */
   readonly status?: number | undefined;
-  /** Additional headers. `Set-Cookie` and `Vary` are added to what is there. */
+  /** Additional headers. `Set-Cookie` and `Vary` are added to existing values. */
   readonly headers?: StreamHeaders | undefined;
   /** Replaces the hub's `heartbeatMs` for this stream. */
   readonly heartbeatMs?: number | false | undefined;
@@ -52,9 +52,9 @@ const OPEN_OPTIONS = [
 /**
  * Checks the options of one stream and fills in the hub's options.
  *
- * @param options - As given to `open()`.
+ * @param options - As passed to `open()`.
  * @param defaults - The hub's options.
- * @returns Options without `undefined`, but for `headers`.
+ * @returns Options without `undefined`, except for `headers`.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function resolveOpenOptions(

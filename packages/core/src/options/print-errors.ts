@@ -1,29 +1,29 @@
-/** The default of `onError`: prints background errors, and does not fill the log with them. */
+/** The default of `onError`: prints background errors without flooding the output. */
 
 import { AsyncResource } from "node:async_hooks";
 
 /** Time between two lines about the same stage, in milliseconds. */
 const PAUSE_MS = 60_000;
 
-/** Of one stage. */
+/** State of one stage. */
 interface Printed {
-  /** When the last line was printed. */
+  /** Time of the last printed line. */
   at: number;
   /** Errors since then. */
   count: number;
-  /** The last of them; meaningless while there are none. */
+  /** The latest of these errors; meaningless while `count` is 0. */
   latest: unknown;
 }
 
 /**
- * Makes a function for `onError` that prints the first error of each stage at once, and further ones at most once a minute,
- * as their number and the latest of them.
+ * Creates an `onError` function that prints the first error of each stage at once, and later ones at most once a
+ * minute, as a count and the latest error.
  *
- * There is one timer for all stages, and none while there is nothing to print. It does not keep the process alive.
+ * All stages share one timer, which runs only while there is something to print and does not keep the process alive.
  */
 export function printErrors(): (error: unknown, context: { readonly stage: string }) => void {
   const stages = new Map<string, Printed>();
-  // A timer keeps the async context in which it was made: this one is of no request.
+  // A timer keeps the async context in which it was created: this one must not belong to a request.
   const outside = new AsyncResource("TidewireErrors");
   let isArmed = false;
 

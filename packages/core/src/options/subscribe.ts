@@ -1,4 +1,4 @@
-/** Checks what `session.subscribe` and `publish` are given. */
+/** Options and arguments of `session.subscribe` and `publish`, and their checks. */
 
 import { SseError, describeValue } from "../errors.js";
 import { detach } from "../log/detach.js";
@@ -8,32 +8,33 @@ import type { OpenOptions } from "./open.js";
 
 /** Messages that make up a state: events of the channels, sent without ids. */
 export type SnapshotMessages<Events = Record<string, unknown>> =
-  // Named beside iterables so that the compiler points at the one message that is wrong.
+  // Listed besides iterables so that the compiler reports the one message that is wrong.
   readonly ChannelMessage<Events>[] | Iterable<ChannelMessage<Events>>;
 
 /** Options of `session.subscribe`. */
 export interface SubscribeOptions<Events = Record<string, unknown>> {
   /**
-   * How many retained events of each of these channels a client gets that comes without a last event ID, oldest first: at
-   * most 10 000 of one call, the newest. A client that resumes gets what it missed instead.
+   * How many retained events of each of these channels a client gets if it has no last event ID, oldest first. At most
+   * the newest 10 000 per call. A resuming client gets the events that it missed instead.
    *
-   * They are as old as the hub's `retention` allows, also on a process that has just started: such a one reads them from the
-   * log once, for all clients that ask, and the stream waits for that.
+   * They reach back as far as the hub's `retention` allows. A process that has just started reads them from the log,
+   * once for all clients, and the stream waits for that.
    *
    * @defaultValue `0`
    */
   readonly latest?: number | undefined;
   /**
-   * Returns the state that the events of these channels change. Called for a client that comes without a last event ID
-   * and again after each reset. The messages are sent before anything published after the call, so that state and changes
-   * fit together. If it throws, the session closes with `error` and the client comes back after 5 to 30 seconds.
+   * Returns the current state that events of these channels update. Called for a client without a last event ID, and
+   * again after each reset. Its messages are sent before anything published after the call, so the client can apply
+   * later events to this state. If it throws, the session closes with `error` and the client comes back after 5 to 30
+   * seconds.
    */
   readonly snapshot?:
     | (() => SnapshotMessages<Events> | PromiseLike<SnapshotMessages<Events>>)
     | undefined;
   /**
-   * How the stream opens once the client may subscribe: an `open()` before the call would send the head before
-   * `authorize` can refuse. Not on a stream that is open already.
+   * How the stream opens once the client may subscribe. Use this instead of calling `open()` first, which would send
+   * the head before `authorize` can refuse. Not allowed on a stream that is already open.
    */
   readonly open?: OpenOptions | undefined;
 }
@@ -64,9 +65,9 @@ export function checkSubscribeOptions(options: SubscribeOptions): void {
 }
 
 /**
- * Checks what a snapshot has given.
+ * Checks the result of a snapshot function.
  *
- * @throws {SseError} `ERR_SSE_INVALID_DATA` if it is not an iterable of messages. A string is one of characters.
+ * @throws {SseError} `ERR_SSE_INVALID_DATA` unless it is an iterable of messages. A string iterates over characters.
  */
 export function checkSnapshot(messages: unknown): void {
   if (typeof messages === "object" && messages !== null && Symbol.iterator in messages) return;
@@ -80,10 +81,10 @@ export function checkSnapshot(messages: unknown): void {
 const RESERVED_CHANNEL_PREFIX = "~";
 
 /**
- * Checks the name of a channel, or several.
+ * Checks one or more channel names.
  *
- * @returns The names, each once, to keep: they share no memory with what they may have been cut from.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` as {@link checkChannel}, or if there is no name.
+ * @returns The names, without duplicates, detached from strings that they may be slices of.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` as {@link checkChannel} does, or if there is no name.
  */
 export function checkChannels(channels: string | readonly string[]): string[] {
   const names = Array.isArray(channels) ? (channels as readonly unknown[]) : [channels];
@@ -96,10 +97,11 @@ export function checkChannels(channels: string | readonly string[]): string[] {
 }
 
 /**
- * Checks the name of a channel.
+ * Checks a channel name.
  *
- * @param name - What the caller gave: anything.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it is no string of 1 to 256 characters, or begins with `~`.
+ * @param name - Value to check: anything.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` unless it is a string of 1 to 256 characters that does not begin with
+ *   `~`.
  */
 export function checkChannel(name: unknown): asserts name is string {
   if (typeof name !== "string" || name === "" || name.length > 256) {

@@ -1,11 +1,11 @@
-/** The end of the present turn: the synchronous code, and the promise jobs that it leads to. */
+/** Detects the end of the current turn: the synchronous code and the promise jobs it leads to. */
 
 /**
- * Calls a function when the present turn is over.
+ * Calls a function when the current turn has ended.
  *
- * Not after the present iteration of the event loop: which other callbacks share it depends on load.
+ * Does not wait for the current iteration of the event loop: which other callbacks share that depends on load.
  */
 export function afterTurn(fn: () => void): void {
-  // The second tick comes when the promise jobs that were there, and those that they led to, are done.
+  // The second tick runs after all present promise jobs and those that they queue.
   process.nextTick(() => queueMicrotask(() => process.nextTick(fn)));
 }

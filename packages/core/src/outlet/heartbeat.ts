@@ -1,83 +1,82 @@
-/** One timer for all streams of a hub: heartbeats, ages and stalls. */
+/** One timer for all streams of a hub: drives heartbeats, lifetimes and stall detection. */
 
 import { runOutside } from "./async-context.js";
 
-/** What a {@link Heartbeat} drives. */
+/** A member that a {@link Heartbeat} drives. */
 export interface Beating {
-  /** The heartbeat's own: where it stands in the ring; `undefined` while it is not driven. */
+  /** Owned by the heartbeat: place in the ring; `undefined` while the member is not driven. */
   place: number | undefined;
-  /** The heartbeat's own: where it stands among those that are watched; `undefined` while it is not. */
+  /** Owned by the heartbeat: place in the list of watched members; `undefined` while the member is not watched. */
   watched: number | undefined;
   /**
-   * Called when it is its turn.
+   * Called when the member is due.
    *
-   * @param now - Milliseconds of a clock that never goes back.
-   * @returns After how many sweeps to call again, from 1 to {@link MAX_SWEEPS}.
+   * @param now - Milliseconds of a monotonic clock.
+   * @returns Number of sweeps until the next call, from 1 to {@link MAX_SWEEPS}.
    */
   beat(now: number): number;
   /**
-   * Called in each sweep while it is watched.
+   * Called in each sweep while the member is watched.
    *
-   * @returns Whether it need not be watched any more.
+   * @returns Whether watching can stop.
    */
   settle(): boolean;
 }
 
-/** Time between two sweeps in milliseconds: the resolution of heartbeats, ages and stalls. */
+/** Time between two sweeps in milliseconds: the resolution of heartbeats, lifetimes and stall detection. */
 export const SWEEP_MS = 450;
-/** The longest that a member may sleep, in sweeps. */
+/** Longest sleep of a member, in sweeps. */
 export const MAX_SWEEPS = 8;
 
-/** One more than the longest sleep: so no member is put back where the sweep has just come from. */
+/** One more than the longest sleep, so no member is put back where the sweep has just been. */
 const PLACES = MAX_SWEEPS + 1;
 /** A sweep yields to other work after this many milliseconds. */
 const SLICE_MS = 4;
-/** Members between two looks at the clock, which costs more than a member with nothing to do. */
+/** Members driven between two checks of the clock, which costs more than an idle member. */
 const LOOK_EVERY = 64;
 
 /**
  * One timer for all sessions of a hub.
  *
- * A timer for each session would cost memory and a wake-up each. Here a hand goes round a ring, a place twice a
- * second, and drives those who stand there; each then moves to where it next has something to do. Ten thousand
- * silent sessions are looked at when their heartbeats are due, and hardly in between. Those that have written
- * something are watched beside it, in a plain list: to move each of them in the ring for each event would be a good
- * part of what the event costs. The timer never keeps the process alive, and runs only while there is somebody to
- * drive.
+ * A timer per session would cost memory and a wake-up each. Instead, a hand advances along a ring about twice a second
+ * and drives the members at its place; each then moves to the place where it is due next. Ten thousand silent sessions
+ * are visited when their heartbeats are due, and rarely in between. Sessions that have written are watched in a plain
+ * list: moving each of them along the ring for every event would add noticeably to the cost of an event. The timer
+ * never keeps the process alive, and runs only while there are members.
  */
 export class Heartbeat<Member extends Beating = Beating> {
   readonly #ring: readonly Set<Member>[] = Array.from({ length: PLACES }, () => new Set());
   /**
-   * Each knows its place here, so that one that leaves can be let go at once. Kept until the next sweep, streams that
-   * open and end quickly would all have to be collected as old garbage, which costs more than young.
+   * Each member knows its place here, so that a leaving one is released at once. If it were kept until the next sweep,
+   * short-lived streams would reach the old generation, where collecting them costs more.
    */
   readonly #watched: Member[] = [];
   #sweeps = 0;
   #size = 0;
   /** Set exactly while there are members. */
   #timer: NodeJS.Timeout | undefined;
-  /** `true` while a sweep waits for its next slice: the sweeps do not overtake each other. */
+  /** `true` while a sweep waits for its next slice, so that sweeps do not overlap. */
   #isSweeping = false;
 
-  /** Called whenever the last member was deleted. */
+  /** Called whenever the last member is deleted. */
   onEmpty: (() => void) | undefined;
 
-  /** Number of those that are driven. */
+  /** Number of members. */
   get size(): number {
     return this.#size;
   }
 
-  /** Number of sweeps that were begun: a clock whose unit is {@link SWEEP_MS}, for those who cannot afford a better one. */
+  /** Number of sweeps begun: a cheap clock with the unit {@link SWEEP_MS}. */
   get sweeps(): number {
     return this.#sweeps;
   }
 
-  /** Goes over those that are driven. */
+  /** Iterates over the members. */
   *[Symbol.iterator](): Iterator<Member> {
     for (const members of this.#ring) yield* members;
   }
 
-  /** @param member - Driven from the next sweep on; one that is driven already stays where it is. */
+  /** @param member - Driven from the next sweep on; no effect if it is driven already. */
   add(member: Member): void {
     if (member.place !== undefined) return;
     this.#put(member, this.#sweeps % PLACES);
@@ -86,15 +85,15 @@ export class Heartbeat<Member extends Beating = Beating> {
   }
 
   /**
-   * Has `settle` called in each sweep until it says that this need not be.
+   * Calls `settle` in each sweep until it returns `true`.
    *
-   * @param member - One that is driven; one that is watched already stays where it is.
+   * @param member - A member that is driven; no effect if it is watched already.
    */
   watch(member: Member): void {
     if (member.watched === undefined) member.watched = this.#watched.push(member) - 1;
   }
 
-  /** @param member - Not driven any more; one that was not added is ignored. */
+  /** @param member - Member to remove; ignored if it was not added. */
   delete(member: Member): void {
     if (member.place === undefined || this.#ring[member.place]?.delete(member) !== true) return;
     member.place = undefined;
@@ -106,7 +105,7 @@ export class Heartbeat<Member extends Beating = Beating> {
     this.onEmpty?.();
   }
 
-  /** The last one takes its place. */
+  /** The last member takes the freed place. */
   #unwatch(member: Member): void {
     const index = member.watched;
     if (index === undefined) return;
@@ -137,7 +136,7 @@ export class Heartbeat<Member extends Beating = Beating> {
       if (--untilLook > 0) continue;
       if (performance.now() - start > SLICE_MS) {
         this.#isSweeping = true;
-        // Not unref'd: the loop would sleep until the next timer and leave the rest of the sweep to wait for it.
+        // Not unref'd: otherwise the loop would sleep until the next timer with the sweep unfinished.
         setImmediate(() => this.#sweep(work));
         return;
       }
@@ -148,18 +147,18 @@ export class Heartbeat<Member extends Beating = Beating> {
   /** Yields after each member. */
   *#drive(place: number, now: number): Iterator<void> {
     let index = 0;
-    // No more than there are now: those that come meanwhile have their turn in the next sweep.
+    // Only the members present now: later ones have their turn in the next sweep.
     for (let left = this.#watched.length; left > 0; left--) {
       const member = this.#watched[index];
       if (member === undefined) break;
       if (member.settle()) this.#unwatch(member);
-      // It may have been deleted, and another one stand there.
+      // The member may have been deleted, and another may have taken its place.
       if (this.#watched[index] === member) index += 1;
       yield;
     }
     for (const member of this.#ring[place] ?? []) {
       const sweeps = member.beat(now);
-      // Unless it was deleted meanwhile.
+      // Unless the member was deleted meanwhile.
       if (member.place === place) {
         this.#ring[place]?.delete(member);
         this.#put(member, (place + sweeps) % PLACES);

@@ -1,6 +1,6 @@
 /** State of an outlet that only an opening stream needs; dropped with its first bytes. */
 
-/** What an opening stream has accepted but cannot write yet. */
+/** Holds what an opening stream has accepted but cannot write yet. */
 export class Opening {
   /** Frames accepted before the head was out. */
   #held: Uint8Array[] = [];
@@ -19,13 +19,13 @@ export class Opening {
     this.#heldBytes += frame.byteLength;
   }
 
-  /** Forgets the held frames. */
+  /** Drops the held frames. */
   drop(): void {
     this.#held = [];
     this.#heldBytes = 0;
   }
 
-  /** @returns The held frames and one behind them, for one write. */
+  /** @returns The held frames followed by another one, for one write. */
   withHeld(frame: Uint8Array): Uint8Array {
     return this.#held.length === 0 ? frame : Buffer.concat([...this.#held, frame]);
   }

@@ -1,4 +1,4 @@
-/** Bytes to one client: what every kind of response has in common. A session and a subscription write to it. */
+/** The bytes going out to one client: the base of every kind of response. Sessions and subscriptions write to it. */
 
 import type { IncomingHttpHeaders } from "node:http";
 import type { HeaderTarget } from "../http/head.js";
@@ -12,87 +12,87 @@ import type { Beating, Heartbeat } from "./heartbeat.js";
 import { Opening } from "./opening.js";
 import type { Reader } from "./reader.js";
 
-/** What an outlet knows of the request that it answers. */
+/** The parts of a request that an outlet uses. */
 export interface OutletRequest {
   /** HTTP method. */
   readonly method?: string | undefined;
   /** Path and query. */
   readonly url?: string | undefined;
-  /** Headers, their names in lower case. */
+  /** Headers, with names in lower case. */
   readonly headers: IncomingHttpHeaders;
 }
 
-/** What all outlets of a hub share. */
+/** Settings shared by all outlets of a hub. */
 export interface OutletSettings {
   /** Drives the outlets whose stream has started. */
   readonly heartbeat: Heartbeat<Outlet>;
-  /** Bytes that the application may send while the client does not take them. */
+  /** Bytes that the application may send while the client is not reading. */
   readonly maxBufferedBytes: number;
-  /** How long a socket with unsent bytes may take none, in milliseconds. */
+  /** How long a socket with unsent bytes may accept none, in milliseconds. */
   readonly stallTimeoutMs: number;
-  /** Whether the hub is closing: from then on a connection of HTTP/1 is closed with its response. */
+  /** Whether the hub is closing. HTTP/1 connections are then closed with their response. */
   readonly isClosing: boolean;
 }
 
-/** Why an outlet can no longer be used. */
+/** Why an outlet has failed. */
 export type OutletFault = "slow" | "expired" | "error";
 
-/** What there is to say of a fault. */
+/** Details of a fault. */
 export interface OutletFaultDetails {
-  /** What a write threw; absent if no write did. */
+  /** The error that a write threw; absent if no write did. */
   readonly error?: unknown;
   /** Last frame of the stream. */
   readonly last?: Uint8Array;
 }
 
-/** The owner of an outlet. Sessions are one kind; tests have others. */
+/** The owner of an outlet: a session, a turned-away client, or a test. */
 export interface OutletOwner {
-  /** The response waits for earlier ones on its connection no more: it may start. */
+  /** Earlier responses on the connection have ended: this one may start. */
   outletReady(): void;
   /**
-   * The stream has to end: the client is too slow, the stream has lived long enough, or the framework or a write has
-   * failed.
+   * The stream has to end: the client is too slow, the stream has reached its maximum lifetime, or the framework or a
+   * write has failed.
    *
-   * @param details - What a write threw, or the frame that the stream ends with.
+   * @param details - The error of a write, or the last frame of the stream.
    */
   outletFailed(fault: OutletFault, details?: OutletFaultDetails): void;
-  /** The response is over and its resources are free. Called exactly once, last of all. */
+  /** The response is over and its resources are free. Always the last call, made exactly once. */
   outletClosed(by: "client" | "server"): void;
 }
 
 /**
- * - `idle`: no head
+ * - `idle`: no head yet
  * - `opening`: the head is on its way
  * - `open`: bytes may be written
- * - `ended`: no bytes are accepted any more; those accepted before may still be on their way
+ * - `ended`: no bytes are accepted any more; earlier ones may still be on their way
  */
 export type OutletPhase = "idle" | "opening" | "open" | "ended";
 
 /**
- * How a response ends that has finished.
+ * How a finished response ends.
  *
  * - `end`: in order, after everything that was accepted
- * - `cut`: without an end, once the kernel has everything that was accepted: the client sees its connection break
- * - `hold`: not by itself. Its owner destroys it
+ * - `cut`: without an end, once the kernel has all accepted bytes: the client sees a broken connection
+ * - `hold`: stays open until its owner destroys it
  */
 export type Ending = "end" | "cut" | "hold";
 
 /**
- * How long before its time a heartbeat goes out at least, in milliseconds: a sweep over thousands of sessions takes its
- * time, and a proxy that counts to the millisecond would cut the last of them.
+ * Shortest lead of a heartbeat before its deadline, in milliseconds. A sweep over thousands of sessions takes a while,
+ * and a proxy with an exact timeout would cut the last of them.
  */
 const LEAD_MS = 100;
 
-/** Of {@link Outlet} `#unsent`: the client has taken everything. */
+/** Value of `#unsent` while the client has taken everything. */
 const NOT_BLOCKED = -1;
 
-/** Who waits for the last bytes of a response: few do, so that no outlet has a field for it. */
+/** Callers that wait for the last bytes of a response: too few to justify a field in each outlet. */
 const WAITING = new WeakMap<
   Outlet,
   { isWritten: boolean; readonly settle: (isSent: boolean) => void }
 >();
 
-/** Messages that were sent before the reader has begun the stream: few have some, so that no outlet has a field for it. */
+/** Messages sent before the reader has begun the stream: too few to justify a field in each outlet. */
 const EARLY = new WeakMap<
   Outlet,
   {
@@ -107,81 +107,83 @@ const EARLY = new WeakMap<
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
-/** Promise for callers that wait for a client that has left. */
+/** Result for callers that wait for a client that has left. */
 const GONE: Promise<boolean> = Promise.resolve(false);
 
 /**
- * The bytes going out to one client: opening bytes, back-pressure, heartbeat, stall.
+ * The bytes going out to one client: opening bytes, back-pressure, heartbeat, stall detection.
  *
- * Subclasses say how bytes reach a socket. A subclass MUST
- * - call `headSent` after `start`, in the same turn or later, unless the response closed before;
+ * Subclasses implement how bytes reach a socket. A subclass MUST
+ * - call `headSent` after `start`, in the same turn or later, unless the response closed first;
  * - call `responseClosed` exactly once, but never from inside its constructor, unless `isOver` was `true` from the start;
- * - take bytes whole and in order, and have them on their way to the client in the same tick, whatever compressor stands
- *   in between;
- * - return `false` from `put` and `putShared` when the next bytes should wait, and then call `drained` or
+ * - accept bytes whole and in order, and send them on their way in the same tick, whatever compressor stands in
+ *   between;
+ * - return `false` from `put` and `putShared` when the next bytes should wait, and later call `drained` or
  *   `responseClosed`.
  *
- * It MUST NOT throw, reject or emit because the client has left, change the bytes it is given (sessions share them), or
+ * It MUST NOT throw, reject or emit because the client has left, modify the bytes it is given (sessions share them), or
  * keep a timer.
  */
 export abstract class Outlet implements Beating {
   /** The request that the response answers. */
   abstract readonly request: OutletRequest;
-  /** The request as the framework has it. */
+  /** The framework's request. */
   abstract readonly context: unknown;
-  /** The response's headers, until the head has gone out. */
+  /** The response's headers, until the head is sent. */
   abstract readonly headers: HeaderTarget;
-  /** `true` once a head has gone out, by whomever. */
+  /** `true` once a head has been sent, by any code. */
   abstract readonly isHeadSent: boolean;
-  /** `true` while earlier responses on the same connection have to end before this one may start. */
+  /** `true` while earlier responses on the same connection still have to end. */
   abstract readonly isQueued: boolean;
-  /** `true` once nothing can reach the client any more. */
+  /** `true` once no more bytes can reach the client. */
   abstract readonly isClosed: boolean;
-  /** `true` once the response has closed, also if that was before there was an outlet. */
+  /** `true` once the response has closed, even if that was before the outlet existed. */
   abstract readonly isOver: boolean;
-  /** Bytes that were written and that the socket has not taken yet. */
+  /** Bytes written that the socket has not accepted yet. */
   abstract readonly bufferedBytes: number;
-  /** A number that changes whenever the socket takes bytes. Compare, do not add. */
+  /** Changes whenever the socket accepts bytes. Compare values, do not add them. */
   abstract readonly progress: number;
 
-  /** The heartbeat's: place in its ring; `undefined` while this is not driven. */
+  /** Owned by the heartbeat: place in its ring; `undefined` while not driven. */
   place: number | undefined = undefined;
-  /** The heartbeat's: place among those that have written; `undefined` while the socket has taken everything. */
+  /** Owned by the heartbeat: place among watched members; `undefined` while the socket has taken everything. */
   watched: number | undefined = undefined;
-  /** What reads the log for this outlet; `undefined` until the session subscribes. */
+  /** Reads the log for this outlet; `undefined` until the session subscribes. */
   reader: Reader | undefined = undefined;
   /**
-   * Reconnection time that the client has yet to be told, or the range it is drawn from; `false` once it has been told,
-   * or if it is left to the client.
+   * Reconnection time still to be sent, or the range to draw it from; `false` once sent, or if it is left to the
+   * client.
    */
   reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"] = false;
-  /** Longest silence of the stream in milliseconds, `false` for none. Meaningful once driven. */
+  /** Longest silence of the stream in milliseconds, `false` for no limit. Valid once driven. */
   heartbeatMs: ResolvedOpenOptions["heartbeatMs"] = false;
-  /** How the response ends once it has finished. */
+  /** How the response ends once finished. */
   ending: Ending = "end";
   readonly #settings: OutletSettings;
   #owner: OutletOwner | undefined;
   #phase: OutletPhase = "idle";
-  /** Set from `open` until the first bytes are out. */
+  /** Set from `open` until the first bytes are written. */
   #opening: Opening | undefined;
   /** Set while a caller waits for the client to take what was sent. */
   #drain:
     | { readonly promise: Promise<boolean>; readonly resolve: (open: boolean) => void }
     | undefined;
-  /** Bytes that the application has sent while the client has yet to take what was written; negative otherwise. */
+  /**
+   * Bytes sent by the application while earlier bytes were not taken; negative while the client has taken everything.
+   */
   #unsent = NOT_BLOCKED;
-  /** What the heartbeat's `sweeps` was when something was written. */
+  /** Value of the heartbeat's `sweeps` at the last write. */
   #wroteAt = 0;
-  /** Time at which the stream has lived long enough; 0 for never. */
+  /** Time at which the maximum lifetime ends; 0 for never. */
   #expiresAt = 0;
-  /** Sweeps that found a backed-up socket as it was; `undefined` while it is not backed up. */
+  /** Sweeps that found a backed-up socket unchanged; `undefined` while it is not backed up. */
   #stall: { sweeps: number; readonly progress: number } | undefined;
 
   constructor(settings: OutletSettings) {
     this.#settings = settings;
   }
 
-  /** The one that is told what happens. Set before anything else, and again when a client is turned away. */
+  /** Receives the outlet's events. Set before any other use, and again when a client is turned away. */
   get owner(): OutletOwner {
     if (this.#owner === undefined) throw new Error("The outlet has no owner yet");
     return this.#owner;
@@ -195,36 +197,36 @@ export abstract class Outlet implements Beating {
     return this.#phase;
   }
 
-  /** `true` from when the head is out until the stream ends. */
+  /** `true` from the sending of the head to the end of the stream. */
   get isOpen(): boolean {
     return this.#phase === "open";
   }
 
-  /** `true` while the client has yet to take what was written. */
+  /** `true` while the client has not taken everything written. */
   get isBlocked(): boolean {
     return this.#unsent >= 0;
   }
 
-  /** Bytes that were accepted and that the socket has not taken yet. */
+  /** Bytes accepted that the socket has not taken yet. */
   get acceptedBytes(): number {
     const early = EARLY.get(this)?.bytes ?? 0;
     return early + (this.#opening?.heldBytes ?? 0) + this.bufferedBytes;
   }
 
-  /** Whether connections of HTTP/1 are closed with their response. */
+  /** Whether HTTP/1 connections are closed with their response. */
   protected get isHubClosing(): boolean {
     return this.#settings.isClosing;
   }
 
-  /** What the request came in through; `undefined` if nothing is known of it. */
+  /** The server that the request came through; `undefined` if unknown. */
   get server(): object | undefined {
     return undefined;
   }
 
   /**
-   * The session begins to wait for something before its stream can start, or waits no more and has none.
+   * Notes that the session waits for something before its stream can start.
    *
-   * @param isWaiting - Which of the two.
+   * @param isWaiting - `false` once that wait has ended without a stream.
    */
   wait(isWaiting: boolean): void {
     void isWaiting;
@@ -234,29 +236,31 @@ export abstract class Outlet implements Beating {
   abstract start(status: number): void;
   /** Writes bytes of the body. */
   protected abstract put(bytes: Uint8Array): boolean;
-  /** As `put`, for frames that many are given: a body in chunks may be given the chunk as it is. */
+  /** Same as `put`, for frames sent to many clients: a chunked body may use their ready-made chunk. */
   protected abstract putShared(frames: SharedFrames): boolean;
   /**
-   * Ends the body, after what is buffered.
+   * Ends the body, after buffered bytes.
    *
-   * @param closesConnection - Whether to close a connection of HTTP/1 behind it.
+   * @param closesConnection - Whether to close the HTTP/1 connection afterwards.
    */
   protected abstract endBody(closesConnection: boolean): void;
-  /** Calls `owner.outletReady` once the response is the next on its connection. Only while `isQueued`. */
+  /** Calls `owner.outletReady` once the response is next on its connection. Only while `isQueued`. */
   abstract awaitTurn(): void;
-  /** Cuts the connection (the stream in HTTP/2) and drops what is buffered. */
+  /** Cuts the connection (the stream in HTTP/2) and drops buffered bytes. */
   abstract destroy(): void;
-  /** Answers with this status, the headers set so far and no body, in place of a stream. */
+  /** Answers with this status, the headers set so far and no body, instead of a stream. */
   abstract answer(status: number): void;
-  /** Whether the framework has an error handler: then an error given to `refuse` is not lost. */
+  /** Whether the framework has an error handler that receives errors given to `refuse`. */
   abstract readonly hasErrorHandler: boolean;
-  /** Hands an error to the framework's own error handler, in place of a stream. Without one its status is answered. */
+  /**
+   * Hands an error to the framework's error handler instead of opening a stream. Without one, its status is answered.
+   */
   abstract refuse(error: unknown): void;
 
   /**
-   * From now on frames are accepted: they go out behind the head.
+   * Accepts frames from now on. They are sent behind the head.
    *
-   * @param reconnectionTimeMs - What the client is told on the first block of its own; `false` leaves it to the client.
+   * @param reconnectionTimeMs - Sent with the first block for this client alone; `false` leaves it to the client.
    */
   open(reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"]): void {
     this.reconnectionTimeMs = reconnectionTimeMs;
@@ -265,9 +269,9 @@ export abstract class Outlet implements Beating {
   }
 
   /**
-   * Has the heartbeat drive the stream from here on.
+   * Lets the heartbeat drive the stream from now on.
    *
-   * @param times - Heartbeat and age of this stream.
+   * @param times - Heartbeat and maximum lifetime of this stream.
    */
   drive({
     heartbeatMs,
@@ -276,7 +280,7 @@ export abstract class Outlet implements Beating {
     this.heartbeatMs = heartbeatMs;
     if (maxStreamMs !== false) {
       const min = Math.ceil(maxStreamMs * 0.8);
-      // Found by the next sweep.
+      // The expiry is detected by the next sweep, up to `SWEEP_MS` later.
       const max = Math.max(min, maxStreamMs - SWEEP_MS);
       this.#expiresAt = performance.now() + draw({ min, max });
     }
@@ -284,12 +288,12 @@ export abstract class Outlet implements Beating {
   }
 
   /**
-   * Accepts a message of the application. On a stream that has yet to begin it waits for that.
+   * Accepts a message of the application. It waits if the stream has not begun yet.
    *
-   * @param block - The message.
+   * @param block - The encoded message.
    * @param hasData - Whether it has data.
-   * @param retry - Reconnection time that it says.
-   * @returns As {@link Outlet.send}.
+   * @param retry - Reconnection time in the message.
+   * @returns Same as {@link Outlet.send}.
    */
   sendMessage(block: Buffer, hasData: boolean, retry: number | undefined): boolean {
     if (this.reader?.isBeginning !== true) return this.send(this.introduce(block, hasData, retry));
@@ -302,7 +306,7 @@ export abstract class Outlet implements Beating {
     return false;
   }
 
-  /** The reader has begun the stream, or never will: what the application has sent meanwhile may follow. */
+  /** The reader has begun the stream, or never will: sends the messages that waited for it. */
   begun(): void {
     const early = EARLY.get(this);
     if (early === undefined) return;
@@ -333,8 +337,8 @@ export abstract class Outlet implements Beating {
     if (this.#phase !== "open") return false;
     const wasBlocked = this.isBlocked;
     if (this.#write(bytes)) return true;
-    // What goes to a client that had taken everything before is not held against it, however large it is; nor is
-    // what delivery has written. Socket buffers are first in, first out: the application's bytes are the last to go.
+    // Bytes for a client that had taken everything do not count, however many. Neither do bytes of delivery: a socket
+    // buffer is first in, first out, so the application's bytes are the last to leave it.
     if (wasBlocked) {
       this.#unsent += bytes.byteLength;
       if (Math.min(this.#unsent, this.bufferedBytes) > maxBufferedBytes) this.#cut();
@@ -343,12 +347,12 @@ export abstract class Outlet implements Beating {
   }
 
   /**
-   * Adds the reconnection time to the first block that is written for this client alone. In a block without data it would
-   * be an event without data to some clients.
+   * Adds the reconnection time to the first block for this client alone. Only to one with data: some clients treat a
+   * block with `retry` alone as an event without data.
    *
    * @param block - The block.
    * @param hasData - Whether it has data.
-   * @param retry - Reconnection time that the block says already.
+   * @param retry - Reconnection time that the block already has.
    */
   introduce(block: Buffer, hasData: boolean, retry: number | undefined): Buffer {
     const range = this.reconnectionTimeMs;
@@ -360,13 +364,13 @@ export abstract class Outlet implements Beating {
   /**
    * Writes bytes on behalf of the reader. Only while the outlet is open.
    *
-   * @returns As {@link Outlet.send}.
+   * @returns Same as {@link Outlet.send}.
    */
   write(bytes: Uint8Array): boolean {
     return this.#phase === "open" && this.#write(bytes);
   }
 
-  /** As {@link Outlet.write}, for frames that are shared with other outlets. */
+  /** Same as {@link Outlet.write}, for frames shared with other outlets. */
   writeFrames(frames: SharedFrames): boolean {
     if (this.#phase !== "open") return false;
     if (this.#opening !== undefined) return this.#write(frames.bytes);
@@ -394,27 +398,27 @@ export abstract class Outlet implements Beating {
   }
 
   /**
-   * For a stream that has just finished with its last bytes. Called at most once.
+   * Waits for the end of a stream that has just finished with its last bytes. Called at most once.
    *
-   * @returns Settles when the response is over: `true` if all of it, its last bytes included, went to the socket.
+   * @returns Settles when the response is over: `true` if the socket was given all of it, including the last bytes.
    */
   whenSent(): Promise<boolean> {
     if (this.isOver) return GONE;
     return new Promise((settle) => void WAITING.set(this, { isWritten: false, settle }));
   }
 
-  /** Whether somebody waits for the last bytes. */
+  /** Whether a caller waits for the last bytes. */
   protected get isAwaited(): boolean {
     return WAITING.has(this);
   }
 
-  /** The last bytes are written. */
+  /** Notes that the last bytes are written. */
   lastIsWritten(): void {
     const waiting = WAITING.get(this);
     if (waiting !== undefined) waiting.isWritten = true;
   }
 
-  /** Accepts nothing more. What was accepted still goes out, unless the connection is cut. Idempotent. */
+  /** Accepts nothing more. Bytes accepted earlier are still sent, unless the connection is cut. Idempotent. */
   finish(): void {
     if (this.#phase === "ended") return;
     this.#phase = "ended";
@@ -424,8 +428,7 @@ export abstract class Outlet implements Beating {
   }
 
   /**
-   * Ends a response that has finished after it was open, as {@link Outlet.ending} says. One that was not open ends once
-   * its head is out.
+   * Ends a finished response as {@link Outlet.ending} says. If it was not open yet, it ends once its head is sent.
    */
   end(): void {
     try {
@@ -443,18 +446,18 @@ export abstract class Outlet implements Beating {
   }
 
   /**
-   * Something that feeds the stream has failed: it ends.
+   * Ends the stream because a source of it has failed.
    *
-   * @param last - Frame that it ends with.
+   * @param last - Last frame of the stream.
    */
   fail(last: Uint8Array): void {
     this.owner.outletFailed("error", { last });
   }
 
   /**
-   * Forgets what was accepted before the head was out.
+   * Drops the bytes accepted before the head was sent.
    *
-   * @param instead - Frame that the stream consists of; absent for a stream with nothing but its opening bytes.
+   * @param instead - The only frame of the stream; absent for a stream of opening bytes alone.
    */
   dropHeld(instead?: Uint8Array): void {
     this.reconnectionTimeMs = false;
@@ -468,14 +471,14 @@ export abstract class Outlet implements Beating {
   /**
    * Called by the heartbeat.
    *
-   * @returns Sweeps until there is something to do, if nothing is written until then.
+   * @returns Sweeps until the next action, provided that nothing is written before.
    */
   beat(now: number): number {
     if (this.#phase === "open" && this.#expiresAt > 0 && now >= this.#expiresAt) {
       this.owner.outletFailed("expired");
     }
     if (this.#phase !== "open") return 1;
-    // A client that has yet to take what was written is sent nothing that can wait.
+    // While the client has not taken everything, messages that can wait are not sent.
     if (this.watched === undefined) {
       const isSilent = this.#sweepsToHeartbeat() <= 0;
       const frames = this.reader?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
@@ -484,22 +487,22 @@ export abstract class Outlet implements Beating {
     return this.#sweepsToSleep(now);
   }
 
-  /** Called by the heartbeat: whether the socket has taken all. One that has taken nothing for too long is cut. */
+  /** Called by the heartbeat: whether the socket has taken everything. Cuts a client that has not read for too long. */
   settle(): boolean {
     if (this.bufferedBytes === 0) {
       this.#stall = undefined;
       if (this.isBlocked) {
-        // Node 22 does not tell of it where the application had corked the response.
+        // Node 22 emits no "drain" if the application had corked the response.
         this.drained();
         return false;
       }
-      // What a compressor holds is not seen: it gets the time between two sweeps to hand it on.
+      // Bytes in a compressor are not visible: it gets the time between two sweeps to pass them on.
       const isSettled = !this.#isCutting || this.#settings.heartbeat.sweeps - this.#wroteAt > 1;
       if (isSettled) this.#cutIfTaken();
       return isSettled;
     }
     const { progress } = this;
-    // Counted in sweeps: while this process itself was paused there was none, and that is not the client's fault.
+    // Counted in sweeps: a paused process makes none, and its pause must not count against the client.
     if (this.#stall === undefined || progress !== this.#stall.progress) {
       this.#stall = { sweeps: 0, progress };
     } else if (++this.#stall.sweeps * SWEEP_MS >= this.#settings.stallTimeoutMs) {
@@ -508,27 +511,27 @@ export abstract class Outlet implements Beating {
     return false;
   }
 
-  /** For subclasses: the head is out, or goes out with the first bytes. Called at most once. */
+  /** For subclasses: the head is sent, or will be sent with the first bytes. Called at most once. */
   protected headSent(): void {
     const opening = this.#opening;
     if (opening === undefined || opening.isHeadOut) return;
     opening.isHeadOut = true;
-    // A session that was closed while the head was on its way still owes the client what it accepted.
+    // A session that closed while the head was being sent still owes the client what it accepted.
     if (this.#phase === "ended") return this.end();
     this.#phase = "open";
     this.reader?.wake();
     if (this.#opening !== undefined) {
       if (opening.heldBytes > 0) this.#writeOpening();
-      // A client that is sent something in this turn needs no comment.
+      // If something is sent in this turn, no comment is needed.
       else afterTurn(() => this.#writeOpening());
     }
     if (!this.isBlocked) this.drained();
   }
 
-  /** For subclasses that can tell: calls a function once the kernel has all bytes that were written. */
+  /** For subclasses that can detect it: calls a function once the kernel has all written bytes. */
   protected whenTaken(_fn: () => void): void {}
 
-  /** For subclasses: the client took what was held back. */
+  /** For subclasses: the client has taken the held-back bytes. */
   protected drained(): void {
     this.#unsent = NOT_BLOCKED;
     const drain = this.#drain;
@@ -541,7 +544,7 @@ export abstract class Outlet implements Beating {
   /**
    * For subclasses: the response is over.
    *
-   * @param isFlushed - Whether the socket was handed all of it.
+   * @param isFlushed - Whether the socket was given all of it.
    */
   protected responseClosed(by: "client" | "server", isFlushed: boolean): void {
     this.finish();
@@ -552,7 +555,7 @@ export abstract class Outlet implements Beating {
     this.#settings.heartbeat.delete(this);
   }
 
-  /** @returns As `put`; not called for bytes that are shared, unless the stream begins with them. */
+  /** @returns Same as `put`. Not called for shared bytes, unless they are the first of the stream. */
   #write(bytes: Uint8Array): boolean {
     this.#wrote();
     try {
@@ -564,26 +567,26 @@ export abstract class Outlet implements Beating {
     return false;
   }
 
-  /** A wrapper around the response has thrown. That ends this stream, and must not reach the code that publishes. */
+  /** A wrapper around the response threw. This ends the stream, and must not reach the code that publishes. */
   #fault(error: unknown): false {
     this.owner.outletFailed("error", { error });
     this.destroy();
     return false;
   }
 
-  /** The client does not take what it is sent: nothing more can reach it, and what is buffered is dropped. */
+  /** The client does not read: nothing more can reach it, and buffered bytes are dropped. */
   #cut(): void {
     this.owner.outletFailed("slow");
     this.destroy();
   }
 
-  /** Writes the first bytes of the stream, unless that has been done. */
+  /** Writes the first bytes of the stream, unless already written. */
   #writeOpening(): void {
     const opening = this.#opening;
     if (opening !== undefined) this.#write(opening.heldBytes === 0 ? OPENING : NO_BYTES);
   }
 
-  /** @returns What was accepted before the head was out, and a frame behind it. */
+  /** @returns The bytes accepted before the head was sent, followed by a frame. */
   #withHeld(frame: Uint8Array): Uint8Array {
     const opening = this.#opening;
     if (opening === undefined) return frame;
@@ -594,21 +597,21 @@ export abstract class Outlet implements Beating {
   #wrote(): void {
     const { heartbeat } = this.#settings;
     this.#wroteAt = heartbeat.sweeps;
-    // A client that is turned away is not driven by this heartbeat.
+    // This heartbeat does not drive turned-away clients.
     if (this.watched === undefined && this.place !== undefined) heartbeat.watch(this);
   }
 
-  /** `true` from the end of a stream that is to be cut. */
+  /** `true` from the end of a stream that is about to be cut. */
   get #isCutting(): boolean {
     return this.#phase === "ended" && this.ending === "cut";
   }
 
-  /** The second half of a cut. */
+  /** Second half of a cut. */
   #cutIfTaken(): void {
     if (this.#isCutting && this.bufferedBytes === 0) this.destroy();
   }
 
-  /** Sweeps of silence until a heartbeat is due; never if there is none. */
+  /** Sweeps of silence until a heartbeat is due; `Infinity` without heartbeats. */
   #sweepsToHeartbeat(): number {
     if (this.heartbeatMs === false) return Infinity;
     const sweeps = Math.max(1, Math.floor((this.heartbeatMs - LEAD_MS) / SWEEP_MS));

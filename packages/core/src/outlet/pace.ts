@@ -1,24 +1,24 @@
-/** Lets other work run while a loop awaits one `send` after another and the client keeps up. */
+/** Yields to other work when a loop awaits one `send` after another and the client keeps up. */
 
 import { runOutside } from "./async-context.js";
 
-/** How long loops may go on within one turn of the event loop, in milliseconds. */
+/** How long loops may continue within one turn of the event loop, in milliseconds. */
 const TURN_MS = 10;
-/** Calls between two looks at the clock. */
+/** Calls between two checks of the clock. */
 const LOOK_EVERY = 16;
 
-/** `true` from the first call in a turn of the event loop until that turn is over. */
+/** `true` from the first call in a turn of the event loop to the end of that turn. */
 let isCounting = false;
 let startedAt = 0;
 let calls = 0;
-/** Set while somebody waits for the next turn. */
+/** Set while a loop waits for the next turn. */
 let next: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
 /**
- * Says whether a loop should pause. A promise that is resolved already does not let timers and sockets have their turn:
- * a loop that awaits nothing else would hold the process until it ends.
+ * Says whether a loop should pause. Awaiting a promise that is already resolved does not let timers and sockets run: a
+ * loop that awaits nothing else would block the process until it ends.
  *
- * @returns A promise to wait for, shared by all who wait; `undefined` if the loop may go on.
+ * @returns A promise to wait for, shared by all loops; `undefined` if the loop may continue.
  */
 export function breathe(): Promise<void> | undefined {
   if (!isCounting) {

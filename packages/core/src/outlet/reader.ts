@@ -1,29 +1,34 @@
-/** The contract between an outlet and whatever reads the log for it. */
+/** The contract between an outlet and the reader of the log behind it. */
 
 import type { SharedFrames } from "../wire/shared-frames.js";
 
-/** Reads the log for one outlet and writes to it what is due. */
+/** Reads the log for one outlet and writes the due entries to it. */
 export interface Reader {
-  /** Whether the client has everything that was published. */
+  /** Whether the client has everything published. */
   readonly isLive: boolean;
-  /** Whether the stream resumes and has yet to begin. What the application sends waits for that: see {@link Outlet.begun}. */
+  /**
+   * Whether the stream resumes and has not begun yet. Messages of the application wait for that: see {@link
+   * Outlet.begun}.
+   */
   readonly isBeginning: boolean;
-  /** The outlet has opened, or the client has taken what was written: there is room for what is due. */
+  /** The outlet has opened, or the client has taken everything: due entries can be written. */
   wake(): void;
-  /** Writes what was published in this turn, unless the client is behind: the application is about to send something. */
+  /**
+   * Writes what was published in this turn, unless the client is behind. Called before the application sends something.
+   */
   catchUp(): void;
   /** Calls a function once everything published until now is written; never if the outlet closes first. */
   finish(fn: () => void): void;
-  /** The outlet takes nothing more. */
+  /** The outlet accepts nothing more. */
   closed(): void;
   /**
-   * Called when the outlet's heartbeat has its turn.
+   * Called when the outlet's heartbeat is due.
    *
    * @param now - Milliseconds of a monotonic clock.
    * @param isSilent - Whether a heartbeat is due.
-   * @returns Frames that move the client's position, if that is due; they stand in for the heartbeat.
+   * @returns Frames that move the client's position, if needed; they replace the heartbeat.
    */
   beat(now: number, isSilent: boolean): SharedFrames | undefined;
-  /** @returns For how many milliseconds the client's position may stay as it is. */
+  /** @returns Milliseconds for which the client's position may stay unchanged. */
   restMs(now: number): number;
 }

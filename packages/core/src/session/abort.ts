@@ -1,11 +1,11 @@
-/** What a session's `signal` aborts with. */
+/** The error with which a session's `signal` aborts. */
 
 import type { CloseReason } from "./session.js";
 
-/** Marks aborts of sessions, also those of another copy of the package. */
+/** Marks aborts of sessions, including those of another copy of the package. */
 const ABORT: unique symbol = Symbol.for("tidewire.abort");
 
-/** What everybody rejects with who was given the `signal`: the abort that error handling everywhere passes over. */
+/** Creates the abort reason of `signal`: an `AbortError`, which error handlers usually ignore. */
 export function abortOf(reason: CloseReason): DOMException {
   const abort = new DOMException(`The event stream has closed: ${reason}`, {
     name: "AbortError",
@@ -15,10 +15,10 @@ export function abortOf(reason: CloseReason): DOMException {
 }
 
 /**
- * Tells whether an error says no more than that a session has closed: what its `signal` has aborted with, or an error with
- * that as its cause, as timers give.
+ * Tells whether an error only says that a session has closed: the abort reason of its `signal`, or an error with that
+ * as its cause, as timers produce.
  *
- * @param error - Anything, usually what a handler has failed with.
+ * @param error - Any value, usually what a handler failed with.
  */
 export function isSessionAbort(error: unknown): boolean {
   if (typeof error !== "object" || error === null) return false;

@@ -1,4 +1,4 @@
-/** The machine behind a session: from the first call of a route to the end of the response. */
+/** The implementation of a session, from the first call of a route to the end of the response. */
 
 import { SseError, describeValue } from "../errors.js";
 import { namesEventStream } from "../http/accept.js";
@@ -22,48 +22,48 @@ import type { Obstacle, Reception } from "./reception.js";
 import type { CloseReason, OwnedSession, SessionState } from "./session.js";
 import type { StreamSource } from "./source.js";
 
-/** Close reason of a session that the hub has no room for. */
+/** Close reasons of a session that the hub cannot admit. */
 const REASONS = { shutdown: "shutdown", busy: "refused" } as const;
 
-/** Reasons for which the hub ends a stream whose client should come back. */
+/** Reasons with which the hub ends a stream although its client should come back. */
 const COMES_BACK: ReadonlySet<CloseReason> = new Set(["shutdown", "expired", "slow"]);
 
-// Two promises for all messages that need not wait: a promise each would be most of what a send costs.
+// Two promises for all messages that need not wait: creating one for each would be most of the cost of a send.
 const SENT: Promise<boolean> = Promise.resolve(true);
 const GONE: Promise<boolean> = Promise.resolve(false);
 
-/** Sessions whose `complete()` waits for something: few do, so that no session has a field for it. */
+/** Sessions whose `complete()` is waiting: too few to justify a field in each session. */
 const COMPLETING = new WeakSet<object>();
 
-/** How a stream opens. */
+/** Settings with which a stream opens. */
 interface Opening extends ResolvedOpenOptions {
-  /** Whether the route has nothing to send: the answer is 204, which stops a client that would come back. */
+  /** Whether the route has nothing to send: the answer is 204, which stops a client from coming back. */
   readonly isCompleted?: boolean;
-  /** How the client is answered if that was decided before; absent: as it turns out when it is answered. */
+  /** The answer, if already decided; absent: decided when the client is answered. */
   readonly reception?: Reception;
 }
 
-/** What a stream does by itself. Channels are the hub's: it adds `hub`, `subscribe` and `unsubscribe`. */
+/** The part of a session without channels. The hub adds `hub`, `subscribe` and `unsubscribe`. */
 type Stream = Omit<OwnedSession<unknown, ChannelMap, unknown>, "hub" | "subscribe" | "unsubscribe">;
 
 /**
  * One event stream to one client, without channels.
  *
- * Its states are those of its outlet until it is closed, which it is from the moment a reason is known: what was
- * accepted before may still be on its way then.
+ * It has the states of its outlet until it is closed, which happens as soon as a reason is known. Bytes accepted before
+ * may still be on their way then.
  */
 export abstract class EventStream implements Stream, OutletOwner {
   /** Where the bytes go. */
   readonly outlet: Outlet;
-  /** Set exactly when the session is closed. */
+  /** Set exactly while the session is closed. */
   #reason: CloseReason | undefined;
-  /** Set while CORS is being looked up, or the response waits for its connection. */
+  /** Set while CORS is being evaluated, or while the response waits for its connection. */
   #opening: Opening | undefined;
   /** `undefined` until `signal` is read. */
   #signal: { readonly controller: AbortController; readonly scope: Scope } | undefined;
-  /** `undefined` while there are none. */
+  /** `undefined` while there are no listeners. */
   #onClose: Set<(reason: CloseReason) => void> | undefined;
-  /** Whose the ids are: the log's once `subscribe` was called, the application's own once `send` has written one. */
+  /** Source of the ids: the log once `subscribe` was called, the application once `send` has written one. */
   #ids: "log" | "own" | undefined;
 
   constructor(outlet: Outlet) {
@@ -75,23 +75,23 @@ export abstract class EventStream implements Stream, OutletOwner {
   protected abstract readonly options: ResolvedOptions;
   /** The hub's CORS; `undefined` if it has none. */
   protected abstract readonly cors: Cors | undefined;
-  /** @returns Why no further stream may be opened; `undefined` if one may. */
+  /** @returns Why the hub can open no more streams; `undefined` if it can. */
   protected abstract turnAway(): Obstacle | undefined;
-  /** The client gets no stream, because there is an obstacle. */
+  /** An obstacle has kept the client from getting a stream. */
   protected abstract turnedAway(): void;
   /**
-   * The hub takes over the client, which is turned away, and answers it. The session has closed, and the headers are set.
+   * Hands a turned-away client over to the hub, which answers it. The session has closed, and the headers are set.
    *
-   * @param waitMs - After what time the client should come back.
+   * @param waitMs - Time after which the client should come back.
    */
   protected abstract handOver(waitMs: number): void;
-  /** The session waits for something before its stream can start: a decision, or its turn on the connection. */
+  /** The session waits before its stream can start: for a decision, or for its turn on the connection. */
   protected abstract waiting(): void;
   /** The stream starts. */
   protected abstract started(): void;
-  /** The session takes no more messages. Called again if its stream starts after that. */
+  /** The session accepts no more messages. Called again if its stream starts after that. */
   protected abstract left(reason: CloseReason): void;
-  /** Calls a function once everything that the session was asked for before has taken effect, unless it closes before. */
+  /** Calls a function once every earlier request to the session has taken effect, unless it closes first. */
   protected abstract onceDecided(fn: () => void): void;
   /** Reports an error that no caller can catch. */
   abstract report(error: unknown, stage: ErrorStage): void;
@@ -161,7 +161,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     if (cors === undefined) this.#goOn();
     else
       cors.actual(outlet.request, outlet.headers, (error, headers) => this.#goOn(error, headers));
-    // CORS asks somebody, or earlier responses come first on this connection.
+    // Either CORS is asynchronous, or earlier responses on this connection come first.
     if (this.#opening !== undefined && this.#reason === undefined) this.waiting();
     return this.#reason === undefined;
   }
@@ -204,7 +204,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     return new Promise((resolve) => {
       this.whenClosed((reason) => resolve(reason === "completed" && this.outlet.whenSent()));
       this.onceDecided(() => {
-        // The client will not come back for what it has missed: it gets all that was published until now first.
+        // The client will not come back for missed events, so it first gets everything published until now.
         const { reader } = this.outlet;
         if (reader === undefined) this.#complete(frame, retry);
         else reader.finish(() => this.#complete(frame, retry));
@@ -224,41 +224,41 @@ export abstract class EventStream implements Stream, OutletOwner {
     return () => {};
   }
 
-  /** As `onClose`, for a session that is not closed. The function returned takes it back. */
+  /** Same as `onClose`, for a session that is open. The returned function removes the listener. */
   whenClosed(fn: (reason: CloseReason) => void): () => void {
     const scope = new Scope();
-    // Wrapped, so that the same function given twice is called twice.
+    // Wrapped, so that a function registered twice is called twice.
     const listener = (reason: CloseReason): void => scope.runInAsyncScope(fn, undefined, reason);
     this.#onClose ??= new Set();
     this.#onClose.add(listener);
     return () => void this.#onClose?.delete(listener);
   }
 
-  /** Ends the stream for a shutdown. Nothing is written: the client knows when to come back. */
+  /** Ends the stream for a shutdown, without a final message: the client already has its reconnection time. */
   shutDown(): void {
     this.endWith("shutdown");
   }
 
-  /** Cuts the connection, whatever is buffered. */
+  /** Cuts the connection, whatever is still buffered. */
   destroy(): void {
     this.#finish("shutdown");
     this.outlet.destroy();
   }
 
-  /** Whether the client has an answer, or needs none any more. */
+  /** Whether the client has its answer, or no longer needs one. */
   get isAnswered(): boolean {
     return this.outlet.isHeadSent || this.outlet.isClosed;
   }
 
   /**
-   * Answers a client that gets no stream whatever the route has for it: one that is turned away, or does not accept event
+   * Answers a client that does not get a stream whatever the route sends: it is turned away, does not accept event
    * streams, or comes back after `complete()`.
    *
-   * CORS may be looked up before the answer. What was decided stands: with a stream in its place, because there is room by
-   * then, the client would have one before anybody has said that it may.
+   * CORS may be evaluated before the answer, but the decision stands. If room becomes free meanwhile and a stream were
+   * opened instead, the client would get one that `authorize` has not approved.
    *
-   * @param options - How the route would open the stream.
-   * @returns Whether this is such a client.
+   * @param options - Options with which the route would open the stream.
+   * @returns Whether the client is one of these.
    */
   protected dismiss(options: OpenOptions | undefined): boolean {
     if (this.#opening?.reception !== undefined) return true;
@@ -266,7 +266,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     const { outlet } = this;
     const obstacle = this.turnAway();
     const { checkAccept = this.options.checkAccept } = options ?? {};
-    // When it is the turn of a response that waits behind others, those may have made room.
+    // Earlier responses on the connection may have made room by the time it is this one's turn.
     const isPassing = obstacle === "busy" && outlet.isQueued;
     const reception = receive(outlet.request, isPassing ? undefined : obstacle, { checkAccept });
     if (reception.kind === "stream" || reception.kind === "head") return false;
@@ -274,10 +274,10 @@ export abstract class EventStream implements Stream, OutletOwner {
     return true;
   }
 
-  /** Refuses the request: the stream is not opened, or ended if it is. */
+  /** Refuses the request: the stream does not open, or ends if it is open. */
   refuseWith(error: unknown, reason: CloseReason): void {
     if (this.state !== "idle") return this.endWith(reason);
-    // The route has answered while the client was looked at.
+    // The route has answered while the client was being checked.
     if (this.outlet.isHeadSent) return this.#finish(reason);
     this.#refuse(error, reason);
   }
@@ -298,13 +298,13 @@ export abstract class EventStream implements Stream, OutletOwner {
     this.#finish(by === "client" ? "client" : "ended");
   }
 
-  /** The framework, a source or a snapshot has failed. */
+  /** Closes the session because the framework, a source or a snapshot has failed. */
   fail(last?: Uint8Array): void {
     if (this.#reason !== undefined || this.outlet.phase === "idle") return;
     this.endWith("error", this.outlet.isOpen ? last : undefined);
   }
 
-  /** A source has failed. The client may be told by one last message. */
+  /** Closes the session because a source has failed, optionally with a last message. */
   failWith(last: (() => SseMessage | string | undefined) | undefined): void {
     if (this.#reason !== undefined) return;
     let frame: Buffer | undefined;
@@ -326,7 +326,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     this.endWith("error", outlet.introduce(frame, fields.data !== undefined, fields.retry));
   }
 
-  /** @throws {SseError} `ERR_SSE_ID_RESERVED` or `ERR_SSE_HEADERS_SENT` if the stream can have no channels. */
+  /** @throws {SseError} `ERR_SSE_ID_RESERVED` or `ERR_SSE_HEADERS_SENT` if the stream cannot have channels. */
   protected claimChannels(): void {
     if (this.#ids === "own") {
       throw new SseError(
@@ -339,7 +339,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     }
   }
 
-  /** For subclasses, once they are made: closes the session if its client has left before, which tells no more. */
+  /** For subclasses, after construction: closes the session if its client has already left and emits no more events. */
   protected closeIfGone(): void {
     const { outlet } = this;
     if (outlet.isOver || (outlet.isClosed && !outlet.isHeadSent)) {
@@ -347,46 +347,46 @@ export abstract class EventStream implements Stream, OutletOwner {
     }
   }
 
-  /** Whether `subscribe` was called before: the ids of the stream are those of the log. */
+  /** Whether `subscribe` was called, so that the stream's ids come from the log. */
   protected get hasIdsOfLog(): boolean {
     return this.#ids === "log";
   }
 
-  /** From now on the ids of the stream are those of the log. */
+  /** From now on the stream's ids come from the log. */
   protected giveIdsToLog(): void {
     this.#ids = "log";
   }
 
-  /** Writes what was published or sent before the end, also on a stream that has yet to begin. */
+  /** Writes everything published or sent before the end, even if the stream has not begun. */
   #writeDue(): void {
     this.outlet.reader?.catchUp();
     this.outlet.begun();
   }
 
-  /** Ends the stream, after one last frame if there is one. Idempotent. */
+  /** Ends the stream, optionally with one last frame. Idempotent. */
   protected endWith(reason: CloseReason, last?: Uint8Array): void {
     if (this.#reason !== undefined) return;
     const { outlet } = this;
     if (outlet.phase === "idle" && (outlet.isHeadSent || !this.open())) return this.#finish(reason);
     this.#writeDue();
-    // That may have called functions of the application, which may have ended it.
+    // This may have called application code that closed the session.
     if (this.state === "closed") return;
     if (last !== undefined) outlet.send(last);
     const isOpen = outlet.isOpen;
     this.#finish(reason);
-    // Otherwise the outlet ends itself, once the head and what was held are out.
+    // Otherwise the outlet ends itself, once the head and held frames are written.
     if (isOpen) outlet.end();
   }
 
   /**
-   * Goes on with `open()`: CORS was looked up or it is the response's turn, which may have taken a while. Also for a
-   * session that was closed meanwhile: the client has yet to be answered.
+   * Continues `open()` once CORS is decided or it is the response's turn, which may have taken a while. Also for a
+   * session that has closed meanwhile, because its client still needs an answer.
    */
   #goOn(error?: unknown, corsHeaders?: CorsHeaders): void {
     const opening = this.#opening;
     if (opening === undefined) return;
     const { outlet } = this;
-    // Somebody else has answered meanwhile, or the client has left.
+    // The response was answered elsewhere, or the client has left.
     if (outlet.isHeadSent || outlet.isClosed) {
       this.#opening = undefined;
       if (error !== undefined && error !== null) this.report(error, "cors");
@@ -407,8 +407,8 @@ export abstract class EventStream implements Stream, OutletOwner {
   /** The second half of `open()`. */
   #connect(opening: Opening): void {
     const { outlet } = this;
-    // A response that has to wait for earlier ones on its connection is not an open stream yet: it would take a place
-    // for as long as the first of them lasts.
+    // A response that waits for earlier ones on its connection is not an open stream yet: it would occupy a place for
+    // as long as the first of them lasts.
     if (outlet.isQueued) return outlet.awaitTurn();
     this.#opening = undefined;
     const reception = opening.reception ?? receive(outlet.request, this.turnAway(), opening);
@@ -441,8 +441,8 @@ export abstract class EventStream implements Stream, OutletOwner {
   #start(opening: ResolvedOpenOptions): void {
     this.outlet.drive(opening);
     this.started();
-    // Closed while CORS was looked up: it takes no messages, but still owes the client an answer, and the heartbeat has
-    // to watch that the client takes it.
+    // Closed while CORS was being evaluated: the session accepts no messages, but still owes the client an answer, and
+    // the heartbeat has to detect a client that does not read it.
     if (this.#reason !== undefined) this.left(this.#reason);
     else if (opening.reconnectAfter === "cut" && this.wantsEventStream) this.outlet.ending = "cut";
     this.outlet.start(opening.status);
@@ -458,8 +458,8 @@ export abstract class EventStream implements Stream, OutletOwner {
   }
 
   /**
-   * Somebody's hook on the head has thrown. That concerns this session alone: the caller may be the hub, which is closing
-   * all sessions, or an event of the connection. No other answer is tried, because its head would meet the same hook.
+   * A hook on the head threw. This must affect only this session: the caller may be the hub closing all sessions, or an
+   * event of the connection. No other answer is tried, because its head would run into the same hook.
    */
   #headFailed(error: unknown): void {
     this.outletFailed("error", { error });
@@ -470,7 +470,7 @@ export abstract class EventStream implements Stream, OutletOwner {
    * Ends the stream for good.
    *
    * @param last - The application's last message.
-   * @param retry - Reconnection time that it says.
+   * @param retry - Reconnection time in that message.
    */
   #complete(last: Buffer | undefined, retry: number | undefined): void {
     if (this.#reason !== undefined) return;
@@ -485,7 +485,7 @@ export abstract class EventStream implements Stream, OutletOwner {
       this.#open({ ...resolveOpenOptions(undefined, this.options), isCompleted: true });
       return this.#finish("completed");
     }
-    // Other clients do not come back, and some fail at an event type that they do not know.
+    // Other clients do not come back, and some fail on an unknown event type.
     const isToldSo = this.wantsEventStream && outlet.request.method === "GET";
     this.endWith("completed", isToldSo ? COMPLETE : undefined);
   }
@@ -495,7 +495,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     this.outlet.answer(status);
   }
 
-  /** The application sends its own ids: this stream cannot have those of the log. */
+  /** The application sends its own ids, so the stream cannot have those of the log. */
   #claimIds(): void {
     if (this.#ids === "log") {
       throw new SseError(
@@ -542,7 +542,7 @@ export abstract class EventStream implements Stream, OutletOwner {
   }
 }
 
-/** `send("tick", data)` is what other libraries have; here the data would be lost in silence. */
+/** Other libraries have `send("tick", data)`; here the data would be lost silently. */
 function twoArguments(message: unknown): SseError {
   const event = typeof message === "string" ? JSON.stringify(message.slice(0, 100)) : "…";
   return new SseError(

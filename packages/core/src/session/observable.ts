@@ -1,40 +1,40 @@
-/** Observables as `session.stream()` takes them: they push, and cannot be asked to wait. */
+/** Observables as sources of `session.stream()`: they push, and cannot be asked to wait. */
 
 /**
- * An Observable, as of RxJS: an object with the method `Symbol.observable`.
+ * An Observable, as in RxJS: an object with the method `Symbol.observable`.
  *
  * @see https://github.com/tc39/proposal-observable
  */
 export interface ObservableLike<Item> {
-  /** Begins to push. The function or object that it gives ends that. */
+  /** Starts to push. The returned function or object stops it. */
   subscribe(observer: {
     next(item: Item): void;
     error(error: unknown): void;
     complete(): void;
   }): { unsubscribe(): void } | (() => void);
-  /** Not called: it tells the compiler what the items are, where `subscribe` has several forms. */
+  /** Never called: it gives the compiler the item type where `subscribe` has overloads. */
   readonly forEach?: (next: (item: Item) => void) => PromiseLike<void>;
 }
 
-/** What an Observable leads to. */
+/** Receives what an Observable pushes. */
 export interface ItemObserver {
-  /** An item has come. What it throws ends the subscription. */
+  /** An item has arrived. If this throws, the subscription ends. */
   next(item: unknown): void;
-  /** Nothing comes any more, because the source or `next` has failed. */
+  /** The subscription is over: the source or `next` has failed. */
   failed(error: unknown): void;
-  /** Nothing comes any more. */
+  /** The subscription is over: the source has completed. */
   completed(): void;
-  /** The end of a subscription has failed. */
+  /** Unsubscribing has failed. */
   leftOver(error: unknown): void;
 }
 
-/** RxJS looks the symbol up when it is loaded, and takes the string where there is none. */
+/** RxJS looks up the symbol when it is loaded, and falls back to the string. */
 const KEYS = (): readonly PropertyKey[] => {
   const { observable } = Symbol as { observable?: symbol };
   return observable === undefined ? ["@@observable"] : [observable, "@@observable"];
 };
 
-/** @returns The Observable that a value is, or stands for; `undefined` if it is none. */
+/** @returns The Observable that a value is or refers to; `undefined` if there is none. */
 export function observableOf(value: unknown): ObservableLike<unknown> | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   for (const key of KEYS()) {
@@ -47,11 +47,11 @@ export function observableOf(value: unknown): ObservableLike<unknown> | undefine
 /**
  * Subscribes to an Observable.
  *
- * @returns Ends it. Nothing is told after that.
+ * @returns Ends the subscription. The observer is not called after that.
  */
 export function observe(source: ObservableLike<unknown>, observer: ItemObserver): () => void {
   let isOver = false;
-  // `undefined` while it pushes in `subscribe` itself.
+  // `undefined` while the source pushes inside `subscribe` itself.
   let subscription = undefined as ReturnType<ObservableLike<unknown>["subscribe"]> | undefined;
   const unsubscribe = (): void => {
     try {
@@ -87,7 +87,7 @@ export function observe(source: ObservableLike<unknown>, observer: ItemObserver)
       observer.completed();
     },
   });
-  // Ended while it pushed, before there was anything to end it by.
+  // It ended while pushing, before there was a subscription to end.
   if (isOver) unsubscribe();
   return stop;
 }

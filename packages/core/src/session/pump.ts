@@ -1,4 +1,4 @@
-/** Reads a source into a session, at the pace of the client. */
+/** Reads a source into a session at the client's pace. */
 
 import { checkName, invalidOption, unexpected } from "../options/check.js";
 import { Scope } from "../outlet/async-context.js";
@@ -10,43 +10,43 @@ import type { ObservableLike } from "./observable.js";
 import { ItemDecoder, isPulled, openSource } from "./source.js";
 import type { Decoded, SourceReader, StreamSource } from "./source.js";
 
-/** What a pump needs of the session that it fills. */
+/** The parts of a session that a pump uses. */
 export interface PumpTarget {
-  /** Opens the stream; `false` if nothing can reach the client. */
+  /** Opens the stream; `false` if the client cannot be reached. */
   open(): boolean;
   /** Sends one message; settles when the next may follow, `false` once the session is closed. */
   send(message: SseMessage | string): Promise<boolean>;
-  /** Why the session is closed; `undefined` while it is not. */
+  /** Why the session is closed; `undefined` while it is open. */
   readonly closeReason: string | undefined;
-  /** Calls a function once when the session closes. The function returned takes that back. */
+  /** Calls a function once when the session closes. The returned function removes it. */
   whenClosed(fn: (reason: string) => void): () => void;
   /**
    * Closes the session because its source has failed.
    *
-   * @param last - Gives the last message that the client gets.
+   * @param last - Returns the last message for the client.
    */
   failWith(last: (() => SseMessage | string | undefined) | undefined): void;
   /** Reports an error that no caller can catch. */
   report(error: unknown, stage: "source"): void;
 }
 
-/** Makes a message of an item; `undefined` skips it. */
+/** Turns an item into a message; `undefined` skips it. */
 export type MapItem<Item> = (item: Decoded<Item>) => SseMessage | string | undefined;
 
 /** Options of `session.stream`. */
 export interface StreamOptions<Item> {
   /**
-   * Makes a message of an item; `undefined` skips it.
+   * Turns an item into a message; `undefined` skips it.
    *
-   * @defaultValue items are messages themselves
+   * @defaultValue each item is a message itself
    */
   readonly map?: MapItem<Item> | undefined;
   /**
-   * Gives the last message that the client gets when the source or `map` has failed, for example
-   * `() => ({ event: "failed", data: "Try again later" })`. The session closes with `error` after it. What this function
-   * throws goes to the option `onError`.
+   * Returns the last message for the client when the source or `map` has failed, for example `() => ({ event: "failed",
+   * data: "Try again later" })`. After it the session closes with `error`. An error that this function throws goes to
+   * the option `onError`.
    *
-   * @param error - What the source or `map` has thrown. It may say more than a client should know.
+   * @param error - The error of the source or `map`. It may contain details that the client should not see.
    * @returns The message; `undefined` for none.
    * @defaultValue the stream ends without a message
    */
@@ -56,12 +56,12 @@ export interface StreamOptions<Item> {
 const OPTIONS = ["map", "onSourceError"] as const;
 
 /**
- * Sends each item of a source as an event, as fast as the client takes them and no faster.
+ * Sends each item of a source as an event, at the client's pace.
  *
- * @param source - What to read.
- * @param given - The function `map`, or options.
+ * @param source - Source to read.
+ * @param given - The `map` function, or options.
  * @param target - The session.
- * @returns As `Session.stream`.
+ * @returns Same as `Session.stream`.
  */
 export async function pump<Item>(
   source: StreamSource<Item>,
@@ -116,10 +116,10 @@ async function pull<Item>(
     });
   });
   try {
-    // The reading of an idle source settles late or never: the race is what returns to the caller in time.
+    // Reading from an idle source settles late or never: the race returns to the caller in time.
     return await Promise.race([readAll(reader, map, target), closed]);
   } catch (error) {
-    // A source that failed is over: it has nothing left to be cancelled.
+    // A failed source is over and needs no cancelling.
     forget();
     target.failWith(onSourceError && (() => settled("onSourceError", onSourceError(error))));
     throw error;
@@ -135,7 +135,7 @@ async function readAll<Item>(
 ): Promise<boolean> {
   for (;;) {
     const { done, value } = await reader.next();
-    // A source that never waits, and a map that skips what it gives, would hold the event loop.
+    // A source that never waits, with a map that skips its items, would block the event loop.
     await breathe();
     if (target.closeReason !== undefined) return false;
     if (done) return true;
@@ -144,7 +144,7 @@ async function readAll<Item>(
       if (map !== undefined && message === undefined) continue;
       if (!(await target.send(message as SseMessage | string))) return false;
     } catch (error) {
-      // The source did nothing wrong and does not know yet that reading has stopped.
+      // The source did not fail and does not know yet that reading has stopped.
       cancel(reader, "error", target);
       throw error;
     }
@@ -152,13 +152,14 @@ async function readAll<Item>(
 }
 
 /**
- * Refuses a promise in place of a message: a function that is `async` by mistake must not end the process if it fails.
+ * Throws if a function returned a promise instead of a message. A later rejection of that promise must not end the
+ * process.
  *
- * @param name - Of the option that gave it.
+ * @param name - Name of the option that returned it.
  */
 function settled<Value>(name: string, message: Value): Value {
   if (!(message instanceof Promise)) return message;
-  // Its rejection would be nobody's: the error thrown here takes its place.
+  // No caller handles its rejection: the error thrown here takes its place.
   message.catch(() => {});
   throw new SseError(
     "ERR_SSE_INVALID_DATA",
@@ -167,8 +168,8 @@ function settled<Value>(name: string, message: Value): Value {
 }
 
 /**
- * Sends what an Observable pushes, at once: it cannot be asked to wait. What the client does not take counts as all that is
- * sent, so that it is bounded.
+ * Sends what an Observable pushes, immediately: it cannot be asked to wait. Bytes that the client does not read count
+ * against `maxBufferedBytes`, which bounds them.
  */
 async function push<Item>(
   source: ObservableLike<unknown>,
@@ -178,7 +179,7 @@ async function push<Item>(
   if (!target.open()) return false;
   const scope = new Scope();
   const decoder = new ItemDecoder();
-  // The Observable may complete before the client has taken all of it.
+  // The Observable may complete before the client has read everything.
   let sent = Promise.resolve(true);
   const send = (item: unknown): void => {
     const message = map === undefined ? item : settled("map", map(item as Decoded<Item>));
@@ -218,7 +219,7 @@ async function push<Item>(
         },
         leftOver: (error) => target.report(error, "source"),
       });
-      // Closed while it pushed, before there was anything to stop it by.
+      // It closed while pushing, before there was a subscription to stop.
       if (target.closeReason !== undefined) stop();
     } catch (error) {
       failed(error);
@@ -228,7 +229,7 @@ async function push<Item>(
 
 function cancel(reader: SourceReader, reason: string, target: PumpTarget): void {
   reader.cancel(reason).catch((error: unknown) => {
-    // A source that hears of the end through `signal` as well often rejects with just that.
+    // A source that also listens to `signal` often rejects with exactly that abort.
     const isAbort = error === reason || (error instanceof Error && error.name === "AbortError");
     if (!isAbort) target.report(error, "source");
   });

@@ -7,7 +7,7 @@ import { COMPLETE_ID } from "../wire/message.js";
 import { draw } from "../options/jitter.js";
 import type { OutletRequest } from "../outlet/outlet.js";
 
-/** Why no further stream may be opened: the hub is closed, or it has `maxSessions`. */
+/** Why the hub can open no more streams: it is closed, or it has `maxSessions`. */
 export type Obstacle = "shutdown" | "busy";
 
 /** How a request for an event stream is answered. */
@@ -25,17 +25,17 @@ export type Reception =
   /** With 503 and `Retry-After`. */
   | { readonly kind: "unavailable"; readonly obstacle: Obstacle; readonly waitMs: number };
 
-/** What a client that is turned away waits before it comes back, in milliseconds. */
+/** Range of the time after which a turned-away client should come back, in milliseconds. */
 const TURNED_AWAY_MS = { min: 5_000, max: 30_000 };
 
 /**
- * Decides how a request for an event stream is answered. None of the answers is an exception: all
- * depend on the client or on how busy the hub is, not on the route.
+ * Decides how a request for an event stream is answered. None of the answers is thrown as an exception, because they
+ * all depend on the client or the load, not on the route.
  *
  * @param request - Method, path and headers.
- * @param obstacle - Why no further stream may be opened; `undefined` if one may.
- * @param wishes - Of the route: whether `Accept` counts, and whether it has nothing to send.
- * @returns The answer; what it takes is up to the session.
+ * @param obstacle - Why the hub can open no more streams; `undefined` if it can.
+ * @param wishes - The route's choices: whether `Accept` counts, and whether it has nothing to send.
+ * @returns The answer, which the session carries out.
  */
 export function receive(
   request: OutletRequest,
@@ -46,12 +46,12 @@ export function receive(
   }: { readonly checkAccept: boolean | undefined; readonly isCompleted?: boolean },
 ): Reception {
   const { method = "GET", url, headers } = request;
-  // Clients that POST often name the type that other routes of theirs answer with: OpenAI's SDK does.
+  // Clients that POST often accept the type of the application's other routes: OpenAI's SDK does.
   const isChecked = checkAccept ?? (method === "GET" || method === "HEAD");
   if (isChecked && !acceptsEventStream(headers.accept)) {
     return {
       kind: "refused",
-      // Frameworks show the message to the client: nothing of the request is in it.
+      // Frameworks show the message to the client, so it contains nothing of the request.
       error: new SseError(
         "ERR_SSE_NOT_ACCEPTABLE",
         "The client does not accept text/event-stream",
@@ -64,7 +64,7 @@ export function receive(
   }
   if (obstacle !== undefined) {
     const waitMs = draw(TURNED_AWAY_MS);
-    // One answer other than 200 makes EventSource give up for ever; other clients understand 503.
+    // A single answer other than 200 makes EventSource give up for good; other clients understand 503.
     const kind = namesEventStream(headers.accept) ? "later" : "unavailable";
     return { kind, obstacle, waitMs };
   }

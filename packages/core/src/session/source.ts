@@ -1,12 +1,12 @@
-/** Reads iterables and streams of every kind through one interface, for `session.stream()`. */
+/** Reads all kinds of iterables and streams through one interface, for `session.stream()`. */
 
 import { SseError, describeValue } from "../errors.js";
 import type { ObservableLike } from "./observable.js";
 
 /**
- * What `session.stream` reads: something iterable, a stream of Node or of the web, or an Observable.
+ * Sources of `session.stream`: an iterable, a Node stream, a web stream or an Observable.
  *
- * Bytes are decoded as one UTF-8 stream, whatever the borders of the chunks.
+ * Bytes are decoded as one UTF-8 stream, independent of chunk boundaries.
  */
 export type StreamSource<Item> =
   | Iterable<Item>
@@ -14,7 +14,7 @@ export type StreamSource<Item> =
   | WebReadable<Item>
   | ObservableLike<Item>;
 
-/** The part of a web `ReadableStream` that is used; written out so that no DOM types are needed. */
+/** The methods of a web `ReadableStream` that are used; declared here so that no DOM types are needed. */
 export interface WebReadable<Item> {
   /** Locks the stream to one reader. */
   getReader(): {
@@ -23,15 +23,15 @@ export interface WebReadable<Item> {
   };
 }
 
-/** What reaches the `map` function of `session.stream` for an item of the source: bytes come decoded. */
+/** The type of an item as `map` receives it: bytes arrive decoded. */
 export type Decoded<Item> = Item extends ArrayBufferView ? string : Item;
 
-/** Any kind of source behind two calls. */
+/** Any pulled source behind two methods. */
 export interface SourceReader {
   /** @returns The next item; rejects if the source fails. */
   next(): Promise<{ readonly done: boolean; readonly value?: unknown }>;
   /**
-   * Cancels the source, also while a `next` is pending. Called at most once.
+   * Cancels the source, even while a `next` is pending. Called at most once.
    *
    * @returns Settles when the source has cleaned up; rejects if that fails.
    */
@@ -43,7 +43,7 @@ export interface SourceReader {
  *
  * @param source - Iterable, async iterable, Node stream or web stream.
  * @returns A reader whose items are decoded.
- * @throws {SseError} `ERR_SSE_INVALID_DATA` if it is none of these; a string or a buffer is a message, not a source.
+ * @throws {SseError} `ERR_SSE_INVALID_DATA` for any other value; a string or a buffer is a message, not a source.
  */
 export function openSource(source: unknown): SourceReader {
   const raw = openRaw(source);
@@ -67,16 +67,16 @@ export function openSource(source: unknown): SourceReader {
   };
 }
 
-/** Makes text of the bytes of a source, which may end in the middle of a character. */
+/** Decodes the bytes of a source, which may end in the middle of a character. */
 export class ItemDecoder {
   readonly #decoder = new TextDecoder();
 
-  /** @returns The item itself unless it is bytes; `""` if these hold no whole character. */
+  /** @returns The item itself, or its text if it is bytes: `""` if these complete no character. */
   decode(item: unknown): unknown {
     return item instanceof Uint8Array ? this.#decoder.decode(item, { stream: true }) : item;
   }
 
-  /** @returns What is left of a character whose end never came; `""` as a rule. */
+  /** @returns The replacement for an incomplete last character; usually `""`. */
   rest(): string {
     return this.#decoder.decode();
   }
@@ -98,7 +98,7 @@ function openRaw(source: unknown): {
       const iterator = source[Symbol.asyncIterator]();
       return {
         next: () => iterator.next(),
-        // The iterator's own return() would wait for the pending next(), which an idle stream never settles.
+        // The iterator's own return() would wait for the pending next(), which never settles on an idle stream.
         cancel: async () => void source.on("error", ignore).destroy(),
       };
     }
@@ -116,7 +116,7 @@ function openRaw(source: unknown): {
   );
 }
 
-/** Whether a source can be asked for its next item. */
+/** Whether a source is read item by item. */
 export function isPulled(source: unknown): boolean {
   return (
     typeof source === "object" &&

@@ -1,4 +1,4 @@
-/** Text of the event stream: blocks and comments, as the standard has them. No I/O and no clock. */
+/** Encodes blocks and comments of the event stream as text, as the standard defines them. No I/O and no clock. */
 
 import { SseError, describeValue } from "../errors.js";
 import type { EventMessage } from "./message.js";
@@ -6,11 +6,13 @@ import type { EventMessage } from "./message.js";
 /** Line ends of an event stream. CRLF first: it is one line end, not two. */
 const LINE_BREAK = /\r\n|\r|\n/;
 const MAX_ID_LENGTH = 128;
-/** What a message of one stream may have: ids of other systems are relayed. */
+/** Longest id of a single-session message: ids of other systems are relayed. */
 const MAX_RELAYED_BYTES = 1_024;
-/** Clients report an id in a header, which has no control characters and loses spaces around its value. */
+/** Clients report an id in a header, which cannot hold control characters and loses surrounding spaces. */
 const NOT_IN_RELAYED = /\p{Cc}|\p{Surrogate}|^\s|\s$/u;
-/** 1 for each character code that an id of the log may have. For each event a table is faster than an expression. */
+/**
+ * 1 for each character code allowed in ids of the log. A table is faster than a regular expression on this hot path.
+ */
 const IN_IDS = new Uint8Array(128);
 for (const char of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-") {
   IN_IDS[char.charCodeAt(0)] = 1;
@@ -20,13 +22,13 @@ const MAX_RETRY = 2_147_483_647;
 /**
  * Encodes one message as a block of the event stream.
  *
- * Fields come in the order `event`, `id`, `retry`, `data`. The space after each colon is always
- * written: the client removes one, so that a leading space in the data survives.
+ * Fields come in the order `event`, `id`, `retry`, `data`. A space is always written after the colon: the client
+ * removes one, so a leading space in the data survives.
  *
  * @param message - Fields to write. `undefined` leaves a field out; `id: ""` is written, because an
  *   empty id resets the client's last event ID.
  * @returns Text ending in the blank line that makes the client dispatch the event.
- * @throws {SseError} `ERR_SSE_INVALID_FIELD` if `event`, `id` or `retry` is not what the field may hold.
+ * @throws {SseError} `ERR_SSE_INVALID_FIELD` if `event`, `id` or `retry` is invalid.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  */
 export function encodeMessage(message: EventMessage): string {
@@ -39,10 +41,10 @@ export function encodeMessage(message: EventMessage): string {
 }
 
 /**
- * Checks the fields of a message but its data.
+ * Checks all fields of a message except its data.
  *
- * @param message - As for {@link encodeMessage}.
- * @throws {SseError} As {@link encodeMessage}.
+ * @param message - Same as for {@link encodeMessage}.
+ * @throws {SseError} Same as {@link encodeMessage}.
  */
 export function checkFields(message: EventMessage): void {
   if (message.event !== undefined) eventType(message.event);
@@ -53,7 +55,7 @@ export function checkFields(message: EventMessage): void {
 /**
  * Encodes a comment, which clients ignore and proxies count as traffic.
  *
- * @param text - Comment; each of its lines becomes a comment line. `""` is the shortest: a lone colon.
+ * @param text - Comment; each of its lines becomes a comment line. `""` becomes a lone colon.
  * @returns Text ending in a blank line.
  * @throws {SseError} `ERR_SSE_INVALID_DATA` if `text` is not a string.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes
@@ -69,7 +71,7 @@ export function encodeComment(text: string): string {
 }
 
 function prefixLines(prefix: string, text: string): string {
-  // A line break inside a line would begin a field of the sender's choosing: field injection.
+  // A line break inside a line would start a new field, which lets input inject fields.
   if (!LINE_BREAK.test(text)) return `${prefix}${text}\n`;
   let lines = "";
   for (const line of text.split(LINE_BREAK)) lines += `${prefix}${line}\n`;
@@ -100,7 +102,7 @@ function isRelayedId(id: unknown): boolean {
   );
 }
 
-/** Whether a value may be the id of an event of the log. */
+/** Whether a value is a valid id of a log event. */
 export function isId(id: unknown): id is string {
   if (typeof id !== "string" || id.length > MAX_ID_LENGTH) return false;
   for (let i = 0; i < id.length; i++) {

@@ -1,17 +1,17 @@
-/** Memory for the frames of the window, and what can be read from it: a frame's id and the name of its channel. */
+/** Memory for the frames of the window, with access to a frame's id and channel name. */
 
 import { END } from "./shared-frames.js";
 import type { StoredFrame } from "./shared-frames.js";
 
 /** Size of a slab in bytes. */
 const SLAB_BYTES = 65_536;
-/** Most slabs that are kept to be filled again. A full window needs one for each that it drops. */
+/** Most slabs kept for reuse. A full window needs one for each slab that it drops. */
 const MAX_FREE = 2;
-/** A larger frame gets its own memory: at the end of a slab up to this much is wasted, an eighth of it. */
+/** Larger frames get their own memory: up to this much, an eighth of a slab, is wasted at its end. */
 const MAX_SHARED_BYTES = 8_192;
-/** What one UTF-16 unit takes in UTF-8, at most. */
+/** Most bytes of one UTF-16 unit in UTF-8. */
 const MAX_UNIT_BYTES = 3;
-/** Behind a chunk: twice the length of the name in UTF-16 units, plus 1 if each takes two bytes. */
+/** Follows a chunk: twice the name's length in UTF-16 units, plus 1 if each unit takes two bytes. */
 const NAME_HEAD = "\0\0\0\0";
 /** Between a frame and the name of its channel. */
 const GAP_BYTES = END.length + NAME_HEAD.length;
@@ -21,38 +21,38 @@ const LF = 0x0a;
 const E = 0x65;
 
 /**
- * Memory for frames that are kept for a while and dropped in the order in which they came.
+ * Memory for frames that are kept for a while and dropped in the order of arrival.
  *
- * Node's own pool cuts small buffers from pieces that short-lived ones share: each frame would keep a piece
- * alive, of which the rest is garbage. Here frames lie side by side, and a slab is free once its last one is.
+ * Node's own pool shares pieces of memory between small buffers: each frame would keep alive a piece that is otherwise
+ * garbage. Here frames lie side by side, and a slab is free once its last frame is.
  *
- * A loop that publishes without a turn fills slabs faster than the garbage collector frees them. Slabs whose frames
- * were never handed out are therefore filled again.
+ * A loop that publishes without yielding fills slabs faster than the garbage collector frees them. Slabs whose frames
+ * were never handed out are therefore reused.
  *
- * Behind each frame lies the name of its channel. As strings, names would weigh more than short events do, and one
- * that was cut out of a large text would keep all of that text alive.
+ * The name of its channel lies behind each frame. Names stored as strings would weigh more than short events, and a
+ * name sliced from a large text would keep all of that text alive.
  */
 export class FrameSlab {
   #slab: Buffer = Buffer.alloc(0);
   #used = 0;
-  /** Position of the first frame in `#slab`; `undefined` if it has none. */
+  /** Position of the first frame in `#slab`; `undefined` if it is empty. */
   #from: number | undefined;
-  /** Slabs that are full and whose frames are still kept, in the order of their positions. */
+  /** Full slabs whose frames are still kept, in the order of their positions. */
   readonly #full: FullSlab[] = [];
   readonly #free: Buffer[] = [];
 
   /**
    * @param block - Text of a frame.
-   * @param channel - Name of the channel that it was published on.
-   * @param position - Greater than all before. Absent: the memory is not filled again.
-   * @returns Where its bytes are, as UTF-8. Around them lies the rest of a chunk of HTTP/1.1, so that the frame can be
-   *   sent from where it is.
+   * @param channel - Channel that it was published on.
+   * @param position - Greater than all before. Absent: the memory is not reused.
+   * @returns The location of its UTF-8 bytes. The rest of an HTTP/1.1 chunk lies around them, so that the frame can be
+   *   sent without a copy.
    */
   write(block: string, channel: string, position?: number): StoredFrame {
     const text = block + END + NAME_HEAD + channel;
     const most = MAX_UNIT_BYTES * text.length;
     if (most > MAX_SHARED_BYTES || this.#used + headBytes(most) + most > this.#slab.byteLength) {
-      // To measure exactly takes as long as to write: only where it may not fit.
+      // Measuring exactly takes as long as writing, so do it only where the text may not fit.
       const size = Buffer.byteLength(block);
       const isAscii = Buffer.byteLength(channel) === channel.length;
       const room = isAscii ? channel.length : MAX_UNIT_BYTES * channel.length;
@@ -71,10 +71,10 @@ export class FrameSlab {
   }
 
   /**
-   * Takes back the memory of dropped frames.
+   * Reclaims the memory of dropped frames.
    *
    * @param upTo - Position of the last dropped frame.
-   * @param lent - Newest position that was handed out: memory with frames up to here is left to the collector.
+   * @param lent - Newest position that was handed out: memory with frames up to here is left to the garbage collector.
    */
   release(upTo: number, lent: number): void {
     for (let first = this.#full[0]; first !== undefined; first = this.#full[0]) {
@@ -84,7 +84,7 @@ export class FrameSlab {
     }
   }
 
-  /** Forgets all frames; their memory is left to the collector. */
+  /** Drops all frames; their memory is left to the garbage collector. */
   clear(): void {
     this.#full.length = 0;
     this.#from = undefined;
@@ -101,7 +101,7 @@ export class FrameSlab {
   }
 }
 
-/** A slab with frames from one position to another, and maybe frames in memory of their own in between. */
+/** A slab with the frames of a range of positions. Frames in between may have their own memory. */
 interface FullSlab {
   readonly slab: Buffer;
   readonly from: number;
@@ -109,30 +109,30 @@ interface FullSlab {
 }
 
 /**
- * Measures what {@link FrameSlab.write} has stored for a frame.
+ * Measures the memory of a frame written by {@link FrameSlab.write}.
  *
- * @returns Bytes of the frame, of the chunk around it and of the channel's name.
+ * @returns Bytes of the frame, the chunk around it and the channel's name.
  */
 export function storedBytes(frame: StoredFrame): number {
   const size = frame.end - frame.start;
   return headBytes(size) + size + GAP_BYTES + nameBytes(frame);
 }
 
-/** @returns The channel that {@link FrameSlab.write} was given with a frame. */
+/** @returns The channel passed to {@link FrameSlab.write} with a frame. */
 export function channelOf(frame: StoredFrame): string {
   const from = frame.end + GAP_BYTES;
   const encoding = isWide(frame) ? "utf16le" : "latin1";
   return frame.slab.toString(encoding, from, from + nameBytes(frame));
 }
 
-/** Whether {@link FrameSlab.write} was given this channel with a frame. Makes no string. */
+/** Whether a frame was written with this channel. Creates no string. */
 export function isOnChannel(frame: StoredFrame, channel: string): boolean {
   const { slab, end } = frame;
   const { length } = channel;
   if (nameHead(frame) >>> 1 !== length) return false;
   const from = end + GAP_BYTES;
   const step = isWide(frame) ? 2 : 1;
-  // Names of one application differ at their end as a rule.
+  // Names of one application usually differ at the end.
   for (let i = length - 1; i >= 0; i--) {
     if (unitAt(slab, from + i * step, step) !== channel.charCodeAt(i)) return false;
   }
@@ -152,7 +152,7 @@ export function haveSameChannel(a: StoredFrame, b: StoredFrame): boolean {
   return true;
 }
 
-/** @returns A number from 0 to 2^32 - 1 for the name of a frame's channel: the one that {@link hashName} gives. */
+/** @returns A hash from 0 to 2^32 - 1 of the name of a frame's channel, equal to {@link hashName}. */
 export function hashChannelOf(frame: StoredFrame, seed: number): number {
   const { slab, end } = frame;
   const step = isWide(frame) ? 2 : 1;
@@ -162,7 +162,7 @@ export function hashChannelOf(frame: StoredFrame, seed: number): number {
   return finish(hash);
 }
 
-/** @returns A number from 0 to 2^32 - 1 for a name. */
+/** @returns A hash from 0 to 2^32 - 1 of a name. */
 export function hashName(name: string, seed: number): number {
   let hash = seed;
   for (let i = 0; i < name.length; i++) hash = mix(hash, name.charCodeAt(i));
@@ -172,15 +172,15 @@ export function hashName(name: string, seed: number): number {
 /** @returns The id of a frame, from its bytes. */
 export function idOf(frame: StoredFrame): string {
   const from = idLine(frame);
-  // Behind "id: " and without the line's end. An id is ASCII.
+  // Starts after "id: " and excludes the line end. An id is ASCII.
   return frame.slab.toString("latin1", from + 4, lineEnd(frame.slab, from) - 1);
 }
 
 /**
- * Takes the id out of a frame without a copy.
+ * Splits a frame around its id, without a copy.
  *
  * @param frame - A frame with an id.
- * @returns What lies before the id's line, which may be empty, and what lies behind it.
+ * @returns The part before the id's line, which may be empty, and the part after it.
  */
 export function withoutIdParts(frame: StoredFrame): readonly [StoredFrame, StoredFrame] {
   const { slab, start, end } = frame;
@@ -192,11 +192,11 @@ export function withoutIdParts(frame: StoredFrame): readonly [StoredFrame, Store
 }
 
 /**
- * Writes a frame with all that belongs around it.
+ * Writes a frame with its chunk and its channel.
  *
- * @param start - Where the frame begins. There is room before it for the chunk's head.
- * @param text - The block of the frame, {@link END}, {@link NAME_HEAD} and the channel. Written in one go: each call
- *   into Node takes as long as copying a kilobyte.
+ * @param start - Start of the frame, with room before it for the chunk's head.
+ * @param text - The frame's block, {@link END}, {@link NAME_HEAD} and the channel. Written in one call: each call into
+ *   Node takes as long as copying a kilobyte.
  */
 function fill(
   slab: Buffer,
@@ -212,7 +212,7 @@ function fill(
     const inName = Buffer.byteLength(channel);
     isNameWide = inName !== channel.length;
     end = start + written - inName - GAP_BYTES;
-    // Not in UTF-8, where halves of surrogate pairs would all be the same: a name must not become another one.
+    // UTF-8 would replace every lone surrogate by the same character, so different names could become equal.
     if (isNameWide) slab.write(channel, end + GAP_BYTES, "utf16le");
   }
   slab.writeUInt32LE(2 * channel.length + (isNameWide ? 1 : 0), end + END.length);
@@ -226,19 +226,19 @@ function fill(
   return { slab, start, end };
 }
 
-/** Fields come in a fixed order: the id is on the first line, or on the second behind the event type. */
+/** Fields come in a fixed order: the id is on the first line, or on the second after the event type. */
 function idLine({ slab, start }: StoredFrame): number {
   return slab[start] === E ? lineEnd(slab, start) : start;
 }
 
-/** @returns Where the next line begins. */
+/** @returns Start of the next line. */
 function lineEnd(slab: Buffer, from: number): number {
   let at = from;
   while (at < slab.length && slab[at] !== LF) at += 1;
   return at + 1;
 }
 
-/** @returns Bytes of what stands before a chunk: its size in hexadecimal and a line's end. */
+/** @returns Bytes of a chunk's head: its size in hexadecimal and a line end. */
 function headBytes(size: number): number {
   return ((35 - Math.clz32(size | 1)) >>> 2) + END.length;
 }

@@ -1,4 +1,4 @@
-/** Turns messages and the core's own events into bytes, after checking everything that can be wrong with them. */
+/** Encodes messages and the core's own events as bytes, and checks them completely first. */
 
 import { shareFrames } from "./shared-frames.js";
 import type { SharedFrames } from "./shared-frames.js";
@@ -9,13 +9,13 @@ import { COMPLETE_ID, RESERVED_EVENT_PREFIX } from "./message.js";
 import type { EventMessage, LastMessage, SseMessage } from "./message.js";
 
 /**
- * How an application's message becomes bytes.
+ * Settings for encoding an application's messages.
  */
 export interface Framing {
-  /** Turns data that is not a string into one. */
+  /** Converts data that is not a string to a string. */
   readonly serialize: (data: unknown) => string;
   /**
-   * Whether the `data` of a message goes out as it is if it is a string.
+   * Whether string `data` of a message is sent unchanged.
    *
    * @defaultValue `true`
    */
@@ -26,14 +26,14 @@ export interface Framing {
 
 /**
  * A lone comment: the first bytes of a stream that has nothing else to send. Firefox and some proxies do not notice a
- * stream without any bytes.
+ * stream without bytes.
  */
 export const OPENING: Buffer = Buffer.from(encodeComment(""));
 
 /** The heartbeat: a lone comment. */
 export const HEARTBEAT: SharedFrames = shareFrames([OPENING]);
 
-/** The field that comes last in each block: at its beginning, and behind another field. */
+/** The last field of each block: at its start, and after another field. */
 const DATA = "data: ";
 const LATER_DATA = "\ndata: ";
 
@@ -45,14 +45,13 @@ export const COMPLETE: Buffer = Buffer.from(
 /**
  * Encodes an application's message as bytes ready to write.
  *
- * Everything that can be wrong with a message is found here, before a byte of it is written: whatever
- * `serialize` does, the next message is intact.
+ * All checks are made before a byte is written: whatever `serialize` does, the next message is intact.
  *
- * @param message - A message, or a string that stands for `{ data: string }`.
+ * @param message - A message; a string is short for `{ data: string }`.
  * @param framing - Serializer and size limit.
  * @returns The frame, ending in the blank line that makes the client dispatch the event.
- * @throws {SseError} `ERR_SSE_INVALID_FIELD` if `event`, `id` or `retry` is not what the field may hold,
- *   or `event` is of the reserved `sse-…` types.
+ * @throws {SseError} `ERR_SSE_INVALID_FIELD` if `event`, `id` or `retry` is invalid, or `event` is one of the reserved
+ *   `sse-…` types.
  * @throws {SseError} `ERR_SSE_ID_RESERVED` if `id` is `~end`.
  * @throws {SseError} `ERR_SSE_INVALID_DATA` if the data is missing, cannot be serialized or is too large.
  */
@@ -78,11 +77,12 @@ export function encodeCommentFrame(text: string, framing: Framing): Buffer {
 /**
  * Encodes the last message of a stream.
  *
- * @param message - A message without an id, or a string that stands for `{ data: string }`.
+ * @param message - A message without an id; a string is short for `{ data: string }`.
  * @param framing - Serializer and size limit.
- * @param hasId - Whether it carries the id by which a client that comes back is recognized.
+ * @param hasId - Whether it carries the id by which a returning client is recognized.
  * @returns The frame.
- * @throws {SseError} As {@link encodeFrame}; `ERR_SSE_ID_RESERVED` for any id; `ERR_SSE_INVALID_DATA` without data.
+ * @throws {SseError} Same as {@link encodeFrame}; `ERR_SSE_ID_RESERVED` for any id; `ERR_SSE_INVALID_DATA` without
+ *   data.
  */
 export function encodeLast(
   message: LastMessage | string,
@@ -109,15 +109,15 @@ export function encodeLast(
  * @returns The frame.
  */
 export function withRetry(milliseconds: number, block: Buffer): Buffer {
-  // Behind the event type and the id, where every block has it.
+  // After the event type and the id, as in every block.
   const at = block.indexOf(DATA) === 0 ? 0 : block.indexOf(LATER_DATA) + 1;
   const retry = Buffer.from(`retry: ${milliseconds}\n`);
   return Buffer.concat([block.subarray(0, at), retry, block.subarray(at)]);
 }
 
 /**
- * Encodes the block that a stream ends with whose client should not come back at once. It has data: a block with a
- * reconnection time alone is an event without data to some clients.
+ * Encodes the last block of a stream whose client should not come back at once. It has data, because some clients treat
+ * a block with `retry` alone as an event without data.
  *
  * @param milliseconds - Reconnection time.
  * @returns The frame.
@@ -126,15 +126,15 @@ export function encodeRetryFrame(milliseconds: number): Buffer {
   return Buffer.from(encodeMessage({ event: "sse-retry", retry: milliseconds, data: "{}" }));
 }
 
-/** Why a client has missed events and is told so. */
+/** Why a client gets a reset. */
 export type ResetReason = "trimmed" | "unknown" | "overflow" | "fork";
 
 /**
- * Encodes the block that moves a client's last event ID without reaching `onmessage`. A block with only
- * an `id` would be shorter, but some clients take no notice of it.
+ * Encodes the block that moves a client's last event ID without reaching `onmessage`. A block with only an `id` would
+ * be shorter, but some clients ignore it.
  *
  * @param id - Id in the log.
- * @param data - JSON object. The first cursor event of a stream says how long the stream may be silent.
+ * @param data - JSON object. The first cursor event of a stream carries the heartbeat interval.
  * @returns The frame.
  */
 export function encodeCursorFrame(id: string, data = "{}"): Buffer {
@@ -142,11 +142,11 @@ export function encodeCursorFrame(id: string, data = "{}"): Buffer {
 }
 
 /**
- * Encodes the block that tells a client that it has missed events.
+ * Encodes the block that tells a client that it may have missed events.
  *
- * @param reason - Why.
+ * @param reason - Reason.
  * @param channels - Channels of the stream.
- * @param id - Position from which the client goes on; `""` if a cursor event follows: until then it has none.
+ * @param id - Position from which the client continues; `""` if a cursor event follows, until which it has none.
  * @returns The frame.
  */
 export function encodeResetFrame(
@@ -159,12 +159,12 @@ export function encodeResetFrame(
 }
 
 /**
- * Checks a message whose place in the stream is given by the log, and serializes its data.
+ * Checks a message that gets its position from the log, and serializes its data.
  *
- * @param message - A message without an id, or a string that stands for `{ data: string }`.
+ * @param message - A message without an id; a string is short for `{ data: string }`.
  * @param framing - Serializer and size limit.
- * @returns The message, ready to be encoded.
- * @throws {SseError} As {@link encodeFrame}; `ERR_SSE_ID_RESERVED` for any id.
+ * @returns The message, ready to encode.
+ * @throws {SseError} Same as {@link encodeFrame}; `ERR_SSE_ID_RESERVED` for any id.
  */
 export function prepareMessage(message: SseMessage | string, framing: Framing): EventMessage {
   if (typeof message !== "string") checkMessage(message);
@@ -184,12 +184,12 @@ export function prepareMessage(message: SseMessage | string, framing: Framing): 
 }
 
 /**
- * Checks and serializes what is published.
+ * Checks and serializes a message to publish.
  *
- * @param message - A message, or a string that stands for `{ data: string }`.
+ * @param message - A message; a string is short for `{ data: string }`.
  * @param framing - Serializer and size limit.
- * @returns The message as the log keeps it.
- * @throws {SseError} As {@link encodeFrame}; `ERR_SSE_ID_RESERVED` for any id, which is the log's to give.
+ * @returns The message as the log stores it.
+ * @throws {SseError} Same as {@link encodeFrame}; `ERR_SSE_ID_RESERVED` for any id, because the log assigns it.
  */
 export function encodeLogMessage(message: SseMessage | string, framing: Framing): LogMessage {
   const { id, event, retry }: Partial<SseMessage> =
@@ -200,7 +200,7 @@ export function encodeLogMessage(message: SseMessage | string, framing: Framing)
   const given = typeof message === "string" ? { data: message } : message;
   const data = checkedData(given, framing);
   checkFields({ event, retry });
-  // Measured only where it may matter: to encode the block takes as long as all the rest of publishing.
+  // Measured only near the limit, because encoding the block takes as long as the rest of publishing.
   const most = MOST_PER_UNIT * (data.length + (event?.length ?? 0)) + OTHER_FIELDS_BYTES;
   if (most > framing.maxEventBytes) {
     checkSize(encodeMessage({ event, id: LONGEST_ID, retry, data }), framing);
@@ -210,12 +210,12 @@ export function encodeLogMessage(message: SseMessage | string, framing: Framing)
     : { event, data, retry };
 }
 
-/** The most that a UTF-16 unit becomes: `data: ` and the line's end, where each is a line break. */
+/** Most bytes per UTF-16 unit: each may be a line break, which adds `data: ` and a line end. */
 const MOST_PER_UNIT = 7;
-/** More than names, line ends, the longest id and the longest `retry` take. */
+/** Upper bound for field names, line ends, the longest id and the longest `retry`. */
 const OTHER_FIELDS_BYTES = 256;
 
-/** An id takes up to 128 bytes; which one it will be is not known before the log has the event. */
+/** An id takes up to 128 bytes, and is unknown until the log has the event. */
 const LONGEST_ID = "0".repeat(128);
 
 function checkedData(message: SseMessage, framing: Framing): string {
@@ -249,7 +249,7 @@ function dataOf(message: SseMessage, { serialize, verbatimStrings }: Framing): s
   const { data } = message;
   if (typeof data === "string" && verbatimStrings !== false) return data;
   if (data === undefined) {
-    // The client drops a block without data, whatever its event type: the event would be lost in silence.
+    // Clients drop a block without data, whatever its event type: the event would be lost silently.
     if (message.event === undefined && (message.id !== undefined || message.retry !== undefined)) {
       return undefined;
     }
@@ -279,7 +279,7 @@ function dataOf(message: SseMessage, { serialize, verbatimStrings }: Framing): s
 }
 
 const FIELDS = ["data", "event", "id", "retry"];
-/** What these are called elsewhere. */
+/** Names of these fields in other libraries. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   type: "event",
   name: "event",
@@ -288,7 +288,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   message: "data",
 };
 
-/** @returns What is wrong with a message without data that has a field of another name; `undefined` if it has none. */
+/** @returns The problem of a message without data that has a misnamed field; `undefined` if it has none. */
 function unknownField(message: SseMessage): string | undefined {
   const name = Object.keys(message).find((one) => !FIELDS.includes(one));
   if (name === undefined) return undefined;

@@ -1,17 +1,17 @@
-/** The shape of a message, and the names that are reserved. */
+/** The types of messages, and the reserved names. */
 
 /**
- * One event for the client, as an application writes it.
+ * One event for the client, as the application writes it.
  *
- * `data` is what the client's `event.data` will be: a string goes out verbatim, anything else through
- * the `serialize` option (JSON by default). A message without `data` sets only `id` or `retry`: the
- * client does not dispatch an event for it, so it cannot have an `event`.
+ * `data` becomes the client's `event.data`: a string is sent verbatim, other values pass through the `serialize` option
+ * (JSON by default). A message without `data` sets only `id` or `retry`: the client dispatches no event for it, so it
+ * cannot have an `event`.
  *
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
  */
 export type SseMessage<Data = unknown> =
   | (MessageFields & {
-      /** The event's data. Strings verbatim, with line breaks as CRLF, CR or LF; `""` is dispatched too. */
+      /** The event's data. Strings are sent verbatim, with line breaks as CRLF, CR or LF; `""` is dispatched too. */
       readonly data: Data;
       /** Event type: the name given to `addEventListener`. Absent: `"message"`. Not empty, no line break, not `sse-…`. */
       readonly event?: string | undefined;
@@ -21,7 +21,10 @@ export type SseMessage<Data = unknown> =
         | { readonly retry: number }
       ));
 
-/** The last message of a stream, for `complete`. It has no id of its own: that is how a client that comes back is recognized. */
+/**
+ * The last message of a stream, for `complete`. It has no id of its own, because a reserved id marks a returning
+ * client.
+ */
 export interface LastMessage<Data = unknown> {
   /** As in {@link SseMessage}. */
   readonly data: Data;
@@ -29,7 +32,7 @@ export interface LastMessage<Data = unknown> {
   readonly event?: string | undefined;
   /** Reconnection time in milliseconds, a whole number from 0 to 2 147 483 647. */
   readonly retry?: number | undefined;
-  /** Reserved. */
+  /** Not allowed: the id is reserved. */
   readonly id?: undefined;
 }
 
@@ -44,20 +47,20 @@ interface MessageFields {
 }
 
 /**
- * A message whose data is text already: what the encoder takes.
+ * A message whose data is already text, as the encoder accepts it.
  */
 export interface EventMessage {
-  /** Event type; `undefined` leaves the field out. */
+  /** Event type; `undefined` omits the field. */
   readonly event?: string | undefined;
-  /** Event id; `undefined` leaves the field out, `""` resets the client's last event ID. */
+  /** Event id; `undefined` omits the field, `""` resets the client's last event ID. */
   readonly id?: string | undefined;
-  /** Reconnection time in milliseconds; `undefined` leaves the field out. */
+  /** Reconnection time in milliseconds; `undefined` omits the field. */
   readonly retry?: number | undefined;
-  /** Data, one field per line; `undefined` leaves the field out. */
+  /** Data, one field per line; `undefined` omits the field. */
   readonly data?: string | undefined;
 }
 
-/** Id that `complete()` sends; a request that comes back with it is answered 204, which stops `EventSource`. */
+/** Id sent by `complete()`. A request that comes back with it is answered 204, which stops `EventSource`. */
 export const COMPLETE_ID = "~end";
 
 /** Event types with this prefix are reserved: `sse-cursor`, `sse-reset`, `sse-complete`, `sse-retry`. */

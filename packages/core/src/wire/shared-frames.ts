@@ -1,26 +1,26 @@
-/** Frames that many responses are sent, as bytes and as a chunk of HTTP/1.1. */
+/** Frames sent to many responses, as bytes and as an HTTP/1.1 chunk. */
 
 /**
- * A frame as a part of a larger buffer. Frames are kept for long, and a `Buffer` view for each would weigh more than most
+ * A frame inside a larger buffer. Frames are kept for long, and a `Buffer` view for each would weigh more than most
  * frames.
  */
 export interface StoredFrame {
   readonly slab: Buffer;
-  /** Where it begins in `slab`. */
+  /** Start in `slab`. */
   readonly start: number;
-  /** Where it ends. */
+  /** End in `slab`. */
   readonly end: number;
 }
 
-/** Frames that many responses are sent, joined once for all of them. Never change a byte. */
+/** Frames for many responses, joined once. Never modify the bytes. */
 export class SharedFrames {
-  /** The frames as one chunk of HTTP/1.1's chunked coding: what goes over the wire. */
+  /** The frames as one HTTP/1.1 chunk, as sent over the wire. */
   readonly chunk: Buffer;
   /** Number of bytes of the frames themselves. */
   readonly size: number;
-  /** `undefined` until somebody needs it: most are sent as a chunk only. */
+  /** `undefined` until needed: most frames are sent only as a chunk. */
   #bytes: Buffer | undefined;
-  /** `undefined` until a client that is not taking them is sent these frames. */
+  /** `undefined` until a client that is not reading gets these frames. */
   #compact: SharedFrames | undefined;
 
   constructor(chunk: Buffer, size: number) {
@@ -28,7 +28,7 @@ export class SharedFrames {
     this.size = size;
   }
 
-  /** The frames, one after the other: the same memory without the framing. */
+  /** The frames joined, without the chunk around them, in the same memory. */
   get bytes(): Buffer {
     if (this.#bytes === undefined) {
       const end = this.size === 0 ? 0 : this.chunk.byteLength - END.length;
@@ -38,9 +38,9 @@ export class SharedFrames {
   }
 
   /**
-   * The same frames in memory that holds nothing else, made once for all.
+   * The same frames in separate memory, copied once.
    *
-   * Bytes that wait in a socket keep their memory alive: a small event would keep a whole slab.
+   * Bytes waiting in a socket keep their memory alive: a small event would keep a whole slab.
    */
   get compact(): SharedFrames {
     if (this.chunk.buffer.byteLength <= 2 * this.chunk.byteLength) return this;
@@ -53,14 +53,14 @@ export class SharedFrames {
   }
 }
 
-/** Behind the bytes of a chunk. */
+/** Follows the bytes of a chunk. */
 export const END = "\r\n";
 
 /**
- * Says what stands before the bytes of a chunk.
+ * Returns the head of a chunk.
  *
  * @param size - Number of bytes, more than 0.
- * @returns Their number in hexadecimal, and a line's end.
+ * @returns The number in hexadecimal and a line end.
  * @see https://www.rfc-editor.org/rfc/rfc9112#section-7.1
  */
 function headOf(size: number): string {
@@ -68,9 +68,9 @@ function headOf(size: number): string {
 }
 
 /**
- * Shares a frame that is stored as a chunk, without a copy.
+ * Shares a frame stored as a chunk, without a copy.
  *
- * @param frame - A frame as `FrameSlab` stores it: its slab holds a chunk's head before it and a chunk's end behind it.
+ * @param frame - A frame as `FrameSlab` stores it: between a chunk's head and a chunk's end.
  * @returns The frame alone.
  */
 export function shareChunk({ slab, start, end }: StoredFrame): SharedFrames {
@@ -79,11 +79,11 @@ export function shareChunk({ slab, start, end }: StoredFrame): SharedFrames {
 }
 
 /**
- * Joins frames, and puts around them what Node's `response.write` would send around them.
+ * Joins frames and adds the chunk coding that Node's `response.write` would add.
  *
  * @param frames - Encoded frames.
- * @returns Both forms, in the same memory. For no bytes at all the chunk is empty too: one of length zero would
- *   end the body.
+ * @returns Both forms, in the same memory. For no bytes the chunk is empty, because a chunk of length zero would end
+ *   the body.
  */
 export function shareFrames(frames: readonly Buffer[]): SharedFrames {
   return shareStored(frames.map((slab) => ({ slab, start: 0, end: slab.byteLength })));
@@ -92,8 +92,8 @@ export function shareFrames(frames: readonly Buffer[]): SharedFrames {
 /**
  * Joins stored frames.
  *
- * @param frames - Frames where they are kept.
- * @returns As {@link shareFrames}: a copy.
+ * @param frames - Stored frames.
+ * @returns Same as {@link shareFrames}: a copy.
  */
 export function shareStored(frames: readonly StoredFrame[]): SharedFrames {
   const size = sizeOf(frames);
@@ -106,7 +106,7 @@ export function shareStored(frames: readonly StoredFrame[]): SharedFrames {
   return new SharedFrames(chunk, size);
 }
 
-/** @returns Bytes of all frames. */
+/** @returns Total bytes of the frames. */
 export function sizeOf(frames: readonly StoredFrame[]): number {
   let size = 0;
   for (const { start, end } of frames) size += end - start;
