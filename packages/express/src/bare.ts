@@ -1,6 +1,6 @@
 /**
- * Entry point for applications that declare the property of their responses themselves: `@tidewire/express/bare`. The same
- * as `@tidewire/express`, without `res.sse` in the types of Express.
+ * Entry point for applications that declare the response property themselves: `@tidewire/express/bare`. Same as
+ * `@tidewire/express`, but without `res.sse` in Express's types.
  */
 
 export { sse } from "./sse.js";

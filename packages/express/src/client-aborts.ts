@@ -1,12 +1,12 @@
-/** Keeps Express from printing that a client has left. */
+/** Keeps Express from printing an error when a client has left. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isSessionAbort } from "@tidewire/core/adapter";
 import type { NextFunction } from "./express-exchange.js";
 
-/** An application of Express, as far as it is needed here. */
+/** The parts of an Express application that are used here. */
 interface Application {
-  /** The one that it is mounted in. */
+  /** The application that it is mounted in. */
   readonly parent?: Application;
   use(
     handler: (
@@ -18,13 +18,13 @@ interface Application {
   ): unknown;
 }
 
-/** Applications that have the handler. */
+/** Applications that already have the handler. */
 const prepared: WeakSet<object> = new WeakSet();
 
 /**
- * Adds an error handler behind all that an application has, with its first request: it takes what a route fails with
- * because it had passed on the `signal` of its session, and the client has left. All other error handlers come first. What
- * none of them takes Express prints, and answers nobody.
+ * Adds an error handler after all others of an application, on its first request. It swallows errors of routes that
+ * passed on their session's `signal` and failed because the client left. All other error handlers come first. Without
+ * this, Express would print such an error and answer a client that is gone.
  */
 export function takeClientAborts(request: IncomingMessage): void {
   let { app } = request as { app?: Application };
@@ -32,7 +32,7 @@ export function takeClientAborts(request: IncomingMessage): void {
   if (typeof app?.use !== "function" || prepared.has(app)) return;
   prepared.add(app);
   app.use((error, _request, response, next) => {
-    // Of a response that is not over the client still waits: what has failed is shared by several requests.
+    // If the response is still open, its client is waiting: the failed operation was shared by several requests.
     const isOver = response.destroyed || response.writableEnded;
     if (!(isOver && isSessionAbort(error))) next(error);
   });

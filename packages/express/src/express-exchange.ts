@@ -1,20 +1,20 @@
-/** One request of Express and its response: what `sse()` leaves on a response, and its session once that is read. */
+/** One Express request and its response. `sse()` puts it on the response; the session is created when it is read. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Exchange } from "@tidewire/core/adapter";
 import type { Request } from "express";
 import type { Hub, Session } from "./hub.js";
 
-/** Goes on to the next handler, or with an error to the next error handler. */
+/** Passes control to the next handler or, with an error, to the next error handler. */
 export type NextFunction = (error?: unknown) => void;
 
-/** All that a response needs to make its session. */
+/** Everything a response needs to create its session. */
 export class ExpressExchange implements Exchange {
   readonly response: ServerResponse;
   readonly hub: Hub;
-  /** That of the router in which the request has passed `sse()`, or of the middleware where there is no router. */
+  /** The `next` of the router in which the request passed `sse()`, or of the middleware if there is no router. */
   readonly next: NextFunction;
-  /** What `sse()` of another hub has left before; `undefined` if none has. */
+  /** The exchange that `sse()` of another hub put there before; `undefined` if there is none. */
   readonly outer: ExpressExchange | undefined;
   #session: Session | undefined;
 
@@ -31,12 +31,12 @@ export class ExpressExchange implements Exchange {
   }
 
   get session(): Session {
-    // Not Express's type in the declaration of `request`: an application without its types would not compile.
+    // `request` is not declared with Express's type: applications without Express's types would not compile.
     this.#session ??= this.hub.createSession(this as unknown as Exchange & { context: Request });
     return this.#session;
   }
 
-  /** Whether the session has begun to answer, or has answered. */
+  /** Whether the session is answering or has answered. */
   get isInUse(): boolean {
     return this.#session !== undefined && this.#session.state !== "idle";
   }
@@ -51,7 +51,7 @@ export class ExpressExchange implements Exchange {
   }
 }
 
-/** That of the router that handles the request now. */
+/** The `next` of the router that handles the request now. */
 function nextOf(response: ServerResponse): NextFunction | undefined {
   return (response.req as { readonly next?: NextFunction }).next;
 }

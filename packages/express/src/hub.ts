@@ -1,4 +1,4 @@
-/** The core's types of hubs and sessions, for requests of Express. */
+/** The core's hub and session types, for Express requests. */
 
 import { createHub as createCoreHub } from "@tidewire/core";
 import type {
@@ -10,13 +10,13 @@ import type {
 } from "@tidewire/core";
 import type { Request } from "express";
 
-/** A hub whose sessions belong to requests of Express. */
+/** A hub whose sessions belong to Express requests. */
 export type Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels> = CoreHub<
   Channels,
   Request
 >;
 
-/** Options of a hub whose sessions belong to requests of Express. */
+/** Options of a hub whose sessions belong to Express requests. */
 export type HubOptions<Channels extends ChannelsOf<Channels> = RegisteredChannels> = CoreHubOptions<
   Channels,
   Request
@@ -29,7 +29,7 @@ export type Session<Channels extends ChannelsOf<Channels> = RegisteredChannels> 
 >;
 
 /**
- * Creates a hub for `sse({ hub })`: that of `@tidewire/core`, whose `session.request` is a `Request` of Express.
+ * Creates a hub for `sse({ hub })`: the one of `@tidewire/core`, with `session.request` typed as an Express `Request`.
  *
  * @typeParam Channels - As for `createHub` of `@tidewire/core`.
  * @param options - See {@link HubOptions}; each has a default.

@@ -1,4 +1,4 @@
-/** Entry point for applications: `@tidewire/express`. The same as its `bare`, with `res.sse` in the types of Express. */
+/** Entry point for applications: `@tidewire/express`. Same as `bare`, with `res.sse` in Express's types. */
 
 import type { Session } from "./hub.js";
 
@@ -37,15 +37,15 @@ export type {
   SubscribeOptions,
 } from "@tidewire/core";
 
-/** Named here: inside the namespace of Express another package may have added a `Session`. */
+/** Named here because another package may have added a `Session` to the namespace of Express. */
 type ResponseSession = Session;
 
 declare global {
   namespace Express {
     interface Response {
       /**
-       * The event stream to this client, behind the `sse()` middleware. Reading it costs nothing and
-       * commits nothing: the route may still answer in any other way.
+       * The event stream to this client, available behind the `sse()` middleware. Reading it costs nothing and commits
+       * nothing: the route may still answer in any other way.
        */
       readonly sse: ResponseSession;
     }

@@ -1,18 +1,18 @@
-/** Tells when a request goes from one router of Express to another. */
+/** Detects when a request moves from one Express router to another. */
 
-/** A request while Express handles it: `next` is that of the router it is in, and goes back to what it was behind that. */
+/** A request handled by Express. `next` belongs to the current router, and is restored when that router is left. */
 interface Routed {
   next?: unknown;
 }
 
 /**
- * Calls a function whenever a request enters a router or leaves one.
+ * Calls a function whenever a request enters or leaves a router.
  *
- * Nothing of Express says so but this: a router sets `request.next` when it begins, and sets it back when it is done, also
- * in an application that is mounted in another. Where there is no such property the function is not called.
+ * Express offers no other sign: a router sets `request.next` when it starts and restores it when it is done, also in an
+ * application mounted in another. If the property does not exist, the function is not called.
  *
- * @param request - A request that is in a router now.
- * @param fn - Given the new value of `request.next`.
+ * @param request - A request that is in a router at present.
+ * @param fn - Receives the new value of `request.next`.
  */
 export function watchRouters(request: object, fn: (next: unknown) => void): void {
   const routed: Routed = request;
@@ -25,7 +25,7 @@ export function watchRouters(request: object, fn: (next: unknown) => void): void
     get: () => next,
     set(value: unknown) {
       next = value;
-      // Somebody else may watch, too: for another property, or as another copy of this package.
+      // Another property, or another copy of this package, may be watching too.
       before.set?.call(routed, value);
       fn(value);
     },

@@ -1,14 +1,14 @@
-/** The property of a response that its session is read from: `res.sse`, or what the option `property` says. */
+/** The response property from which a session is read: `res.sse`, or the name given by the option `property`. */
 
 import { ServerResponse } from "node:http";
 import { SseError } from "@tidewire/core";
 import type { ExpressExchange } from "./express-exchange.js";
 import { watchRouters } from "./router-exit.js";
 
-/** A response that some `sse()` has seen, by the slot of each property. */
+/** A response that has passed an `sse()`: its exchange by the slot of each property. */
 type BoundResponse = Partial<Record<symbol, ExpressExchange>>;
 
-/** How sessions get on responses under one name. */
+/** Puts sessions on responses under one name. */
 export class SessionProperty {
   readonly name: string;
   readonly #slot: symbol;
@@ -18,13 +18,13 @@ export class SessionProperty {
     const slot = Symbol(`tidewire.${name}`);
     this.name = name;
     this.#slot = slot;
-    // One pair of functions for all responses, so that they keep one hidden class.
+    // One accessor pair for all responses, so that they keep one hidden class.
     this.#descriptor = {
       configurable: true,
       get(this: BoundResponse) {
         return this[slot]?.session;
       },
-      // An ordinary property, for a middleware further on that has something of that name, too.
+      // Becomes an ordinary property, for a later middleware with a property of that name.
       set(this: object, value: unknown) {
         Object.defineProperty(this, name, {
           configurable: true,
@@ -36,18 +36,18 @@ export class SessionProperty {
     };
   }
 
-  /** @returns What the last `sse()` on the way has left on a response. */
+  /** @returns The exchange that the last `sse()` has put on a response. */
   exchangeOf(response: object): ExpressExchange | undefined {
     return (response as BoundResponse)[this.#slot];
   }
 
   /**
-   * Has a response read its session from an exchange, whatever had the name before.
+   * Makes a response read its session from an exchange, replacing any earlier property of that name.
    *
-   * On the response itself: each application that it passes through may give it another prototype, and a later version of
-   * Express, or another copy of this package, may have the name there.
+   * Defined on the response itself: each application that it passes through may change its prototype, and a later
+   * version of Express or another copy of this package may define the name there.
    *
-   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if somebody has defined the property for good.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the property exists and is not configurable.
    */
   bind(response: object, exchange: ExpressExchange): void {
     if (!Reflect.defineProperty(response, this.name, this.#descriptor)) {
@@ -62,25 +62,25 @@ export class SessionProperty {
     watchRouters(exchange.request, (next) => this.#routerChanged(response, next));
   }
 
-  /** Behind a router what its `sse()` has left gives way to what was there before, as if the router had not been. */
+  /** When the request leaves a router, restores the exchange from before that router's `sse()`. */
   #routerChanged(response: BoundResponse, next: unknown): void {
     let exchange = response[this.#slot];
-    // Unless it answers already: then whoever handles its errors is to find it.
+    // Unless the session is answering already: error handlers further out need to find it.
     if (exchange === undefined || exchange.isInUse) return;
     while (exchange !== undefined && exchange.next !== next) exchange = exchange.outer;
-    // Otherwise the request has entered a router further inside.
+    // Otherwise the request has entered an inner router.
     if (exchange !== undefined) response[this.#slot] = exchange;
   }
 }
 
-/** Those there are: the same name has the same slot, in whichever `sse()`. */
+/** All properties so far: the same name has the same slot, whichever `sse()` uses it. */
 const PROPERTIES = new Map<string, SessionProperty>();
 
 /**
- * Finds the property of a name.
+ * Returns the property for a name.
  *
- * @param name - What the caller gave: anything. `undefined` is `sse`.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it is no string, or every response of Node has that property.
+ * @param name - Value of the option: anything. `undefined` means `sse`.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it is not a string, or if every Node response has that property.
  */
 export function propertyOf(name: unknown = "sse"): SessionProperty {
   if (typeof name !== "string" || name === "" || name in ServerResponse.prototype) {

@@ -12,7 +12,7 @@ import type { ExpressResponse, PropertyOptions } from "./sse.js";
 /**
  * A route that subscribes its requests.
  *
- * @typeParam Incoming - Type of the request that its functions take.
+ * @typeParam Incoming - Request type that its functions accept.
  */
 export type SseHandler<Incoming = Request> = (
   request: Incoming,
@@ -21,19 +21,19 @@ export type SseHandler<Incoming = Request> = (
 ) => void;
 
 /**
- * Makes a route that subscribes each request to channels: `app.get("/news", sseHandler("news"))`.
+ * Creates a route that subscribes each request to channels: `app.get("/news", sseHandler("news"))`.
  *
- * It uses the request's own session, that of the innermost `sse()`, so that it needs no hub and may be made before
- * there is one. What a function throws or rejects with goes to the error handler of Express, also in Express 4; so does a
- * request that has passed no `sse()`. `options` is asked after `channels`.
+ * It uses the request's session from the innermost `sse()`, so it needs no hub and may be created before there is one.
+ * An error of a function goes to Express's error handler, in Express 4 too; so does the error for a request that has
+ * not passed an `sse()`. `options` is called after `channels`.
  *
- * @typeParam Channels - As for `createHub`, for a hub with channels of its own: `sseHandler<AdminChannels>("audit")`.
- * @typeParam Name - Names of the channels; found by the compiler.
- * @typeParam Incoming - Type of the request; found by the compiler.
- * @param channels - One or several, or a function of the request that gives them, at once or later.
- * @param options - What `subscribe` takes beside the channels, or a function of the request that gives it.
- * @param target - Where the session is, if `sse()` was given a `property`.
- * @returns A handler for `app.get` and `router.get`, behind whatever has to come first.
+ * @typeParam Channels - As for `createHub`, for a hub with its own channel types: `sseHandler<AdminChannels>("audit")`.
+ * @typeParam Name - Names of the channels; inferred.
+ * @typeParam Incoming - Type of the request; inferred.
+ * @param channels - One or several, or a function that returns them for a request, synchronously or not.
+ * @param options - Options of `subscribe`, or a function that returns them for a request.
+ * @param target - Name of the session's property, if `sse()` was given a `property`.
+ * @returns A handler for `app.get` and `router.get`, after any handlers that have to come first.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a channel or an option is invalid.
  */
 export function sseHandler<
@@ -67,7 +67,7 @@ export function sseHandler(
   );
   return (request, response, next) => {
     route(request, sessionOf(response, name)).catch((error: unknown) => {
-      // Without an error Express would go on to the next route.
+      // Without an error Express would continue with the next route.
       next(error ?? new Error("A function given to sseHandler() was rejected"));
     });
   };
@@ -78,7 +78,7 @@ function targetOf(target: PropertyOptions): SessionProperty {
   return propertyOf(target.property);
 }
 
-/** Read as a route would: the `sse()` that counts may be that of another copy of this package. */
+/** Reads it as a route would, because the `sse()` may come from another copy of this package. */
 function sessionOf(response: ExpressResponse, name: string): RouteSession | undefined {
   const session: unknown = Reflect.get(response, name);
   const isSession = typeof session === "object" && session !== null && "subscribe" in session;

@@ -11,24 +11,24 @@ import type { NextFunction } from "./express-exchange.js";
 import type { Hub, HubOptions, Session } from "./hub.js";
 import { propertyOf } from "./session-property.js";
 
-/** Where `sse()` puts the session. */
+/** Option for where `sse()` puts the session. */
 export interface PropertyOptions {
   /**
-   * Name of the property of responses that their session is read from. For a program that has something else there, or
-   * two hubs. TypeScript has to be told of another name: see {@link ResponseWithSse}.
+   * Name of the response property that holds the session. For programs that already use `res.sse`, or that have two
+   * hubs. TypeScript needs a declaration for any other name: see {@link ResponseWithSse}.
    *
    * @defaultValue `"sse"`: `res.sse`
    */
   readonly property?: string | undefined;
 }
 
-/** Options of `sse()`: those of a hub, or the hub itself to share it with another server; and where sessions go. */
+/** Options of `sse()`: those of a hub, or a hub to share with another server; and the property for sessions. */
 export type SseOptions<Channels extends ChannelsOf<Channels> = RegisteredChannels> =
   | (HubOptions<Channels> & PropertyOptions & { readonly hub?: undefined })
   | (PropertyOptions & { readonly hub: AnyHub<Request> });
 
 /**
- * Responses that have their session in a property, for a declaration of your own:
+ * Responses with their session in a property, for your own declaration:
  *
  * ```ts
  * declare global {
@@ -48,35 +48,35 @@ export type ResponseWithSse<
   Channels extends ChannelsOf<Channels> = RegisteredChannels,
 > = { readonly [Name in Property]: Session<Channels> };
 
-/** Request of Express as far as the middleware needs it: that of any version of Express, and of `connect`. */
+/** Request that the middleware accepts: that of any Express version, and of `connect`. */
 export type ExpressRequest = IncomingMessage;
 
 /** Response of Express. */
 export type ExpressResponse = ServerResponse;
 
 /**
- * What `sse()` returns: a middleware of Express that knows its hub.
+ * The middleware that `sse()` returns, with its hub.
  *
  * @typeParam Owner - Type of the hub.
  */
 export interface SseMiddleware<Owner = Hub> {
   (request: ExpressRequest, response: ExpressResponse, next: NextFunction): void;
-  /** Owner of all sessions behind this middleware: publish through it. Close it before the server. */
+  /** Owner of all sessions behind this middleware. Publish through it, and close it before the server. */
   readonly hub: Owner;
 }
 
 /**
- * Makes the middleware that gives every response behind it an event stream: `res.sse`.
+ * Creates the middleware that gives every response behind it an event stream: `res.sse`.
  *
- * A request may pass several: in the application and in a router, in an application mounted in another. The innermost
- * counts: the last one that was passed on the way, in a router that the request has not left. With the same hub they share
- * one session. `res.sse` has the channels of `Register`, which is one for the
- * whole program, whatever the hub has.
+ * A request may pass several, for example in the application and in a router, or in a mounted application. The
+ * innermost counts: the last one passed in a router that the request has not left. Several with the same hub share one
+ * session. `res.sse` has the channel types of `Register`, of which there is one per program, whatever the hub's own
+ * types.
  *
  * @typeParam Channels - As for `createHub`.
- * @param options - Options of a new hub, or `{ hub }` to use one that exists; beside them `property`.
+ * @param options - Options of a new hub, or `{ hub }` to use an existing one; optionally `property`.
  * @returns A middleware for `app.use`, `router.use` or a single route; its `hub` property is the hub.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function sse<Given extends AnyHub<Request>>(
   options: PropertyOptions & { readonly hub: Given },
@@ -103,14 +103,14 @@ export function sse(options: SseOptions = {}): SseMiddleware {
     } catch (error) {
       return next(error);
     }
-    // A hub that has seen the request before would have answered it.
+    // If the hub has seen the request before, it has already had the chance to answer.
     if (request.method === "OPTIONS" && exchange !== before) hub.handlePreflight(exchange, next);
     else next();
   };
   return Object.assign(middleware, { hub });
 }
 
-/** Anything else than options is left to the check of those of a hub. */
+/** Any value other than an options object is left to the hub's own check. */
 function split(options: SseOptions): { property: unknown; hubOptions: SseOptions } {
   if (typeof options !== "object" || options === null || !Object.hasOwn(options, "property")) {
     return { property: undefined, hubOptions: options };
