@@ -1,6 +1,6 @@
 /**
- * Entry point for applications that declare the names of the plugin themselves: `@tidewire/fastify/bare`. The same as
- * `@tidewire/fastify`, without `reply.sse` and `fastify.sse` in the types of Fastify.
+ * Entry point for applications that declare the plugin's names themselves: `@tidewire/fastify/bare`. Same as
+ * `@tidewire/fastify`, but without `reply.sse` and `fastify.sse` in Fastify's types.
  */
 
 export { ssePlugin } from "./sse-plugin.js";

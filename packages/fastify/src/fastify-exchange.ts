@@ -1,4 +1,6 @@
-/** One request of Fastify and its reply as an exchange of the core: what the reply sends, and when it counts as sent. */
+/**
+ * One Fastify request and its reply as an exchange of the core. Tracks what the reply sends and when it counts as sent.
+ */
 
 import { Readable } from "node:stream";
 import type { Exchange, ExchangeStream, HeaderTarget } from "@tidewire/core/adapter";
@@ -9,41 +11,41 @@ type RawRequest = Exchange["request"];
 type RawResponse = Exchange["response"];
 
 /**
- * How far a reply has come, as a sum of the flags below. `undefined` where the hooks of the plugin do not run: in a scope
- * that was registered before it.
+ * Progress of a reply, as a sum of the flags below. `undefined` where the plugin's hooks do not run: in a scope
+ * registered before it.
  */
 export const PROGRESS: unique symbol = Symbol("tidewire.progress");
-/** A hook has the request: its handler has yet to run. */
+/** The request is in a hook: its handler has not run yet. */
 export const IN_HOOKS = 1;
-/** Something has failed, and the error handler answers. */
+/** An error occurred, and the error handler answers. */
 export const FAILED = 2;
 
-/** A reply with what the hooks of the plugin write down. */
+/** A reply with the progress recorded by the plugin's hooks. */
 export type TrackedReply = FastifyReply & { [PROGRESS]?: number };
 
 /**
- * A request of Fastify and its reply, answered through the reply's whole lifecycle.
+ * A Fastify request and its reply, answered through the reply's whole lifecycle.
  *
- * From the first look at the session on everything that the route sends comes by here: Fastify does not say whether a
- * reply has an answer that a hook holds back, and takes the end of an `async` handler for an empty answer.
+ * Once the session has been read, everything that the route sends passes through here: Fastify does not report whether
+ * a hook is holding back an answer, and treats the end of an `async` handler as an empty answer.
  */
 export class FastifyExchange implements Exchange, HeaderTarget {
   readonly #reply: TrackedReply;
-  /** What the reply would send with otherwise. */
+  /** The reply's original `send`. */
   readonly #send: FastifyReply["send"];
-  /** Set from when the stream starts, unless an error is answered in its place. */
+  /** Set when the stream starts, unless an error is answered instead. */
   #stream: ExchangeStream | undefined;
   /** Set exactly while there is a stream. */
   #body: HandoverBody | undefined;
-  /** The session waits for something before its stream can start. */
+  /** The session is waiting before its stream can start. */
   #isWaiting = false;
-  /** The handler has returned while the session was waiting. */
+  /** The handler returned while the session was waiting. */
   #isReturned = false;
-  /** The route has sent an answer of its own. */
+  /** The route has sent its own answer. */
   #isAnswered = false;
   /** The session has been answered without a stream. */
   #isOver = false;
-  /** What ends the stream; `undefined` while nothing has failed since its head. */
+  /** The error that ends the stream; `undefined` while none has occurred since its head. */
   #fault: Error | undefined;
 
   constructor(reply: FastifyReply) {
@@ -81,7 +83,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
   }
 
   setHeader(name: string, value: string | string[]): void {
-    // Fastify adds to the cookies that are there; to set is to replace.
+    // Fastify appends cookies to existing ones, but `set` has to replace them.
     this.removeHeader(name);
     this.#reply.header(name, value);
   }
@@ -93,7 +95,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
 
   wait(isWaiting: boolean): void {
     this.#isWaiting = isWaiting;
-    // There is no stream after all: what the end of the handler meant stands.
+    // No stream follows, so the end of the handler counts as the answer.
     if (isWaiting || !this.#isReturned || this.#isAnswered) return;
     this.#isAnswered = true;
     this.#sendNow(undefined);
@@ -101,7 +103,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
 
   start(status: number, stream: ExchangeStream): void {
     const reply = this.#reply;
-    // @fastify/compress does not heed `no-transform`, only this header; it would hold events back.
+    // @fastify/compress ignores `no-transform` and heeds only this header. Compressed, events would be held back.
     reply.request.raw.headers["x-no-compression"] ??= "event-stream";
     reply.code(status);
     this.#isWaiting = false;
@@ -115,15 +117,15 @@ export class FastifyExchange implements Exchange, HeaderTarget {
     const reply = this.#reply.code(status);
     this.#isOver = true;
     this.#forgetFailure();
-    // An empty stream: for nothing at all the HEAD routes that Fastify adds would claim a length of 0.
+    // An empty stream: with no payload, Fastify's HEAD routes would claim a length of 0.
     this.#sendNow(reply.request.method === "HEAD" ? Readable.from([]) : undefined);
   }
 
   refuse(error: unknown): void {
     const reply = this.#reply;
     this.#isOver = true;
-    // The error handler answers, whenever and however it likes; what the handler of the route still sends or
-    // returns is no answer any more. A reply of its own tells the one from the other.
+    // The error handler answers, at any time and in any way. What the route's handler still sends or returns is not an
+    // answer any more. Giving the error handler its own reply object tells the two apart.
     const answering = Object.create(reply) as FastifyReply;
     answering.send = (Object.getPrototypeOf(reply) as FastifyReply).send;
     Object.defineProperty(answering, "sent", { get: () => reply.raw.writableEnded });
@@ -131,7 +133,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
     answering.send(error);
   }
 
-  /** Whether something has failed since the stream was started or the request answered. */
+  /** Whether an error occurred after the stream started or the request was answered. */
   get #hasFailed(): boolean {
     return ((this.#reply[PROGRESS] ?? 0) & FAILED) !== 0;
   }
@@ -140,7 +142,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
     this.#reply[PROGRESS] = (this.#reply[PROGRESS] ?? 0) & ~FAILED;
   }
 
-  /** Sends something that counts as the answer, whoever else has claimed the reply (`reply.hijack()`). */
+  /** Sends the actual answer, even if the reply was claimed elsewhere (`reply.hijack()`). */
   #sendNow(payload: unknown): FastifyReply {
     const reply = this.#reply;
     Object.defineProperty(reply, "sent", NOT_SENT);
@@ -151,7 +153,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
     }
   }
 
-  /** The route sends something, or Fastify does for it. */
+  /** The route, or Fastify on its behalf, sends something. */
   #take(payload: unknown): FastifyReply {
     if (this.#stream !== undefined) return this.#takeBeside(this.#stream, payload);
     if (this.#isOver) return this.#takeLate(payload);
@@ -162,33 +164,33 @@ export class FastifyExchange implements Exchange, HeaderTarget {
         return this.#reply;
       }
     }
-    // The client has left before there was a stream: what was given its signal fails with just that.
+    // The client left before there was a stream, and code that was given the signal fails with its abort.
     if (isAbort(payload) && isGone(this.response)) return this.#reply;
-    // An error is answered by the error handler, which may open the stream for that if the route has not.
+    // An error is answered by the error handler, which may open the stream for it if the route has not.
     this.#isAnswered ||= this.#isWaiting || !(payload instanceof Error);
     return this.#send.call(this.#reply, payload);
   }
 
   /**
-   * Keeps anything else from being sent on a reply whose stream has started.
+   * Prevents other answers on a reply whose stream has started.
    *
-   * What the handler itself throws has to come through all the same: it goes through Fastify's error handling, so that it
-   * is logged and hooks see it, and then ends the stream.
+   * Errors that the handler throws must still get through: they pass through Fastify's error handling, so that they are
+   * logged and hooks see them, and then end the stream.
    */
   #takeBeside(stream: ExchangeStream, payload: unknown): FastifyReply {
     const reply = this.#reply;
     if (this.#fault !== undefined) {
-      // The error handler's answer, for which it is too late, or its own failure, which nobody else would hear of.
+      // The error handler's answer, which is too late, or its own failure, which would otherwise go unnoticed.
       if (payload instanceof Error && payload !== this.#fault) logLate(reply, payload);
       return reply;
     }
     const isHeld = this.#body?.isOpen !== true && !reply.raw.headersSent;
-    // A hook on the head has failed: this is what the error handler answers.
+    // A hook on the head failed: this is the error handler's answer.
     const isForHook = isHeld && this.#hasFailed;
     if (isNothing(payload) && !isForHook) return reply;
     if (stream.isClosed) return this.#takeLate(payload);
     if (isHeld) {
-      // There is still time for an ordinary error response.
+      // An ordinary error response is still possible.
       stream.failed();
       this.#body?.replace();
       this.#stream = undefined;
@@ -208,7 +210,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
   #takeLate(payload: unknown): FastifyReply {
     const reply = this.#reply;
     const { headersSent, writableEnded, destroyed } = reply.raw;
-    // A hook on the head of the answer has failed: this is what the error handler answers.
+    // A hook on the head of the answer failed: this is the error handler's answer.
     if (this.#hasFailed && !headersSent && !writableEnded && !destroyed) {
       return this.#sendNow(payload);
     }
@@ -217,7 +219,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
   }
 }
 
-/** What `send`, `stream` and the like return is returned by many a handler. */
+/** Many handlers return the result of `send`, `stream` and similar calls. */
 function isNothing(payload: unknown): boolean {
   return payload === undefined || typeof payload === "boolean";
 }
@@ -235,14 +237,14 @@ function isGone(response: RawResponse): boolean {
 }
 
 function logLate(reply: FastifyReply, error: Error): void {
-  // A handler that hears of the end of its stream by an `AbortSignal` often fails with just that.
+  // A handler that was given an `AbortSignal` often fails with its abort when the stream ends.
   if (isAbort(error)) return;
   reply.log.error({ err: error }, "The handler failed after its event stream was over");
 }
 
 /**
- * Whether a reply with a stream is sent. To hooks it is, so that no further one and no handler runs. To a handler it is
- * not, because Fastify would only log what a handler throws after that.
+ * Whether a reply with a stream counts as sent. For hooks it does, so that no further hook and no handler runs. For a
+ * handler it does not, because Fastify would only log errors thrown after that.
  */
 const SENT: PropertyDescriptor = {
   configurable: true,

@@ -1,15 +1,15 @@
-/** The body that Fastify is given for an event stream, and where the session takes over from it. */
+/** The body that Fastify gets for an event stream, and the point where the session takes over from it. */
 
 import { Readable } from "node:stream";
 import type { ExchangeStream, StreamBody } from "@tidewire/core/adapter";
 import type { FastifyReply } from "fastify";
 
 /**
- * The body that Fastify is given. Fastify runs its `onSend` hooks, sets the head, and pipes the body to
- * the response: that pipe is where the session takes over and writes by itself.
+ * The body that Fastify gets. Fastify runs its `onSend` hooks, sets the head and pipes the body to the response; at
+ * that pipe the session takes over and writes directly.
  *
- * `reply.hijack()` would be shorter, but it skips the hooks in which cookie, session and rate-limit
- * plugins set their headers.
+ * `reply.hijack()` would be shorter, but it skips the hooks in which cookie, session and rate-limit plugins set their
+ * headers.
  */
 export class HandoverBody extends Readable {
   readonly #stream: ExchangeStream;
@@ -23,12 +23,12 @@ export class HandoverBody extends Readable {
     this.#reply = reply;
   }
 
-  /** Whether the session has taken over: the head is out, or whatever stands before the response sends it. */
+  /** Whether the session has taken over: the head is sent, or will be by the stream in front of the response. */
   get isOpen(): boolean {
     return this.#isOpen;
   }
 
-  /** Another answer follows: once the hooks let this body through, it writes nothing and leaves the response open. */
+  /** Another answer follows. Once the hooks let this body through, it writes nothing and leaves the response open. */
   replace(): void {
     this.#isReplaced = true;
   }
@@ -41,7 +41,7 @@ export class HandoverBody extends Readable {
     const isRaw = (destination as unknown) === this.#reply.raw;
     this.#open(destination as unknown as StreamBody);
     if (isRaw) {
-      // For Fastify the body is over: otherwise it would log a client that leaves as an error.
+      // Ends the body for Fastify, which would otherwise log a leaving client as an error.
       this.#finish();
     } else {
       destination.once("finish", () => this.#finish());
@@ -49,7 +49,7 @@ export class HandoverBody extends Readable {
     return destination;
   }
 
-  /** Somebody reads without a pipe: a hook that makes a stream of its own from this one. */
+  /** Called when the body is read without a pipe: a hook builds its own stream from it. */
   override _read(): void {
     if (this.#isReplaced) return;
     if (this.#isOpen) this.emit("drain");
@@ -59,7 +59,7 @@ export class HandoverBody extends Readable {
   #open(body: StreamBody): void {
     this.#isOpen = true;
     this.#stream.opened(body);
-    // The hooks have run. From here on a time limit for handlers does not apply to the stream.
+    // The hooks have run. From here on a handler timeout does not apply to the stream.
     this.#reply.hijack();
   }
 
@@ -69,7 +69,7 @@ export class HandoverBody extends Readable {
   }
 }
 
-/** What a session writes to when a hook reads its body without a pipe. */
+/** The target of a session when a hook reads its body without a pipe. */
 class ReadBody implements StreamBody {
   readonly #body: Readable;
   #isEnded = false;

@@ -1,4 +1,4 @@
-/** The core's types of hubs and sessions, for requests of Fastify. */
+/** The core's hub and session types, for Fastify requests. */
 
 import type { Http2Server } from "node:http2";
 import { createHub as createCoreHub } from "@tidewire/core";
@@ -46,7 +46,8 @@ export type Session<Channels extends ChannelsOf<Channels> = RegisteredChannels> 
 >;
 
 /**
- * Creates a hub for `register(ssePlugin, { hub })`: that of `@tidewire/core`, whose `session.request` is a `FastifyRequest`.
+ * Creates a hub for `register(ssePlugin, { hub })`: the one of `@tidewire/core`, with `session.request` typed as
+ * `FastifyRequest`.
  *
  * @typeParam Channels - As for `createHub` of `@tidewire/core`.
  * @typeParam Request - Type of the requests in `authorize` and `authorizeAll`. On an instance with `http2: true`:

@@ -1,6 +1,6 @@
 /**
- * Entry point for applications: `@tidewire/fastify`. The same as its `bare`, with `reply.sse` and `fastify.sse` in the types
- * of Fastify.
+ * Entry point for applications: `@tidewire/fastify`. Same as `bare`, with `reply.sse` and `fastify.sse` in Fastify's
+ * types.
  */
 
 import type { Hub, Session } from "./hub.js";
@@ -37,19 +37,19 @@ export type {
   SubscribeOptions,
 } from "@tidewire/core";
 
-/** Named here: inside the module of Fastify `Session` is what session plugins have added under that name. */
+/** Named here because session plugins may have added their own `Session` to Fastify's module. */
 type ReplySession = Session;
 
 declare module "fastify" {
   interface FastifyInstance {
-    /** The hub: owner of all event streams of this instance. */
+    /** The hub: owns all event streams of this instance. */
     readonly sse: Hub;
   }
   interface FastifyReply {
     /**
-     * The event stream to this client. Reading it costs nothing and commits nothing: the route may still
-     * answer in any other way. A handler that uses it returns `reply`; once the stream is open, or waits for `authorize`
-     * or CORS, it may also return nothing.
+     * The event stream to this client. Reading it costs nothing and commits nothing: the route may still answer in any
+     * other way. A handler that uses it returns `reply`; once the stream is open, or waiting for `authorize` or CORS,
+     * it may also return nothing.
      */
     readonly sse: ReplySession;
   }

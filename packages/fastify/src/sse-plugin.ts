@@ -1,4 +1,4 @@
-/** The plugin: gives every reply of a scope an event stream, and the scope its hub. */
+/** The plugin: gives every reply in a scope an event stream, and the scope its hub. */
 
 import { SseError } from "@tidewire/core";
 import type { ChannelsOf, RegisteredChannels } from "@tidewire/core";
@@ -11,18 +11,19 @@ import type { TrackedReply } from "./fastify-exchange.js";
 import type { Http2Request, Hub, HubOptions, Session } from "./hub.js";
 import { warnOfUnavailable } from "./unavailable.js";
 
-/** Options of `ssePlugin`: those of a hub, or the hub itself to share it with another server; and a name. */
+/** Options of `ssePlugin`: those of a hub, or a hub to share with another server; and a name. */
 export type SsePluginOptions = (
   | (HubOptions & { readonly hub?: undefined })
   | { readonly hub: AnyHub<FastifyRequest> | AnyHub<Http2Request> }
 ) &
   DecoratorOptions;
 
-/** What `ssePlugin` takes beside the options of a hub. */
+/** Options of `ssePlugin` besides those of a hub. */
 export interface DecoratorOptions {
   /**
-   * Name under which replies have their event stream, and the instance its hub. For a program that has something else
-   * there, or two hubs. TypeScript has to be told of another name: see {@link ReplyWithSse} and {@link InstanceWithSse}.
+   * Name of the event stream on replies and of the hub on the instance. For programs that already use this name, or
+   * that have two hubs. TypeScript needs a declaration for any other name: see {@link ReplyWithSse} and {@link
+   * InstanceWithSse}.
    *
    * @defaultValue `"sse"`: `reply.sse`, `fastify.sse`
    */
@@ -30,7 +31,7 @@ export interface DecoratorOptions {
 }
 
 /**
- * Replies that have their event stream under a name, for a declaration of your own:
+ * Replies with their event stream under a name, for your own declaration:
  *
  * ```ts
  * declare module "fastify" {
@@ -50,7 +51,7 @@ export type ReplyWithSse<
 > = { readonly [Name in Decorator]: Session<Channels> };
 
 /**
- * Instances that have their hub under a name, for a declaration of your own: see {@link ReplyWithSse}.
+ * Instances with their hub under a name, for your own declaration: see {@link ReplyWithSse}.
  *
  * @typeParam Decorator - The option `decorator` of `ssePlugin`.
  * @typeParam Channels - As for `createHub`: the channels of the hub of that name.
@@ -60,14 +61,14 @@ export type InstanceWithSse<
   Channels extends ChannelsOf<Channels> = RegisteredChannels,
 > = { readonly [Name in Decorator]: Hub<Channels> };
 
-/** The names that each scope has been given. */
+/** Names used in each scope. */
 const NAMES: WeakMap<object, ReadonlySet<string>> = new WeakMap();
 
 const register: FastifyPluginAsync<SsePluginOptions> = async (app, options) => {
   const { decorator = "sse", hub: given } = options;
   checkName(app, decorator);
   const hub = hubOf(options);
-  /** Of this hub alone: a reply may be asked for the streams of several. */
+  /** Unique to this hub, because a reply may have streams of several hubs. */
   const session: unique symbol = Symbol(`tidewire.session.${decorator}`);
   type BoundReply = TrackedReply & { [session]: Session | null };
 
@@ -77,7 +78,7 @@ const register: FastifyPluginAsync<SsePluginOptions> = async (app, options) => {
       reply[session] ??= hub.createSession(new FastifyExchange(reply));
       return reply[session];
     },
-    // In a scope inside, @fastify/sse sets `reply.sse` on its own routes: there it is theirs.
+    // In an inner scope, @fastify/sse sets `reply.sse` on its own routes, where the name belongs to it.
     setter(this: FastifyReply, value: unknown): void {
       Object.defineProperty(this, decorator, { configurable: true, writable: true, value });
     },
@@ -87,7 +88,7 @@ const register: FastifyPluginAsync<SsePluginOptions> = async (app, options) => {
 
   app.addHook("onRequest", (request, reply: TrackedReply, done) => {
     reply[PROGRESS] = IN_HOOKS;
-    // The innermost hub answers for the routes of its scope.
+    // The innermost hub serves the routes of its scope.
     const { [decorator]: innermost } = reply.server as unknown as Record<string, unknown>;
     if (request.method !== "OPTIONS" || innermost !== hub) return done();
     hub.handlePreflight(new FastifyExchange(reply), asDone(done));
@@ -105,19 +106,19 @@ const register: FastifyPluginAsync<SsePluginOptions> = async (app, options) => {
     warnOfUnavailable(app, decorator);
     done();
   });
-  // Without this app.close() waits for streams that never end by themselves.
+  // Without this, app.close() waits for streams that never end by themselves.
   app.addHook("preClose", () => (given === undefined ? hub.close() : hub.closeServer(app.server)));
 };
 
 /**
  * The plugin: `reply.sse` is the event stream to one client, `fastify.sse` the hub.
  *
- * The whole lifecycle of a reply is kept: `onSend` hooks run before the head, `onResponse` hooks when the
- * stream ends. Routes and the not-found handler of the scope may be there before it. A scope inside may have a hub of its
- * own, which is the one that its routes see.
+ * The reply keeps its whole lifecycle: `onSend` hooks run before the head, `onResponse` hooks when the stream ends.
+ * Routes and the not-found handler of the scope may be registered before the plugin. An inner scope may have its own
+ * hub, which its routes then see.
  *
- * Closing the instance ends its streams and closes the hub, unless that was passed in: then it goes on for the other
- * servers that share it.
+ * Closing the instance ends its streams and closes the hub. A hub that was passed in stays open for the other servers
+ * that share it.
  *
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` from `register` if an option is unknown or invalid, if the plugin is
  *   registered twice in one scope under one name, or if another plugin has taken that name.
@@ -127,7 +128,7 @@ export const ssePlugin: FastifyPluginAsync<SsePluginOptions> = fastifyPlugin(reg
   name: "@tidewire/fastify",
 });
 
-/** What `fastify.register` itself takes beside a plugin's options, and what is not the hub's. */
+/** Options of `fastify.register` itself, which are not for the hub. */
 const OTHER_OPTIONS: ReadonlySet<string> = new Set([
   "prefix",
   "logLevel",
@@ -146,7 +147,7 @@ function hubOf(options: SsePluginOptions): Hub {
   );
 }
 
-/** @throws {SseError} `ERR_SSE_INVALID_OPTION` if the name is none, or the scope has it already. */
+/** @throws {SseError} `ERR_SSE_INVALID_OPTION` if the name is invalid or taken in this scope. */
 function checkName(app: FastifyInstance, decorator: unknown): asserts decorator is string {
   if (typeof decorator !== "string" || decorator === "") {
     const given = `${String(decorator)} (${typeof decorator})`;
@@ -160,7 +161,7 @@ function checkName(app: FastifyInstance, decorator: unknown): asserts decorator 
   );
 }
 
-/** @throws {SseError} `ERR_SSE_INVALID_OPTION` if a plugin that does not decorate replies has the name all the same. */
+/** @throws {SseError} `ERR_SSE_INVALID_OPTION` if the name belongs to a plugin that does not decorate replies. */
 function checkNeighbours(app: FastifyInstance, decorator: string): void {
   if (decorator !== "sse" || !app.hasPlugin("@fastify/sse")) return;
   throw invalid(

@@ -1,15 +1,15 @@
-/** Fastify's own 503 while it closes, and why it is not for event streams. */
+/** Warns about Fastify's own 503 while it closes, which makes event streams give up. */
 
 import type { FastifyInstance } from "fastify";
 
-/** Servers whose log has the warning. */
+/** Servers that have been warned about. */
 const WARNED: WeakSet<object> = new WeakSet();
 
 /**
- * Warns, once per server, if Fastify answers requests with 503 while it closes: one such answer makes `EventSource` give
- * up for ever. No hook comes before it.
+ * Warns, once per server, if Fastify answers requests with 503 while it closes: a single such answer makes
+ * `EventSource` give up for good. No hook runs before it.
  *
- * @param app - The instance. Its options are not public; if they cannot be found there is no warning.
+ * @param app - The instance. Its options are not public; without access to them there is no warning.
  * @param decorator - Name of the hub on the instance.
  */
 export function warnOfUnavailable(app: FastifyInstance, decorator: string): void {
@@ -24,7 +24,7 @@ export function warnOfUnavailable(app: FastifyInstance, decorator: string): void
   );
 }
 
-/** As Fastify reads it: only where the option is absent it is on. An explicit `undefined` turns it off. */
+/** Same rule as Fastify's: on unless the option is present. An explicit `undefined` turns it off. */
 function answers503(options: Record<string, unknown>): boolean {
   return !Object.hasOwn(options, "return503OnClosing") || Boolean(options["return503OnClosing"]);
 }
