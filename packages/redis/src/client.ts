@@ -2,11 +2,11 @@
 
 import { ErrorReply, createClient } from "redis";
 
-/** Where a connection leads, and as whom: the settings of a node-redis client that say so. */
+/** Address and credentials of a connection: the relevant settings of a node-redis client. */
 export interface ConnectionOptions {
   readonly username?: string | undefined;
   readonly password?: string | undefined;
-  /** What node-redis takes for one. */
+  /** As accepted by node-redis. */
   readonly credentialsProvider?: unknown;
   readonly database?: number | undefined;
   readonly name?: string | undefined;
@@ -21,13 +21,13 @@ export interface SocketOptions {
   readonly [option: string]: unknown;
 }
 
-/** One connection, as far as the log uses it. */
+/** The parts of a connection that the log uses. */
 export interface Client {
   /** Connects. */
   connect(): Promise<unknown>;
   /** Cuts the connection. */
   destroy(): void;
-  /** Sends a command and gives the reply as it came. */
+  /** Sends a command and returns the raw reply. */
   sendCommand(args: readonly string[]): Promise<unknown>;
   /** Listens to an event. */
   on(event: string, listener: (error: unknown) => void): unknown;
@@ -35,46 +35,46 @@ export interface Client {
   unref(): void;
 }
 
-/** The part of node-redis that is given every piece of a reply as it arrives; internal to node-redis. */
+/** A node-redis internal that receives every piece of a reply as it arrives. */
 interface WithDecoder {
   _getQueue?(): { readonly decoder?: { write?: (chunk: unknown) => void } };
 }
 
-/** What `connect` tells of a connection. */
+/** Receives the events of a connection. */
 export interface ClientObserver {
-  /** Something was received, perhaps only a part of a reply. */
+  /** Data has arrived, possibly only part of a reply. */
   heard?(): void;
   /** The connection is lost, or could not be made. */
   lost(error: unknown): void;
 }
 
-/** A TCP connection that is not there after this many milliseconds is given up. */
+/** Time limit for a TCP connection, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 5_000;
 
-/** Replies of a server that is not the one to ask, at least not now. Nothing was carried out. */
+/** Refusals by a server that is not responsible, at least at present. The command was not executed. */
 const ELSEWHERE =
   /^(?:MOVED|ASK|READONLY|CLUSTERDOWN|TRYAGAIN|MASTERDOWN|UNBLOCKED|LOADING)(?: |$)/;
 
-/** A command that Redis has refused: it was not carried out. */
+/** Whether Redis has refused a command, which was therefore not executed. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof ErrorReply;
 }
 
 /**
- * Whether a command was refused because the server is not, or not any more, the one that holds the stream: another one
- * has taken its place, or will.
+ * Whether a command was refused because the server does not hold the stream, or no longer does: another server has
+ * taken its place, or will.
  */
 export function isElsewhere(error: unknown): boolean {
   return error instanceof ErrorReply && ELSEWHERE.test(error.message);
 }
 
-/** A client of node-redis, as far as others are made from it. */
+/** The parts of a node-redis client that are needed to make others from it. */
 interface Template {
   readonly options: ConnectionOptions;
   duplicate(overrides: object): Template & Client;
 }
 
-/** Never connected. Clients are copies of it, because node-redis takes a while to build the class of one. */
+/** Never connected. Clients are copies of it, because node-redis takes a while to build a client class. */
 let template: Template | undefined;
 
 function copyTemplate(overrides: object): Template & Client {
@@ -82,17 +82,17 @@ function copyTemplate(overrides: object): Template & Client {
   return template.duplicate(overrides);
 }
 
-/** @returns The settings that a URL stands for. Throws if it is none of Redis. */
+/** @returns The settings in a URL. Throws if it is not a Redis URL. */
 export function parseUrl(url: string): ConnectionOptions {
   const { username, password, database, socket } = copyTemplate({ url }).options;
   return { username, password, database, socket: { ...socket } };
 }
 
 /**
- * Makes a client of the log's own.
+ * Creates one of the log's own clients.
  *
- * It does not connect again by itself, does not keep commands for later and does not send one twice: all that is
- * the log's to decide, because only it knows what an event that was sent without a reply means.
+ * It does not reconnect, queue commands or send one twice. The log decides all that, because only the log knows the
+ * consequences of an event that was sent without a reply.
  */
 function makeClient(options: ConnectionOptions, connectTimeoutMs: number): Client {
   return copyTemplate({
@@ -115,10 +115,10 @@ function makeClient(options: ConnectionOptions, connectTimeoutMs: number): Clien
 }
 
 /**
- * Has a function called with every piece of data that a client receives, also in the middle of a reply.
+ * Calls a function for every piece of data that a client receives, even in the middle of a reply.
  *
- * node-redis gives no access to its socket. If its inside changes, nothing is reported: then only whole replies count
- * as progress.
+ * node-redis gives no access to its socket. If its internals change, pieces are not reported, and only whole replies
+ * count as progress.
  */
 function hear(client: Client, heard: () => void): void {
   const decoder = (client as WithDecoder)._getQueue?.().decoder;
@@ -131,11 +131,11 @@ function hear(client: Client, heard: () => void): void {
 }
 
 /**
- * Makes one connection.
+ * Opens one connection.
  *
- * @param signal - Cuts the connection, also while it is being made. The promise may stay pending then.
- * @param observer - May hear of one loss several times, also of one that the signal has caused.
- * @param connectTimeoutMs - How long its TCP connection may take, in milliseconds.
+ * @param signal - Cuts the connection, even while it is being opened. The promise may then stay pending.
+ * @param observer - May be notified several times of one loss, including one caused by the signal.
+ * @param connectTimeoutMs - Time limit for its TCP connection, in milliseconds.
  */
 export async function connect(
   options: ConnectionOptions,
@@ -145,10 +145,10 @@ export async function connect(
 ): Promise<Client> {
   signal.throwIfAborted();
   const client = makeClient(options, connectTimeoutMs);
-  // Without a listener an error would end the process.
+  // An error without a listener would end the process.
   client.on("error", lost);
   client.on("end", () => lost(new Error("The connection has ended")));
-  // A client that is destroyed while its socket is being opened ignores that: its connection would stay open.
+  // node-redis ignores `destroy` while the socket is being opened, which would leave the connection open.
   client.on("connect", () => {
     if (signal.aborted) client.destroy();
   });

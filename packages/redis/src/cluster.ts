@@ -7,23 +7,23 @@ import { askAny, nameOf, withAddress } from "./locator.js";
 import type { Address, Locator, MapAddress } from "./locator.js";
 import { slotOf } from "./slot.js";
 
-/** What has to be known to ask a cluster. */
+/** Settings needed to ask a cluster. */
 export interface ClusterSettings {
-  /** Nodes that are known from the start, each with how to connect to it; others are learnt from them. */
+  /** Nodes known from the start, each with its connection settings. Further nodes are learnt from them. */
   readonly roots: readonly ConnectionOptions[];
-  /** How to connect to a node that is not one of these. */
+  /** Connection settings for all other nodes. */
   readonly nodeOptions: ConnectionOptions;
   readonly mapAddress: MapAddress;
 }
 
-/** A node in the reply to `CLUSTER SLOTS`; the host is `null` or empty for that of the node that replies. */
+/** A node in the reply to `CLUSTER SLOTS`. The host is `null` or empty for the node that replies. */
 type NodeReply = readonly [host: string | null, port: number, ...rest: unknown[]];
 type SlotsReply = readonly (readonly [first: number, last: number, ...nodes: NodeReply[]])[];
 
 /**
- * @param key - Key of the stream. What goes with it has to lie in the same slot.
- * @returns A locator that asks for the master each time, all nodes that are known in random order.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the key has braces that are not a hash tag.
+ * @param key - Key of the stream. Its other keys must lie in the same slot.
+ * @returns A locator that looks the master up each time, asking all known nodes in random order.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the key contains braces that are not a hash tag.
  */
 export function createClusterLocator(
   { roots, nodeOptions, mapAddress }: ClusterSettings,
@@ -37,7 +37,7 @@ export function createClusterLocator(
     );
   }
   const fixed = roots.map((root) => [nameOf(addressOf(root)), root] as const);
-  /** Roots, and the nodes of the last reply. */
+  /** Roots and the nodes of the last reply. */
   let known = new Map(fixed);
   const find = async (signal: AbortSignal): Promise<ConnectionOptions> => {
     const { slots, from } = await askAny([...known.values()], signal, async (ask, server) => ({
@@ -48,7 +48,7 @@ export function createClusterLocator(
     let master: ConnectionOptions | undefined;
     for (const [first, last, ...nodes] of slots) {
       for (const [index, [host, port]] of nodes.entries()) {
-        // A node that does not know its own name yet.
+        // The node does not know its own name yet.
         if (host === "?") continue;
         const address = mapAddress({ host: host || from.host, port });
         const name = nameOf(address);

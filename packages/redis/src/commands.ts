@@ -1,86 +1,86 @@
-/** The scripts as functions: what each is given, and what its reply means. */
+/** The Lua scripts as functions: their arguments and the meaning of their replies. */
 
 import { legalTag } from "./entry.js";
 import type { Place, StreamEntry } from "./entry.js";
 import { siblingKey } from "./key.js";
 import { FIND, INSPECT, MARK, NEWEST_ID, READ_BACK, READ_ON, START } from "./scripts.js";
 
-/** Sends one command and gives its reply. */
+/** Sends one command and returns its reply. */
 export type Send = <Reply>(args: readonly string[]) => Promise<Reply>;
 
-/** Where a stream stands. */
+/** The tail of a stream. */
 export interface Tail extends Place {
-  /** Number of entries that were ever added; `undefined` where Redis does not count. */
+  /** Number of entries ever added; `undefined` if Redis does not count them. */
   readonly added: number | undefined;
   /** The newest mark of a lost history; `""` if there is none. */
   readonly mark: string;
 }
 
-/** What Redis says of a stream; without `lastId` there is no stream. */
+/** State of a stream. Without `lastId` the stream does not exist. */
 export interface StreamInfo {
   readonly lastId?: string | undefined;
   readonly firstId?: string | undefined;
   readonly added?: number | undefined;
 }
 
-/** What lies behind a place. */
+/** Entries after a place. */
 export interface PageOn {
   /** Tag of the entry at the place. */
   readonly tag: string;
   readonly entries: readonly StreamEntry[];
-  /** Whether the first entry has no fields but its tag. */
+  /** Whether the first entry comes without its fields except for the tag. */
   readonly isBare: boolean;
   readonly isMore: boolean;
 }
 
-/** What lies before a place. */
+/** Entries before a place. */
 export interface PageBack {
   /** Tag of the entry at the newer place; `undefined` if there is none. */
   readonly topTag: string | undefined;
-  /** The same for the older place. */
+  /** Same for the older place. */
   readonly fromTag: string | undefined;
   /** Oldest id of the stream; `undefined` if it is empty. */
   readonly firstId: string | undefined;
-  /** Milliseconds of Redis' clock. */
+  /** Milliseconds on Redis' clock. */
   readonly now: number;
   readonly isMore: boolean;
-  /** The entry at the newer place, if it was asked for. */
+  /** The entry at the newer place, if requested. */
   readonly top: StreamEntry | undefined;
-  /** From new to old. */
+  /** From newest to oldest. */
   readonly entries: readonly StreamEntry[];
 }
 
-/** What was asked for with `readBack`. */
+/** Arguments of `readBack`. */
 export interface BackRange {
   readonly top: string;
-  /** `undefined` for the beginning of the stream. */
+  /** `undefined` for the start of the stream. */
   readonly from: string | undefined;
   readonly entries: number;
   readonly bytes: number;
   readonly hasTop: boolean;
 }
 
-/** The entry with an id, and the one behind it. */
+/** An entry and the id of the next one. */
 export interface Lookup {
   readonly tag: string;
   /** `undefined` for the newest entry. */
   readonly nextId: string | undefined;
 }
 
-/** What Redis knows of some ids. */
+/** Result of looking up ids. */
 export interface Lookups {
   readonly now: number;
   readonly firstId: string | undefined;
   /** Redis' id of the newest mark; `undefined` if there is none. */
   readonly markId: string | undefined;
-  /** For each id what stands there; `undefined` if nothing does. */
+  /** One result per id; `undefined` if there is no such entry. */
   readonly found: readonly (Lookup | undefined)[];
 }
 
 /** The commands of one stream. */
 export class Commands {
   readonly #key: string;
-  /** The stream, and where its newest mark is named. */
+  /** Keys: the stream and its newest mark. */
   readonly #withMark: readonly string[];
 
   constructor(key: string) {
@@ -88,15 +88,15 @@ export class Commands {
     this.#withMark = [key, siblingKey(key, "mark")];
   }
 
-  /** @returns Where the stream stands, which has an entry then. */
+  /** @returns The tail of the stream, which then has at least one entry. */
   async start(send: Send, tag: string): Promise<Tail> {
     return tailOf(await send(evaluate(START, this.#withMark, tag)));
   }
 
   /**
-   * @param known - The newest mark that the caller has read.
-   * @param lost - Where the caller stood.
-   * @returns Where the stream stands, with a mark that the caller had not read.
+   * @param known - Newest mark that the caller has read.
+   * @param lost - Last place of the caller.
+   * @returns The tail of the stream, with a mark that the caller has not read yet.
    */
   async mark(send: Send, known: string, tag: string, lost: string): Promise<Tail> {
     return tailOf(await send(evaluate(MARK, this.#withMark, known, tag, lost)));
@@ -108,8 +108,8 @@ export class Commands {
   }
 
   /**
-   * @param heaviest - What the first entry may weigh, in bytes: a heavier one comes without its fields.
-   * @returns `undefined` if no entry has the id.
+   * @param heaviest - Most bytes of the first entry. A larger one comes without its fields.
+   * @returns `undefined` if there is no entry with the id.
    */
   async readOn(
     send: Send,

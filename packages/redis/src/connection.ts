@@ -1,73 +1,73 @@
-/** One connection to Redis, made anew whenever it is lost. The reader, the writer and the pager have one each. */
+/** One connection to Redis, reopened after each loss. The reader, the writer and the pager have one each. */
 
 import { connect } from "./client.js";
 import type { Client } from "./client.js";
 import { Deadline } from "./deadline.js";
 import type { Locator } from "./locator.js";
 
-/** What a connection tells its owner. */
+/** Receives the events of a connection. */
 export interface ConnectionObserver {
-  /** It can be used from now on. */
+  /** The connection is ready for use. */
   up(client: Client): void;
-  /** It was lost, or could not be made. */
+  /** The connection was lost or could not be opened. */
   down(error: unknown): void;
 }
 
-/** A caller that waits for the connection. */
+/** A caller waiting for the connection. */
 interface Waiting {
   readonly use: (client: Client) => void;
   readonly fail: (error: unknown) => void;
-  /** Ends the wait; `undefined` for one that waits as long as it takes. */
+  /** Ends the wait; `undefined` for a wait without limit. */
   readonly timer: NodeJS.Timeout | undefined;
 }
 
-/** A client that is not ready after this many milliseconds is given up: Redis may be stopped, or half dead. */
+/** Time limit until a client is ready, in milliseconds. Redis may be stopped or half dead. */
 const READY_TIMEOUT_MS = 5_000;
-/** The same where another server takes over from one that hangs. */
+/** Shorter limit where another server takes over from one that hangs. */
 const READY_TIMEOUT_WITH_FAILOVER_MS = 2_000;
-/** The first pause between two attempts to connect, in milliseconds, and the least of all. */
+/** The first and shortest pause between two attempts to connect, in milliseconds. */
 const MIN_PAUSE_MS = 50;
 /** The longest pause. */
 const MAX_PAUSE_MS = 5_000;
-/** The same where a failover is over in a few seconds, and servers that are well answer meanwhile. */
+/** Shorter limit where a failover takes a few seconds and healthy servers answer meanwhile. */
 const MAX_PAUSE_WITH_FAILOVER_MS = 1_000;
-/** For so long after a loss callers wait for the connection; after that they fail at once. */
+/** How long after a loss callers wait for the connection, in milliseconds; later callers fail at once. */
 const GRACE_MS = 1_000;
 
 /**
- * One connection to Redis that is made again whenever it is lost.
+ * One connection to Redis, reopened after each loss.
  *
- * The pauses grow from 50 ms to 5 s, each drawn at random, so that the nodes of a cluster do not come back all at
- * once. A short loss is waited out: a command that was not sent can wait. After that a caller fails at once, and knows
- * that its command was not sent.
+ * Pauses between attempts grow from 50 ms to 5 s, with random jitter, so that the nodes of a cluster do not reconnect
+ * all at once. A short loss is bridged, because a command that has not been sent can wait. After that a caller fails at
+ * once, knowing that its command was not sent.
  *
- * The connection itself never keeps the process alive. A command whose deadline does, does.
+ * The connection itself never keeps the process alive. A pending deadline of a command does.
  */
 export class Connection {
   readonly #locator: Locator;
   readonly #observer: ConnectionObserver;
   readonly #isProbed: boolean;
-  /** Set while the connection can be used. */
+  /** Set while the connection is usable. */
   #client: Client | undefined;
-  /** In the order of their calls; served before any other. Empty while `#client` is set. */
+  /** In call order; served before any other caller. Empty while `#client` is set. */
   readonly #waiting: Set<Waiting> = new Set();
   #isStarted = false;
   #isClosed = false;
-  /** When the connection was last there, or first asked for. Meaningful while `#client` is not set. */
+  /** When the connection was last usable, or first requested. Meaningful while `#client` is not set. */
   #downSince = 0;
   #lastError: unknown;
-  /** Attempts since the connection was last of use. */
+  /** Attempts since the connection last worked. */
   #failures = 0;
-  /** Pieces of data that were received. */
+  /** Pieces of data received. */
   #received = 0;
-  /** Gives up the present client, or the attempt to connect one. */
+  /** Abandons the current client, or the attempt to connect one. */
   #lose: ((error: unknown) => void) | undefined;
-  /** Ends the present pause. */
+  /** Ends the current pause. */
   #wake: (() => void) | undefined;
 
   /**
-   * @param isProbed - Whether Redis has to answer before the connection is used. An owner whose first command may
-   *   fail does without: that saves a round trip.
+   * @param isProbed - Whether Redis has to answer before the connection is used. Without it, the first command may
+   *   fail, but a round trip is saved.
    */
   constructor(locator: Locator, isProbed: boolean, observer: ConnectionObserver) {
     this.#locator = locator;
@@ -75,12 +75,12 @@ export class Connection {
     this.#observer = observer;
   }
 
-  /** A number that changes whenever something is received. */
+  /** Changes whenever data is received. */
   get received(): number {
     return this.#received;
   }
 
-  /** Begins to connect. Idempotent. */
+  /** Starts connecting. Idempotent. */
   start(): void {
     if (this.#isStarted || this.#isClosed) return;
     this.#isStarted = true;
@@ -89,11 +89,11 @@ export class Connection {
   }
 
   /**
-   * Has something done with the client: at once if it is there, else as soon as it is, in the order of the calls.
+   * Uses the client: at once if it is connected, otherwise as soon as it is, in call order.
    *
-   * @param use - Sends what there is to send, and returns.
-   * @param fail - Called instead if the connection is not there in time, or closed.
-   * @param isPatient - Waits for as long as it takes, and not for a second at most.
+   * @param use - Sends its commands and returns.
+   * @param fail - Called instead if the connection is not available in time or is closed.
+   * @param isPatient - Waits without limit instead of at most a second.
    */
   use(
     use: (client: Client) => void,
@@ -113,19 +113,19 @@ export class Connection {
     this.#waiting.add(waiting);
   }
 
-  /** The connection does its work: the pauses begin anew. */
+  /** Notes that the connection works, which resets the pauses. */
   succeed(): void {
     this.#failures = 0;
   }
 
-  /** A whole reply has come: progress also where pieces of replies cannot be noticed. */
+  /** A whole reply has arrived. Counts as progress where pieces of replies cannot be observed. */
   heard(): void {
     this.#received += 1;
   }
 
   /**
-   * Gives the client up when nothing at all has been received for a time: no reply will come. Clear it when nothing
-   * is expected any more.
+   * Abandons the client when no data has been received for a time, because no reply will come. Clear the deadline when
+   * no reply is expected any more.
    */
   expectData(ms: number): Deadline {
     return new Deadline({
@@ -137,8 +137,8 @@ export class Connection {
   }
 
   /**
-   * Gives the client to no caller any more. What was sent over it may still be answered; its owner calls `fail` when
-   * nothing is left to wait for.
+   * Stops offering the client to callers. Commands already sent may still be answered; the owner calls `fail` when none
+   * are left.
    */
   retire(error: unknown): void {
     if (this.#client === undefined) return;
@@ -147,7 +147,7 @@ export class Connection {
     this.#lastError = error;
   }
 
-  /** The client is of no use any more: it is cut, and another one is made. */
+  /** Cuts a client that does not work any more. A new one is opened. */
   fail(error: unknown): void {
     this.retire(error);
     this.#lose?.(error);
@@ -179,7 +179,7 @@ export class Connection {
     }
   }
 
-  /** Connects, and lasts until the connection is lost. @returns Why it was. */
+  /** Connects, and settles when the connection is lost. @returns The reason. */
   async #live(): Promise<unknown> {
     const cut = new AbortController();
     const lost = new Promise<unknown>((resolve) => {
@@ -204,7 +204,7 @@ export class Connection {
       for (const { use } of this.#takeWaiting()) use(client);
       this.retire(await lost);
     }
-    // Also one that is made only now.
+    // Also cuts a connection that is only now being opened.
     cut.abort();
     return lost;
   }
@@ -212,7 +212,7 @@ export class Connection {
   async #open(signal: AbortSignal, lost: (error: unknown) => void): Promise<Client> {
     const options = await this.#locator.find(signal);
     const client = await connect(options, signal, { heard: () => this.heard(), lost });
-    // Redis takes connections before it has loaded its data, and refuses all commands until then.
+    // Redis accepts connections before it has loaded its data, and refuses all commands until then.
     if (this.#isProbed) await client.sendCommand(["PING"]);
     return client;
   }

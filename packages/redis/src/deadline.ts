@@ -1,33 +1,33 @@
-/** A time limit that counts only the time in which this process could have received an answer. */
+/** A time limit that excludes time during which this process could not have received an answer. */
 
-/** The limit is counted in steps of so many milliseconds. */
+/** Step in which the limit is counted, in milliseconds. */
 const STEP_MS = 250;
-/** A step that took longer, because the process was stopped or busy, counts for so many milliseconds. */
+/** Most that a step counts, in milliseconds. It takes longer if the process was stopped or busy. */
 const MOST_MS = 500;
 
-/** What a deadline is about. */
+/** Options of a deadline. */
 export interface DeadlineOptions {
   readonly ms: number;
-  /** Called once, unless the deadline is cleared before. */
+  /** Called once, unless the deadline is cleared first. */
   readonly expired: () => void;
-  /** A number that changes with everything that is received: then the time begins anew. Absent: it never does. */
+  /** A number that changes with all data received, which restarts the limit. Absent: it is never restarted. */
   readonly progress?: (() => number) | undefined;
-  /** Whether the process may exit before. */
+  /** Whether the process may exit before the limit. */
   readonly isBackground: boolean;
 }
 
 /**
- * Calls a function when an answer is late.
+ * Calls a function when an answer is overdue.
  *
- * A process that was stopped or busy finds its timers due before it reads what has arrived meanwhile. Therefore a
- * pause counts for half a second at most, and the event loop reads once more before the time is over.
+ * After a stop or a busy period, the process runs overdue timers before it reads data that arrived meanwhile. A pause
+ * therefore counts as half a second at most, and the event loop reads once more before the deadline expires.
  */
 export class Deadline {
   readonly #options: DeadlineOptions;
   #leftMs: number;
   #seen: number | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** Set while the event loop reads for the last time. */
+  /** Set during the last read of the event loop. */
   #last: NodeJS.Immediate | undefined;
 
   constructor(options: DeadlineOptions) {
@@ -37,7 +37,7 @@ export class Deadline {
     this.#arm();
   }
 
-  /** Ends it: `expired` is not called any more. */
+  /** Cancels the deadline: `expired` is not called any more. */
   clear(): void {
     clearTimeout(this.#timer);
     clearImmediate(this.#last);
@@ -56,7 +56,7 @@ export class Deadline {
   #step(ms: number): void {
     this.#leftMs -= ms;
     if (this.#hasMoved() || this.#leftMs > 0) return this.#arm();
-    // After the timers the loop reads from its sockets, and only then runs this.
+    // The event loop reads from its sockets after the timers, and only then runs this.
     this.#last = setImmediate(() => {
       if (this.#hasMoved()) this.#arm();
       else this.#options.expired();

@@ -1,20 +1,20 @@
-/** The format of the stream: what its entries hold, and the ids that clients are given for them. */
+/** The format of the stream: the content of its entries, and the client-facing ids. */
 
 import { randomInt } from "node:crypto";
 import type { LogEntry, LogMessage } from "@tidewire/core/log";
 
-/** A place in the stream: the id that Redis gave, and the tag of the entry that stands there. */
+/** A place in the stream: the id assigned by Redis, and the tag of the entry there. */
 export interface Place {
-  /** Redis' own id: milliseconds and a counter. */
+  /** Id assigned by Redis: milliseconds and a counter. */
   readonly streamId: string;
-  /** What the publisher has marked the entry with; `""` for an entry of a program that marks nothing. */
+  /** Tag written by the publisher; `""` for an entry of a program that writes none. */
   readonly tag: string;
 }
 
-/** An entry as Redis replies it: its id, names and values of its fields in turn. */
+/** An entry as Redis returns it: its id, then alternating field names and values. */
 export type StreamEntry = readonly [id: string, fields: readonly string[]];
 
-/** Names of the fields. Short: each entry holds them. */
+/** Field names. Short, because each entry repeats them. */
 const FIELD = {
   tag: "t",
   channel: "c",
@@ -25,17 +25,17 @@ const FIELD = {
   lost: "lost",
 } as const;
 
-/** Between Redis' id and the tag. */
+/** Separates Redis' id from the tag. */
 const SEPARATOR = "~";
-/** Number of tags: two entries with the same id of Redis differ in it, but for one in sixteen million. */
+/** Number of tags: two entries with the same Redis id get the same tag once in sixteen million cases. */
 const TAGS = 2 ** 24;
-/** What a tag may be. */
+/** Format of a tag. */
 const TAG = /^[0-9a-z]{5}$/;
-/** Digits of milliseconds and counter, without leading zeros: then a longer number is a larger one. */
+/** Milliseconds and counter without leading zeros, so that a longer number is a larger one. */
 const ID = /^(0|[1-9]\d{0,19})-(0|[1-9]\d{0,19})~([0-9a-z]{5}|)$/;
-/** The largest that Redis can count to. */
+/** Largest number that Redis uses. */
 const MAX_UINT64 = "18446744073709551615";
-/** A reconnection time as this package writes it. */
+/** A reconnection time as written by this package. */
 const RETRY = /^\d{1,10}$/;
 
 /** @returns A tag for a new entry. */
@@ -44,16 +44,16 @@ export function drawTag(): string {
 }
 
 /**
- * Returns the id that a client is given for a place.
+ * Returns the client-facing id of a place.
  *
  * Redis' own id is not enough: after a failover that lost the newest entries, with a clock that is behind, new entries
- * get ids that were given before. The tag tells the two apart.
+ * can get ids that were used before. The tag tells them apart.
  */
 export function formatId({ streamId, tag }: Place): string {
   return `${streamId}${SEPARATOR}${tag}`;
 }
 
-/** @returns The place that an id stands for; `undefined` for text that cannot be an id of this log. */
+/** @returns The place of an id; `undefined` for text that cannot be an id of this log. */
 export function parseId(id: string): Place | undefined {
   const match = ID.exec(id);
   if (match === null) return undefined;
@@ -62,7 +62,7 @@ export function parseId(id: string): Place | undefined {
   return { streamId: `${ms}-${counter}`, tag };
 }
 
-/** @returns As `Log.compare`. */
+/** @returns Same as `Log.compare`. */
 export function compareIds(a: string, b: string): number {
   const left = parseId(a);
   const right = parseId(b);
@@ -72,10 +72,10 @@ export function compareIds(a: string, b: string): number {
   return left.tag < right.tag ? -1 : 1;
 }
 
-/** Compares two ids of Redis. */
+/** Compares two Redis ids. */
 export function compareStreamIds(a: string, b: string): number {
   if (a === b) return 0;
-  // Each part has up to twenty digits, which no number holds. As text they compare like numbers once they are of one length.
+  // Each part has up to twenty digits, too many for a number. Padded to one length, text compares the same way.
   const dash = a.indexOf("-");
   const difference = dash - b.indexOf("-");
   if (difference !== 0) return difference;
@@ -90,12 +90,12 @@ function isUint64(digits: string): boolean {
   return digits.length < MAX_UINT64.length || digits <= MAX_UINT64;
 }
 
-/** @returns Milliseconds of the id that Redis gave, by its clock. */
+/** @returns Milliseconds in a Redis id, on the clock of Redis. */
 export function timeOf(streamId: string): number {
   return Number(streamId.slice(0, streamId.indexOf("-")));
 }
 
-/** @returns The fields of an entry, as `XADD` takes them. */
+/** @returns The fields of an entry, as arguments of `XADD`. */
 export function encodeEntry(
   tag: string,
   channel: string,
@@ -113,27 +113,27 @@ export function placeOf([streamId, fields]: StreamEntry): Place {
   return { streamId, tag: legalTag(valueOf(fields, FIELD.tag)) };
 }
 
-/** Whether an entry is the one at a place, and not another one with the same id of Redis. */
+/** Whether an entry is the one at a place, not another with the same Redis id. */
 export function isAt(entry: StreamEntry, { streamId, tag }: Place): boolean {
   return entry[0] === streamId && placeOf(entry).tag === tag;
 }
 
-/** @returns Number of characters in an entry's fields: about what it weighs. */
+/** @returns Number of characters in an entry's fields: roughly its size. */
 export function weightOf([, fields]: StreamEntry): number {
   let weight = 0;
   for (const field of fields) weight += field.length;
   return weight;
 }
 
-/** Whether an entry is the mark that a node leaves when it finds that the history was replaced. */
+/** Whether an entry is the mark that a node leaves when it detects that the history was replaced. */
 export function isMark([, fields]: StreamEntry): boolean {
-  // An event of another program may have a field of that name.
+  // Events of other programs may have a field of that name.
   if (valueOf(fields, FIELD.channel) !== undefined) return false;
   const lost = valueOf(fields, FIELD.lost);
   return lost !== undefined && parseId(`${lost}${SEPARATOR}`) !== undefined;
 }
 
-/** @returns The event of an entry; `undefined` if it is not one. */
+/** @returns The event of an entry; `undefined` if it is not an event. */
 export function decodeEntry([streamId, fields]: StreamEntry): LogEntry | undefined {
   let tag: string | undefined;
   let channel: string | undefined;
@@ -141,7 +141,7 @@ export function decodeEntry([streamId, fields]: StreamEntry): LogEntry | undefin
   let data: string | undefined;
   let retry: string | undefined;
   let isString = false;
-  // Of several fields of one name the first one counts, as it does for the scripts.
+  // If a name occurs several times, the first value counts, as in the scripts.
   for (let at = 0; at + 1 < fields.length; at += 2) {
     const value = fields[at + 1];
     const name = fields[at];
@@ -159,12 +159,12 @@ export function decodeEntry([streamId, fields]: StreamEntry): LogEntry | undefin
     event,
     data,
     isString: isString || undefined,
-    // `NaN` is reported as an entry that cannot be sent.
+    // `NaN` is reported later as an entry that cannot be sent.
     retry: retry === undefined ? undefined : RETRY.test(retry) ? Number(retry) : NaN,
   };
 }
 
-/** A program that is not ours may have written anything: what cannot be part of an id is no tag. */
+/** Other programs may have written anything: text that cannot be part of an id is not a tag. */
 export function legalTag(value: string | undefined): string {
   return value !== undefined && TAG.test(value) ? value : "";
 }

@@ -1,4 +1,4 @@
-/** The settings of clients of ioredis and iovalkey: `Redis`, with Sentinel or without, and `Cluster`. */
+/** Reads the settings of ioredis and iovalkey clients: `Redis`, with or without Sentinel, and `Cluster`. */
 
 import { SseError } from "@tidewire/core";
 import type { ConnectionOptions } from "./client.js";
@@ -8,7 +8,7 @@ import { createFixedLocator, mapWith } from "./locator.js";
 import type { Address, Settings } from "./locator.js";
 import { createSentinelLocator } from "./sentinel.js";
 
-/** Settings of a `Redis`. */
+/** Settings of a `Redis` client. */
 interface RedisOptions {
   readonly host?: string | undefined;
   readonly port?: number | string | undefined;
@@ -30,7 +30,7 @@ interface RedisOptions {
   readonly Connector?: unknown;
 }
 
-/** Settings of a `Cluster`. */
+/** Settings of a `Cluster` client. */
 interface ClusterOptions {
   readonly redisOptions?: RedisOptions | undefined;
   readonly natMap?: unknown;
@@ -50,8 +50,8 @@ const SENTINEL_PORT = 26_379;
 
 /**
  * @param given - An object with the methods `connect`, `on` and `sendCommand`.
- * @returns Its settings; `undefined` if it is not a client of ioredis or iovalkey.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if one of its settings cannot be taken over.
+ * @returns Its settings; `undefined` if it is not an ioredis or iovalkey client.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if one of its settings cannot be reused.
  */
 export function readIoRedis(given: object): Settings | undefined {
   const client = given as Partial<IoRedis>;
@@ -103,7 +103,7 @@ function readCluster({ options, startupNodes = [] }: IoRedis): Settings {
   };
 }
 
-/** A startup node is a port, an address as text, or settings. */
+/** A startup node is a port, an address in text form, or settings. */
 function readStartupNode(
   node: string | number | RedisOptions,
   redisOptions: RedisOptions,
@@ -122,7 +122,7 @@ function readStartupNode(
   };
 }
 
-/** @returns The settings that say where and as whom to connect, as node-redis has them. */
+/** @returns The address and credentials, in the form that node-redis uses. */
 function pick({
   host = "localhost",
   port = PORT,

@@ -1,11 +1,11 @@
-/** Names of the keys beside the stream. */
+/** Names of the keys that belong to a stream. */
 
 /**
- * Gives the key of something that belongs to a stream. In a cluster both have to lie in the same slot: hence the hash
- * tag, unless the key has one of its own.
+ * Returns the key of data that belongs to a stream. In a cluster both have to lie in the same slot, so the key gets a
+ * hash tag unless it has one.
  *
  * @param key - Key of the stream.
- * @param name - What it is.
+ * @param name - What the key holds.
  */
 export function siblingKey(key: string, name: string): string {
   return key.includes("{") ? `${key}:${name}` : `{${key}}:${name}`;

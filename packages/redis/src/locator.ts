@@ -1,30 +1,30 @@
-/** The contract between the log and the libraries whose clients it takes: how the server of a stream is found. */
+/** The contract between the log and the client libraries it accepts: how to find the server of a stream. */
 
 import { connect } from "./client.js";
 import type { ConnectionOptions } from "./client.js";
 
-/** Finds the server that holds the stream: before each connection, because it may be another one each time. */
+/** Finds the server that holds the stream. Called before each connection, because the server may change. */
 export interface Locator {
-  /** Whether another server takes over when this one fails: then it is not waited for as long. */
+  /** Whether another server takes over when this one fails, which shortens the time limits. */
   readonly hasFailover: boolean;
   /**
-   * @param signal - Aborts when no caller needs the answer any more. The promise may stay pending then.
-   * @returns How to connect to the server.
+   * @param signal - Aborts when the answer is no longer needed. The promise may then stay pending.
+   * @returns Connection settings for the server.
    */
   find(signal: AbortSignal): Promise<ConnectionOptions>;
 }
 
 /**
- * What is known from a client that was given. The log does not use the client itself, except one that cannot be copied:
- * it reads the settings and makes connections of its own. Therefore a publish is never repeated by a library, and a
- * library that waits for ever holds up nothing.
+ * What the log reads from a client that it was given. It does not use the client itself, unless the client cannot be
+ * copied: it takes the settings and opens its own connections. So a library can neither repeat a publish nor hold up
+ * the log by waiting forever.
  */
 export interface Settings {
-  /** What the library puts in front of each key; `""` for nothing. */
+  /** Prefix that the library adds to each key; `""` for none. */
   readonly keyPrefix: string;
   /**
    * @param key - Key of the stream.
-   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the key cannot be used there.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the key cannot be used on that server.
    */
   createLocator(key: string): Locator;
 }
@@ -35,28 +35,28 @@ export interface Address {
   readonly port: number;
 }
 
-/** Puts the address that a client can reach in place of the one that a server is known by. */
+/** Maps the address by which a server is known to one that this process can reach. */
 export type MapAddress = (address: Address) => Address;
 
-/** Sends a command to a server and gives its reply. */
+/** Sends a command to a server and returns its reply. */
 type Ask = <Reply>(...args: string[]) => Promise<Reply>;
 
-/** A server that has not answered after this many milliseconds is not waited for: the next one is asked as well. */
+/** Time after which the next server is asked too, in milliseconds. */
 const NEXT_MS = 300;
-/** A TCP connection to a server that is asked for another one is given up after this many milliseconds. */
+/** Time limit for the TCP connection to a server that is asked for another one, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 2_000;
 
-/** @returns A locator of the one server that there is. */
+/** @returns A locator for a single fixed server. */
 export function createFixedLocator(options: ConnectionOptions): Locator {
   return { hasFailover: false, find: () => Promise.resolve(options) };
 }
 
-/** @returns An address as a key of a map, and as libraries write it. */
+/** @returns An address in the form that libraries use, as a map key. */
 export function nameOf({ host, port }: Address): string {
   return `${host}:${port}`;
 }
 
-/** @returns Settings that lead to an address. */
+/** @returns Settings with another address. */
 export function withAddress(
   options: ConnectionOptions,
   { host, port }: Address,
@@ -64,7 +64,7 @@ export function withAddress(
   return { ...options, socket: { ...options.socket, host, port } };
 }
 
-/** @returns A function for what libraries take as a map of addresses: an object, a function, or neither. */
+/** @returns A function for a library's address map, which may be an object, a function or absent. */
 export function mapWith(map: unknown): MapAddress {
   return (address) => {
     const name = nameOf(address);
@@ -77,10 +77,10 @@ export function mapWith(map: unknown): MapAddress {
 }
 
 /**
- * Asks servers in random order until one answers. A server that is dead or hangs costs 0.3 s at most.
+ * Asks servers in random order until one answers. A dead or hanging server costs at most 0.3 s.
  *
- * @param question - Asks one of them.
- * @returns The first answer. Rejects with the last error if no server has one.
+ * @param question - Sends the question to one of them.
+ * @returns The first answer. Rejects with the last error if all fail.
  */
 export function askAny<Answer>(
   servers: readonly ConnectionOptions[],
@@ -128,7 +128,7 @@ async function askOne<Answer>(
     const client = await connect(
       server,
       AbortSignal.any([signal, over.signal]),
-      // What is wrong with it is what `connect` and `sendCommand` reject with.
+      // `connect` and `sendCommand` reject with the same error.
       { lost: () => {} },
       CONNECT_TIMEOUT_MS,
     );

@@ -1,4 +1,4 @@
-/** The settings of clients of node-redis 4 to 6: `createClient`, `createCluster` and `createSentinel`. */
+/** Reads the settings of node-redis 4 to 6 clients: `createClient`, `createCluster` and `createSentinel`. */
 
 import type { ConnectionOptions, SocketOptions } from "./client.js";
 import { parseUrl } from "./client.js";
@@ -7,7 +7,7 @@ import { createFixedLocator, mapWith } from "./locator.js";
 import type { Address, Locator, Settings } from "./locator.js";
 import { createSentinelLocator } from "./sentinel.js";
 
-/** Settings of one of its clients, and of the nodes of the others. */
+/** Settings of a single client, or of the nodes of a cluster or Sentinel client. */
 interface NodeOptions extends ConnectionOptions {
   readonly url?: string | undefined;
   readonly keyPrefix?: string | undefined;
@@ -29,7 +29,7 @@ interface SentinelOptions {
   readonly keyPrefix?: string | undefined;
 }
 
-/** What the three have in common. */
+/** Members common to all three. */
 interface NodeRedis {
   readonly isOpen: boolean;
   readonly options?: NodeOptions | undefined;
@@ -40,7 +40,7 @@ interface NodeRedis {
   listeners(event: string): readonly unknown[];
 }
 
-/** The part of a Sentinel client that gives the client of the master which it uses. */
+/** The part of a Sentinel client that returns a client for its master. */
 interface SentinelClient extends NodeRedis {
   destroy(): Promise<void>;
   _execute<Result>(
@@ -53,13 +53,13 @@ const ignoreError = (): void => {};
 
 /**
  * @param given - An object with the methods `connect`, `on` and `sendCommand`.
- * @returns Its settings; `undefined` if it is not a client of node-redis.
+ * @returns Its settings; `undefined` if it is not a node-redis client.
  */
 export function readNodeRedis(given: object): Settings | undefined {
   if (!("isOpen" in given) || typeof given.isOpen !== "boolean") return undefined;
   const client = given as NodeRedis;
   const settings = readClient(client);
-  // An error would end the process if the application uses the client as well, and does not listen.
+  // If the application uses the client without a listener, an error would end the process.
   if (settings !== undefined && !client.listeners("error").includes(ignoreError)) {
     client.on("error", ignoreError);
   }
@@ -93,7 +93,7 @@ function readCluster(client: NodeRedis): Settings | undefined {
 }
 
 function readSentinel(client: SentinelClient): Settings | undefined {
-  // Only from version 6 on it can be copied.
+  // It can be copied from version 6 on.
   if (client.duplicate === undefined) {
     return { keyPrefix: "", createLocator: () => createSharedLocator(client) };
   }
@@ -110,11 +110,11 @@ function readSentinel(client: SentinelClient): Settings | undefined {
 }
 
 /**
- * A Sentinel client of version 5 keeps its settings to itself: it is asked for its master, over the connections that it
- * has. It follows a failover by itself.
+ * A Sentinel client of version 5 does not reveal its settings. It is asked for its master over its existing
+ * connections, and follows a failover by itself.
  */
 function createSharedLocator(client: SentinelClient): Locator {
-  /** Asked once at a time: while no master is there, it is asked until there is one. */
+  /** Only one query at a time: it repeats until there is a master. */
   let asked: Promise<ConnectionOptions> | undefined;
   const over = (): void => void (asked = undefined);
   return { hasFailover: true, find: () => (asked ??= askShared(client).finally(over)) };
@@ -125,7 +125,7 @@ async function askShared(client: SentinelClient): Promise<ConnectionOptions> {
     try {
       await client.connect();
     } catch (error) {
-      // Otherwise it counts as open, and never tries again.
+      // Otherwise it counts as open and never tries again.
       await client.destroy();
       throw error;
     }
@@ -134,8 +134,8 @@ async function askShared(client: SentinelClient): Promise<ConnectionOptions> {
 }
 
 /**
- * A cluster or sentinel client keeps its settings to itself, but hands them to the class of the copy when it is copied.
- * For the length of that call it is shown another class, which takes note of them.
+ * A cluster or Sentinel client does not reveal its settings, but passes them to the class of the copy when it is
+ * copied. During that call it sees another class, which records them.
  */
 function optionsOf(client: NodeRedis): unknown {
   let options: unknown;
@@ -155,13 +155,13 @@ function optionsOf(client: NodeRedis): unknown {
   return options;
 }
 
-/** @returns The settings that say where and as whom to connect. */
+/** @returns The address and credentials. */
 function pick(options: NodeOptions | undefined): ConnectionOptions {
   const { username, password, credentialsProvider, database, name, socket } = options ?? {};
   return { username, password, credentialsProvider, database, name, socket: pickSocket(socket) };
 }
 
-/** Version 4 has the delay of keep-alive where later ones have only whether there is any. */
+/** Version 4 has the delay of keep-alive where later versions have only a boolean. */
 function pickSocket(socket: SocketOptions | undefined): SocketOptions | undefined {
   const keepAlive = socket?.["keepAlive"];
   if (typeof keepAlive !== "number") return socket;

@@ -1,4 +1,4 @@
-/** Reads the past of the stream for clients that come back, over a connection that is there only meanwhile. */
+/** Reads the stream's past for returning clients, over a connection that exists only meanwhile. */
 
 import { SseError } from "@tidewire/core";
 import type { FoundId, LogPage, LogPast, PastEntry, PastQuery, PastRoom } from "@tidewire/core/log";
@@ -12,41 +12,41 @@ import type { Place } from "./entry.js";
 import type { Locator } from "./locator.js";
 import { PageBudget } from "./page-budget.js";
 
-/** Why there is no page. */
+/** Reasons for a missing page. */
 type Missing = "trimmed" | "unknown";
 
-/** If nothing is received for so many milliseconds, no reply will come. */
+/** Time without received data after which no reply will come, in milliseconds. */
 const SILENCE_MS = 5_000;
-/** The connection is closed when nothing was asked for so many milliseconds. */
+/** Time without queries after which the connection is closed, in milliseconds. */
 const IDLE_MS = 250;
 
-/** A question that waits for its answer. */
+/** A pending query. */
 interface Question {
   readonly isWanted: () => boolean;
-  /** Gives it up. */
+  /** Abandons it. */
   readonly drop: (error: unknown) => void;
 }
 
-/** The reason of a question that is given up; never leaves the pager. */
+/** Reason of an abandoned query; never leaves the pager. */
 const GIVEN_UP = new Error("No caller waits for the answer any more");
 
 /**
- * Reads the past of the stream, page by page, from new to old.
+ * Reads the stream's past page by page, from newest to oldest.
  *
- * Each page begins with an entry that the caller has. As long as that one is there, what lies before it and is there
- * too is complete. A trim that overtakes the reading is found out this way.
+ * Each page begins with an entry that the caller has. While that entry exists, the entries before it are complete as
+ * far back as they exist. This detects a trim that overtakes the reading.
  *
- * It has a connection of its own, so that a page never delays a publish. It is opened when something is asked and closed
- * soon after the last answer.
+ * It has a separate connection, so that a page never delays a publish. The connection opens on the first query and
+ * closes soon after the last answer.
  */
 export class Pager implements Pick<LogPast, "find" | "read"> {
   readonly #commands: Commands;
   readonly #locator: Locator;
   readonly #budget = new PageBudget();
   readonly #questions: Set<Question> = new Set();
-  /** Set from a question until a while after the last answer. */
+  /** Set from the first query until a while after the last answer. */
   #connection: Connection | undefined;
-  /** Closes the connection; running exactly while there is one and no question. */
+  /** Closes the connection. Runs exactly while there is a connection and no query. */
   #idle: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -55,7 +55,7 @@ export class Pager implements Pick<LogPast, "find" | "read"> {
     this.#locator = locator;
   }
 
-  /** As `LogPast.find`. */
+  /** Same as `LogPast.find`. */
   async find(
     ids: readonly string[],
     query: PastQuery = {},
@@ -71,14 +71,14 @@ export class Pager implements Pick<LogPast, "find" | "read"> {
       if (place === undefined) return "unknown";
       const lookup = found[at++];
       if (lookup === undefined || lookup.tag !== place.tag) return missing(place, firstId);
-      // It was good in the history that is lost, and may lack a part of it.
+      // The id belongs to the lost history, and a part of that may be missing.
       if (markId !== undefined && compareStreamIds(place.streamId, markId) < 0) return "unknown";
       const { nextId } = lookup;
       return { missedMs: nextId === undefined ? 0 : Math.max(0, now - timeOf(nextId)) };
     });
   }
 
-  /** As `LogPast.read`. */
+  /** Same as `LogPast.read`. */
   async read(
     after: string | undefined,
     upTo: string,
@@ -93,7 +93,7 @@ export class Pager implements Pick<LogPast, "find" | "read"> {
       const page = await this.#ask({ isWanted }, (send) => this.#request(send, from, top, room));
       if (page === undefined || typeof page === "string") return page;
       events.push(...page.events);
-      // Entries of other programs are no events: a page of nothing else would lead nowhere.
+      // Entries of other programs are not events: a page of only those still has to lead to the next one.
       const isLast = page.oldest === undefined;
       if (isLast || events.some(({ id }) => id !== upTo)) {
         return { entries: events.toReversed(), isLast };
@@ -102,12 +102,12 @@ export class Pager implements Pick<LogPast, "find" | "read"> {
     }
   }
 
-  /** @returns Redis' own id of the newest entry; `undefined` if there is none. */
+  /** @returns The Redis id of the newest entry; `undefined` if there is none. */
   newestId(query: PastQuery = {}): Promise<string | undefined> {
     return this.#ask(query, (send) => this.#commands.newestId(send));
   }
 
-  /** Fails what is being asked, and whatever is asked from now on. */
+  /** Rejects all pending and future queries. */
   close(): void {
     this.#isClosed = true;
     for (const { drop } of this.#questions) drop(closedError());
@@ -115,9 +115,9 @@ export class Pager implements Pick<LogPast, "find" | "read"> {
   }
 
   /**
-   * Asks Redis something, again and again while it cannot be reached.
+   * Queries Redis, retrying while it cannot be reached.
    *
-   * @returns `undefined` if it was given up.
+   * @returns `undefined` if it was abandoned.
    */
   async #ask<Answer>(
     { isWanted = () => true }: PastQuery,
@@ -171,9 +171,9 @@ export class Pager implements Pick<LogPast, "find" | "read"> {
     let isUp = false;
     const connection = new Connection(this.#locator, true, {
       up: () => void (isUp = true),
-      // The reader has a connection to the same server, and reports what is wrong with it.
+      // The reader has a connection to the same server and reports its errors.
       down: () => {
-        // A server that cannot be reached says nothing about the pages.
+        // A server that cannot be reached says nothing about page sizes.
         if (isUp) this.#budget.failed();
         isUp = false;
         for (const { isWanted, drop } of this.#questions) if (!isWanted()) drop(GIVEN_UP);
@@ -200,7 +200,7 @@ export class Pager implements Pick<LogPast, "find" | "read"> {
       from: from?.streamId,
       entries: Math.max(1, Math.min(this.#budget.entries, maxEntries)),
       bytes: Math.min(this.#budget.bytes, Math.max(0, maxBytes)),
-      // What lies after a place does not have the entry there.
+      // The entries after a place do not include the entry at it.
       hasTop: hasUpTo !== true && from?.streamId !== top.streamId,
     });
     this.#budget.took(page.entries, performance.now() - askedAt);
@@ -213,8 +213,7 @@ export class Pager implements Pick<LogPast, "find" | "read"> {
       if (event !== undefined) {
         events.push({ ...event, ageMs: Math.max(0, page.now - timeOf(entry[0])) });
       } else if (isMark(entry)) {
-        // What lies before it is there, but there was more of it once. A caller that reads as far back as it goes
-        // stops here.
+        // The entries before it exist, but older ones are gone. A caller that reads as far back as possible stops here.
         return from === undefined ? { events, oldest: undefined } : "unknown";
       }
     }
@@ -223,14 +222,14 @@ export class Pager implements Pick<LogPast, "find" | "read"> {
   }
 }
 
-/** What lies between two places, from new to old. */
+/** Entries between two places, from newest to oldest. */
 interface Page {
   readonly events: readonly PastEntry[];
-  /** Where the next page begins; `undefined` if there is none. */
+  /** Start of the next page; `undefined` if there is none. */
   readonly oldest: Place | undefined;
 }
 
-/** An id without an entry: it was dropped, or never given. */
+/** An id without an entry: the entry was dropped or never existed. */
 function missing({ streamId }: Place, firstId: string | undefined): Missing {
   return firstId === undefined || compareStreamIds(streamId, firstId) < 0 ? "trimmed" : "unknown";
 }

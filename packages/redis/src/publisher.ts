@@ -20,12 +20,12 @@ const OPTIONS = [
 ];
 
 /**
- * Makes a publisher for a process that holds no sessions, such as a worker or a cron job: it publishes to all hubs
- * that have the same stream, over one connection, and reads nothing.
+ * Creates a publisher for a process without sessions, such as a worker or a cron job. It publishes to all hubs on the
+ * same stream, over one connection, and reads nothing.
  *
  * @typeParam Channels - As for `createHub`.
- * @param options - As of `redisLog`, and how events are made.
- * @returns A publisher. It keeps the process alive only while something is being published.
+ * @param options - Options of `redisLog`, and how events are encoded.
+ * @returns A publisher. It keeps the process alive only while a publish is pending.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function createRedisPublisher<Channels extends ChannelsOf<Channels> = RegisteredChannels>(

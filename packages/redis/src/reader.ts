@@ -1,4 +1,4 @@
-/** Follows the stream over a connection of its own, and finds out when entries are lost. */
+/** Follows the stream over a separate connection, and detects lost entries. */
 
 import type { LogEntry, LogResetReason } from "@tidewire/core/log";
 import type { Client } from "./client.js";
@@ -21,84 +21,86 @@ import { siblingKey } from "./key.js";
 import type { Locator } from "./locator.js";
 import { PageBudget } from "./page-budget.js";
 
-/** What a reader tells the log. */
+/** Receives the reader's events. */
 export interface ReaderObserver {
-  /** Where the stream stood when reading began. Once. */
+  /** Place of the stream when reading began. Called once. */
   started(place: Place): void;
-  /** What came, in order; there may be none. @returns Whether anybody is waiting for any of it. */
+  /** New entries in order, possibly none. @returns Whether any subscriber is waiting for them. */
   entries(entries: readonly LogEntry[]): boolean;
-  /** What came after the last place is lost; reading goes on from another. */
+  /** The entries after the last place are lost; reading continues from another place. */
   reset(reason: LogResetReason, place: Place): void;
-  /** Whether the reader has all there is, or is without a connection. */
+  /** The reader has read everything. */
   caughtUp(): void;
   behind(): void;
   down(error: unknown): void;
 }
 
-/** Redis answers after so many milliseconds at the latest when nothing comes. */
+/** Redis answers within this many milliseconds if there is no new entry. */
 const BLOCK_MS = 5_000;
-/** If nothing is received for so much longer, the connection is half dead: with the step of a deadline, two seconds. */
+/**
+ * Silence beyond `BLOCK_MS` after which the connection counts as half dead. With a step of the deadline: two seconds.
+ */
 const LATE_MS = 1_750;
-/** Reads while much is published are so far apart, in milliseconds: each takes what came meanwhile. */
+/** Interval of reads while much is published, in milliseconds: each read takes all entries since the last. */
 const PACE_MS = 10;
-/** And so far while nobody here waits for any of it, */
+/** Interval while no client here waits for any of them, in milliseconds. */
 const LEISURE_MS = 25;
-/** and at least so many entries come in the meantime. */
+/** Entries that arrive at least within that interval. */
 const MANY = 8;
-/** Within so many milliseconds no more is published than one reply may hold. */
+/** Within this many milliseconds no more is published than one reply may hold. */
 const FRESH_MS = 100;
-/** The most entries of a reply that is limited by count. */
+/** Most entries in a reply that is limited by count. */
 const MOST_FRESH = 256;
-/** An entry that weighs more is not transferred again just to see that it is there, in bytes. */
+/** Size in bytes above which an entry is not transferred again only to confirm that it exists. */
 const HEAVY = 4_096;
 
-/** More than any entry weighs. */
+/** Larger than any entry. */
 const ANYTHING = Number.MAX_SAFE_INTEGER;
 
-/** Where the reader stands. */
+/** Position of the reader. */
 interface Cursor extends Place {
-  /** Number of entries that were ever added to the stream, up to this one; `undefined` where Redis does not count. */
+  /** Number of entries ever added to the stream up to this one; `undefined` if Redis does not count them. */
   readonly added: number | undefined;
 }
 
-/** What one read gave. */
+/** Result of one read. */
 interface Read {
-  /** The entries behind the cursor. */
+  /** Entries after the cursor. */
   readonly entries: readonly StreamEntry[];
   readonly isMore: boolean;
 }
 
 /**
- * Follows the stream over a connection of its own.
+ * Follows the stream over a separate connection.
  *
- * Each read begins *with* the entry that was read last. As long as it is there, with the tag that it had, what comes
- * behind it is complete: Redis drops only from the front. If it is not there, then something was dropped unread, or
- * the history is another one: the stream was deleted, or a failover lost its end. Sessions get a reset, and reading
- * goes on from the tail. Thus a hole is found before anything behind it is delivered.
+ * Each read begins *with* the entry that was read last. If that entry still exists, with the same tag, the entries
+ * after it are complete, because Redis drops only from the front. If not, either unread entries were dropped, or the
+ * history was replaced: the stream was deleted, or a failover lost its end. Sessions then get a reset, and reading
+ * continues from the tail. So a gap is detected before any entry after it is delivered.
  *
- * A lost history leaves a mark in the new one. Every place before a mark is void, because what a node or a client there
- * has seen may lack what was lost.
+ * A lost history leaves a mark in the new one. Every place before a mark is void, because a node or client there may
+ * have missed entries that were lost.
  *
- * A command that blocks tells when there is something to read. While much is published it is not needed: every ten
- * milliseconds there is. A read that may find much, because some time has passed or because entries are large, is
- * limited in bytes, which takes Redis several times as long as one that is limited by count.
+ * A blocking command signals that there are entries to read. Under load it is not needed, because every ten
+ * milliseconds there are some. A read that may return much, because time has passed or because entries are large, is
+ * limited by bytes, which takes Redis several times as long as a limit by count.
  */
 export class Reader {
   readonly #key: string;
   readonly #commands: Commands;
-  /** Of a stream to which nobody ever writes. */
+  /** Key of a stream that is never written to. */
   readonly #paceKey: string;
   readonly #observer: ReaderObserver;
   readonly #connection: Connection;
   readonly #budget = new PageBudget();
   #cursor: Cursor | undefined;
-  /** What the entry at the cursor weighs; `Infinity` while that is not known. */
+  /** Size of the entry at the cursor; `Infinity` while unknown. */
   #cursorWeight = Infinity;
-  /** When the last read came that found all there was. */
+  /** Time of the last read that returned everything available. */
   #completeAt = -Infinity;
-  /** The newest mark at or before the cursor, in the form of an id; `""` if there is none. */
+  /** Newest mark at or before the cursor, in the form of an id; `""` if there is none. */
   #mark = "";
-  /** Those who wait until the cursor is at an id of Redis, or past it. */
+  /** Callers waiting until the cursor has reached a Redis id. */
   #waiting: { readonly streamId: string; readonly resolve: () => void }[] = [];
   #isClosed = false;
 
@@ -113,12 +115,12 @@ export class Reader {
     });
   }
 
-  /** Begins to read. */
+  /** Starts reading. */
   start(): void {
     this.#connection.start();
   }
 
-  /** Waits until all up to an id of Redis was handed over, or a reset has come instead. */
+  /** Waits until all entries up to a Redis id have been handed over, or a reset was made instead. */
   reach(streamId: string): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push({ streamId, resolve });
@@ -126,7 +128,7 @@ export class Reader {
     });
   }
 
-  /** Reads no more; the observer is not called any more. */
+  /** Stops reading; the observer is not called any more. */
   close(): void {
     this.#isClosed = true;
     this.#connection.close();
@@ -144,7 +146,7 @@ export class Reader {
     }
   }
 
-  /** Reads until the connection is lost, and then has it made again. */
+  /** Reads until the connection is lost, which reopens it. */
   async #follow(client: Client): Promise<void> {
     const deadline: Deadline = this.#connection.expectData(BLOCK_MS + LATE_MS);
     const send: Send = async <Reply>(args: readonly string[]): Promise<Reply> => {
@@ -191,10 +193,10 @@ export class Reader {
     }
   }
 
-  /** @returns `undefined` if the entry at the cursor is not there any more. */
+  /** @returns `undefined` if the entry at the cursor is gone. */
   async #read(send: Send, cursor: Place, wait: Wait): Promise<Read | undefined> {
     if (wait === "entry") return this.#readWhenThereIs(send, cursor);
-    // Redis keeps commands until a blocking one before them is answered. What it then finds came just now.
+    // Redis holds back commands behind a blocking one, so the entries it then returns are new.
     const isFresh = wait === "leisure" || performance.now() - this.#completeAt < FRESH_MS;
     const isLight = isFresh && this.#cursorWeight <= HEAVY;
     const [, read] = await Promise.all([
@@ -204,7 +206,7 @@ export class Reader {
     return read;
   }
 
-  /** Waits until there is something behind the cursor, but five seconds at most, and reads it. */
+  /** Waits at most five seconds for an entry after the cursor, then reads. */
   async #readWhenThereIs(send: Send, cursor: Place): Promise<Read | undefined> {
     const { entries: most, bytes } = this.#budget;
     const [came, page] = await Promise.all([
@@ -213,7 +215,7 @@ export class Reader {
     ]);
     if (page === undefined || page.tag !== cursor.tag) return undefined;
     if (!page.isBare) return page;
-    // The command that blocks has brought the first entry already: twice would be too much where it is large.
+    // The blocking command has already returned the first entry: transferring a large one twice would be too much.
     const first = came?.[0]?.[1][0];
     const [bare, ...others] = page.entries;
     const isSame = first !== undefined && bare !== undefined && isAt(first, placeOf(bare));
@@ -236,7 +238,7 @@ export class Reader {
     try {
       const page = await this.#commands.readOn(send, cursor.streamId, entries, bytes, ANYTHING);
       if (page === undefined || page.tag !== cursor.tag) return undefined;
-      // Behind a command that blocks, the time says nothing about the page.
+      // Behind a blocking command, the duration says nothing about the page.
       if (wait === "nothing") this.#budget.took(page.entries, performance.now() - askedAt);
       return page;
     } catch (error) {
@@ -245,7 +247,7 @@ export class Reader {
     }
   }
 
-  /** @returns Whether anybody is waiting for any of it. */
+  /** @returns Whether any subscriber is waiting for them. */
   #deliver(entries: readonly StreamEntry[]): boolean {
     let events: LogEntry[] = [];
     let isWanted = false;
@@ -254,8 +256,8 @@ export class Reader {
       if (event !== undefined) {
         events.push(event);
       } else if (isMark(entry)) {
-        // Another node has seen more of the lost history than this one, which did not notice: the entry where it stood
-        // is in both.
+        // Another node has seen more of the lost history than this one, which did not notice because the entry at its
+        // place is in both histories.
         isWanted = this.#observer.entries(events) || isWanted;
         events = [];
         this.#mark = formatId(placeOf(entry));
@@ -295,14 +297,14 @@ export class Reader {
   }
 }
 
-/** What to wait for before the next read: that there is something; that more has come, which nobody is waiting for. */
+/** What to wait for before the next read: nothing, an entry, or a pause in which more of them arrive. */
 type Wait = "nothing" | "entry" | "leisure";
 
 function plus(added: number | undefined, more: number): number | undefined {
   return added === undefined ? undefined : added + more;
 }
 
-/** The cursor's entry is not there any more: because it was dropped with all before it, or because the history is another. */
+/** The cursor's entry is gone: either it was dropped with all entries before it, or the history was replaced. */
 function reasonFor(cursor: Cursor, { lastId, firstId, added }: StreamInfo): LogResetReason {
   if (lastId === undefined || firstId === undefined) return "fork";
   if (compareStreamIds(lastId, cursor.streamId) < 0) return "fork";
@@ -311,16 +313,16 @@ function reasonFor(cursor: Cursor, { lastId, firstId, added }: StreamInfo): LogR
 }
 
 /**
- * A command that is answered when there is something behind a place, but after a time at most.
+ * Builds a command that Redis answers when there is an entry after a place, or when a time has passed.
  *
- * That Redis keeps the time, of a stream to which nobody writes, saves the node every other wake-up. It does so exactly
- * only while it has enough to do; therefore not where a client waits.
+ * Letting Redis keep the time, on a stream that is never written to, saves the node every other wake-up. Redis is exact
+ * only while it is busy, so this is not used while a client waits.
  */
 function blockFor(ms: number, key: string, after: string): string[] {
   return ["XREAD", "COUNT", "1", "BLOCK", String(ms), "STREAMS", key, after];
 }
 
-/** The process may exit meanwhile. */
+/** The process may exit during the pause. */
 async function pause(ms: number): Promise<"nothing"> {
   if (ms > 0) {
     await new Promise((resolve) => {

@@ -1,9 +1,9 @@
 /**
- * Lua scripts that run inside Redis. Each is one step that nothing can interrupt, and each returns no more than
- * its caller needs: a stream's entries may be of any size, and Redis itself limits replies by count only.
+ * Lua scripts that run inside Redis. Each is one atomic step and returns only what its caller needs: entries may have
+ * any size, and Redis itself limits replies by count only.
  */
 
-/** The tag of an entry: the value of its first field `t`, or `""` if that cannot be one. */
+/** The tag of an entry: the value of its first field `t`, or `""` if it is not a valid tag. */
 const TAG_OF = `
 local function tagOf(entry)
   for i = 1, #entry[2], 2 do
@@ -14,7 +14,7 @@ end
 local function at(id) return redis.call("XRANGE", KEYS[1], id, id)[1] end
 `;
 
-/** The newest entry's id and tag, and how many entries were ever added; Redis counts them from 7.0 on. */
+/** Id and tag of the newest entry, and how many entries were ever added, which Redis counts since 7.0. */
 const TAIL = `
 ${TAG_OF}
 local function tail(mark)
@@ -38,8 +38,8 @@ end
 `;
 
 /**
- * Collects entries in steps until they weigh too much, but at least one. A step is small while nobody knows what the
- * entries weigh. Returns whether there may be more.
+ * Collects entries in steps up to a size limit, but at least one. A step is small while the size of the entries is
+ * unknown. Returns whether there may be more.
  */
 const COLLECT = `
 local function collect(command, from, to, count, most, page)
@@ -63,18 +63,18 @@ end
 `;
 
 /**
- * Adds an entry unless one with the same dedupe key was added within the window; returns the id of that one.
+ * Adds an entry, or returns the id of the one that was added with the same dedupe key within the window.
  *
  * `KEYS`: the stream, the newer marks, the older ones. `ARGV`: most entries, window in milliseconds, dedupe key, tag,
  * fields and values.
  *
- * The marks have no time to live, because the eviction policies `volatile-*` would drop them before anything else.
- * They lie in two hashes instead: when the newer one is a window old, it takes the place of the older one. Each
- * publish costs the same whatever was published before, and there are never more than the marks of two windows. The
- * field `""` of a hash says when it was begun; no dedupe key is empty.
+ * The marks have no time to live, because the eviction policies `volatile-*` would drop them first. They lie in two
+ * hashes instead: when the newer one is a window old, it replaces the older one. So each publish costs the same, and
+ * Redis holds the marks of at most two windows. The field `""` of a hash is its start time; a dedupe key is never
+ * empty.
  *
- * A mark without an id stands for none. It is set before the entry is added: what keeps Redis from marking then keeps
- * it from adding too, and if Redis refuses the entry, the key is still free.
+ * A mark without an id stands for no event. It is set before the entry is added: a failure to set it prevents the entry
+ * too, and if Redis refuses the entry, the key is still free.
  */
 export const ADD_ONCE: string = `
 local time = redis.call("TIME")
@@ -102,8 +102,8 @@ return id
 `;
 
 /**
- * Returns where the stream stands. A stream without entries gets one that is no event, so that there is a place to
- * stand; nodes that start at once get the same one.
+ * Returns the tail of the stream. An empty stream first gets an entry that is not an event, so that there is a tail;
+ * nodes that start at the same time get the same one.
  *
  * `KEYS`: the stream, the newest mark. `ARGV`: the tag of that entry.
  */
@@ -116,11 +116,11 @@ return tail(redis.call("GET", KEYS[2]))
 `;
 
 /**
- * Leaves a mark of a lost history, unless there is one that the caller has not read yet: that one says the same.
- * Returns where the stream stands then.
+ * Leaves a mark of a lost history, unless a mark that the caller has not read yet says the same. Returns the tail of
+ * the stream.
  *
  * `KEYS`: the stream, the newest mark. `ARGV`: the newest mark that the caller has read, the tag of the new one, the
- * id at which the caller stood.
+ * caller's last id.
  */
 export const MARK: string = `
 ${TAIL}
@@ -134,8 +134,8 @@ return tail(mark)
 `;
 
 /**
- * Returns the stream's last id, the id of its oldest entry and how many entries were ever added; nothing if there is
- * no stream.
+ * Returns the stream's last id, the id of its oldest entry and how many entries were ever added; nothing if there is no
+ * stream.
  *
  * `KEYS`: the stream.
  */
@@ -152,10 +152,10 @@ return { last, first, added }
 `;
 
 /**
- * Returns the tag of the entry at a place, if there is one, and what comes behind it, as much as fits.
+ * Returns the tag of the entry at a place, if it exists, and the entries after it, as many as fit.
  *
- * `KEYS`: the stream. `ARGV`: the place, most entries, most bytes, what the first entry may weigh: of a heavier one only
- * the tag is returned, because the caller has it.
+ * `KEYS`: the stream. `ARGV`: the place, most entries, most bytes, most bytes of the first entry. If that is larger,
+ * only its tag is returned, because the caller has the entry.
  *
  * The reply: the tag, whether there may be more, whether the first entry was left out, the entries.
  */
@@ -174,10 +174,10 @@ return { tagOf(entry), more, isHeavy and 1 or 0, page }
 `;
 
 /**
- * Returns what lies before one place and after another, from new to old, as much as fits.
+ * Returns the entries before one place and after another, from newest to oldest, as many as fit.
  *
- * `KEYS`: the stream. `ARGV`: the newer place, the older one or `""`, most entries, most bytes, whether the entry at
- * the newer place is wanted too (`1` or `0`).
+ * `KEYS`: the stream. `ARGV`: the newer place, the older one or `""`, most entries, most bytes, whether to include the
+ * entry at the newer place (`1` or `0`).
  *
  * The reply: tags of both places (`nil` where there is no entry), the oldest id, the time, whether there may be more,
  * the entry at the newer place, the entries.
@@ -201,8 +201,8 @@ return {
 `;
 
 /**
- * Looks ids up: returns the time, the oldest id, the newest mark if the stream holds it, and for each id the tag of
- * its entry and the id of the entry behind that one; `nil` for an id without an entry.
+ * Looks up ids: returns the time, the oldest id, the newest mark if the stream still has it, and for each id the tag of
+ * its entry and the id of the next entry; `nil` for an id without an entry.
  *
  * `KEYS`: the stream, the newest mark. `ARGV`: the ids.
  */
@@ -232,10 +232,10 @@ return newest and newest[1] or false
 `;
 
 /**
- * Drops entries that are too old, but keeps the newest of them: an entry is a place as well, and good for as long as
- * the one behind it. A reader that has everything but the newest entry stands there.
+ * Drops entries that are too old, except the newest of them: an entry is also a place, and stays valid as long as the
+ * next entry. A reader that has everything but the newest entry stands there.
  *
- * `KEYS`: the stream. `ARGV`: the oldest age in milliseconds.
+ * `KEYS`: the stream. `ARGV`: the maximum age in milliseconds.
  */
 export const TRIM: string = `
 local time = redis.call("TIME")

@@ -1,25 +1,25 @@
-/** Finds the master that Sentinel watches. */
+/** Finds the master through Sentinel. */
 
 import type { ConnectionOptions } from "./client.js";
 import { askAny, nameOf, withAddress } from "./locator.js";
 import type { Address, Locator, MapAddress } from "./locator.js";
 
-/** What has to be known to ask Sentinel. */
+/** Settings needed to ask Sentinel. */
 export interface SentinelSettings {
   /** Name of the master. */
   readonly name: string;
-  /** Those that are known from the start; others are learnt from them. */
+  /** Sentinels known from the start. Further ones are learnt from them. */
   readonly sentinels: readonly Address[];
-  /** How to connect to any of them. */
+  /** Connection settings for the sentinels. */
   readonly sentinelOptions: ConnectionOptions;
-  /** How to connect to the master. */
+  /** Connection settings for the master. */
   readonly nodeOptions: ConnectionOptions;
   readonly mapAddress: MapAddress;
 }
 
 /**
- * @returns A locator that asks for the master each time, all sentinels that are known in random order. A sentinel that
- *   is behind may name the old one: then the connection fails, and the next time another one is asked.
+ * @returns A locator that looks the master up each time, asking all known sentinels in random order. An outdated
+ *   sentinel may name the old master: then the connection fails, and the next attempt asks another one.
  */
 export function createSentinelLocator({
   name,
@@ -29,14 +29,14 @@ export function createSentinelLocator({
   mapAddress,
 }: SentinelSettings): Locator {
   const fixed = sentinels.map((address) => [nameOf(address), address] as const);
-  /** Those that were given, and those that the last one to answer knows. */
+  /** The given sentinels, and those known to the last one that answered. */
   let known = new Map(fixed);
   const find = async (signal: AbortSignal): Promise<ConnectionOptions> => {
     const servers = [...known.values()].map((address) => withAddress(sentinelOptions, address));
     const { master, others } = await askAny(servers, signal, async (ask) => {
       const [found, rest] = await Promise.all([
         ask<[string, string] | null>("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name),
-        // Not every user may ask for the others.
+        // A user may lack the permission to list other sentinels.
         ask<string[][]>("SENTINEL", "SENTINELS", name).catch(() => []),
       ]);
       if (found === null) throw new Error(`Sentinel knows no master with the name ${name}`);

@@ -5,7 +5,7 @@ const SLOTS = 16_384;
 const POLYNOMIAL = 0x10_21;
 
 /**
- * @returns The slot in which a key lies: that of its hash tag, if it has one.
+ * @returns The slot of a key, or of its hash tag if it has one.
  * @see https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags
  */
 export function slotOf(key: string): number {

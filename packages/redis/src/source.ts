@@ -1,4 +1,4 @@
-/** Recognizes what is given as `url` or `client`. */
+/** Recognizes the values of the options `url` and `client`. */
 
 import { SseError } from "@tidewire/core";
 import { parseUrl } from "./client.js";
@@ -9,11 +9,11 @@ import type { Locator, Settings } from "./locator.js";
 import { readNodeRedis } from "./node-redis.js";
 
 /**
- * A client that `redisLog` takes: of node-redis 4, 5 or 6 (`createClient`, `createCluster`, `createSentinel`), of ioredis
- * or of iovalkey (`Redis`, `Cluster`).
+ * A client for `redisLog`: from node-redis 4, 5 or 6 (`createClient`, `createCluster`, `createSentinel`), ioredis or
+ * iovalkey (`Redis`, `Cluster`).
  *
- * The type names what all of them have, so that none of their types is needed. Which of them a client is shows when the
- * option is read.
+ * The type lists the methods that all of them have, which avoids depending on their types. The library is detected when
+ * the option is read.
  */
 export interface RedisClient {
   /** Connects. The log does not call this, except for a Sentinel client of node-redis 5. */
@@ -24,24 +24,24 @@ export interface RedisClient {
   on(event: never, listener: never): unknown;
 }
 
-/** A client whose settings are used, or a function that gives one, for each attempt to connect. */
+/** A client whose settings are used, or a function that returns one for each attempt to connect. */
 export type RedisClientSource = RedisClient | (() => RedisClient | Promise<RedisClient>);
 
-/** Where the stream is. */
+/** Location of the stream. */
 export interface Source {
-  /** Key of the stream, with what the client puts in front of each. */
+  /** Key of the stream, including the client's prefix. */
   readonly key: string;
   readonly locator: Locator;
 }
 
 const LIBRARIES = "node-redis 4 to 6, ioredis or iovalkey";
-/** What every one of their clients has. */
+/** Methods that every one of these clients has. */
 const METHODS = ["connect", "on", "sendCommand"] as const;
 
 /**
- * Finds out where the stream is. Connects to nothing.
+ * Finds the location of the stream. Does not connect.
  *
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if there is no place, or more than one, or something else.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` unless exactly one valid location is given.
  */
 export function resolveSource(url: unknown, client: unknown, key: string): Source {
   if (url !== undefined && client !== undefined) {
@@ -52,11 +52,11 @@ export function resolveSource(url: unknown, client: unknown, key: string): Sourc
   if (client !== undefined) return sourceOf(client, key);
   if (url === undefined) throw invalid("Expected either `url` or `client`: where Redis is");
   try {
-    // node-redis takes an empty one, such as a variable of the environment that is not set, for localhost.
+    // node-redis treats an empty URL, such as an unset environment variable, as localhost.
     if (url === "") throw new Error("There is none");
     return { key, locator: createFixedLocator(parseUrl(url as string)) };
   } catch {
-    // The URL may hold a password, and the error the URL: neither is repeated.
+    // The URL may hold a password, and the error quotes the URL: neither is repeated.
     throw invalid(
       "Expected `url` to be like redis://user:password@host:6379/0, or rediss:// for TLS",
     );
@@ -72,7 +72,7 @@ function sourceOf(client: unknown, key: string): Source {
   return { key: prefixed, locator: settings.createLocator(prefixed) };
 }
 
-/** A client that a function gives is recognized each time: what it gives may change. */
+/** The function may return different kinds of clients, so each is recognized anew. */
 function createLateLocator(give: () => unknown, key: string): Locator {
   const find = async (signal: AbortSignal): Promise<ConnectionOptions> => {
     const settings = read(await give(), "the function `client` to return", "");
@@ -100,7 +100,9 @@ function read(client: unknown, what: string, orElse: string): Settings {
   throw invalid(`Expected ${what}${verb} ${expected}, got ${nameGiven(client)}`);
 }
 
-/** @returns What was given, with a hint where the mistake is a common one. Never a value that may hold a password. */
+/**
+ * @returns A description of the value, with a hint for common mistakes. Never reveals a value that may hold a password.
+ */
 function nameGiven(client: unknown): string {
   if (client === null || client === undefined) return String(client);
   if (typeof client === "string") return "a string: an address goes into `url`";
@@ -118,7 +120,7 @@ function nameGiven(client: unknown): string {
   return `an instance of ${name}`;
 }
 
-/** Whether calling a function would throw, or make an object of a class that was meant. */
+/** Whether a function is a class: calling it would throw or create an instance. */
 function isClass(value: Function): boolean {
   if (/^class\b/.test(Function.prototype.toString.call(value))) return true;
   const prototype = value.prototype as object | undefined;

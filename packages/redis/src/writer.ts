@@ -1,4 +1,4 @@
-/** Publishes to the stream over a connection of its own. */
+/** Publishes to the stream over a separate connection. */
 
 import { SseError } from "@tidewire/core";
 import type { LogHealth, LogMessage, PublishOptions } from "@tidewire/core/log";
@@ -12,45 +12,45 @@ import { siblingKey } from "./key.js";
 import type { ResolvedRedisLogOptions } from "./options.js";
 import { ADD_ONCE, TRIM } from "./scripts.js";
 
-/** Old events are dropped so many times within the age at which they are too old. */
+/** How often old events are dropped within their maximum age. */
 const TRIMS_PER_AGE = 20;
-/** But not more often than once in so many milliseconds. */
+/** Shortest time between two drops, in milliseconds. */
 const MIN_TRIM_MS = 1_000;
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** What is under way over one client. */
+/** Publishes pending on one client. */
 interface Sent {
-  /** Publishes that have no reply yet. */
+  /** Publishes without a reply so far. */
   unanswered: number;
-  /** Set once Redis has said that the stream is elsewhere. */
+  /** Set once Redis has answered that the stream is elsewhere. */
   elsewhere: unknown;
 }
 
 /**
  * Adds events to the stream, each at most once.
  *
- * An event that was sent and not answered is not sent again: Redis may have it. The error of a publish says whether the
- * event is certainly not there, or whether that is unknown.
+ * An event that was sent but not answered is not sent again, because Redis may have it. The error of a publish says
+ * whether the event is certainly not in the stream or whether that is unknown.
  *
- * While a publish is under way, its deadline keeps the process alive. At any other time nothing here does.
+ * A pending publish keeps the process alive through its deadline. Otherwise the writer does not.
  */
 export class Writer {
   readonly #options: ResolvedRedisLogOptions;
   readonly #connection: Connection;
-  /** What every command that adds an entry begins with. */
+  /** Start of every command that adds an entry. */
   readonly #add: readonly string[];
-  /** What has yet to be settled. */
+  /** Publishes not settled yet. */
   readonly #pending: Set<Promise<unknown>> = new Set();
-  /** When old events were last dropped. */
+  /** Time of the last drop of old events. */
   #trimmedAt = -Infinity;
   #state: "connecting" | "live" | "down" = "connecting";
   #reconnects = 0;
-  /** That of the newest client. */
+  /** Publishes of the newest client. */
   #sent: Sent | undefined;
   #isClosed = false;
 
-  /** @param down - Receives why the connection was lost, or could not be made. */
+  /** @param down - Receives why the connection was lost or could not be opened. */
   constructor(options: ResolvedRedisLogOptions, down: (error: unknown) => void) {
     this.#options = options;
     const { key, retention } = options;
@@ -73,7 +73,7 @@ export class Writer {
     return { state: this.#state, lagMs: 0, reconnects: this.#reconnects };
   }
 
-  /** As `Log.append`. */
+  /** Same as `Log.append`. */
   append(
     channel: string,
     message: LogMessage,
@@ -82,7 +82,7 @@ export class Writer {
     if (this.#isClosed) {
       return Promise.reject(new SseError("ERR_SSE_CLOSED", "The log is closed"));
     }
-    // As UTF-8 it would be another name, on which other sessions are.
+    // In UTF-8 it would become another name, with other subscribers.
     if (LONE_SURROGATE.test(channel)) {
       const fault = "Expected a channel to be text: it has half of a surrogate pair";
       return Promise.reject(new SseError("ERR_SSE_INVALID_OPTION", fault));
@@ -101,9 +101,9 @@ export class Writer {
   }
 
   /**
-   * Takes nothing more, and closes the connection once all is settled. Never rejects.
+   * Rejects further events, and closes the connection once pending ones have settled. Never rejects.
    *
-   * @param withinMs - As for `Log.close`.
+   * @param withinMs - Same as for `Log.close`.
    */
   async close(withinMs?: number): Promise<void> {
     this.#isClosed = true;
@@ -115,7 +115,7 @@ export class Writer {
       });
       await Promise.race([settled, over]);
       clearTimeout(timer);
-      // What was sent is rejected as unknown, what was not sent as rejected.
+      // Events already sent are rejected as unknown, others as not published.
       this.#connection.close();
     }
     await settled;
@@ -126,7 +126,7 @@ export class Writer {
     const { key, retention, dedupeWindowMs } = this.#options;
     const keys = [key, siblingKey(key, "once"), siblingKey(key, "once:old")];
     const limits = [String(retention.maxEvents), String(dedupeWindowMs)];
-    // As UTF-8 half of a surrogate pair is the same whichever half it is. JSON escapes it.
+    // In UTF-8 all lone surrogates become the same character. JSON escapes them.
     return evaluate(ADD_ONCE, keys, ...limits, JSON.stringify(dedupeKey), tag, ...fields);
   }
 
@@ -149,7 +149,7 @@ export class Writer {
               deadline.clear();
               reject(isRefusal(error) ? rejected(error) : unknown(error));
               if (isElsewhere(error)) sent.elsewhere = error;
-              // Whatever Redis refuses for other reasons: the connection is of use.
+              // Redis has refused for another reason: the connection works.
               this.#answered(sent, isRefusal(error));
             },
           );
@@ -160,8 +160,8 @@ export class Writer {
   }
 
   /**
-   * Where the stream has moved away, the connection is given up, and the next one leads to where it is: but only once
-   * everything that was sent is answered. It was refused as well, and its publishers are to know.
+   * If the stream has moved to another server, the connection is abandoned, and the next one leads there. That waits
+   * until everything sent has been answered: those commands were refused too, and their publishers need to know.
    */
   #answered(sent: Sent, isOfUse: boolean): void {
     sent.unanswered -= 1;
@@ -173,7 +173,7 @@ export class Writer {
     }
   }
 
-  /** The time within which Redis has to answer a publish that is sent now. */
+  /** The deadline for a publish that is sent now. */
   #deadline(sent: Sent, expired: (error: Error) => void): Deadline {
     const ms = this.#options.publishTimeoutMs;
     const before = this.#connection.received;
@@ -183,7 +183,7 @@ export class Writer {
       expired: () => {
         const error = new Error(`No reply from Redis within ${ms} ms`);
         expired(error);
-        // If others were answered meanwhile, Redis is slow but there. If not, no reply will come to any of them.
+        // If other publishes were answered meanwhile, Redis is slow but alive. If not, no reply will come to any.
         const isSilent = this.#connection.received === before;
         if (isSilent || sent.elsewhere !== undefined) this.#connection.fail(error);
       },
@@ -195,7 +195,7 @@ export class Writer {
     const now = performance.now();
     if (now - this.#trimmedAt < Math.max(MIN_TRIM_MS, retention.maxAgeMs / TRIMS_PER_AGE)) return;
     this.#trimmedAt = now;
-    // What is not dropped now is dropped later; and what keeps Redis from it, the publish behind will meet too.
+    // Entries not dropped now are dropped later. If Redis fails here, the publish that follows fails too.
     client.sendCommand(evaluate(TRIM, [key], String(retention.maxAgeMs))).catch(() => {});
   }
 }
