@@ -1,13 +1,13 @@
-// A reporter for vitest: writes to the file that CI_REPORT names how many tests passed and failed, and what each failure says.
-// The reporter `json` leaves out the difference of two values, and with it what is in a list that should be empty.
+// A vitest reporter: writes the counts of passed and failed tests, and each failure's message, to the file named by
+// CI_REPORT. The `json` reporter omits the diff of two values, and with it the content of a list that should be empty.
 import fs from "node:fs";
 import path from "node:path";
 import { inspect, stripVTControlCharacters } from "node:util";
 
-/** Of each message, in characters: the first fault with its seed, not all of them. */
+/** Most characters of each message: enough for the first fault and its seed. */
 const MOST = 6_000;
 
-// oxlint-disable-next-line import/no-default-export -- this is how vitest finds a reporter in a file
+// oxlint-disable-next-line import/no-default-export -- vitest looks for a reporter there
 export default class Failures {
   onTestRunEnd(testModules, unhandledErrors) {
     const failures = unhandledErrors.map((error) => `Outside of all tests\n${describe(error)}`);
@@ -33,7 +33,7 @@ export default class Failures {
   }
 }
 
-/** The message, the difference, and where it happened, but for frames of other people's code. */
+/** The message, the diff and the location, without stack frames of other packages. */
 function describe(error) {
   // Code can throw any value.
   const { name = "Error", message = inspect(error), diff, stack = "" } = error;

@@ -5,16 +5,16 @@ import os from "node:os";
 import path from "node:path";
 
 const ownVersion = process.versions.node.split(".")[0];
-/** Every step that has ended: `{ name, isOk, seconds, tests? }`. */
+/** Finished steps: `{ name, isOk, seconds, tests? }`. */
 const steps = JSON.parse(process.env.CI_STEPS ?? "[]");
 let passed = steps.length;
 let failed = 0;
-/** The tests that failed, for the end of the output: what comes before it may be cut off. */
+/** Failed tests, repeated at the end of the output, because its beginning may be cut off. */
 const failures = [];
 
 step("build and types", pnpm("build"));
 step("format", pnpm("format:check"));
-// After the build: the rules that ask for types read those of the packages from dist.
+// After the build, because type-aware rules read the packages' types from dist.
 step("lint", pnpm("lint"));
 step("unused code", pnpm("knip"));
 step("words", ["node", "scripts/check-words.mjs"]);
@@ -23,7 +23,8 @@ step("documentation site", ["node", "scripts/build-docs.mjs"]);
 // The tiers by hand, not by their scripts, which build first: a type error in a test is to fail one step, not all.
 testStep("tests", ["--project=test/*"]);
 testStep("soak", ["--mode=soak", "--project=soak/*"]);
-// The same bytes by the other way: see packages/core/src/outlet/direct-write.ts. Beside the steps that follow: both mostly wait.
+// The same tests through `response.write`: see packages/core/src/outlet/direct-write.ts. Runs beside the next steps,
+// because both mostly wait.
 const withoutDirectWrites = beside(
   "tests without direct writes",
   [
@@ -42,7 +43,7 @@ for (const version of ["20", "22", "24", "26"].filter((other) => other !== ownVe
   step(`tests under Node ${version}`, ["node", "scripts/test-node-versions.mjs", version]);
 }
 await withoutDirectWrites;
-// No figures, only whether it runs and every byte arrives: the machine is shared.
+// No timings, because the machine is shared: only checks that it runs and that every byte arrives.
 step(
   "benchmark",
   [
@@ -60,13 +61,13 @@ function pnpm(script) {
   return ["npx", "-y", "pnpm@10", script];
 }
 
-/** Counts as one. */
+/** Runs a step that counts as one test. */
 function step(name, command) {
   const start = begin(name);
   ended(name, run(command), start);
 }
 
-/** Counts as one, and runs beside what follows. Its output is shown when it is over. */
+/** Runs a step that counts as one test beside the steps that follow. Its output is shown when it has ended. */
 function beside(name, [command, ...args], env) {
   const start = performance.now();
   const output = path.join(os.tmpdir(), `tidewire-beside-${process.pid}.log`);
@@ -85,7 +86,7 @@ function beside(name, [command, ...args], env) {
   });
 }
 
-/** Counts each test of a tier; as one failure if it failed without one, for example in its compilation. */
+/** Runs a tier and counts its tests. A failure outside of tests, such as in compilation, counts as one failure. */
 function testStep(name, args) {
   const report = path.join(os.tmpdir(), `tidewire-tests-${process.pid}.json`);
   const start = begin(name);
@@ -112,7 +113,7 @@ function begin(name) {
   return performance.now();
 }
 
-/** @param tests - How many tests the step has run; absent for a step that counts as one. */
+/** @param tests - Number of tests in the step; absent for a step that counts as one. */
 function ended(name, isOk, start, tests) {
   const seconds = (performance.now() - start) / 1_000;
   console.log(`${isOk ? "ok  " : "FAIL"} ${name} (${seconds.toFixed(1)} s)`);
@@ -121,7 +122,7 @@ function ended(name, isOk, start, tests) {
   failed += tests?.failed ?? (isOk ? 0 : 1);
 }
 
-/** One line for each step, in the order in which they ended. */
+/** One line for each step, in the order of completion. */
 function table() {
   const width = Math.max(...steps.map(({ name }) => name.length));
   const lines = steps.map(({ name, isOk, seconds, tests }) => {
