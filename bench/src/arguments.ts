@@ -7,7 +7,7 @@ import { SUITES } from "./suites/index.js";
 /** The options of the command line. */
 export interface Arguments {
   readonly suites: readonly Suite[];
-  /** `undefined`: all. */
+  /** `undefined` for all. */
   readonly subjects: ReadonlySet<SubjectName> | undefined;
   readonly rounds: number;
   readonly isQuick: boolean;
@@ -17,7 +17,7 @@ export interface Arguments {
   readonly against: string | undefined;
 }
 
-/** A mistake of the person who typed. */
+/** A mistake on the command line. */
 export class UsageError extends Error {}
 
 export const USAGE = `Usage: bench [suite…] [options]
@@ -31,8 +31,8 @@ export const USAGE = `Usage: bench [suite…] [options]
   --list             list suites and subjects`;
 
 /**
- * @param argv - Arguments without the program.
- * @throws {UsageError} If one of them makes no sense.
+ * @param argv - Arguments without the program name.
+ * @throws {UsageError} If an argument is invalid.
  */
 export function readArguments(argv: readonly string[]): Arguments {
   const { values, positionals } = parse(argv);

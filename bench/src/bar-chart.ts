@@ -22,7 +22,7 @@ const KINDS = {
   peer: "other libraries",
 } as const satisfies Record<SubjectKind, string>;
 
-// Light and dark as the reader's system has it: an image in a page cannot know the page's own colours.
+// Follows the reader's system setting: an image in a page cannot know the page's own colours.
 const STYLE = `
     text { font-family: system-ui, "Segoe UI", Helvetica, Arial, sans-serif; font-size: 13px; fill: #1f2328; }
     .background { fill: #ffffff; }
@@ -96,7 +96,7 @@ function drawKey(y: number): string[] {
   });
 }
 
-/** @returns A round distance that gives four to nine lines. */
+/** @returns A round step that gives four to nine grid lines. */
 function stepFor(largest: number): number {
   const power = 10 ** Math.floor(Math.log10(largest / 4));
   const step = [1, 2, 5].find((one) => largest / (one * power) <= 9);

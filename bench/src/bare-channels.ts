@@ -2,22 +2,22 @@ import { randomBytes } from "node:crypto";
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { channelsOf } from "./listen.js";
 
-/** The head of a stream as Tidewire sends it, so that bare handlers write as much. */
+/** The head of a Tidewire stream, so that bare handlers write the same amount. */
 export const STREAM_HEAD: OutgoingHttpHeaders = {
   "Content-Type": "text/event-stream",
   "Cache-Control": "no-cache, no-store, no-transform",
   "X-Accel-Buffering": "no",
 };
-/** First bytes of a bare stream: what makes proxies and Firefox see it open. */
+/** First bytes of a bare stream, which make proxies and Firefox treat it as open. */
 export const OPENING = ":\n\n";
 
-/** The least that fan-out needs: responses by channel. */
+/** The minimum that fan-out needs: responses by channel. */
 export class BareChannels {
   readonly #channels: Map<string, Set<ServerResponse>> = new Map();
   readonly #epoch = randomBytes(6).toString("base64url");
   /** Millisecond of the last id. */
   #ms = 0;
-  /** Number of ids before in this millisecond. */
+  /** Ids already used in this millisecond. */
   #count = 0;
 
   /** Opens a stream and keeps it until its client leaves. */
@@ -40,7 +40,7 @@ export class BareChannels {
     return this.#channels.get(channel) ?? NONE;
   }
 
-  /** @returns An id of the same form as those of Tidewire's memory log, so that events are of the same size. */
+  /** @returns An id in the format of Tidewire's memory log, so that events have the same size. */
   nextId(): string {
     const now = Date.now();
     this.#count = now === this.#ms ? this.#count + 1 : 0;

@@ -3,7 +3,7 @@
  *
  * @param id - The event's id, ASCII.
  * @param text - The event's data, ASCII without line breaks.
- * @returns Bytes, without the framing of a chunk: several events may share one.
+ * @returns Bytes without chunk framing, because several events may share a chunk.
  */
 export function blockSize(id: string, text: string): number {
   return "id: \ndata: \n\n".length + id.length + text.length;

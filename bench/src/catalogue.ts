@@ -4,12 +4,12 @@ import type { Subject } from "./subject.js";
 /** The role of a subject in a comparison. */
 export type SubjectKind = "tidewire" | "control" | "peer";
 
-/** A subject as the suites know it: without loading it. */
+/** A subject as the suites see it, without loading it. */
 export interface CatalogueEntry {
   readonly kind: SubjectKind;
-  /** Packages whose versions say what was measured. */
+  /** Packages whose versions are reported. */
   readonly packages: readonly string[];
-  /** Loads it. Only the subject's own process does: a framework that is not used would weigh on the memory measured. */
+  /** Loads the subject. Only its own process does: an unused framework would add to the measured memory. */
   load(): Promise<{ readonly subject: Subject }>;
 }
 
@@ -83,14 +83,14 @@ export const CATALOGUE = {
   },
 } as const satisfies Record<string, CatalogueEntry>;
 
-/** A subject of many processes that reach each other through Redis. */
+/** A subject made of several processes connected through Redis. */
 export interface RedisCatalogueEntry {
   readonly kind: SubjectKind;
   readonly packages: readonly string[];
   load(): Promise<{ readonly subject: RedisSubject }>;
 }
 
-/** All of those, by name. */
+/** All Redis subjects, by name. */
 export const REDIS_CATALOGUE = {
   "tidewire-redis": {
     kind: "tidewire",
@@ -116,9 +116,9 @@ export const REDIS_CATALOGUE = {
 
 /** Name of a subject that runs in Node, in one process. */
 export type NodeSubjectName = keyof typeof CATALOGUE;
-/** Subjects that can also be measured with the packages of another checkout. */
+/** Subjects that can also be measured with another checkout's packages. */
 export const TIDEWIRE = ["tidewire-http", "tidewire-express", "tidewire-fastify"] as const;
-/** Name of such a subject with those packages: behind the `@` stands the label of the checkout. */
+/** Name of such a subject with those packages: the checkout's label follows the `@`. */
 export type TwinName = `${(typeof TIDEWIRE)[number]}@${string}`;
 /** Name of a subject that is one server in Node. */
 export type NodeServerName = NodeSubjectName | TwinName;
@@ -129,7 +129,7 @@ export type RedisSubjectName = keyof typeof REDIS_CATALOGUE;
 /** Name of any subject. */
 export type SubjectName = ServerSubjectName | RedisSubjectName;
 
-/** All names but those of another checkout, in the order of tables. */
+/** All names except those of another checkout, in table order. */
 export const SUBJECT_NAMES: readonly Exclude<SubjectName, TwinName>[] = [
   ...(Object.keys(CATALOGUE) as NodeSubjectName[]),
   "nchan",

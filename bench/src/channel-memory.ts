@@ -3,11 +3,11 @@ import type { NodeServerName } from "./catalogue.js";
 import { Pair } from "./pair.js";
 import { NodeServer } from "./server.js";
 
-/** Heap in bytes that a channel with one client needs. */
+/** Heap bytes per channel with one client. */
 export interface ChannelMemory {
-  /** Before anything is published on it. */
+  /** Before the first event. */
   readonly quiet: number;
-  /** After one event on each: the event that is kept for replay is part of it. */
+  /** After one event on each channel, including the event kept for replay. */
   readonly used: number;
 }
 
@@ -16,9 +16,9 @@ const SETTLE_MS = 300;
 const BYTES = 100;
 
 /**
- * Compares a server with a channel for each client with one that has one channel for all.
+ * Compares a server with one channel per client to one with a single channel.
  *
- * @param subject - The server, started for it.
+ * @param subject - The server to measure, already started.
  * @param clients - Number of clients, and of channels.
  */
 export async function measureChannelMemory(
@@ -51,7 +51,7 @@ async function measure(
     const quiet = await heap();
     const spread = channel === "all" ? undefined : "turns";
     await load.begin({ step: clients });
-    // One event on each channel: with one channel for all that is one event, which goes to everybody.
+    // One event on each channel. With a single channel this is one event for all clients.
     const count = spread === undefined ? 1 : clients;
     const receivers = clients / count;
     server.publish({ channel, first: 0, count, bytes: BYTES, spread, receivers });

@@ -7,9 +7,9 @@ import { median } from "./statistics.js";
 /** The work of one measured section. */
 export interface LoopPlan {
   readonly clients: number;
-  /** Publishing so many times, each after everybody has what was published before. */
+  /** Number of publishes, each made after all clients have the previous events. */
   readonly steps: number;
-  /** Events published at a time. */
+  /** Events per publish. */
   readonly eventsAStep: number;
   readonly bytes: number;
   /**
@@ -21,11 +21,11 @@ export interface LoopPlan {
 
 /** The result of a section. */
 export interface LoopResult {
-  /** Server CPU for one event to one client, in microseconds. */
+  /** Server CPU per delivery, in microseconds. */
   readonly cpuUs: number;
-  /** From publishing to the last client, in milliseconds: the median of all steps. */
+  /** Time from publishing to the last client, in milliseconds: the median of all steps. */
   readonly wallMs: number;
-  /** Bytes on the wire of one event, chunk framing included. */
+  /** Bytes of one event on the wire, including chunk framing. */
   readonly bytesAnEvent: number;
 }
 
@@ -33,15 +33,15 @@ export interface LoopResult {
 export interface LoopSteps {
   readonly clients: number;
   readonly steps: number;
-  /** Deliveries of one step: events of all clients together. */
+  /** Deliveries of one step over all clients. */
   readonly deliveriesAStep: number;
-  /** Events that each client has in the end. */
+  /** Events that each client has at the end. */
   readonly events: number;
   /** Bytes of data of each event. */
   readonly bytes: number;
-  /** Whether all clients get the same bytes. On channels of their own the ids differ in length. */
+  /** Whether all clients get the same bytes. With individual channels, ids differ in length. */
   readonly isUniform: boolean;
-  /** Tells the server to publish what belongs to a step. */
+  /** Makes the server publish the events of a step. */
   publish(step: number): void;
 }
 
@@ -49,11 +49,11 @@ export interface LoopSteps {
 const SETTLE_MS = 10;
 
 /**
- * Publishes, waits until every client has everything, publishes again: so that no subject gains by joining
+ * Publishes, waits until every client has everything, and publishes again. A subject thus gains nothing by joining
  * events that another sends one by one.
  *
  * @returns The cost.
- * @throws If a single byte or event is missing, doubled or out of order.
+ * @throws If a single byte or event is missing, duplicated or out of order.
  */
 export async function runClosedLoop(pair: Pair, plan: LoopPlan): Promise<LoopResult> {
   const { clients, steps, eventsAStep: count, bytes, spread } = plan;
@@ -81,7 +81,7 @@ export async function runClosedLoop(pair: Pair, plan: LoopPlan): Promise<LoopRes
   });
 }
 
-/** As {@link runClosedLoop}, for steps of any kind. */
+/** Same as {@link runClosedLoop}, for any kind of step. */
 export async function runSteps(pair: Pair, plan: LoopSteps): Promise<LoopResult> {
   const { server, load } = pair;
   const { steps, deliveriesAStep, clients, events } = plan;
@@ -123,7 +123,7 @@ function checkArrival(
     fail(`its clients have ${bytes.min} to ${bytes.max} bytes`);
   }
   if (published.bodyBytes === undefined) return;
-  // Without the framing of chunks, which the load checks: events that are published together may share a chunk.
+  // Compared without chunk framing, which the load checks, because events published together may share a chunk.
   if (published.bodyBytes !== bodyBytes) {
     fail(`${published.bodyBytes} bytes were published to its clients, ${bodyBytes} have arrived`);
   }

@@ -1,4 +1,4 @@
-/** Compares figures of the Tidewire subjects with those of the same subjects from another checkout. */
+/** Compares the Tidewire subjects with the same subjects of another checkout. */
 
 import { findFigure } from "./figure.js";
 import type { Figure } from "./figure.js";
@@ -7,9 +7,9 @@ import { formatRatio, formatStatistics } from "./table.js";
 import type { Table } from "./table.js";
 
 /**
- * @param figures - Those of a suite.
- * @param label - The other checkout's.
- * @returns A table for each kind of figure. A ratio is paired: both were measured in the same round.
+ * @param figures - Figures of a suite.
+ * @param label - The other checkout's label.
+ * @returns A table for each kind of figure. Ratios are paired: both values come from the same round.
  */
 export function compare(figures: readonly Figure[], label: string): Table[] {
   const mark = `@${label}`;

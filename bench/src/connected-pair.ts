@@ -11,10 +11,10 @@ export interface ConnectedPair {
   readonly pair: Pair;
 }
 
-/** Streams open a little later than their heads are there. */
+/** Streams open slightly after their heads have arrived. */
 const SETTLE_MS = 300;
 
-/** Starts a subject and connects all of its clients to one channel, or each to its own. */
+/** Starts a subject and connects all of its clients to one channel, or each to its own channel. */
 export async function connectPair(
   subject: ServerSubjectName,
   clients: number,
@@ -33,9 +33,9 @@ export async function connectPair(
   return { subject, clients, pair };
 }
 
-/** Ends the processes of all, also after a failure. */
+/** Ends all processes, also after a failure. */
 export async function stopAll(pairs: Iterable<{ readonly pair: Pair }>): Promise<void> {
-  // One that is measured in two ways is here twice.
+  // A pair that is measured in two ways occurs twice.
   const all = new Set(Array.from(pairs, ({ pair }) => pair));
   await Promise.all(Array.from(all, (pair) => pair.stop()));
 }

@@ -7,10 +7,10 @@ import { serve } from "./remote.js";
 // A separate process, so that its heap holds nothing else.
 
 const hub = createHub();
-/** Keeps what is encoded from being optimised away. */
+/** Prevents the result from being optimised away. */
 export let kept: unknown;
 
-/** Events in a turn of the event loop, as a busy server would have them. */
+/** Events per turn of the event loop, as on a busy server. */
 const BATCH = 10;
 
 serve<EncodeProtocol>({
@@ -22,7 +22,7 @@ serve<EncodeProtocol>({
         if (way === "publish") kept = hub.publish("nobody", text);
         else kept = Buffer.from(JSON.stringify(text));
       }
-      // Only in a new turn is what was published handed on.
+      // Events are handed on only in a new turn.
       await nextTurn();
     }
     return ((performance.now() - start) * 1_000) / events;

@@ -9,7 +9,7 @@ export const ENCODE_CASES = {
 
 /** The calls that the encoding process answers. */
 export interface EncodeProtocol {
-  /** @returns Microseconds of wall time for an event. */
+  /** @returns Microseconds of wall time per event. */
   measure(order: {
     readonly name: keyof typeof ENCODE_CASES;
     readonly way: "publish" | "stringify";

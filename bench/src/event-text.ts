@@ -1,8 +1,8 @@
-/** Begins the data of each event and occurs nowhere else on the wire, so that the load counts events by it. */
+/** Starts the data of each event and occurs nowhere else on the wire: the load counts events by it. */
 export const MARK = "^";
 /** The same as a byte. */
 export const MARK_BYTE = 94;
-/** Digits of the sequence number behind the mark. */
+/** Digits of the sequence number after the mark. */
 export const SEQUENCE_DIGITS = 8;
 
 const fillers = new Map<number, string>();

@@ -1,10 +1,10 @@
 import { ratioOf } from "./statistics.js";
 import type { Statistics } from "./statistics.js";
 
-/** Says which figure of a suite is meant. */
+/** Identifies a figure of a suite. */
 export interface FigureName {
   readonly subject: string;
-  /** Which of the suite's cases. */
+  /** Name of the suite's case. */
   readonly in: string;
   /** Name of the measurement, with its unit. */
   readonly what: string;
@@ -24,12 +24,12 @@ export function findFigure(
 }
 
 /**
- * Divides a figure by that of another subject or of another case, round by round.
+ * Divides a figure by another subject's or another case's, round by round.
  *
- * @param figures - Those of a suite.
+ * @param figures - Figures of a suite.
  * @param name - The figure, or its name.
- * @param other - In what the name of the other differs.
- * @returns The ratios of all rounds; `undefined` if one of the two was not measured.
+ * @param other - Parts of the name in which the other figure differs.
+ * @returns The ratios of all rounds; `undefined` if either was not measured.
  */
 export function ratioTo(
   figures: readonly Figure[],

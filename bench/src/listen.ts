@@ -2,7 +2,7 @@ import type { Server } from "node:http";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 
-/** Room for all clients of a round to knock at once. */
+/** Backlog large enough for all clients of a round to connect at once. */
 export const BACKLOG = 8_192;
 
 /**
@@ -42,7 +42,7 @@ export function channelsOf(url: string | undefined): string | string[] {
 
 /**
  * @param url - Path and query of a request.
- * @returns The channel that the query names; the same for all if it names none.
+ * @returns The channel that the query names; a default if it names none.
  */
 export function channelOf(url: string | undefined): string {
   const query = url?.indexOf("?channel=") ?? -1;

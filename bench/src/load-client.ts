@@ -4,9 +4,9 @@ import { MARK_BYTE } from "./event-text.js";
 
 /** Callbacks of a client. All clients share them, so that a client costs no closures. */
 export interface LoadListener {
-  /** The head and the first bytes behind it are there. */
+  /** The head and the first bytes after it have arrived. */
   opened(client: LoadClient): void;
-  /** Events have arrived, from the given one on. */
+  /** Events have arrived, starting with the given one. */
   arrived(client: LoadClient, from: number, count: number): void;
   failed(error: Error): void;
 }
@@ -14,7 +14,7 @@ export interface LoadListener {
 // One buffer for all sockets: its bytes are parsed before the next socket is read.
 const received = Buffer.allocUnsafe(256 * 1024);
 
-/** Bytes of a head are far fewer. */
+/** Upper limit for a head, which is much shorter. */
 const HEAD_LIMIT = 4_096;
 
 const CR = 0x0d;
@@ -40,12 +40,12 @@ export class LoadClient {
   transcript: Buffer[] | undefined;
   readonly #socket: Socket;
   readonly #listener: LoadListener;
-  /** The beginning of the response until the stream's first bytes are there; `undefined` from then on. */
+  /** The start of the response until the stream's first bytes have arrived; `undefined` afterwards. */
   #head: string | undefined = "";
-  /** `false` if the head does not say that the body comes in chunks. */
+  /** `false` if the head does not announce a chunked body. */
   #isChunked = false;
   #part: Part = "size";
-  /** Bytes that the chunk still has, while `#part` is `data`; its size so far, while that is read. */
+  /** Bytes left in the chunk while `#part` is `data`; the size so far while it is read. */
   #left = 0;
   #isCut = false;
 
@@ -65,7 +65,7 @@ export class LoadClient {
     this.#socket.on("close", () => this.#over("the server has closed the connection"));
   }
 
-  /** Leaves without a word. */
+  /** Disconnects without ending the stream. */
   cut(): void {
     this.#isCut = true;
     this.#socket.destroy();
@@ -129,7 +129,7 @@ export class LoadClient {
     }
   }
 
-  /** @returns `false` if the byte may not come here. */
+  /** @returns `false` if the byte is not allowed here. */
   #readFraming(byte: number): boolean {
     switch (this.#part) {
       case "size": {

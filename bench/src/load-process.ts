@@ -11,7 +11,7 @@ let clients: LoadClient[] = [];
 let total = 0;
 let step = Infinity;
 let nextReport = Infinity;
-/** For each event how many clients have it, if that is wanted. */
+/** For each event the number of clients that have it, if requested. */
 let arrivals: number[] | undefined;
 let completedAt: number[] = [];
 
@@ -41,7 +41,7 @@ function note(counts: number[], from: number, count: number): void {
   }
 }
 
-/** Connects clients, `concurrency` of them at a time; `done` says what happens to one whose stream is open. */
+/** Connects clients, `concurrency` of them at a time; `done` is called for each open stream. */
 function connectAll(order: ConnectOrder, done: (client: LoadClient) => void): Promise<void> {
   return new Promise((resolve) => {
     let started = 0;
@@ -56,7 +56,7 @@ function connectAll(order: ConnectOrder, done: (client: LoadClient) => void): Pr
       if (started === order.clients) return;
       const path = order.path.replace("{index}", String(started++));
       const client = new LoadClient(order.port, path, order.lastEventId, listener);
-      // Of the first one is also looked at which events come, and in what order.
+      // For the first client, the order of events is checked too.
       if (clients.length === 0) client.transcript = [];
       clients.push(client);
     };

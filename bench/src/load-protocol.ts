@@ -2,9 +2,9 @@
 export interface ConnectOrder {
   readonly port: number;
   readonly clients: number;
-  /** Path and query, `{index}` in it replaced by the client's number. */
+  /** Path and query, in which `{index}` is replaced by the client's number. */
   readonly path: string;
-  /** How many connect at the same time. */
+  /** Number of simultaneous connection attempts. */
   readonly concurrency: number;
   readonly lastEventId?: string;
 }
@@ -13,7 +13,7 @@ export interface ConnectOrder {
 export interface LoadOrder {
   /** `reached` is sent each time that all clients together have got this many events. */
   readonly step: number;
-  /** `true`: also note when the last client has got each event. */
+  /** `true`: also records when the last client has received each event. */
   readonly isTimed?: boolean;
 }
 
@@ -23,15 +23,15 @@ export interface LoadReport {
   readonly events: Range;
   /** Bytes on the wire. */
   readonly bytes: Range;
-  /** Bytes of all bodies together: on the wire without the framing of chunks. */
+  /** Bytes of all bodies, without chunk framing. */
   readonly bodyBytes: number;
   /** The fault in the events of the first client; `undefined` if it has every event once and in order. */
   readonly disorder: string | undefined;
-  /** When the last client had each event, in milliseconds of the shared clock. Empty unless `isTimed`. */
+  /** When the last client had each event, in milliseconds on the shared clock. Empty unless `isTimed`. */
   readonly completedAt: readonly number[];
 }
 
-/** Smallest and largest of all clients. */
+/** Smallest and largest value over all clients. */
 export interface Range {
   readonly min: number;
   readonly max: number;
@@ -39,12 +39,12 @@ export interface Range {
 
 /** The calls that a load process answers. */
 export interface LoadProtocol {
-  /** Resolves when all have the head of their stream. */
+  /** Resolves when all clients have the head of their stream. */
   connect(order: ConnectOrder): Promise<void>;
   begin(order: LoadOrder): void;
   end(nothing: null): LoadReport;
-  /** Connects, waits for the first bytes of the stream, cuts; resolves when all have done so. */
+  /** Connects, waits for the first bytes of the stream and disconnects; resolves when all have done so. */
   churn(order: ConnectOrder): Promise<void>;
-  /** Cuts all clients. */
+  /** Disconnects all clients. */
   cut(nothing: null): void;
 }

@@ -2,9 +2,9 @@ import type { ConnectOrder, LoadOrder, LoadProtocol, LoadReport } from "./load-p
 import { Remote } from "./remote.js";
 
 const PROGRAM = new URL("load-process.js", import.meta.url);
-/** A subject that has not delivered by then has lost something. */
+/** Time limit after which a missing delivery counts as lost. */
 const DEADLINE_MS = 60_000;
-/** Connections that knock at the same time; far more would overflow the kernel's queue of half-open ones. */
+/** Simultaneous connection attempts; far more would overflow the kernel's queue of half-open connections. */
 const CONCURRENCY = 200;
 
 /** The clients of one subject, in a separate process. */
@@ -15,7 +15,7 @@ export class Load {
   #reached: number[] = [];
   #onReached: ((at: number) => void) | undefined;
   readonly #failed: Promise<never>;
-  /** Makes what is waited for, now or later, fail. */
+  /** Makes current and later waits fail. */
   fail: (error: Error) => void = () => {};
 
   constructor(name: string) {
@@ -82,7 +82,7 @@ export class Load {
     else resolve(at);
   }
 
-  /** Whatever is waited for ends: with what the clients say, or at the deadline. */
+  /** Waits for a result, a failure of the clients or the deadline. */
   async #orFailed<Value>(wanted: Promise<Value>): Promise<Value> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {

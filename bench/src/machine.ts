@@ -26,7 +26,7 @@ export function describeMachine(): Machine {
   };
 }
 
-/** @returns The versions of all packages that are measured, by name. */
+/** @returns The versions of all measured packages, by name. */
 export async function readVersions(): Promise<Record<string, string>> {
   const entries = [...Object.values(CATALOGUE), ...Object.values(REDIS_CATALOGUE)];
   const names = new Set(entries.flatMap(({ packages }) => [...packages]));
@@ -37,7 +37,7 @@ export async function readVersions(): Promise<Record<string, string>> {
 
 async function readVersion(name: string): Promise<string> {
   const require = createRequire(import.meta.url);
-  // Not every package exports its package.json: it is looked for where Node looks for the package.
+  // Some packages do not export their package.json, so it is looked for along Node's search path.
   for (const directory of require.resolve.paths(name) ?? []) {
     try {
       const text = await readFile(join(directory, name, "package.json"), "utf8");

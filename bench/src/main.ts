@@ -50,7 +50,7 @@ async function runSuite(
   const outcome = { ...found, tables: [...found.tables, ...comparison] };
   progress.clear();
   show(outcome, skipped, (performance.now() - start) / 1_000);
-  // A short run says nothing, nor does one that could measure nothing.
+  // Short runs, and runs without figures, are not kept.
   if (options.isQuick || outcome.figures.length === 0) return;
   // A part of a suite must not take the place of all of it. A comparison has a separate file.
   if (options.subjects !== undefined && other === undefined) return;
@@ -81,7 +81,7 @@ function list(): void {
   for (const name of SUBJECT_NAMES) print(`  ${name.padEnd(18)}${kindOf(name)}`);
 }
 
-// Processes of ours end when this one does; nginx does not, and `exit` is where it is ended.
+// Our processes end together with this one. nginx does not, so it is ended on `exit`.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 
 try {
@@ -100,6 +100,6 @@ try {
     ? `${error.message}\n\n${USAGE}`
     : `\nThe benchmark has stopped: ${error instanceof Error ? error.message : String(error)}`;
   process.stderr.write(`${text}\n`);
-  // Not every process that was started may have been ended.
+  // Some of the processes may still be running.
   process.exit(isUsage ? 2 : 1);
 }

@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 
-/** Where Debian's libnginx-mod-nchan puts it. */
+/** Path used by Debian's libnginx-mod-nchan. */
 export const NCHAN_MODULE = "/usr/lib/nginx/modules/ngx_nchan_module.so";
 const PROGRAMS = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"];
 
-/** @returns The nginx that is installed. */
+/** @returns Path of the installed nginx. */
 export function nginxProgram(): string | undefined {
   return PROGRAMS.find((path) => existsSync(path));
 }
@@ -22,7 +22,7 @@ export function readNchanVersions(): Record<string, string> {
   const program = nginxProgram();
   if (whyNoNchan() !== undefined || program === undefined) return {};
   const nginx = /nginx\/(\S+)/.exec(spawnSync(program, ["-v"], { encoding: "utf8" }).stderr);
-  // The module does not tell; the package does.
+  // Only the package reports a version, not the module.
   const query = ["-W", "-f", "${Version}", "libnginx-mod-nchan"];
   const nchan = /[\d.]+(?=\+|-|$)/.exec(
     spawnSync("dpkg-query", query, { encoding: "utf8" }).stdout ?? "",

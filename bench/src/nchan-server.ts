@@ -15,7 +15,7 @@ import type { Server } from "./server.js";
 import type { PublishOrder, ServerReport } from "./server-protocol.js";
 
 /**
- * Nchan in nginx with one worker, published to over one kept connection.
+ * Nchan in nginx with one worker; events are published over one persistent connection.
  */
 export class NchanServer implements Server {
   onCrash: (error: Error) => void = () => {};
@@ -136,7 +136,7 @@ function isListening(port: number): Promise<boolean> {
 }
 
 function configuration(port: number): string {
-  // Workers of a master that runs as root would run as nobody, who may not write to the directory.
+  // Workers of a root master would run as nobody, which cannot write to the directory.
   const user = process.getuid?.() === 0 ? "user root;" : "";
   const directories = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   return `

@@ -8,32 +8,32 @@ import { basename, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 
-/** Where the scope of our packages is in a folder of modules. */
+/** Scope of our packages inside node_modules. */
 const SCOPE = "@tidewire";
 /** This benchmark: its compiled programs and its dependencies. */
 const BENCH = fileURLToPath(new URL("../", import.meta.url));
 
 /** Another checkout of this repository, installed and built. */
 export interface OtherCheckout {
-  /** Behind the `@` in the names of subjects: the name of the folder. */
+  /** Name of the folder; follows the `@` in names of subjects. */
   readonly label: string;
-  /** Commit of this checkout and of the other one, with `-dirty` where files were changed. */
+  /** Commit of this checkout and of the other one, with `-dirty` if files were changed. */
   readonly commits: Readonly<Record<"this" | "other", string>>;
   /** Folder of the programs that use its packages. */
   readonly programs: URL;
 }
 
-/** The one that was opened; `undefined` if there is none. Set before the first suite runs. */
+/** The opened checkout; `undefined` if there is none. Set before the first suite runs. */
 let opened: OtherCheckout | undefined;
 
 /**
- * Prepares a copy of this benchmark's own programs that uses the packages of another checkout: the subjects, the
- * frameworks and everything that measures are the same files as without it.
+ * Prepares a copy of this benchmark's programs that uses another checkout's packages. The subjects, the frameworks and
+ * the measuring code are the same files.
  *
- * Node looks for a module where the file that imports it lies. A loader hook would need no copy, but a thread in the
- * processes that are measured.
+ * Node resolves a module from the location of the importing file. A loader hook would avoid the copy, but would add a
+ * thread to the measured processes.
  *
- * @param folder - The other checkout. Its packages must have the API that our subjects use.
+ * @param folder - The other checkout. Its packages must have the API that the subjects use.
  * @throws If its packages are not installed and built.
  */
 export async function openCheckout(folder: string): Promise<OtherCheckout> {
@@ -63,7 +63,7 @@ export async function openCheckout(folder: string): Promise<OtherCheckout> {
 /**
  * @param subject - Any name of a subject.
  * @param file - Name of a program of this benchmark.
- * @returns Where the program lies that measures the subject.
+ * @returns Location of the program that measures the subject.
  */
 export function programFor(subject: string, file: string): URL {
   const isOther = opened !== undefined && subject.endsWith(`@${opened.label}`);

@@ -4,9 +4,9 @@ import { EventSource } from "eventsource";
 import type { Kind, OverloadClients } from "./overload-protocol.js";
 import { serve } from "./remote.js";
 
-// Clients of one package, with its defaults.
+// Clients of one package, with default settings.
 
-/** Made for pages, as far as it needs one. */
+/** The parts of a page that the package needs. */
 const PAGE = { hidden: false, addEventListener() {}, removeEventListener() {} };
 Object.assign(globalThis, { window: globalThis, document: PAGE });
 

@@ -1,4 +1,4 @@
-/** Packages whose clients come for a stream. */
+/** Packages whose clients request a stream. */
 export const KINDS = ["eventsource", "fetch-event-source", "event-source-plus"] as const;
 export type Kind = (typeof KINDS)[number];
 
@@ -13,7 +13,7 @@ export interface OverloadSample {
   readonly cpuMs: number;
 }
 
-/** Calls that the server takes. */
+/** Calls that the server accepts. */
 export interface OverloadServer {
   /** @returns The port. */
   start(options: {
@@ -23,7 +23,7 @@ export interface OverloadServer {
   sample(argument: undefined): OverloadSample;
 }
 
-/** Calls that a process with clients of one kind takes. */
+/** Calls that a process with clients of one kind accepts. */
 export interface OverloadClients {
   connect(order: {
     readonly kind: Kind;

@@ -6,7 +6,7 @@ import { KINDS } from "./overload-protocol.js";
 import type { Kind, OverloadServer } from "./overload-protocol.js";
 import { serve } from "./remote.js";
 
-// A server with less room than there are clients. It publishes once a second.
+// A server with less room than clients. It publishes once a second.
 
 let hub: Hub;
 let requests = noRequests();

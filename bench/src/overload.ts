@@ -21,7 +21,7 @@ const groups = KINDS.map((kind, index) => {
     kind,
     new URL("overload-clients-process.js", import.meta.url),
   );
-  // As many of each as there can be.
+  // Divides the clients evenly among the kinds.
   const count = Math.floor((CLIENTS + index) / KINDS.length);
   return { group, connected: group.call("connect", { kind, count, port }) };
 });
@@ -49,7 +49,7 @@ for (const [index, sample] of samples.entries()) {
   );
 }
 
-// The first requests of all clients are those that come in any case.
+// Skips the clients' initial requests, which are unavoidable.
 const later = samples.slice(5);
 const counts = later.map(requestsOf);
 const perSecond = (count: number): string => (count / later.length).toFixed(1);

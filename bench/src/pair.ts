@@ -4,7 +4,7 @@ import { NchanServer } from "./nchan-server.js";
 import { NodeServer } from "./server.js";
 import type { Server, ServerOptions } from "./server.js";
 
-/** A subject's server and its clients: two processes that are measured together. */
+/** A subject's server and clients: two processes measured together. */
 export class Pair<Kind extends Server = Server> {
   readonly server: Kind;
   readonly load: Load;
@@ -24,7 +24,7 @@ export class Pair<Kind extends Server = Server> {
   }
 }
 
-/** Starts a subject's server and, beside it, its load. */
+/** Starts a subject's server and its load. */
 export async function startPair(subject: ServerSubjectName, options: ServerOptions): Promise<Pair> {
   const server =
     subject === "nchan" ? await NchanServer.start() : await NodeServer.start(subject, options);

@@ -1,13 +1,13 @@
 import { readFile } from "node:fs/promises";
 
 /**
- * Reads from the kernel what a process that is not Node has used.
+ * Reads the CPU use of a non-Node process from the kernel.
  *
- * @param pid - Its id. Only its main thread is looked at.
- * @returns Microseconds of CPU, user and system, since it began.
+ * @param pid - Process id. Only the main thread is counted.
+ * @returns Microseconds of CPU, user and system, since the process started.
  */
 export async function readCpuUs(pid: number | string): Promise<number> {
-  // The scheduler's own account is in nanoseconds; `stat` has ticks of ten milliseconds.
+  // The scheduler's account is in nanoseconds; `stat` counts ticks of ten milliseconds.
   const time = await readFile(`/proc/${pid}/schedstat`, "utf8").catch(() => undefined);
   return time === undefined ? readTicksUs(pid) : Number(time.split(" ")[0]) / 1_000;
 }

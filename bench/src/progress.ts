@@ -1,4 +1,4 @@
-/** Tells the person who waits what is going on: in one line of a terminal, or in a line for each step elsewhere. */
+/** Shows progress: in one updated line on a terminal, otherwise in one line per step. */
 export class Progress {
   readonly #isTerminal = process.stderr.isTTY;
 
@@ -8,7 +8,7 @@ export class Progress {
     process.stderr.write(`\r\u001b[K${text.slice(0, width - 1)}`);
   }
 
-  /** Leaves the line free for what follows. */
+  /** Clears the line for other output. */
   clear(): void {
     if (this.#isTerminal) process.stderr.write("\r\u001b[K");
   }

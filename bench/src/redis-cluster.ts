@@ -8,7 +8,7 @@ import { profileFlags } from "./server.js";
 const NODE_PROGRAM = new URL("redis-node-process.js", import.meta.url);
 const PUBLISHER_PROGRAM = new URL("redis-publisher-process.js", import.meta.url);
 
-/** Clients of a cluster that are counted together, all of them on one channel. */
+/** Clients of a cluster that are counted together, all on one channel. */
 export interface Audience {
   readonly channel: string;
   readonly clients: number;
@@ -44,7 +44,7 @@ export class RedisCluster {
     }
   }
 
-  /** Starts a cluster of so many nodes; of none, if it is only about publishing. */
+  /** Starts a cluster with this many nodes; with none to measure publishing alone. */
   static async start(
     subject: RedisSubjectName,
     redis: RedisServer,
@@ -65,7 +65,7 @@ export class RedisCluster {
     return cluster;
   }
 
-  /** Connects so many clients to each node. */
+  /** Connects this many clients to each node. */
   async gather(channel: string, clientsOnNode: number): Promise<Audience> {
     const load = new Load(this.subject);
     this.#loads.push(load);
@@ -79,7 +79,7 @@ export class RedisCluster {
     await Promise.all([this.publisher, ...this.nodes, ...this.#loads].map((one) => one.stop()));
   }
 
-  /** Makes what is waited for fail: something of what it needs has ended. */
+  /** Makes current waits fail because a required process has ended. */
   fail(error: Error): void {
     for (const load of this.#loads) load.fail(error);
   }

@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
 
-/** The program, looked for where the shell would. */
+/** The program, found through PATH. */
 export const REDIS_PROGRAM = "redis-server";
 
-/** @returns Why nothing that needs Redis can be measured here; `undefined` if it can. */
+/** @returns Why Redis subjects cannot be measured here; `undefined` if they can. */
 export function whyNoRedis(): string | undefined {
   return readVersion() === undefined ? `${REDIS_PROGRAM} is not installed` : undefined;
 }

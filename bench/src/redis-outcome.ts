@@ -10,9 +10,9 @@ import type { Target } from "./target.js";
 
 export const OURS = "tidewire-redis";
 const CONTROL = "redis-xread";
-/** Measured only while nobody wants what is published. */
+/** Measured only for events that no client wants. */
 export const PACED = "redis-xrange";
-/** Nodes of the larger cluster. */
+/** Number of nodes in the larger cluster. */
 export const NODES = 4;
 
 /** Names of the cases. */

@@ -1,7 +1,7 @@
 import type { RedisSubjectName } from "./catalogue.js";
 import type { RedisPlace } from "./redis-subject.js";
 
-/** How a process of a cluster is started. */
+/** Settings with which a process of a cluster starts. */
 export interface RedisStartOrder extends RedisPlace {
   readonly subject: RedisSubjectName;
 }
@@ -24,10 +24,10 @@ export interface PacedOrder {
   readonly bytes: number;
 }
 
-/** Events to publish as fast as it goes. */
+/** Events to publish as fast as possible. */
 export interface BusyOrder {
   readonly count: number;
-  /** How many are on their way at a time. */
+  /** Number of simultaneous publishes. */
   readonly inFlight: number;
   readonly bytes: number;
   /** Whether each event has its own `dedupeKey`. */
@@ -42,8 +42,10 @@ export interface BusyReport {
 /** The calls that a publisher answers. */
 export interface RedisPublisherProtocol {
   start(order: RedisStartOrder): Promise<void>;
-  /** @returns When each event was published, in milliseconds of the shared clock; once Redis has them all. */
+  /**
+   * @returns When each event was published, in milliseconds on the shared clock. Resolves once Redis has all of them.
+   */
   publishPaced(order: PacedOrder): Promise<readonly number[]>;
-  /** Fails if not all are in the stream. */
+  /** Fails unless all are in the stream. */
   publishBusily(order: BusyOrder): Promise<BusyReport>;
 }

@@ -8,7 +8,7 @@ import { serve, sharedNow } from "./remote.js";
 // Publishes to the nodes of one cluster, in a separate process without streams.
 
 let running: RedisPublisher | undefined;
-/** Of all `dedupeKey`s so far. */
+/** Number of `dedupeKey`s used so far. */
 let keys = 0;
 
 function publisher(): RedisPublisher {

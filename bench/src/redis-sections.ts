@@ -4,7 +4,7 @@ import type { Audience, RedisCluster } from "./redis-cluster.js";
 import type { BusyOrder } from "./redis-protocol.js";
 import { quantile } from "./statistics.js";
 
-// The measured sections of the suite `redis`: each does its work on a cluster and says what it cost.
+// The measured sections of the suite `redis`. Each does its work on a cluster and returns the cost.
 
 /** Events at a steady pace. */
 export interface Pace {
@@ -16,7 +16,7 @@ export interface Pace {
 /** Work that nodes and Redis still do after the last client has everything belongs to the section. */
 const SETTLE_MS = 20;
 
-/** @returns How long events took from being published to their last client, in milliseconds. */
+/** @returns How long events took from publishing to their last client, in milliseconds. */
 export async function measureLatency(
   cluster: RedisCluster,
   audience: Audience,
@@ -30,7 +30,7 @@ export async function measureLatency(
   };
 }
 
-/** @returns Microseconds of CPU of the node for one event to one client. */
+/** @returns CPU of the node per delivery, in microseconds. */
 export async function measureDelivery(
   cluster: RedisCluster,
   audience: Audience,
@@ -45,7 +45,7 @@ export async function measureDelivery(
  * read everything that was published before.
  *
  * @param witnesses - At least one on each node.
- * @returns CPU of a node in percent of a core, and in microseconds for each event; and of Redis for each publish.
+ * @returns CPU of a node in percent of a core and in microseconds per event, and CPU of Redis per publish.
  */
 export async function measureUnwanted(
   cluster: RedisCluster,
@@ -67,7 +67,7 @@ export async function measureUnwanted(
   };
 }
 
-/** @returns Publishes a second, and microseconds of CPU that one takes of the publisher and of Redis. */
+/** @returns Publishes per second, and CPU per publish of the publisher and of Redis, in microseconds. */
 export async function measurePublishing(
   { redis, publisher }: RedisCluster,
   order: BusyOrder,
@@ -82,7 +82,7 @@ export async function measurePublishing(
   };
 }
 
-/** Publishes at a pace, and waits until all have it. */
+/** Publishes at a steady pace, and waits until all clients have everything. */
 async function publishTo(
   cluster: RedisCluster,
   audience: Audience,

@@ -14,7 +14,7 @@ import { REDIS_PROGRAM } from "./redis-installation.js";
 export const REDIS_SETTINGS = '--save "" --appendonly no';
 
 /**
- * A `redis-server` of the benchmark's own that keeps nothing on disk.
+ * A `redis-server` of the benchmark that keeps nothing on disk.
  */
 export class RedisServer {
   /** Called if the process ends by itself. */
@@ -50,7 +50,7 @@ export class RedisServer {
     throw new Error(`${REDIS_PROGRAM} did not start`);
   }
 
-  /** @returns Microseconds of CPU since it began. */
+  /** @returns Microseconds of CPU since it started. */
   cpuUs(): Promise<number> {
     return readCpuUs(this.#process.pid ?? NaN);
   }

@@ -1,15 +1,15 @@
 import { createClient } from "redis";
 
-/** Sends a command and gives the reply as it came. */
+/** Sends a command and returns the raw reply. */
 export type SendCommand = (args: readonly string[]) => Promise<unknown>;
 
-/** The types know a deadline only as a number, though without one there is none. */
+/** The types allow only a number, but omitting the deadline requires `undefined`. */
 const NO_DEADLINE = { timeout: undefined } as unknown as { readonly timeout: number };
 
 /**
- * Connects a client as Tidewire does: the client's own deadline would be most of what a command costs.
+ * Connects a client without its own deadline, as Tidewire does: that would be most of the cost of a command.
  *
- * @param url - Of Redis.
+ * @param url - Address of Redis.
  */
 export async function connectClient(url: string) {
   const client = createClient({ url, RESP: 2, commandOptions: NO_DEADLINE });
@@ -27,7 +27,7 @@ export async function connectRedis(url: string): Promise<SendCommand> {
   return (args) => client.sendCommand(args);
 }
 
-/** @returns How many entries were ever added to a stream. */
+/** @returns Number of entries ever added to a stream. */
 export async function countAdded(send: SendCommand, key: string): Promise<number> {
   if ((await send(["EXISTS", key])) !== 1) return 0;
   const info = (await send(["XINFO", "STREAM", key])) as unknown[];

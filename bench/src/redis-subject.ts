@@ -1,17 +1,17 @@
-/** Where the processes of a cluster meet. */
+/** Redis address and key shared by the processes of a cluster. */
 export interface RedisPlace {
   readonly url: string;
-  /** Key of the stream, or what the names of Redis' channels begin with. */
+  /** Key of the stream, or prefix of the Redis channels. */
   readonly key: string;
 }
 
-/** A process that publishes and holds no streams. */
+/** A publishing process without streams. */
 export interface RedisPublisher {
   /**
    * Publishes one event.
    *
-   * @param dedupeKey - For the subject that knows such a thing.
-   * @returns When Redis has it.
+   * @param dedupeKey - Only for the subject that supports it.
+   * @returns Resolves when Redis has the event.
    */
   publish(channel: string, text: string, dedupeKey?: string): Promise<unknown>;
   /** @returns How many events were ever published; `undefined` if the subject does not count them. */
@@ -19,12 +19,12 @@ export interface RedisPublisher {
 }
 
 /**
- * One way to reach the clients of many processes through Redis.
+ * One way to reach clients of several processes through Redis.
  *
- * As the files of other subjects: imports, the settings that make it comparable, the server with its route, publishing.
+ * Structured as the other subject files: imports, settings for comparability, the server with its route, publishing.
  */
 export interface RedisSubject {
-  /** Starts a node: a server on a free port whose clients get what is published anywhere. */
+  /** Starts a node: a server on a free port whose clients get events published on any node. */
   startNode(place: RedisPlace): Promise<{ readonly port: number }>;
   startPublisher(place: RedisPlace): Promise<RedisPublisher>;
 }

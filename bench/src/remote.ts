@@ -10,7 +10,7 @@ type Result<Fn> = Fn extends (argument: never) => infer Given ? Awaited<Given> :
 interface Call {
   readonly name: string;
   readonly argument: unknown;
-  /** Absent: no answer is wanted. */
+  /** Absent: no answer is expected. */
   readonly ticket?: number;
 }
 
@@ -19,7 +19,7 @@ type Answer =
   | { readonly notice: string; readonly value: unknown };
 
 /**
- * A process of the benchmark's own and the calls that it takes.
+ * A child process of the benchmark, and calls to it.
  */
 export class Remote<Shape extends Protocol<Shape>> {
   readonly #name: string;
@@ -31,7 +31,7 @@ export class Remote<Shape extends Protocol<Shape>> {
   readonly #exited: Promise<void>;
   #tickets = 0;
   #isStopping = false;
-  /** Called for what the process tells without being asked. */
+  /** Called for unsolicited notices of the process. */
   onNotice: (notice: string, value: unknown) => void = () => {};
   /** Called if the process ends by itself. */
   onCrash: (error: Error) => void = () => {};
@@ -66,12 +66,12 @@ export class Remote<Shape extends Protocol<Shape>> {
     });
   }
 
-  /** Calls without an answer. */
+  /** Calls without expecting an answer. */
   tell<Name extends keyof Shape & string>(name: Name, argument: Argument<Shape[Name]>): void {
     this.#child.send({ name, argument } satisfies Call);
   }
 
-  /** Lets the process end by itself, so that a CPU profile is written; ends it if it does not. */
+  /** Lets the process end by itself, so that it writes its CPU profile; kills it if it does not. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     if (this.#child.connected) this.#child.disconnect();
@@ -98,9 +98,9 @@ export class Remote<Shape extends Protocol<Shape>> {
 }
 
 /**
- * Makes this process answer calls, and end when the one that started it lets go of it.
+ * Makes this process answer calls, and exit when its parent disconnects.
  *
- * @param handlers - A function for each call.
+ * @param handlers - One function per call.
  */
 export function serve<Shape extends Protocol<Shape>>(handlers: Shape): void {
   process.on("message", ({ name, argument, ticket }: Call) => {
@@ -112,13 +112,13 @@ export function serve<Shape extends Protocol<Shape>>(handlers: Shape): void {
       (error: unknown) => reply({ ticket, error: String(error) }),
     );
   });
-  // `process.exit` writes the profile of --cpu-prof; a signal would not.
+  // `process.exit` writes the profile of --cpu-prof, which a signal would not.
   process.once("disconnect", () => process.exit(0));
-  // Ctrl-C goes to the whole group; the one that started us takes care of us.
+  // Ctrl-C reaches the whole group; the parent ends this process.
   process.on("SIGINT", () => {});
 }
 
-/** Tells something without being asked. */
+/** Sends an unsolicited notice. */
 export function notify(notice: string, value: unknown): void {
   reply({ notice, value });
 }
@@ -128,7 +128,7 @@ function reply(value: Answer): void {
   process.send?.(value, () => {});
 }
 
-/** @returns Milliseconds of a clock that all processes of a machine share. */
+/** @returns Milliseconds on a clock shared by all processes of a machine. */
 export function sharedNow(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }

@@ -122,7 +122,7 @@ function formatTable({ title, columns, rows }: Table): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   const rule = columns.map((_, column) => (column === 0 ? "---" : "---:"));
   const body = rows.map((row) =>
-    // Ours stand out.
+    // Highlights our rows.
     line(
       row.map((cell) =>
         row[0]?.startsWith("tidewire") === true && cell !== "" ? `**${cell}**` : cell,

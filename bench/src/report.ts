@@ -17,7 +17,7 @@ function barsOf({ figures }: SuiteResults): Bar[] {
     .map(({ subject, median }): Bar => ({
       label: subject,
       value: median,
-      // Results may be older than the list of subjects.
+      // The results may be older than the list of subjects.
       kind: isSubjectName(subject) ? kindOf(subject) : "peer",
     }))
     .toSorted((a, b) => a.value - b.value);

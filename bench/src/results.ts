@@ -6,15 +6,15 @@ import type { SuiteOutcome } from "./suite.js";
 /** The record of one run of a suite. */
 export interface SuiteResults extends SuiteOutcome {
   readonly suite: string;
-  /** The other checkout that this one was compared with. */
+  /** The other checkout in the comparison. */
   readonly against?: Pick<OtherCheckout, "label" | "commits"> | undefined;
   readonly date: string;
   readonly machine: Machine;
   readonly versions: Readonly<Record<string, string>>;
   readonly rounds: number;
-  /** `true`: too short a run to say anything. */
+  /** `true` for a run too short to be meaningful. */
   readonly isQuick: boolean;
-  /** Subjects that were not measured, and why. */
+  /** Subjects not measured, with the reasons. */
   readonly skipped: readonly string[];
 }
 

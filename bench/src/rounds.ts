@@ -1,26 +1,26 @@
 import type { FigureName } from "./figure.js";
 import type { SuiteContext } from "./suite.js";
 
-/** How entries are measured in rounds. */
+/** Options for measuring in rounds. */
 export interface RoundOptions<Entry> {
-  /** Rounds before those that count. */
+  /** Warm-up rounds, which do not count. */
   readonly warmUps?: number;
-  /** Names the group of an entry: what is compared lies close together in time. The case by default. */
+  /** Returns the group of an entry: compared entries are measured close together in time. Default: the case. */
   readonly groupOf?: (entry: Entry) => unknown;
 }
 
 /**
- * Measures all entries in turn, round by round, so that what disturbs the machine for a while disturbs all of them.
+ * Measures all entries in turn, round by round, so that a temporary disturbance affects all of them.
  *
- * Within a round all entries of a group are measured one after another, then those of the next group. Each round begins
- * with another group, and each group with another entry; every second round runs backwards, so that neither of two
- * neighbours always follows the other.
+ * Within a round, all entries of a group are measured one after another, then those of the next group. Each round
+ * starts with another group, and each group with another entry. Every second round runs backwards, so that of two
+ * neighbours neither is always measured second.
  *
- * @param entries - What to measure. All of them are alive all the time.
+ * @param entries - Entries to measure. All stay alive during the whole run.
  * @param context - Number of rounds.
- * @param placeOf - Says what an entry is: its subject and its case.
+ * @param placeOf - Returns the subject and case of an entry.
  * @param measure - Measures one entry once.
- * @returns For each entry what was measured, in the order of the rounds.
+ * @returns The measurements of each entry, in the order of the rounds.
  */
 export async function measureInRounds<Entry, Result>(
   entries: readonly Entry[],
@@ -47,7 +47,7 @@ export async function measureInRounds<Entry, Result>(
   return results;
 }
 
-/** @returns The list with another beginning: that many later, all around. */
+/** @returns The list rotated by a number of places. */
 function rotate<Item>(list: readonly Item[], by: number): Item[] {
   const start = by % Math.max(1, list.length);
   return [...list.slice(start), ...list.slice(0, start)];

@@ -12,7 +12,7 @@ let running: RunningSubject | undefined;
 let cpuAtBegin = process.cpuUsage();
 let bodyBytes: number | undefined = 0;
 let publishedAt: number[] = [];
-/** How many publishes have not settled. A set of their promises would cost as much as publishing. */
+/** Number of unsettled publishes. A set of their promises would cost as much as publishing. */
 const unsettled = { count: 0 };
 
 function publishOne(
@@ -29,8 +29,8 @@ function publishText(channel: string, text: string, receivers: number): void {
   const sent = running.publish(channel, text);
   if (!(sent instanceof Promise)) return count(sent, receivers);
   unsettled.count += 1;
-  // One that rejects ends the process, and with it the run. Where each event has one client, a closure for each of
-  // them would be part of what is measured.
+  // A rejection ends the process, and with it the run. With one client per event, a closure per event would distort the
+  // measurement.
   void sent.then(receivers === 1 ? countSettled : (one) => countSettled(one, receivers));
 }
 
@@ -61,7 +61,7 @@ async function publishMixed({ first, clients, bytes, turns }: MixedOrder): Promi
   }
 }
 
-/** Garbage of one measurement must not be found in the next one's memory. */
+/** Prevents garbage of one measurement from counting in the next. */
 async function collectGarbage(): Promise<void> {
   if (globalThis.gc === undefined) throw new Error("The server process needs --expose-gc");
   for (let times = 0; times < 2; times++) {
@@ -93,7 +93,7 @@ serve<ServerProtocol>({
     histogram.enable();
     const start = sharedNow();
     for (let done = 0; done < order.count; done++) {
-      // When it was due, not when a loop that was busy came to it: or the busy one would look the faster.
+      // The due time, not the time when a busy loop got to it: otherwise a busy loop would look faster.
       publishedAt.push(start + done * order.everyMs);
       publishOne(order, order.first + done, 0);
       await wait(Math.max(0, start + (done + 1) * order.everyMs - sharedNow()));

@@ -2,21 +2,21 @@ import type { NodeSubjectName } from "./catalogue.js";
 
 /** The events to publish. The server makes their texts: sending 4 KB of them through a pipe would cost time. */
 export interface PublishOrder {
-  /** The channels in turn, `{index}` in it replaced by a number from 0. */
+  /** Channels in turn: `{index}` is replaced by a number from 0. */
   readonly channel: string;
   /** Sequence number of the first event. */
   readonly first: number;
   readonly count: number;
   readonly bytes: number;
-  /** Clients that get each event. */
+  /** Number of clients that get each event. */
   readonly receivers: number;
-  /** Each event goes to the channel of its own number: all of them in one turn of the event loop, or each in its own. */
+  /** Publishes each event on the channel with its own number: all in one turn of the event loop, or each in its own. */
   readonly spread?: "turn" | "turns" | undefined;
 }
 
-/** One event on the channel `all`, and behind it one on each of the channels `user:0`, `user:1`, … */
+/** One event on the channel `all`, followed by one on each of the channels `user:0`, `user:1`, … */
 export interface MixedOrder {
-  /** Sequence number of the event on `all`. The next one is that of all others: each client gets both in order. */
+  /** Sequence number of the event on `all`. All other events have the next one: each client gets both in order. */
   readonly first: number;
   /** Clients, each on `all` and on its own channel. */
   readonly clients: number;
@@ -29,9 +29,9 @@ export interface MixedOrder {
 export interface ServerReport {
   /** Microseconds of CPU, user and system, of the whole process. */
   readonly cpuUs: number;
-  /** Bytes that all clients together have to get, without the framing of chunks; `undefined` if the subject does not say. */
+  /** Bytes due to all clients together, without chunk framing; `undefined` if the subject does not report them. */
   readonly bodyBytes: number | undefined;
-  /** When each order was carried out, or each event of `publishEvery` was due, in milliseconds of the shared clock. */
+  /** When each order was carried out, or each event of `publishEvery` was due, in milliseconds on the shared clock. */
   readonly publishedAt: readonly number[];
 }
 
@@ -56,7 +56,7 @@ export interface ServerProtocol {
   }): Promise<{ readonly port: number }>;
   publish(order: PublishOrder): void;
   publishMixed(order: MixedOrder): void;
-  /** Publishes the events of an order one every `everyMs`; resolves when the last was published. */
+  /** Publishes the events of an order, one every `everyMs`; resolves after the last publish. */
   publishEvery(order: PublishOrder & { readonly everyMs: number }): Promise<LoopDelay>;
   /** Publishes without clients and returns the ids of all events. */
   publishIds(order: Omit<PublishOrder, "receivers">): Promise<readonly string[]>;

@@ -8,7 +8,7 @@ import { RARE_HEARTBEAT_MS } from "./subject.js";
 /** A server in a separate process, as the suites drive it. */
 export interface Server {
   readonly port: number;
-  /** Publishes; the load tells when it has arrived. */
+  /** Publishes; the load reports when the events have arrived. */
   publish(order: PublishOrder): void;
   /** Begins the measured section. */
   begin(): Promise<void>;
@@ -19,13 +19,13 @@ export interface Server {
   onCrash: (error: Error) => void;
 }
 
-/** How server processes are started. */
+/** Options for starting a server process. */
 export interface ServerOptions {
-  /** Heartbeats so rare that none comes into a measurement, unless a suite is about them. */
+  /** So rare that no heartbeat falls into a measurement, unless a suite measures heartbeats. */
   readonly heartbeatMs?: number | false;
   /** Where to write a CPU profile. */
   readonly cpuProfileDir?: string | undefined;
-  /** `true`: memory will be asked for. */
+  /** `true` if memory will be measured. */
   readonly exposesGc?: boolean;
 }
 
@@ -73,7 +73,7 @@ export class NodeServer implements Server {
 
 let profiles = 0;
 
-/** @returns Flags for a process that is to write a CPU profile, if one is wanted. */
+/** @returns Flags that make a process write a CPU profile, if requested. */
 export function profileFlags(name: string, directory: string | undefined): string[] {
   if (directory === undefined) return [];
   const file = `${name}-${++profiles}-${Date.now()}.cpuprofile`;

@@ -1,7 +1,7 @@
 /** One figure of one subject over all rounds. */
 export interface Statistics {
   readonly median: number;
-  /** Lower end of the interval that holds the true median with a probability of at least 95 %. */
+  /** Lower end of the interval that contains the true median with a probability of at least 95 %. */
   readonly low: number;
   /** Upper end of that interval. */
   readonly high: number;
@@ -11,16 +11,16 @@ export interface Statistics {
   readonly rounds: readonly number[];
 }
 
-/** Probability with which the true median lies outside of an interval, at most. */
+/** Largest probability that the true median lies outside the interval. */
 const ALPHA = 0.05;
 
-/** @returns The value that is larger than a share of all, by the nearest rank. `NaN` of none. */
+/** @returns The nearest-rank quantile. `NaN` for an empty list. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN;
 }
 
-/** @returns The middle value, or the mean of the two in the middle. */
+/** @returns The middle value, or the mean of the two middle values. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length / 2;
@@ -42,11 +42,11 @@ export function summarize(rounds: readonly number[]): Statistics {
 }
 
 /**
- * The sign test's interval: how many of the rounds lie below the true median is binomial, whatever the distribution of
- * the figures. Nothing is resampled, so that the same rounds always have the same interval.
+ * The interval of the sign test: the number of rounds below the true median is binomial, whatever the distribution of
+ * the figures. Without resampling, the same rounds always give the same interval.
  *
- * @returns How many of the smallest, and of the largest, rounds lie outside: 5 of 20. With fewer than 6 rounds no
- *   interval reaches 95 %, and it goes from the smallest to the largest.
+ * @returns How many of the smallest, and of the largest, rounds lie outside: for example 5 of 20. Fewer than 6 rounds
+ *   do not reach 95 %; the interval then spans all rounds.
  */
 function outsideInterval(rounds: number): number {
   let outside = 0;
@@ -59,9 +59,9 @@ function outsideInterval(rounds: number): number {
 }
 
 /**
- * Divides round by round: the speed of the machine drifts by more than subjects differ, but little within a round.
+ * Divides round by round: the machine's speed drifts by more than subjects differ, but little within a round.
  *
- * @returns The ratios of all rounds; `undefined` if one of the two is missing or has other rounds.
+ * @returns The ratios of all rounds; `undefined` if either figure is missing or has other rounds.
  */
 export function ratioOf(
   a: Statistics | undefined,
@@ -70,7 +70,7 @@ export function ratioOf(
   return ofPairs(a, b, (one, other) => one / other);
 }
 
-/** @returns As `ratioOf`, of the differences. */
+/** @returns Same as `ratioOf`, for differences. */
 export function differenceOf(
   a: Statistics | undefined,
   b: Statistics | undefined,

@@ -1,19 +1,19 @@
-/** Interval of heartbeats that is longer than any suite keeps a stream silent. */
+/** Heartbeat interval longer than any silence of a stream in the suites. */
 export const RARE_HEARTBEAT_MS = 1_800_000;
 
-/** How a subject's server is started. */
+/** Options with which a subject's server is started. */
 export interface SubjectOptions {
   /** `false` or the interval of heartbeats, for subjects with such an option. */
   readonly heartbeatMs: number | false;
 }
 
-/** A server that clients can connect to and that publishes to them. */
+/** A server that accepts clients and publishes to them. */
 export interface RunningSubject {
   /** Port on 127.0.0.1. */
   readonly port: number;
   /**
    * Publishes one event to all streams of a channel. Controls and Tidewire return the size of the event's block, so
-   * that the load can be asked whether exactly these bytes have arrived.
+   * that the load can check that exactly these bytes have arrived.
    */
   publish(channel: string, text: string): Promise<Sent | undefined> | Sent | undefined;
 }
@@ -21,15 +21,15 @@ export interface RunningSubject {
 /** An event that a subject has published, as far as the subject knows it. */
 export interface Sent {
   readonly id: string;
-  /** Bytes of its block, without the framing of a chunk. */
+  /** Bytes of its block, without chunk framing. */
   readonly blockBytes: number;
 }
 
 /**
  * One thing that is measured: a library in its own server.
  *
- * All files of subjects have the same five parts: imports, the settings that make it comparable, the server with its
- * route, publishing, and the subject.
+ * All subject files have the same five parts: imports, settings for comparability, the server with its route,
+ * publishing, and the subject.
  */
 export interface Subject {
   /** Starts the server on a free port. */

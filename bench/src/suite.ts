@@ -7,7 +7,7 @@ import type { Target } from "./target.js";
 /** The choices of the person who runs the benchmark. */
 export interface SuiteContext {
   readonly rounds: number;
-  /** `true`: only see whether everything works. */
+  /** `true`: only checks that everything works. */
   readonly isQuick: boolean;
   readonly cpuProfileDir: string | undefined;
   readonly progress: Progress;
@@ -15,14 +15,14 @@ export interface SuiteContext {
   pick<Name extends SubjectName>(names: readonly Name[]): WithTwin<Name>[];
 }
 
-/** A name, and where it has a twin from another checkout that one's. */
+/** A name and, if it has a twin from another checkout, the twin's name. */
 export type WithTwin<Name> = Name extends (typeof TIDEWIRE)[number]
   ? Name | `${Name}@${string}`
   : Name;
 
 /** The result of a suite. */
 export interface SuiteOutcome {
-  /** How it was measured, in numbers. */
+  /** Settings of the measurement. */
   readonly parameters: Readonly<Record<string, number | string | boolean>>;
   readonly figures: readonly Figure[];
   readonly tables: readonly Table[];

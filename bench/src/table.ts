@@ -1,9 +1,9 @@
 import type { Statistics } from "./statistics.js";
 
-/** A table as the terminal and the page show it. */
+/** A table for the terminal and the page. */
 export interface Table {
   readonly title: string;
-  /** The first column is text, the others are figures. */
+  /** Column headers. The first column is text, the others are figures. */
   readonly columns: readonly string[];
   readonly rows: readonly (readonly string[])[];
 }
@@ -26,7 +26,7 @@ export function formatTable({ title, columns, rows }: Table): string {
   return [`  ${title}`, ...formatted.map((line) => `    ${line}`)].join("\n");
 }
 
-/** @returns A figure with as many digits as are worth reading; "–" if there is none. */
+/** @returns A figure with a sensible number of digits; "–" if there is none. */
 export function formatFigure(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
@@ -39,14 +39,14 @@ export function formatStatistics(statistics: Statistics | undefined): string {
   return withInterval(statistics, formatFigure);
 }
 
-/** @returns As `formatStatistics`: `1.05× (1.02 to 1.08)`. */
+/** @returns Same as `formatStatistics`: `1.05× (1.02 to 1.08)`. */
 export function formatRatio(ratio: Statistics | undefined): string {
   return withInterval(ratio, (value) => value.toFixed(2), "×");
 }
 
 /**
  * @param format - Formats one value.
- * @param unit - Stands behind the median.
+ * @param unit - Follows the median.
  */
 export function withInterval(
   statistics: Statistics | undefined,

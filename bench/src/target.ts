@@ -1,7 +1,7 @@
 import type { Statistics } from "./statistics.js";
 import { formatFigure, withInterval } from "./table.js";
 
-/** Something that a figure should be, and whether it is. */
+/** A requirement for a figure, and whether it is met. */
 export interface Target {
   readonly text: string;
   /** The median with its interval and unit. */
@@ -10,7 +10,7 @@ export interface Target {
   readonly isMet: boolean;
 }
 
-/** Makes a target that is met by a median up to a limit. */
+/** Creates a target that is met by a median up to a limit. */
 export function atMost(
   text: string,
   value: Statistics | undefined,
@@ -20,7 +20,7 @@ export function atMost(
   return makeTarget(text, value, unit, (median) => median <= limit);
 }
 
-/** Makes a target that is met by a median below a limit. */
+/** Creates a target that is met by a median below a limit. */
 export function lessThan(
   text: string,
   value: Statistics | undefined,
@@ -30,7 +30,7 @@ export function lessThan(
   return makeTarget(text, value, unit, (median) => median < limit);
 }
 
-/** Makes a target that is met by a median of at least a limit. */
+/** Creates a target that is met by a median of at least a limit. */
 export function atLeast(
   text: string,
   value: Statistics | undefined,
@@ -49,7 +49,7 @@ function makeTarget(
   return { text, measured: withInterval(value, formatFigure, unit), isMet: isMet(value.median) };
 }
 
-/** @returns Those that could be decided. */
+/** @returns The targets that could be decided. */
 export function decided(targets: readonly (Target | undefined)[]): Target[] {
   return targets.filter((target) => target !== undefined);
 }

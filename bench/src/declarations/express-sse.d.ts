@@ -1,4 +1,4 @@
-// Its own types have a default export beside `export =`, which no compiler takes.
+// The package's own types have a default export besides `export =`, which no compiler accepts.
 declare module "express-sse" {
   import type { RequestHandler } from "express";
 

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync } from "fastify";
 
-// Its own types say what `reply.sse` is, and so do those of two other plugins here: a program can have one of them.
+// The package's own types declare `reply.sse`, as do two other plugins here: a program can use only one of them.
 
 export interface FastifySseV2Reply {
   sse(message: {

@@ -4,7 +4,7 @@ import { OPENING, STREAM_HEAD } from "../bare-channels.js";
 import { listen } from "../listen.js";
 import type { Subject } from "../subject.js";
 
-// A stream of Express that is opened and kept, and nothing else.
+// An Express stream that is only opened and kept.
 
 export const subject: Subject = {
   async start() {

@@ -4,7 +4,7 @@ import { OPENING, STREAM_HEAD } from "../bare-channels.js";
 import { listen } from "../listen.js";
 import type { Subject } from "../subject.js";
 
-// A stream of Fastify through its reply lifecycle: `reply.send()` of a Readable that stays open, and nothing else.
+// A Fastify stream that is only kept open, through the reply lifecycle: `reply.send()` of a Readable that does not end.
 
 export const subject: Subject = {
   async start() {

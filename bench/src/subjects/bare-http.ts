@@ -3,7 +3,7 @@ import { OPENING, STREAM_HEAD } from "../bare-channels.js";
 import { listen } from "../listen.js";
 import type { Subject } from "../subject.js";
 
-// A stream of `node:http` that is opened and kept, and nothing else: what an open stream costs by itself.
+// A `node:http` stream that is only opened and kept: the cost of an open stream by itself.
 
 export const subject: Subject = {
   async start() {

@@ -4,8 +4,8 @@ import { BareChannels } from "../bare-channels.js";
 import { listen } from "../listen.js";
 import type { Subject } from "../subject.js";
 
-// Sessions registered with a channel, `channel.broadcast()`: the documented way to reach many. The serializer hands
-// text on as it is, which spares the library one JSON.stringify for each session. Keep-alive off.
+// Sessions registered with a channel, and `channel.broadcast()`: the documented way to reach many clients. The
+// serializer passes text through, which spares the library one JSON.stringify per session. Keep-alive off.
 
 export const subject: Subject = {
   async start() {

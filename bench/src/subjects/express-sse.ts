@@ -5,8 +5,8 @@ import { BareChannels } from "../bare-channels.js";
 import { listen } from "../listen.js";
 import type { Subject } from "../subject.js";
 
-// `sse.init` as the route and `sse.send()`, which is an event that each client's listener encodes by itself. There is
-// no way to encode once. It sends no heartbeats.
+// `sse.init` as the route, and `sse.send()`, which emits an event that each client's listener encodes separately.
+// Encoding once is not possible. It sends no heartbeats.
 
 export const subject: Subject = {
   async start() {

@@ -5,8 +5,8 @@ import { BareChannels } from "../bare-channels.js";
 import { listen } from "../listen.js";
 import type { Subject } from "../subject.js";
 
-// `reply.sse({ id, data })` for each reply of a set, as the documentation shows for individual events: it has no
-// channels and cannot encode once. No heartbeats.
+// `reply.sse({ id, data })` for each reply of a set, as its documentation shows for single events: it has no channels
+// and cannot encode once. No heartbeats.
 
 export const subject: Subject = {
   async start() {

@@ -5,8 +5,8 @@ import { BareChannels } from "../bare-channels.js";
 import { listen } from "../listen.js";
 import type { Subject } from "../subject.js";
 
-// `reply.sse.keepAlive()` and `reply.sse.send()` for each stream of a set: it has no channels. The serializer hands
-// text on as it is. Heartbeats off.
+// `reply.sse.keepAlive()`, and `reply.sse.send()` for each stream of a set: it has no channels. The serializer passes
+// text through. Heartbeats off.
 
 export const subject: Subject = {
   async start() {
@@ -18,7 +18,7 @@ export const subject: Subject = {
       const stream = reply.sse as unknown as FastifySseStream;
       stream.keepAlive();
       stream.onClose(() => streams.delete(stream));
-      // `sendHeaders` alone leaves the head where it is until something is written.
+      // `sendHeaders` alone does not send the head until something is written.
       await stream.send({ id: "0", data: "open" });
       streams.add(stream);
     });

@@ -6,7 +6,7 @@ import { connectRedis } from "../redis-stream.js";
 import type { RedisSubject } from "../redis-subject.js";
 import { subject as xread } from "./redis-xread.js";
 
-// Only to tell what it costs to ask Redis every ten milliseconds, as Tidewire does while much is published.
+// Shows the cost of querying Redis every ten milliseconds, as Tidewire does under load.
 
 const PACE_MS = 10;
 

@@ -4,7 +4,7 @@ import { listen } from "../listen.js";
 import type { Subject } from "../subject.js";
 import { blockSize } from "../block-size.js";
 
-// The lower bound in Node: one buffer that carries its chunk framing already, straight to each socket.
+// The lower bound in Node: one buffer, chunk framing included, written straight to each socket.
 
 export const subject: Subject = {
   async start() {

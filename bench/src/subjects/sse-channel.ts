@@ -4,8 +4,8 @@ import { BareChannels } from "../bare-channels.js";
 import { listen } from "../listen.js";
 import type { Subject } from "../subject.js";
 
-// `channel.send()`, which encodes once and writes the text to each response. It keeps the last 500 events for replay and
-// cannot do without; nor without pings, which come every half hour here.
+// `channel.send()`, which encodes once and writes the text to each response. It always keeps the last 500 events for
+// replay and always sends pings, here every half hour.
 
 export const subject: Subject = {
   async start() {

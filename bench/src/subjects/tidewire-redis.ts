@@ -6,7 +6,7 @@ import { connectRedis, countAdded } from "../redis-stream.js";
 import type { RedisSubject } from "../redis-subject.js";
 import { RARE_HEARTBEAT_MS } from "../subject.js";
 
-// As it comes, but for the heartbeats.
+// Default settings except for the heartbeats.
 
 export const subject: RedisSubject = {
   async startNode({ url, key }) {

@@ -66,7 +66,7 @@ async function measure(
   const order = { channel: "all", first: sequence, count: events + 1, bytes: BYTES };
   const [lastEventId = ""] = await server.remote.call("publishIds", order);
   pair.sequence += events + 1;
-  // Anything that is still to be done for what was published is not part of it.
+  // Excludes work left over from publishing.
   await wait(50);
   await load.begin({ step: events * CLIENTS });
   await server.begin();

@@ -18,7 +18,7 @@ import type { Target } from "../target.js";
 
 const CHANNELS = 10_000;
 const BYTES = 100;
-/** Events on their way at a time. */
+/** Events in flight at a time. */
 const BATCH = 500;
 const ONE_CLIENTS = 1_000;
 const ONE_STEPS = 20;

@@ -68,7 +68,7 @@ async function measure({ server, load }: Pair, clients: number): Promise<number>
   await server.begin();
   const path = "/events?channel=all";
   await load.churn({ port: server.port, clients, path, concurrency: CONCURRENCY });
-  // The last leavers are part of it.
+  // Includes the last disconnects.
   await wait(100);
   const { cpuUs } = await server.end();
   return cpuUs / clients;

@@ -19,7 +19,7 @@ interface Case {
   readonly name: string;
   readonly clients: number;
   readonly bytes: number;
-  /** Events in a round. */
+  /** Events per round. */
   readonly steps: number;
   readonly subjects: readonly ServerSubjectName[];
 }
@@ -66,7 +66,7 @@ const MANY: Case = {
 };
 const CASES: readonly Case[] = [SMALL, LARGE, MANY];
 
-/** The figure that the chart shows. */
+/** The figure shown in the chart. */
 export const CHARTED_CASE: string = SMALL.name;
 export const CPU_PER_DELIVERY = "CPU of the server per delivery, µs";
 const WALL = "from publishing to the last client, ms";
@@ -184,7 +184,7 @@ function targetsOf(figures: readonly Figure[]): Target[] {
       const many = { ...small, in: MANY.name };
       const toOther = (other: ServerSubjectName): Statistics | undefined =>
         ratioTo(figures, small, { subject: other });
-      // The best is the one that we come closest to.
+      // The best peer is the one that Tidewire comes closest to.
       const best = peers
         .map((peer) => ({ peer, ratio: toOther(peer) }))
         .toSorted((a, b) => (b.ratio?.median ?? 0) - (a.ratio?.median ?? 0))[0];

@@ -14,7 +14,7 @@ const SUBJECTS = [...TIDEWIRE, "response-write"] as const;
 const CLIENTS = 10_000;
 const HEARTBEAT_MS = 15_000;
 const WINDOW_MS = 60_000;
-/** Until the first heartbeat after all have connected has come. */
+/** Time until all clients are connected and have had their first heartbeat. */
 const SETTLE_MS = 20_000;
 const WHAT = "CPU of the server, % of a core";
 

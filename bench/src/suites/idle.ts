@@ -13,9 +13,9 @@ import { formatStatistics, groupThousands } from "../table.js";
 import { atMost, decided, lessThan } from "../target.js";
 import type { Target } from "../target.js";
 
-// Resident memory moves by megabytes whatever happens: the more streams, the less of that on each.
+// Resident memory varies by megabytes: the more streams, the smaller the error per stream.
 const STREAMS = 5_000;
-/** Streams opened and closed before, so that what is made once is there. */
+/** Streams opened and closed first, so that one-time allocations are done. */
 const WARM_STREAMS = 400;
 const CASE = "idle";
 const HEAP = "heap per open stream, bytes";

@@ -19,7 +19,7 @@ import type { Target } from "../target.js";
 const SUBJECTS = [...TIDEWIRE, "socket-write", "response-write"] as const;
 const CLIENTS = 10_000;
 const BYTES = 100;
-/** Ten a second for so many clients is about what one core can do; at four there is room. */
+/** Ten a second to this many clients is about the limit of one core; four leave room. */
 const CASES = [
   { name: "10 events a second", everyMs: 100, events: 100 },
   { name: "4 events a second", everyMs: 250, events: 20 },

@@ -20,7 +20,7 @@ const CLIENTS = 10_000;
 const BYTES = 100;
 const STEPS = 3;
 const LIMIT = 1.5;
-/** Streams open a little later than their heads are there. */
+/** Streams open slightly after their heads have arrived. */
 const SETTLE_MS = 500;
 
 const CASES = [

@@ -27,10 +27,10 @@ const CROWD = 100;
 const CROWD_PACE: Pace = { perSecond: 200, count: 800, bytes: BYTES };
 const PUBLISHES = 20_000;
 const IN_FLIGHT = 64;
-/** Streams open, and readers begin, a little later than heads are there. */
+/** Streams open, and readers start, slightly after the heads have arrived. */
 const SETTLE_MS = 500;
 
-/** One measurement: what came of it, by name. */
+/** One measurement with its results by name. */
 interface Entry {
   readonly subject: string;
   readonly in: string;

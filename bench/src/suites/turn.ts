@@ -16,10 +16,10 @@ import { atMost, decided } from "../target.js";
 
 const SUBJECTS = [...TIDEWIRE, "socket-write"] as const;
 const BYTES = 1_024;
-/** With their fields and ids 60 events are below 64 KiB, and 70 above. */
+/** With fields and ids, 60 events are below 64 KiB and 70 above. */
 const BELOW = 60;
 const ABOVE = 70;
-/** For each number of clients: times that so many events are published in a round. */
+/** Publishes per round, for each number of clients. */
 const STEPS = { 1_000: 3, 10_000: 1 } as const;
 const CROWDS = [1_000, 10_000] as const;
 const LIMIT = 1.5;
