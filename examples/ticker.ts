@@ -44,7 +44,7 @@ function quotes(): Quote[] {
   return [...prices].map(([symbol, price]) => ({ symbol, price }));
 }
 
-// The state changes and the change is published in one turn: a snapshot is from before both or after both.
+// State and publish change in one turn, so a snapshot is from before both or after both.
 const timer = setInterval(() => {
   const { symbol, price } = quotes()[Math.floor(Math.random() * prices.size)] as Quote;
   const change = { symbol, price: Math.max(0.01, price * (0.99 + Math.random() * 0.02)) };

@@ -1,10 +1,10 @@
-/** The channels of the cluster demo: what main publishes, and every node delivers. */
+/** The channels of the cluster demo: main publishes on them, and every node delivers them. */
 export type Channels = {
   ticks: { tick: Tick };
   nodes: { nodes: readonly NodeStatus[] };
 };
 
-/** One of the numbered events: by its number a page can tell whether it has missed one or has one twice. */
+/** A numbered event. The number shows a page whether it has missed one or got one twice. */
 export interface Tick {
   /** 1, 2, 3 and so on. */
   readonly number: number;
@@ -12,15 +12,15 @@ export interface Tick {
   readonly at: string;
 }
 
-/** What a node is called, and what it is made with. */
+/** Name and framework of a node. */
 export interface NodeIdentity {
   readonly name: string;
   readonly framework: "Express" | "Fastify";
 }
 
-/** A node as main sees it. */
+/** State of a node as main sees it. */
 export interface NodeStatus extends NodeIdentity {
-  /** Process id of the node, or of the one that it was. */
+  /** Process id of the node, also after it has died. */
   readonly pid: number | undefined;
   readonly state: "starting" | "up" | "down";
 }

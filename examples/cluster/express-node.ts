@@ -9,7 +9,7 @@ import { join } from "./node-server.js";
 import type { NodeServer } from "./node-server.js";
 import { PAGE_FILES } from "./page.js";
 
-/** Starts a node on Express, on a port that is free. */
+/** Starts a node on Express, on a free port. */
 export async function startExpressNode(
   hub: Hub<Channels>,
   self: NodeIdentity,

@@ -7,7 +7,7 @@ import { join } from "./node-server.js";
 import type { NodeServer } from "./node-server.js";
 import { PAGE_FILES } from "./page.js";
 
-/** Starts a node on Fastify, on a port that is free. */
+/** Starts a node on Fastify, on a free port. */
 export async function startFastifyNode(
   hub: Hub<Channels>,
   self: NodeIdentity,
@@ -27,7 +27,7 @@ export async function startFastifyNode(
   await fastify.listen({ port: 0, host: "127.0.0.1" });
   return {
     port: (fastify.server.address() as AddressInfo).port,
-    // Closes the hub as well.
+    // Also closes the hub.
     stop: () => fastify.close(),
   };
 }

@@ -16,10 +16,10 @@ const NODES: readonly NodeIdentity[] = [
   { name: "Node 3", framework: "Express" },
 ];
 
-/** A stream for this run: what another has left behind is none of ours. */
+/** A separate stream for each run, so that earlier runs leave nothing behind. */
 const key = `tidewire:cluster-demo:${randomUUID()}`;
 
-/** What has been started so far: ends in the opposite order. */
+/** Cleanup functions of everything started so far, called in reverse order. */
 const stops: (() => Promise<void>)[] = [];
 let isStopping = false;
 let nodes: Nodes | undefined;
@@ -36,7 +36,7 @@ try {
 
 async function start(): Promise<void> {
   const port = readPort();
-  // First of all: a port that is taken is found out before anything else is there.
+  // Comes first, so that a taken port is detected before anything else starts.
   await listen(port);
   const redis = await openRedis(key, (end) => stops.push(end));
   const stream = { url: redis.url, key };
@@ -48,7 +48,7 @@ async function start(): Promise<void> {
   const started = new Nodes(NODES, stream, (node) => {
     tell(node);
     publishStatus(publisher, started.status()).catch(() => {
-      // It is told again every second.
+      // The status is published again every second.
     });
   });
   nodes = started;
@@ -66,13 +66,13 @@ async function start(): Promise<void> {
   console.log("Stop with Ctrl-C.");
 }
 
-/** Takes what is for this process, and passes everything else on to a node. */
+/** Answers requests for this process, and passes all others on to a node. */
 function answer(request: IncomingMessage, response: ServerResponse): void {
-  // A page of an earlier run, which comes back before there is anything: it will try again.
+  // A page of an earlier run that reconnects too early. It will try again.
   if (nodes === undefined) return void response.destroy();
   const [path, query] = (request.url ?? "/").split("?");
   if (path !== "/kill") {
-    // What cannot be passed on, such as a path that no client of Node's would send, is no reason to end.
+    // A request that cannot be passed on, such as one with an invalid path, must not end the process.
     passOn(request, response, nodes).catch(() => response.destroy());
     return;
   }

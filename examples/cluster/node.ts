@@ -1,4 +1,4 @@
-// One node of the cluster, as a process of its own: main starts it and says what it is.
+// One node of the cluster as a separate process. Main starts it and passes its identity.
 import { createHub } from "@tidewire/core";
 import { redisLog } from "@tidewire/redis";
 import type { Channels, NodeIdentity } from "./channels.js";
@@ -15,5 +15,5 @@ const server = await start(hub, self);
 process.send?.({ port: server.port });
 
 process.once("SIGTERM", () => void server.stop().then(() => process.exit()));
-// Main is gone: without it nobody finds this node, and nobody would end it.
+// Main is gone: clients cannot reach this node any more, and it would never be stopped.
 process.once("disconnect", () => process.exit());

@@ -5,9 +5,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { NodeIdentity, NodeStatus } from "./channels.js";
 
-/** After what time a node that has died is started again, in milliseconds. */
+/** Delay before a dead node is restarted, in milliseconds. */
 const RESTART_MS = 5_000;
-/** What a node may take to end when it is asked to, in milliseconds. */
+/** Time that a node has to end when asked, in milliseconds. */
 const GRACE_MS = 1_500;
 
 const PROGRAM = fileURLToPath(new URL("node.js", import.meta.url));
@@ -20,23 +20,23 @@ interface ClusterNode {
   port: number;
 }
 
-/** Where the nodes find Redis, and which stream of it is theirs. */
+/** Address of Redis, and the key of the nodes' stream. */
 export interface StreamAddress {
   readonly url: string;
   readonly key: string;
 }
 
-/** The processes of the nodes: starts them, starts those again that have died, and gives them in turn. */
+/** Manages the node processes: starts them, restarts dead ones, and returns them in turn. */
 export class Nodes {
   readonly #nodes: readonly ClusterNode[];
   readonly #stream: StreamAddress;
   readonly #onChange: (node: NodeStatus) => void;
-  /** Those who wait for a node to be up: nobody unless all are down. */
+  /** Callers waiting for a node to be up: empty unless all are down. */
   readonly #waiting = new Set<() => void>();
   #turn = 0;
   #isStopped = false;
 
-  /** @param onChange - Called whenever the state of a node is another. */
+  /** @param onChange - Called whenever the state of a node changes. */
   constructor(
     identities: readonly NodeIdentity[],
     stream: StreamAddress,
@@ -61,7 +61,7 @@ export class Nodes {
     return this.#nodes.map(statusOf);
   }
 
-  /** Gives the port of the node whose turn it is, and waits for one if none is up. */
+  /** Returns the port of the next node in turn, and waits for one if all are down. */
   async next(): Promise<number> {
     for (;;) {
       const up = this.#nodes.filter(({ state }) => state === "up");
@@ -74,9 +74,9 @@ export class Nodes {
   }
 
   /**
-   * Kills a node as a crash would: it has no time to say anything.
+   * Kills a node like a crash, without a chance to clean up.
    *
-   * @returns `false` if none of the nodes has this process id.
+   * @returns `false` if no node has this process id.
    */
   kill(pid: number): boolean {
     const node = this.#nodes.find(({ child, state }) => child?.pid === pid && state === "up");
@@ -84,7 +84,7 @@ export class Nodes {
     return process.kill(pid, "SIGKILL");
   }
 
-  /** Ends all nodes in order. Resolves when their processes are gone. */
+  /** Ends all nodes in an orderly way. Resolves when their processes are gone. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     await Promise.all(
@@ -99,10 +99,10 @@ export class Nodes {
     );
   }
 
-  /** Starts the process of a node. Resolves when it is up, or is not and will be started again. */
+  /** Starts a node's process. Resolves when it is up, or has failed and will be restarted. */
   async #run(node: ClusterNode): Promise<void> {
     const { name, framework } = node.identity;
-    // In a group of its own: Ctrl-C is for main, which then ends the nodes in order.
+    // In a separate process group: Ctrl-C reaches only main, which then ends the nodes in order.
     const child = fork(PROGRAM, [name, framework, this.#stream.key], {
       detached: true,
       env: { ...process.env, REDIS_URL: this.#stream.url },

@@ -2,7 +2,9 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { PAGE_DIRECTORY } from "../showcase/page.js";
 
-/** A file of the page and where it is: the files are served from the sources, this one runs from `examples/dist`. */
+/**
+ * A file of the page and its location: the files are served from the sources, while this one runs from `examples/dist`.
+ */
 export interface PageFile {
   readonly url: string;
   readonly type: string;
@@ -11,7 +13,7 @@ export interface PageFile {
 
 const DIRECTORY = fileURLToPath(new URL("../../cluster/page/", import.meta.url));
 
-/** The files of the page. The look is the showcase's, with a few rules of its own. */
+/** The files of the page. The styles are the showcase's plus a few rules. */
 export const PAGE_FILES: readonly PageFile[] = [
   file("/", "text/html; charset=utf-8", `${DIRECTORY}index.html`),
   file("/app.js", "text/javascript; charset=utf-8", `${DIRECTORY}app.js`),

@@ -2,25 +2,24 @@ import { request as sendRequest } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
 
-/** How many nodes are tried for a request before its connection is cut. */
+/** Number of nodes tried for a request before its connection is cut. */
 const ATTEMPTS = 3;
 
-/** Headers that are about one connection, not about the request or response that it carries. */
+/** Headers that concern one connection, not the request or response it carries. */
 const HOP_BY_HOP = ["connection", "keep-alive", "transfer-encoding", "upgrade"];
 
-/** What a request may be passed on to. */
+/** Targets that a request can be passed on to. */
 export interface Upstreams {
-  /** Gives the port of the one whose turn it is, and waits for one if there is none. */
+  /** Returns the port of the next target in turn, and waits for one if there is none. */
   next(): Promise<number>;
 }
 
 /**
- * Passes a request on to the node whose turn it is, and what that answers back to the client, byte by byte as
- * it comes.
+ * Passes a request on to the next node in turn, and its answer back to the client, byte by byte as it arrives.
  *
- * Whoever leaves, the other side hears of it: a client that goes ends the request to the node, and a node that
- * dies ends the client's connection, so that an `EventSource` comes back. No answer with 502: that would make it
- * give up for ever.
+ * When either side leaves, so does the other: a client that disconnects ends the request to the node, and a node that
+ * dies ends the client's connection, so that an `EventSource` reconnects. Never answers 502, which would make it give
+ * up for good.
  */
 export async function passOn(
   request: IncomingMessage,
@@ -29,7 +28,7 @@ export async function passOn(
   attempt = 1,
 ): Promise<void> {
   const port = await upstreams.next();
-  // The client has left while there was no node.
+  // The client left while no node was up.
   if (response.destroyed) return;
   const { method, url } = request;
   const isRepeatable = method === "GET" || method === "HEAD";
@@ -47,7 +46,7 @@ export async function passOn(
   outgoing.on("response", (incoming) => {
     response.writeHead(incoming.statusCode ?? 502, headersOf(incoming.headers));
     response.flushHeaders();
-    // Destroys the response, and with it the connection, if the node does not end it properly.
+    // If the node does not end the response properly, this destroys it together with the connection.
     pipeline(incoming, response, () => {});
   });
   outgoing.on("error", () => {
@@ -56,7 +55,7 @@ export async function passOn(
       response.destroy();
       return;
     }
-    // A node that died a moment ago.
+    // The node died a moment ago.
     response.off("close", leave);
     passOn(request, response, upstreams, attempt + 1).catch(() => response.destroy());
   });

@@ -10,24 +10,24 @@ import { join } from "node:path";
 import { createClient } from "redis";
 import { StartError } from "./start-error.js";
 
-/** How long Redis may take to answer, in milliseconds. */
+/** Time that Redis has to answer, in milliseconds. */
 const START_MS = 5_000;
 
 /** The Redis of the demo. */
 export interface Redis {
   readonly url: string;
-  /** What to tell people about it; no password is in it. */
+  /** Description for the user, without a password. */
   readonly description: string;
-  /** Leaves nothing behind: neither process and directory nor, where Redis is somebody else's, the stream. */
+  /** Cleans up: stops our own Redis and its directory, or deletes the stream in a foreign one. */
   stop(): Promise<void>;
 }
 
 /**
- * Gives the Redis that `REDIS_URL` names, or starts one.
+ * Connects to the Redis in `REDIS_URL`, or starts one.
  *
- * @param key - Stream that the demo will make.
- * @param onStop - Takes what ends Redis as soon as there is something to end, before it answers.
- * @throws {StartError} If there is none, or it does not answer.
+ * @param key - Key of the stream that the demo will create.
+ * @param onStop - Receives the cleanup function as soon as there is something to clean up, even before Redis answers.
+ * @throws {StartError} If Redis is missing or does not answer.
  */
 export function openRedis(key: string, onStop: (stop: Redis["stop"]) => void): Promise<Redis> {
   const url = process.env["REDIS_URL"];
@@ -59,7 +59,7 @@ async function useServer(
 
 async function startServer(onStop: (stop: Redis["stop"]) => void): Promise<Redis> {
   const port = await findPort();
-  // In one turn with `onStop`: a Ctrl-C in between would leave them behind.
+  // In the same turn as `onStop`: a Ctrl-C in between would leave them behind.
   const directory = mkdtempSync(join(tmpdir(), "tidewire-cluster-"));
   const child = spawn(
     "redis-server",
@@ -67,7 +67,7 @@ async function startServer(onStop: (stop: Redis["stop"]) => void): Promise<Redis
       ["--port", String(port), "--bind", "127.0.0.1", "--dir", directory],
       ["--save", "", "--appendonly", "no"],
     ].flat(),
-    // In a group of its own: Ctrl-C is for main, which ends it when the nodes are gone.
+    // In a separate process group: Ctrl-C reaches only main, which ends Redis after the nodes.
     { stdio: "ignore", detached: true },
   );
   const failed = once(child, "error").then(() => false);
@@ -91,7 +91,7 @@ async function startServer(onStop: (stop: Redis["stop"]) => void): Promise<Redis
 async function end(child: ChildProcess): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
-  // What it holds is for nobody any more.
+  // Its content is not needed any more.
   child.kill("SIGKILL");
   await exited;
 }

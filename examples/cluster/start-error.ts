@@ -1,2 +1,2 @@
-/** Something that whoever has started the demo can put right: the message says how. */
+/** An error that the user can fix; its message explains how. */
 export class StartError extends Error {}

@@ -2,16 +2,16 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Publisher } from "@tidewire/core";
 import type { Channels, NodeStatus } from "./channels.js";
 
-/** Time from one tick to the next, in milliseconds: eight a second. */
+/** Interval between ticks, in milliseconds: eight a second. */
 const TICK_MS = 125;
-/** After how many ticks it is told how the nodes are, also if nothing has changed: for pages that are new. */
+/** Ticks after which the status is published again even if unchanged, for new pages. */
 const STATUS_TICKS = 8;
 
 /**
- * Publishes ticks, numbered from 1, until it is told to stop.
+ * Publishes ticks, numbered from 1, until it is stopped.
  *
- * A tick that Redis did not take, or perhaps did, is published again under the same `dedupeKey`: so there is
- * neither a hole in the numbers nor one of them twice.
+ * A tick that Redis has not confirmed is published again with the same `dedupeKey`. So the numbers have neither gaps
+ * nor duplicates.
  */
 export async function publishTicks(
   publisher: Publisher<Channels>,
@@ -27,7 +27,7 @@ export async function publishTicks(
       if (number % STATUS_TICKS === 0) await publishStatus(publisher, status());
       number += 1;
     } catch (error) {
-      // Once for each, however often it is tried.
+      // Once per tick, however often it is retried.
       if (failed !== number) console.error(`Tick ${number} will be published again:`, error);
       failed = number;
     }
@@ -35,7 +35,7 @@ export async function publishTicks(
   }
 }
 
-/** Tells the pages how the nodes are. */
+/** Publishes the state of the nodes to the pages. */
 export async function publishStatus(
   publisher: Publisher<Channels>,
   nodes: readonly NodeStatus[],

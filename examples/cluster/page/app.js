@@ -1,24 +1,24 @@
-/** Ticks that the lanes show. */
+/** Number of ticks shown in the lanes. */
 const SHOWN = 120;
-/** Entries of the story that are kept. */
+/** Number of entries kept in the story. */
 const STORY_ENTRIES = 8;
 
 const $ = (id) => document.getElementById(id);
 const timeFormat = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 
 const counts = { received: 0, missed: 0, doubled: 0, replayed: 0, reconnections: 0, resets: 0 };
-/** Ticks as they are shown: `{ number, lane, kind }`. */
+/** Ticks on display: `{ number, lane, kind }`. */
 let ticks = [];
-/** The number that has to come next; `undefined` at the start and after a reset. */
+/** The next expected number; `undefined` at the start and after a reset. */
 let expected;
-/** The node that serves the tab, as its own `node` event says; `undefined` before the first. */
+/** The node that serves the tab, from its `node` event; `undefined` before the first. */
 let node;
-/** What the node is replaying: ticks of before it opened the stream; `undefined` while all is new. */
+/** The replay in progress: ticks from before the node opened the stream; `undefined` while all ticks are new. */
 let replay;
 let hasOpened = false;
 let isDrawn = true;
 
-// A plain EventSource: it comes back by itself, and says which event it has had last.
+// A plain EventSource: it reconnects by itself and reports the last event it received.
 const source = new EventSource("events");
 
 source.onopen = () => {
@@ -84,7 +84,7 @@ function on(type, listener) {
   source.addEventListener(type, ({ data }) => listener(JSON.parse(data)));
 }
 
-/** The first tick that is new: all that the tab had missed has come. */
+/** The first new tick: everything missed has arrived. */
 function endReplay() {
   if (replay === undefined) return;
   const { count: number } = replay;
@@ -117,11 +117,11 @@ function tell(text) {
 /** Lanes by the name of their node. */
 const lanes = new Map();
 
-/** @returns The lane of a node, made if there is none yet. */
+/** @returns The lane of a node, created on first use. */
 function laneOf({ name }) {
   const known = lanes.get(name);
   if (known !== undefined) return known;
-  // Its place is the number in its name, so that a node keeps its colour.
+  // The number in its name determines its place, so a node keeps its colour.
   const number = Number(/\d+$/.exec(name)?.[0] ?? lanes.size + 1);
   const element = document.createElement("li");
   element.innerHTML = `<p><span class="name"></span> <span class="what"></span></p>
@@ -140,7 +140,7 @@ function byNumber(a, b) {
   return a.number - b.number;
 }
 
-/** Shows how a node is, and tells what has changed. */
+/** Shows a node's state, and reports changes. */
 function updateLane(status) {
   const lane = laneOf(status);
   const { name, framework, pid, state } = status;
@@ -160,7 +160,7 @@ function drawSoon() {
   requestAnimationFrame(draw);
 }
 
-/** Draws each tick as a bar, by its number, in the lane of the node that delivered it. */
+/** Draws each tick as a bar in the lane of the node that delivered it. */
 function draw() {
   isDrawn = true;
   const last = ticks.at(-1)?.number ?? 0;
@@ -171,7 +171,7 @@ function draw() {
     const paths = { live: "", replayed: "", missed: "" };
     let delivered = 0;
     for (const { number, lane: by, kind } of ticks) {
-      // One that was missed is missing in all lanes.
+      // A missed tick is shown as missing in all lanes.
       if (by !== undefined && by !== lane) continue;
       if (by !== undefined) delivered += 1;
       const x = number - first + 0.15;
@@ -186,7 +186,7 @@ function draw() {
 }
 
 $("kill").onclick = async () => {
-  // Until the connection is cut, which is a matter of milliseconds.
+  // Until the connection is cut, a matter of milliseconds.
   $("kill").disabled = true;
   tell(`${node.name}, process ${node.pid}, is killed from this tab.`);
   await fetch(`kill?pid=${node.pid}`, { method: "POST" });
