@@ -88,7 +88,7 @@ async function checkExample({ file, url, expected, signal: ending = "SIGINT" }) 
   }
 }
 
-/** Reads without ending the stream: the example has to end it. */
+/** Reads without ending the stream, which is the example's job. */
 async function readUntil(response, expected) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
@@ -111,7 +111,7 @@ async function within(what, promise) {
   }
 }
 
-/** The showcase takes the next one too. Below the range from which connections get theirs. */
+/** The showcase also uses the next port. Chosen below the range of ephemeral ports. */
 async function freePort() {
   for (;;) {
     const port = 20_000 + 2 * Math.floor(Math.random() * 5_000);

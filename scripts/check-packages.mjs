@@ -47,7 +47,7 @@ async function checkTarballs() {
     await check(`${name}: publint`, () => run(binary("publint"), ["run", file, "--strict"], root));
     await check(`${name}: attw`, () => run(binary("attw"), [file], root));
   }
-  // One project as the READMEs make it, and one with Express's types.
+  // One project as in the READMEs, and one with Express's types.
   await checkProject("untyped", typescript, ["untyped.ts"]);
   await checkProject("typed", { ...typescript, ...types }, ["esm.ts", "commonjs.cts"]);
 }
@@ -90,7 +90,7 @@ function checkTypesVersions({ exports, types: main, typesVersions }) {
   }
 }
 
-/** Installs the tarballs into a new project, compiles the programs and runs them. */
+/** Installs the tarballs into a new project, then compiles and runs the programs. */
 async function checkProject(title, dependencies, sources) {
   const folder = path.join(work, title);
   const manifest = manifestWith(tarballs, { type: "module", devDependencies: dependencies });

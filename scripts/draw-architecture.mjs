@@ -27,10 +27,10 @@ const COLUMN = BOX_WIDTH + 24;
 const LINE = 17;
 const GAP = 52;
 const TOP = 78;
-/** Characters of the small print that fit into a box, whatever the reader's font is. */
+/** Characters of small print that fit into a box, in any font of the reader. */
 const MAX_CHARACTERS = 54;
 
-// Light and dark as the reader's system has it: an image in a page cannot know the page's own colours.
+// Follows the reader's system setting: an image in a page cannot know the page's own colours.
 const STYLE = `
     text { font-family: system-ui, "Segoe UI", Helvetica, Arial, sans-serif; font-size: 12px; fill: #1f2328; }
     .background { fill: #ffffff; }
@@ -53,7 +53,7 @@ const svg = draw(readFolders());
 if (process.argv.includes("--print")) process.stdout.write(svg);
 else fs.writeFileSync(TARGET, svg);
 
-/** Reads each folder's files and the folders that it imports from. A file beside the folders stands for itself. */
+/** Reads each folder's files and imports. A top-level file counts as a folder. */
 function readFolders() {
   const folders = new Map();
   const files = fs
@@ -79,7 +79,7 @@ function folderOf(file) {
   return file.split("/")[0].replace(/\.[jt]s$/, "");
 }
 
-/** Relative imports and re-exports, those of types included. */
+/** Relative imports and re-exports, including those of types. */
 function importsOf(text) {
   const code = text.replaceAll(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, "");
   const found = code.matchAll(/(?:\bfrom\s*|^\s*import\s*|\bimport\s*\(\s*)"(\.[^"]+)"/gm);
@@ -115,7 +115,7 @@ function draw(folders) {
   return `${parts.join("\n  ").replace(/\n {2}<\/svg>$/, "\n</svg>")}\n`;
 }
 
-/** @returns The arrows that do not follow from others. */
+/** @returns The arrows that are not implied by others. */
 function reduce(folders) {
   const reaches = (from, to, seen = new Set()) =>
     [...folders.get(from).imports].some((next) => {
@@ -134,7 +134,7 @@ function reduce(folders) {
   );
 }
 
-/** Each folder stands below all that import it, in the middle of them, and beside the others of its row. */
+/** Places each folder below all that import it, centred under them, and beside the others of its row. */
 function placeInRows(folders, arrows) {
   const parentsOf = (name) => arrows.filter(([, to]) => to === name).map(([from]) => from);
   const depthOf = (name) => Math.max(-1, ...parentsOf(name).map(depthOf)) + 1;
@@ -147,7 +147,7 @@ function placeInRows(folders, arrows) {
       box.x = xs.length === 0 ? WIDTH / 2 : xs.reduce((sum, x) => sum + x, 0) / xs.length;
     }
     row.sort((a, b) => a.x - b.x || orderOf(a.folder.name) - orderOf(b.folder.name));
-    // Two that would overlap move apart. A row has two at most: there is no room for a third.
+    // Moves two overlapping boxes apart. A row has at most two: there is no room for a third.
     if (row.length > 2) throw new Error("More than two folders stand side by side");
     const [left, right] = row;
     if (right !== undefined && right.x - left.x < COLUMN) {
@@ -168,7 +168,7 @@ function smallPrint({ files, imports }) {
   ];
 }
 
-/** From the top of the drawing to its bottom. */
+/** Sorts names from the top of the drawing to its bottom. */
 function inOrder(names) {
   return [...names].toSorted((a, b) => orderOf(a) - orderOf(b));
 }
@@ -203,7 +203,7 @@ function drawBox({ folder, x, top, height, lines }) {
   ];
 }
 
-/** From the lower edge of a row to the upper edge of a box. */
+/** Draws from the lower edge of a row to the upper edge of a box. */
 function drawArrow(from, to, rows) {
   const row = rows.find((boxes) => boxes.includes(from));
   const start = from.top + from.height;

@@ -1,5 +1,5 @@
-// Makes the next version: changesets gives every package its number, and their texts become a section of CHANGELOG.md.
-// Publishes nothing and commits nothing.
+// Prepares the next version: changesets sets every package's number, and the changesets' texts become a section of
+// CHANGELOG.md. Publishes nothing and commits nothing.
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
@@ -11,7 +11,7 @@ const changesets = readChangesets();
 const current = readVersion();
 
 if (!hasVersion(current)) {
-  // Changesets count from a version that is out. The first one is what the packages already say.
+  // Changesets counts from a released version. The first release uses the number already in the packages.
   if (changesets.length > 0) {
     throw new Error(
       `${current} is not released yet: move ${changesets.map(({ file }) => `.changeset/${file}`).join(", ")} to CHANGELOG.md, section Unreleased`,
@@ -29,7 +29,7 @@ if (!hasVersion(current)) {
 }
 console.log(`CHANGELOG.md and the packages have ${readVersion()}`);
 
-/** All packages have the same version: a test sees to it. */
+/** All packages have the same version, which a test checks. */
 function readVersion() {
   return JSON.parse(fs.readFileSync(path.join(root, "packages/core/package.json"), "utf8")).version;
 }

@@ -1,5 +1,5 @@
-// Publishes every package whose version is not published yet.
-// `--dry-run` shows what would be published (packages, versions, files, sizes) and asks no registry.
+// Publishes every package whose version has not been published yet. `--dry-run` shows what would be published
+// (packages, versions, files, sizes) without contacting a registry.
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -15,7 +15,7 @@ for (const obstacle of obstacles) console.log(`Not ready: ${obstacle}`);
 if (process.argv.includes("--dry-run")) console.log("Dry run: nothing was published.");
 else process.exitCode = obstacles.length === 0 ? publish() : 1;
 
-/** Packs every package as it is published and prints what is inside. Resolves to their versions, each once. */
+/** Packs every package as it would be published and prints the contents. Resolves to the distinct versions. */
 async function showTarballs() {
   const work = fs.mkdtempSync(path.join(os.tmpdir(), "tidewire-release-"));
   const tarballs = await packAll(root, work);
@@ -30,7 +30,7 @@ async function showTarballs() {
     const unpackedSize = files.reduce((sum, { size }) => sum + size, 0);
     total += packedSize;
 
-    // The manifest inside, not the one in the tree: pnpm rewrites it.
+    // The packed manifest, not the one in the tree: pnpm rewrites it.
     const manifest = readJson(path.join(unpacked, "package.json"));
     const { access, provenance } = manifest.publishConfig ?? {};
     versions.add(manifest.version);
@@ -47,7 +47,7 @@ async function showTarballs() {
   return versions;
 }
 
-/** Says what has to happen before these versions may be published. */
+/** Lists what must be done before these versions can be published. */
 function findObstacles(versions) {
   const missing = [...versions].filter((version) => !hasVersion(version));
   const waiting = readChangesets().length;
@@ -57,10 +57,13 @@ function findObstacles(versions) {
   ];
 }
 
-/** Publishes in the order of dependencies. A version that is already there is left alone: a release that broke off can be repeated. */
+/**
+ * Publishes in the order of dependencies. Skips versions that are already published, so an interrupted release can be
+ * repeated.
+ */
 function publish() {
   const args = ["-y", "pnpm@10", "--recursive", "--filter", "./packages/*", "publish"];
-  // The release runs on a commit, not on a branch that git could compare with its remote.
+  // A release runs on a detached commit, which git cannot compare with a remote branch.
   const { status } = spawnSync("npx", [...args, "--no-git-checks"], {
     cwd: root,
     stdio: "inherit",

@@ -1,4 +1,4 @@
-// Runs the unit tests and the contracts under other versions of Node: all of them, or those named as arguments.
+// Runs the unit tests and the contracts under other Node versions: all of them, or those given as arguments.
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -19,7 +19,7 @@ function testUnder(version) {
   const { status } = spawnSync(
     "npx",
     ["-y", `node@${version}`, "node_modules/vitest/vitest.mjs", "run", ...TESTS]
-      // The report to count from, and the failures for whoever reads along.
+      // One report for counting, and one for reading along.
       .concat("--reporter=json", `--outputFile.json=${report}`, "--reporter=dot"),
     {
       cwd: root,

@@ -1,9 +1,9 @@
-// An application with the packed packages installed and a few programs, each as CommonJS and as an ES module.
+// Builds an application that has the packed packages installed, with programs in both CommonJS and ES modules.
 import fs from "node:fs";
 import path from "node:path";
 import { install, manifestWith } from "./tarballs.mjs";
 
-/** Folders of the application, after the format that their files have. */
+/** Folders of the application, by module format. */
 export const FORMATS = { commonjs: "cjs", module: "esm" };
 
 /**
@@ -26,7 +26,7 @@ export async function makeApplication(folder, tarballs, sources, types) {
   return { folder, entries };
 }
 
-/** A program that imports every entry point, and fails if one exports nothing. Under Jest it is a test. */
+/** A program that imports every entry point and fails if one has no exports. Under Jest it is a test. */
 function importAll(entries) {
   return [
     ...entries.map((entry, index) => `import * as entry${index} from "${entry}";`),

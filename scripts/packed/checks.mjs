@@ -1,16 +1,16 @@
-// Runs checks one by one or beside each other, prints a line for each, and counts.
+// Runs checks in sequence or in parallel, prints a line for each, and counts results.
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
 const execute = promisify(execFile);
 
-/** How many checks have passed, failed and been skipped so far. */
+/** Number of checks passed, failed and skipped so far. */
 export const counts = { passed: 0, failed: 0, skipped: 0 };
 
 /** Thrown by a check whose tool is not installed. With `CI=true` that is a failure. */
 export class Missing extends Error {}
 
-/** Runs one check: its line is printed when it has ended. Resolves to "ok", "FAIL" or "skip". */
+/** Runs one check and prints its line when it has ended. Resolves to "ok", "FAIL" or "skip". */
 export async function check(title, test) {
   try {
     await test();
@@ -29,7 +29,7 @@ export async function check(title, test) {
   }
 }
 
-/** Runs a program to its end. Resolves to what it wrote; rejects if it fails or takes more than ten minutes. */
+/** Runs a program to completion. Resolves to its output; rejects if it fails or takes more than ten minutes. */
 export async function run(command, args, cwd) {
   const { stdout } = await execute(command, args, {
     cwd,
@@ -39,7 +39,7 @@ export async function run(command, args, cwd) {
   return stdout;
 }
 
-/** Prints rows of equally many cells, the first of them aligned to the left. */
+/** Prints rows with equal numbers of cells, the first one left-aligned. */
 export function printTable(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   for (const row of rows) {

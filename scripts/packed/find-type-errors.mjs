@@ -1,11 +1,11 @@
-// Started by module-settings.mjs: checks projects with a compiler that has a programming interface, and writes their errors as JSON.
-// Of the packages only ours are checked: what the declarations of others say of themselves is not ours to mend.
+// Started by module-settings.mjs: checks projects with a compiler that has a JavaScript API, and writes their errors as
+// JSON. Of all packages, only ours are checked: errors inside foreign declarations are not ours to fix.
 import { createRequire } from "node:module";
 import path from "node:path";
 
 const [compiler, ...configs] = process.argv.slice(2);
 const ts = createRequire(import.meta.url)(compiler);
-/** Files of packages, after their path and format: most of the time goes into parsing them. */
+/** Parsed files of packages, by path and format, because parsing takes most of the time. */
 const parsed = new Map();
 console.log(JSON.stringify(Object.fromEntries(configs.map((file) => [file, errorsOf(file)]))));
 

@@ -1,4 +1,4 @@
-// Runs the programs of an application with whatever loads modules: Node, Bun, Deno, Jest, ts-jest, a bundle of esbuild.
+// Runs an application's programs in every module loader: Node, Bun, Deno, Jest, ts-jest, an esbuild bundle.
 import fs from "node:fs";
 import path from "node:path";
 import { FORMATS } from "./application.mjs";
@@ -9,15 +9,15 @@ const TSCONFIG = {
   target: "es2022",
   types: ["node"],
   strict: true,
-  // For Express, whose types have no named export of it.
+  // For Express, whose types have no named export for it.
   esModuleInterop: true,
   skipLibCheck: true,
 };
 
-/** Jest brings newer types of Node, which old compilers do not read. */
+/** Jest depends on newer Node types, which old compilers cannot read. */
 const NODE_TYPES = { "@types/node": "^20.19.0" };
 
-/** `run` gets the application and the folder with the tool's own packages. */
+/** `run` receives the application and the folder of the tool's own packages. */
 const LOADERS = [
   { name: "Node", run: runPrograms(async () => [process.execPath]) },
   { name: "Node 20", run: runPrograms(async () => nodeOf("20")) },
@@ -43,10 +43,10 @@ const LOADERS = [
 ];
 
 /**
- * Compiles the programs and runs them in every way.
+ * Compiles the programs and runs them in each loader.
  *
  * @param tsc - The compiler.
- * @returns A table: a row for each loader, a column for each way.
+ * @returns A table with a row for each loader and a column for each format.
  */
 export async function checkLoaders(application, tsc) {
   await check("programs compile to both formats", () => compilePrograms(application.folder, tsc));
@@ -62,7 +62,7 @@ export async function checkLoaders(application, tsc) {
   return table;
 }
 
-/** Beside each program its compiled form: CommonJS in one folder, an ES module in the other. */
+/** Compiles each program twice: to CommonJS in one folder, to an ES module in the other. */
 async function compilePrograms(folder, tsc) {
   const project = path.join(folder, "tsconfig.json");
   const files = Object.values(FORMATS).flatMap((name) => [
@@ -82,7 +82,7 @@ async function installTools(folder, packages) {
   }
 }
 
-/** The programs in both formats, and `import` beside `require()` in one process. */
+/** Runs the programs in both formats, and `import` beside `require()` in one process. */
 function runPrograms(findCommand) {
   return async ({ folder, entries }, tools) => {
     const [command, ...args] = await findCommand(tools);
@@ -110,7 +110,7 @@ async function binaryOf(tools, name) {
   return [binary];
 }
 
-/** One CommonJS file, run where there are no packages. */
+/** Builds one CommonJS file and runs it without any packages. */
 async function runBundle({ folder }, tools) {
   const target = fs.mkdtempSync(path.join(folder, "..", "bundle-"));
   for (const program of ["entries", "streams"]) {
@@ -128,7 +128,7 @@ async function runBundle({ folder }, tools) {
   }
 }
 
-/** Without any configuration, under the oldest Node that is supported. */
+/** Runs without configuration, under the oldest supported Node. */
 async function runJest({ folder }, tools) {
   for (const program of ["entries", "streams"]) {
     fs.copyFileSync(
@@ -156,6 +156,6 @@ async function runTsJest({ folder }, tools) {
 async function startJest(tools, ...args) {
   const [command, ...rest] = await nodeOf("20");
   const jest = path.join("node_modules", "jest", "bin", "jest.js");
-  // Two workers would need more time to start than both tests take.
+  // Starting two workers would take longer than both tests.
   await run(command, [...rest, jest, "--runInBand", ...args], tools);
 }

@@ -5,13 +5,13 @@ import { FORMATS } from "./application.mjs";
 import { check, run } from "./checks.mjs";
 import { install } from "./tarballs.mjs";
 
-/** The oldest that is promised, and the one behind and the one with the compiler in Go. */
+/** The oldest supported version, the previous one, and the one with the Go compiler. */
 const CI_VERSIONS = ["5.4", "6.0", "7.0"];
 const ALL_VERSIONS = ["5.4", "5.5", "5.6", "5.7", "5.8", "5.9", "6.0", "7.0"];
 
 /**
- * `since` and `until`: the first and last version that has the setting. `classic` is not here: it finds no package.
- * `isRare`: differs from another setting only in what is emitted; not in CI.
+ * `since` and `until`: first and last version with the setting. `classic` is omitted: it finds no package.
+ * `isRare`: differs from another setting only in the emitted code; skipped in CI.
  */
 const SETTINGS = [
   { moduleResolution: "node10", module: "commonjs", until: "6.0" },
@@ -36,9 +36,9 @@ const SETTINGS = [
 ];
 
 /**
- * Checks the settings and versions that CI has time for, or all.
+ * Checks the settings and versions selected for CI, or all of them.
  *
- * @returns A table: a row for each setting, a column for each version, "–" where a version does not have the setting.
+ * @returns A table with a row for each setting and a column for each version; "–" where a version lacks the setting.
  */
 export async function checkModuleSettings({ folder }, isAll) {
   const versions = isAll ? ALL_VERSIONS : CI_VERSIONS;
@@ -80,7 +80,7 @@ function hasSetting(version, { since = version, until = version }) {
   return Number(since) <= Number(version) && Number(version) <= Number(until);
 }
 
-/** @returns The path of the tsconfig.json. */
+/** @returns Path of the tsconfig.json. */
 function writeConfig(folder, version, { module, moduleResolution }) {
   const file = path.join(folder, `tsconfig-${version}-${module}-${moduleResolution}.json`);
   const isDeprecated = version === "6.0" && moduleResolution === "node10";
@@ -101,11 +101,11 @@ function writeConfig(folder, version, { module, moduleResolution }) {
   return file;
 }
 
-/** @returns For each tsconfig.json the errors in the programs and in the packages' declarations. */
+/** @returns For each tsconfig.json, the errors in the programs and in the packages' declarations. */
 async function compile(compiler, configs) {
   const { version } = JSON.parse(fs.readFileSync(path.join(compiler, "package.json"), "utf8"));
   if (Number.parseInt(version, 10) < 7) {
-    // All in one process, which parses what the settings have in common only once.
+    // All in one process, which parses shared files only once.
     const program = path.join(import.meta.dirname, "find-type-errors.mjs");
     const output = await run(process.execPath, [program, compiler, ...configs]);
     return new Map(Object.entries(JSON.parse(output)));
@@ -117,7 +117,7 @@ async function compile(compiler, configs) {
   return faults;
 }
 
-/** This compiler has no programming interface, and is fast enough to check the declarations of all packages. */
+/** This compiler has no JavaScript API, but is fast enough to check the declarations of all packages. */
 async function errorsOfTsc(tsc, config) {
   const args = [tsc, "--pretty", "false", "--project", config];
   try {
@@ -131,7 +131,7 @@ async function errorsOfTsc(tsc, config) {
   }
 }
 
-/** Whether an error is in the declarations of a package that is not ours. */
+/** Whether an error is in the declarations of a foreign package. */
 function isOfOthers(line) {
   return line.includes("node_modules/") && !line.includes("node_modules/@tidewire/");
 }

@@ -1,4 +1,4 @@
-// Packs every package, and says what an application can import from it.
+// Packs every package and lists the entry points that an application can import.
 import fs from "node:fs";
 import path from "node:path";
 import { run } from "./checks.mjs";
@@ -6,7 +6,7 @@ import { run } from "./checks.mjs";
 /**
  * Packs with pnpm, which turns `workspace:^` into versions and adds the root's LICENSE.
  *
- * @returns For each package `{ name, file, entries, manifest }`; `entries` as they are imported: `@tidewire/core/log`.
+ * @returns For each package `{ name, file, entries, manifest }`; `entries` in import form: `@tidewire/core/log`.
  */
 export async function packAll(root, destination) {
   const packages = path.join(root, "packages");
@@ -33,7 +33,7 @@ export async function packAll(root, destination) {
   return tarballs;
 }
 
-/** Makes the package.json of an application that depends on the tarballs. */
+/** Builds the package.json of an application that depends on the tarballs. */
 export function manifestWith(tarballs, rest) {
   return {
     private: true,
@@ -43,12 +43,12 @@ export function manifestWith(tarballs, rest) {
       express: "^5.0.0",
       fastify: "^5.0.0",
     },
-    // Without this npm would look for the core, on which the others depend, in the registry.
+    // Without this, npm would look in the registry for the core, on which the others depend.
     overrides: { "@tidewire/core": "$@tidewire/core" },
   };
 }
 
-/** Writes a package.json into a folder, which is made, and installs what it asks for. */
+/** Writes a package.json into a new folder and installs its dependencies. */
 export async function install(folder, manifest) {
   fs.mkdirSync(folder, { recursive: true });
   fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify(manifest));

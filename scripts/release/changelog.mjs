@@ -8,14 +8,14 @@ const root = path.resolve(import.meta.dirname, "../..");
 const changelog = path.join(root, "CHANGELOG.md");
 const folder = path.join(root, ".changeset");
 
-/** The sections that a version may have, in their order. */
+/** Sections that a version may have, in order. */
 const SECTIONS = [
   ["major", "Major changes"],
   ["minor", "Minor changes"],
   ["patch", "Patch changes"],
 ];
 
-/** Reads the changesets that wait for a version: `{ file, releases, summary }`; `releases` maps packages to kinds of change. */
+/** Reads the pending changesets: `{ file, releases, summary }`; `releases` maps packages to kinds of change. */
 export function readChangesets() {
   return fs
     .readdirSync(folder)
@@ -34,14 +34,14 @@ export function hasVersion(version) {
   return fs.readFileSync(changelog, "utf8").includes(`\n## ${version} - `);
 }
 
-/** Turns the section Unreleased into that of the first version. */
+/** Turns the section Unreleased into the section of the first version. */
 export function nameUnreleased(version, date) {
   const text = fs.readFileSync(changelog, "utf8");
   if (!/^## Unreleased$/m.test(text)) throw new Error("CHANGELOG.md has no section Unreleased");
   fs.writeFileSync(changelog, text.replace(/^## Unreleased$/m, `## ${version} - ${date}`));
 }
 
-/** Writes the section of a version from its changesets, above those of earlier versions. */
+/** Writes a version's section from its changesets, above those of earlier versions. */
 export function addVersion(version, date, changesets) {
   const text = fs.readFileSync(changelog, "utf8");
   const start = text.search(/^## /m);
@@ -49,7 +49,9 @@ export function addVersion(version, date, changesets) {
   fs.writeFileSync(changelog, text.slice(0, start) + section + text.slice(start));
 }
 
-/** The changes of each kind, the greatest first. A changeset stands under the greatest of its kinds, with all its packages. */
+/**
+ * Lists the changes by kind, major first. A changeset is listed once, under its largest kind, with all its packages.
+ */
 function describe(changesets) {
   return SECTIONS.map(([kind, heading]) => {
     const items = changesets
