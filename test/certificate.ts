@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 
-/** A certificate for 127.0.0.1 that has signed itself. */
+/** A self-signed certificate for 127.0.0.1. */
 export function makeCertificate(dir: string): { key: string; cert: string } {
   const key = path.join(dir, "key.pem");
   const cert = path.join(dir, "cert.pem");

@@ -4,7 +4,7 @@ import http2 from "node:http2";
 import net from "node:net";
 import type { Readable } from "node:stream";
 
-/** How long any wait of a test may take, in milliseconds. */
+/** Time limit of any wait in a test, in milliseconds. */
 const DEADLINE_MS = 10_000;
 
 export interface RequestOptions {
@@ -15,15 +15,15 @@ export interface RequestOptions {
   readonly paused?: boolean;
 }
 
-/** One response being read: status, headers and the text so far. */
+/** A response being read: status, headers and the text so far. */
 export class StreamClient {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** Resolves when the body has ended, in whatever way. */
+  /** Resolves when the body has ended, in any way. */
   readonly ended: Promise<void>;
   text = "";
   isEnded = false;
-  /** Whether the body broke off instead of ending in order. */
+  /** Whether the body was cut off instead of ending in order. */
   isBroken = false;
   readonly #body: Readable;
   readonly #cut: (how: "fin" | "rst") => void;
@@ -66,12 +66,12 @@ export class StreamClient {
   /** Bytes received by `drop()`. */
   receivedBytes = 0;
 
-  /** Reads on and forgets what it reads. */
+  /** Continues to read and discards the data. */
   drop(): void {
     this.#body.on("data", (part: Buffer) => (this.receivedBytes += part.length));
   }
 
-  /** Waits until the text so far holds `part`, and gives it. */
+  /** Waits until the text so far contains `part`, and returns it. */
   async until(part: string | RegExp): Promise<string> {
     await within(
       `${JSON.stringify(String(part))} in ${JSON.stringify(this.text.slice(-200))}`,
@@ -87,13 +87,13 @@ export class StreamClient {
     return this.text;
   }
 
-  /** Waits for the end and gives the whole text. */
+  /** Waits for the end and returns the whole text. */
   async rest(): Promise<string> {
     await within("the end of the body", this.ended);
     return this.text;
   }
 
-  /** Leaves, as a client that closes its tab (`fin`) or whose connection breaks (`rst`). */
+  /** Disconnects like a client that closes its tab (`fin`) or whose connection breaks (`rst`). */
   cut(how: "fin" | "rst" = "fin"): void {
     this.#cut(how);
   }
@@ -104,7 +104,7 @@ export class StreamClient {
   }
 }
 
-/** A server under test, as a client sees it. */
+/** A server under test, from a client's point of view. */
 export interface Target {
   readonly port: number;
   readonly protocol: "http1" | "http2";
@@ -150,7 +150,7 @@ export async function connect(port: number): Promise<net.Socket> {
   return socket;
 }
 
-/** Fails with a sentence instead of hanging. */
+/** Fails with a message instead of hanging. */
 export async function within<T>(what: string, promise: Promise<T>, ms = DEADLINE_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -164,9 +164,9 @@ export async function within<T>(what: string, promise: Promise<T>, ms = DEADLINE
 }
 
 /**
- * Waits until `isTrue` holds. For states that no event tells of.
+ * Waits until `isTrue` holds. For states without an event.
  *
- * @param what - What is waited for. A function is called on failure, and can say what is there instead.
+ * @param what - Description of the state. A function is called on failure, and can describe the actual state.
  */
 export async function eventually(
   what: string | (() => string),

@@ -5,11 +5,11 @@ import type { Source } from "./sources.js";
 
 function sourceOf(sources: readonly Source[], name: string): Source {
   const found = sources.find((source) => source.name === name);
-  if (found === undefined) throw new Error(`There is no ${name}.ts`);
+  if (found === undefined) throw new Error(`${name}.ts does not exist`);
   return found;
 }
 
-/** What the public entry of a package exports and where that is declared. */
+/** Exports of a package's public entry, with the files that declare them. */
 function declarations(name: string): { symbol: string; source: Source }[] {
   const sources = readSources(name);
   return exportsOf(sourceOf(sources, "index"))
@@ -114,13 +114,13 @@ describe("The check of doc comments", () => {
     ]);
   });
 
-  it("fails where a declaration has none of its own", () => {
+  it("fails for a declaration without a doc comment", () => {
     const documented = exportsOf(source).filter(({ name }) => isDocumented(source, name));
     expect(documented.map(({ name }) => name)).toEqual(["one", "Six"]);
     expect(isDocumented(source, "absent")).toBe(false);
   });
 
-  it("fails where a property has none of its own", () => {
+  it("fails for a property without a doc comment", () => {
     expect(undocumentedProperties(source, "Six")).toEqual({ names: ["b", "c"], count: 3 });
     expect(undocumentedProperties(source, "Absent")).toEqual({ names: [], count: 0 });
   });

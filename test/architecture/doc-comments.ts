@@ -4,7 +4,7 @@ import type { Source } from "./sources.js";
 const DOC_COMMENT = /\/\*\*(?:[^*]|\*(?!\/))*\*\/\s*$/;
 
 /**
- * Finds the names that a source exports, also those that it takes from other files.
+ * Finds the names that a source exports, including re-exports.
  *
  * @returns Each name with the module it comes from; `undefined` if it is declared here.
  */
@@ -24,7 +24,7 @@ export function exportsOf({ text }: Source): { name: string; from: string | unde
   ];
 }
 
-/** Tells whether the exported declaration of a name has a doc comment right before it. */
+/** Tells whether the exported declaration of a name directly follows a doc comment. */
 export function isDocumented({ text }: Source, name: string): boolean {
   const [declaration] = text.matchAll(declarationOf(name.replaceAll("$", "\\$")));
   return declaration !== undefined && DOC_COMMENT.test(text.slice(0, declaration.index));

@@ -10,7 +10,7 @@ import { readSources, readText } from "./sources.js";
 const SCRIPT = fileURLToPath(new URL("../../scripts/draw-architecture.mjs", import.meta.url));
 const drawing = readText("docs/contribute/architecture.svg");
 
-/** The folders that each folder imports from, found without the script that draws them. */
+/** The folders that each folder imports from, determined independently of the drawing script. */
 function importsByFolder(): Map<string, Set<string>> {
   const folders = new Map<string, Set<string>>();
   for (const source of readSources("core")) {
@@ -55,7 +55,7 @@ describe("docs/contribute/architecture.md", () => {
     expect(named.length).toBeGreaterThan(20);
   });
 
-  it("names only files of the core that there are", () => {
+  it("names only existing files of the core", () => {
     expect(named.filter((name) => !files.has(name))).toEqual([]);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { PACKAGES, readSources, readText, withoutComments } from "./sources.js";
 
 const CODE = /ERR_SSE_[A-Z][A-Z_]*[A-Z]/g;
-/** The declaration of the union, in which a code is no throw. */
+/** The declaration of the union, where a code does not count as thrown. */
 const UNION = /export type SseErrorCode =[^;]*;/;
 
 function codesIn(text: string): Set<string> {
@@ -19,11 +19,11 @@ const docs = readText("docs/reference/errors.md");
 const headings = docs.match(/^#+ .*$/gm) ?? [];
 
 describe("The error codes", () => {
-  it("are found: there are some", () => {
+  it("are found at all", () => {
     expect(union.size).toBeGreaterThan(0);
   });
 
-  it("of the union are just those that the sources throw", () => {
+  it("of the union are exactly those that the sources throw", () => {
     expect([...thrown].toSorted()).toEqual([...union].toSorted());
   });
 

@@ -1,4 +1,4 @@
-// What GitHub reads: the workflows, the forms for issues and Dependabot's configuration. Nothing else checks them here.
+// Checks files that only GitHub reads: workflows, issue forms and the configuration of Dependabot.
 import { existsSync, readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
@@ -16,7 +16,7 @@ function filesIn(folder: string): string[] {
   );
 }
 
-/** Reads a YAML file that has one document, without errors or warnings. */
+/** Reads a YAML file with a single document, without errors or warnings. */
 function readYaml(file: string): Fields {
   const [document, ...rest] = parseAllDocuments(readText(file));
   if (document === undefined || "empty" in document) throw new Error(`${file} is empty`);
@@ -45,7 +45,7 @@ describe.each(WORKFLOWS)("%s", (file) => {
     }
   });
 
-  it("lets no step keep the token that checks out", () => {
+  it("lets no step keep the token of the checkout", () => {
     expect(text.match(/persist-credentials: false/g)).toHaveLength(
       text.match(/actions\/checkout@/g)?.length ?? 0,
     );
@@ -83,7 +83,7 @@ describe.each(WORKFLOWS)("%s", (file) => {
 
 // https://docs.github.com/en/communities/using-templates-to-encourage-useful-issues-and-pull-requests/syntax-for-githubs-form-schema
 describe.each(FORMS)("The form %s", (file) => {
-  /** What an element may have beside `type` and `id`, and which of its attributes GitHub insists on. */
+  /** Attributes that an element may have besides `type` and `id`, and those that GitHub requires. */
   const ELEMENTS: Record<string, { attributes: string[]; required: string[] }> = {
     markdown: { attributes: ["value"], required: ["value"] },
     input: { attributes: ["label", "description", "placeholder", "value"], required: ["label"] },
@@ -99,7 +99,7 @@ describe.each(FORMS)("The form %s", (file) => {
   };
   const form = readYaml(file) as { body: { type: string; id?: string; attributes: Fields }[] };
 
-  it("has a name, a description and a body, and no key that GitHub does not know", () => {
+  it("has a name, a description and a body, and only keys that GitHub knows", () => {
     expect(form).toMatchObject({ name: expect.any(String), description: expect.any(String) });
     const known = [
       "name",
@@ -130,7 +130,7 @@ describe.each(FORMS)("The form %s", (file) => {
     expect(new Set(fields.map(({ attributes }) => attributes["label"])).size).toBe(fields.length);
   });
 
-  it("lists every package there is", () => {
+  it("lists every package", () => {
     const lists = form.body.filter(({ id }) => id === "packages");
     for (const { attributes } of lists) {
       expect(attributes["options"]).toEqual(PACKAGES.map((name) => `@tidewire/${name}`));

@@ -60,7 +60,7 @@ function keepsTimer({ text }: Source): boolean {
 }
 
 describe("The core", () => {
-  it("imports only what stands before it in the order of the folders, types included, and never in a circle", () => {
+  it("imports only from folders before it, types included, and never in a cycle", () => {
     expect(findLayerFaults(core, FOLDERS)).toEqual([]);
   });
 
@@ -68,7 +68,7 @@ describe("The core", () => {
     expect(new Set(core.map(({ name }) => folderOf(name)))).toEqual(new Set(FOLDERS));
   });
 
-  it("keeps what a route sees and what the log delivers apart: only the hub knows both", () => {
+  it("keeps sessions and delivery apart: only the hub knows both", () => {
     const folders = ["session", "delivery"];
     const across = core.flatMap((source) =>
       importsOf(source)
@@ -79,11 +79,11 @@ describe("The core", () => {
     expect(across).toEqual([]);
   });
 
-  it("touches the network where it writes to a response alone", () => {
+  it("touches the network only where it writes to a response", () => {
     expect(namesOf(core, importsNetwork).toSorted()).toEqual(WITH_SOCKETS);
   });
 
-  it("keeps timers only where time is what a file is about", () => {
+  it("keeps timers only in files whose purpose is time", () => {
     expect(namesOf(core, keepsTimer).toSorted()).toEqual(WITH_TIMERS);
   });
 
@@ -97,13 +97,13 @@ describe.each(PACKAGES.filter((name) => name !== "core"))("The package %s", (nam
   const sources = readSources(name);
   const from = sources.flatMap((source) => importsOf(source).map((one) => one.from));
 
-  it("imports the core by its public entries and no other package of the project", () => {
+  it("imports the core through its public entries and no other package of the project", () => {
     const own = from.filter((one) => one.includes("tidewire"));
     expect(own).toContain("@tidewire/core");
     expect(own.filter((one) => !ENTRIES.has(one))).toEqual([]);
   });
 
-  it("imports nothing from outside its own folder by a path", () => {
+  it("imports nothing from outside its folder by path", () => {
     expect(from.filter((one) => one.startsWith("..") || one.startsWith("/"))).toEqual([]);
   });
 });
@@ -112,7 +112,7 @@ describe("findLayerFaults", () => {
   const folders = ["errors", "wire", "session"];
   const others = [file("errors", ""), file("wire/frame", ""), file("session/session", "")];
 
-  it("finds nothing in imports that point up the list or stay in their folder", () => {
+  it("finds no fault in imports that point up the list or stay in their folder", () => {
     const sources = [
       file("errors", ""),
       file("wire/encode", 'import { SseError } from "../errors.js";'),
@@ -135,13 +135,13 @@ describe("findLayerFaults", () => {
     ["a re-export of all", 'export * from "../session/session.js";'],
     ["a dynamic import", 'const session = await import("../session/session.js");'],
     ["the type of an import", 'let session: import("../session/session.js").Session;'],
-  ])("finds an import of what stands later: %s", (_name, text) => {
+  ])("finds an import from a later folder: %s", (_name, text) => {
     expect(findLayerFaults([...others, file("wire/encode", text)], folders)).toEqual([
-      "wire/encode imports session/session, which stands after it",
+      "wire/encode imports session/session, which comes after it",
     ]);
   });
 
-  it("finds an import in the core that points down when it is added", () => {
+  it("finds an import that points down when it is added to the core", () => {
     const changed = core.map(({ name, text }) =>
       file(
         name,
@@ -149,11 +149,11 @@ describe("findLayerFaults", () => {
       ),
     );
     expect(findLayerFaults(changed, FOLDERS)).toEqual([
-      "wire/encode imports hub/hub, which stands after it",
+      "wire/encode imports hub/hub, which comes after it",
     ]);
   });
 
-  it("finds a circle within a folder", () => {
+  it("finds a cycle within a folder", () => {
     const sources = [
       file("wire/encode", 'import { a } from "./frame.js";'),
       file("wire/frame", 'import { b } from "./encode.js";'),
@@ -164,13 +164,13 @@ describe("findLayerFaults", () => {
     ]);
   });
 
-  it("finds a file without a place and an import of one that is not there", () => {
+  it("finds a file that is not in the list and an import of a missing file", () => {
     const sources = [
       file("helpers", ""),
       file("session/session", 'import { a } from "./gone.js";'),
     ];
     expect(findLayerFaults(sources, folders)).toEqual([
-      "helpers has no place in the list of folders",
+      "helpers is not in the list of folders",
       "session/session imports ./gone.js, which does not exist",
     ]);
   });

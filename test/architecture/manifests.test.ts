@@ -1,11 +1,11 @@
-// What package.json has to say before a package can be published.
+// Requirements for package.json before a package can be published.
 import { describe, expect, it } from "vitest";
 import { PACKAGES, readText } from "./sources.js";
 
 type Fields = Readonly<Record<string, unknown>>;
 
 const ROOT = JSON.parse(readText("package.json")) as { readonly homepage: string };
-/** Where the project lives. The root's package.json is the one place to change it. */
+/** URL of the project. The root's package.json is the only place to change it. */
 const HOME = ROOT.homepage.slice(0, -"#readme".length);
 
 function manifestOf(name: string): Fields {
@@ -15,7 +15,7 @@ function manifestOf(name: string): Fields {
 describe.each(PACKAGES)("The package %s", (name) => {
   const manifest = manifestOf(name);
 
-  it("says where it comes from and where to report bugs", () => {
+  it("names its repository and where to report bugs", () => {
     expect(manifest).toMatchObject({
       homepage: `${HOME}/tree/main/packages/${name}#readme`,
       bugs: { url: `${HOME}/issues` },
@@ -25,7 +25,7 @@ describe.each(PACKAGES)("The package %s", (name) => {
     expect(manifest["keywords"]).toContain("server-sent-events");
   });
 
-  it("is published for everybody, with provenance, and runs nothing when it is installed", () => {
+  it("is published publicly, with provenance, and without install scripts", () => {
     expect(manifest).toMatchObject({ publishConfig: { access: "public", provenance: true } });
     expect(manifest).not.toHaveProperty("private");
     expect(manifest).not.toHaveProperty("scripts");

@@ -15,7 +15,7 @@ describe("The table of failures in docs/operate/scaling.md", () => {
     expect(rows.length).toBeGreaterThan(10);
   });
 
-  it.each(rows)("names a test that there is: %s", (name) => {
+  it.each(rows)("names an existing test: %s", (name) => {
     expect(tests).toContain(`"${name}"`);
   });
 });

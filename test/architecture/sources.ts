@@ -8,7 +8,7 @@ export interface Source {
   readonly text: string;
 }
 
-/** The packages there are, each with a folder `src`. */
+/** All packages, each with a folder `src`. */
 export const PACKAGES: readonly string[] = readdirSync(repository("packages"));
 
 /**
@@ -35,9 +35,9 @@ export function readText(path: string): string {
   return readFileSync(repository(path), "utf8");
 }
 
-/** Takes comments out of a source, and leaves strings and the number of lines alone. */
+/** Removes comments from a source. Leaves strings and the number of lines unchanged. */
 export function withoutComments(text: string): string {
-  // Strings, templates and regular expressions come first: what looks like a comment inside is none.
+  // Strings, templates and regular expressions first: text inside them that looks like a comment is not one.
   const token =
     /"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`|(?<=[=(,:]\s*)\/(?![/*])(?:[^/\\\n[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/|\/\/[^\n]*|\/\*[\s\S]*?\*\//g;
   return text.replaceAll(token, (found) =>

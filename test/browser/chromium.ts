@@ -3,7 +3,7 @@ import { chromium } from "playwright-core";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe } from "vitest";
 
-/** Where Chromium is; `undefined` if it is not installed. */
+/** Path of Chromium; `undefined` if it is not installed. */
 export const CHROMIUM: string | undefined = [
   process.env["CHROMIUM"],
   "/usr/bin/chromium",
@@ -17,7 +17,7 @@ export const CHROMIUM: string | undefined = [
 const MISSING =
   "Chromium is not installed: set CHROMIUM to its path or install the package chromium.";
 
-/** What lets Chromium run as root in a container, and keeps it from asking the network for anything else. */
+/** Lets Chromium run as root in a container, and stops its own network requests. */
 export const CHROMIUM_ARGS: readonly string[] = [
   "--no-sandbox",
   "--disable-gpu",
@@ -29,10 +29,10 @@ export const CHROMIUM_ARGS: readonly string[] = [
 ];
 
 /**
- * A suite that has a Chromium of its own. Without one it says so and skips; under `CI=true` the file fails.
+ * A suite with its own Chromium. Without Chromium it is skipped with a notice; under `CI=true` the file fails.
  *
- * @param name - What the suite is about.
- * @param define - Defines the tests; the browser may be asked for inside of them.
+ * @param name - Name of the suite.
+ * @param define - Defines the tests. The browser is available only inside them.
  */
 export function describeInChromium(name: string, define: (browser: () => Browser) => void): void {
   if (CHROMIUM === undefined) {

@@ -22,7 +22,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-/** A directory for what the program keeps while it runs. */
+/** A directory for files that the program keeps while it runs. */
 function makeDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), "tidewire-test-"));
   cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
@@ -43,7 +43,7 @@ async function startCluster(env: Record<string, string> = {}): Promise<Cluster> 
   return { program, port, directory };
 }
 
-/** Process ids of the nodes that were started so far, and of Redis. */
+/** Process ids of Redis and of all nodes started so far. */
 function processesOf(program: Program): number[] {
   return [...program.output().matchAll(/process (\d+)$/gm)].map(([, pid]) => Number(pid));
 }
@@ -62,7 +62,7 @@ function isRunning(pid: number): boolean {
 
 describeWithRedis("the cluster demo", () => {
   describeInChromium("in a browser", (browser) => {
-    test("goes on at another node whenever the tab's own is killed, with nothing missed or doubled", async () => {
+    test("continues on another node whenever the tab's own is killed, with nothing missed or duplicated", async () => {
       const { program, port } = await startCluster();
       const context = await browser().newContext();
       cleanups.push(() => context.close());
@@ -115,7 +115,7 @@ describeWithRedis("the cluster demo", () => {
     );
   });
 
-  test("has nodes of both frameworks, in turn, and starts one again that was killed", async () => {
+  test("uses nodes of both frameworks in turn, and restarts one that was killed", async () => {
     const { program, port } = await startCluster();
     const seen = new Map<string, number>();
     for (let each = 0; each < 3; each++) {
@@ -128,13 +128,13 @@ describeWithRedis("the cluster demo", () => {
       "Node 3 Express",
     ]);
 
-    // All of them: a client that comes now waits for the first that is back.
+    // All of them: a client that arrives now waits for the first one that is back.
     for (const pid of seen.values()) expect(await post(port, `/kill?pid=${pid}`)).toBe(204);
     for (const pid of seen.values()) await program.printed(`process ${pid} has died`);
     expect([...seen.values()]).not.toContain((await askNode(port)).pid);
   });
 
-  test("kills nothing but its nodes, and lives on after what no client should send", async () => {
+  test("kills only its own nodes, and survives invalid requests", async () => {
     const { program, port } = await startCluster();
     const [redis] = processesOf(program);
     for (const pid of [process.pid, redis, 0, -1, "", "Node%201"]) {
@@ -178,7 +178,7 @@ describeWithRedis("the cluster demo", () => {
   test("uses the Redis of REDIS_URL and removes its stream", async () => {
     const redis = await RedisServer.start();
     cleanups.push(() => redis.stop());
-    // Neither is there a redis-server for it.
+    // And without a redis-server that it could start.
     const { program, port } = await startCluster({ REDIS_URL: redis.url, PATH: makeDirectory() });
     const stream = await request({ port, protocol: "http1" }, "/events");
     await stream.until("event: tick");
@@ -189,7 +189,7 @@ describeWithRedis("the cluster demo", () => {
   });
 });
 
-test("the cluster demo says what to install or set where there is no Redis, and exits with 1", async () => {
+test("the cluster demo says what to install or set if Redis is missing, and exits with 1", async () => {
   const [PATH, TMPDIR] = [makeDirectory(), makeDirectory()];
   const program = startProgram(PROGRAM, await findPorts(), { PATH, TMPDIR, REDIS_URL: "" });
   expect(await program.exited).toBe(1);
@@ -200,7 +200,7 @@ test("the cluster demo says what to install or set where there is no Redis, and 
 });
 
 test.each(["redis://127.0.0.1:1", "harbour"])(
-  "the cluster demo says that no Redis answers at %s and exits with 1",
+  "the cluster demo says that Redis does not answer at %s and exits with 1",
   async (url) => {
     const program = startProgram(PROGRAM, await findPorts(), { REDIS_URL: url });
     expect(await program.exited).toBe(1);
@@ -222,7 +222,7 @@ test("the cluster demo says that its port is taken and exits with 1", async () =
   );
 });
 
-test("the cluster demo says what PORT may be and exits with 1", async () => {
+test("the cluster demo names the valid values of PORT and exits with 1", async () => {
   const program = startProgram(PROGRAM, "harbour");
   expect(await program.exited).toBe(1);
   expect(program.output()).toBe(
@@ -250,7 +250,7 @@ async function readNode(page: Page): Promise<{ name: string; pid: number }> {
   };
 }
 
-/** Opens a stream for as long as it takes to hear which node it is from. */
+/** Opens a stream for long enough to learn which node serves it. */
 async function askNode(port: number): Promise<{ name: string; framework: string; pid: number }> {
   const stream = await request({ port, protocol: "http1" }, "/events");
   const text = await stream.until(/event: node\n(?:retry: .*\n)?data: .*\n\n/);

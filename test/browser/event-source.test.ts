@@ -6,12 +6,12 @@ import { RETENTION, publishBusily } from "./quiet-channel.js";
 import { COOKIE, SERVERS, startExpress, startFastify } from "./servers.js";
 import type { TestServer } from "./servers.js";
 
-/** Short, so that a test need not wait for a reconnection. */
+/** Short, so that tests do not wait long for a reconnection. */
 const HUB = { reconnectionTimeMs: 100 };
 
 const RESERVED = ["sse-cursor", "sse-reset"];
 
-/** What the page has seen, in order: events as `[type, data, lastEventId]`, states as words. */
+/** What the page has received, in order: events as `[type, data, lastEventId]`, states as words. */
 type Seen = (string | [type: string, data: string, lastEventId: string])[];
 
 declare global {
@@ -35,7 +35,7 @@ describeInChromium("EventSource in Chromium", (browser) => {
       return server;
     };
 
-    test("receives multi-line data whole, whatever ends its lines", async () => {
+    test("receives multi-line data whole, with every kind of line break", async () => {
       const server = await run({
         onStream(session) {
           void session.send("LF\nand more");
@@ -60,7 +60,7 @@ describeInChromium("EventSource in Chromium", (browser) => {
       ]);
     });
 
-    test("dispatches a named event to the listeners of its name alone", async () => {
+    test("dispatches a named event only to listeners of its name", async () => {
       const server = await run({
         onStream(session) {
           void session.send({ event: "weather", id: "1", data: { city: "Tromsø", sky: "雪" } });
@@ -103,7 +103,7 @@ describeInChromium("EventSource in Chromium", (browser) => {
       ]);
     });
 
-    test("stops for good after complete(): one more request, answered 204, and no other", async () => {
+    test("stops for good after complete(): one more request, answered 204, and then none", async () => {
       const server = await run({
         onStream(session) {
           void session.send({ id: "last", data: "all there is" });
@@ -122,7 +122,7 @@ describeInChromium("EventSource in Chromium", (browser) => {
       ]);
       await vi.waitFor(() => expect(server.statuses).toEqual([200, 204]));
       expect(server.requests[1]!.headers["last-event-id"]).toBe("~end");
-      // That nothing comes can only be waited for: twenty reconnection times.
+      // The absence of requests can only be waited for: twenty reconnection times.
       await page.waitForTimeout(2_000);
       expect(server.requests).toHaveLength(2);
       expect(await page.evaluate(() => window.source.readyState)).toBe(2);
@@ -163,7 +163,7 @@ describeInChromium("EventSource in Chromium", (browser) => {
       expect(events(seen, "message").map(([, data]) => data)).toEqual(["first", "second"]);
     });
 
-    test("is told of events that are no longer retained, once", async () => {
+    test("gets one reset for events that are no longer retained", async () => {
       const server = await run({
         hub: { ...HUB, retention: { maxEvents: RETENTION } },
         onStream: (session) => void session.subscribe("news"),
@@ -182,7 +182,7 @@ describeInChromium("EventSource in Chromium", (browser) => {
       expect(events(seen, "message").map(([, data]) => data)).toEqual(["live again"]);
     });
 
-    test("closes the session as left by the client when the page closes its source", async () => {
+    test("closes the session with the reason client when the page closes its source", async () => {
       const server = await run({ onStream: (session) => void session.send("hello") });
       const page = await open(browser(), server.origin);
       await listen(page, `${server.origin}/events`, ["message"]);
@@ -211,7 +211,7 @@ describeInChromium("EventSource in Chromium", (browser) => {
       expect(await waitForSeen(page, "message")).toEqual(["open", ["message", "hello", "7"]]);
       expect(away.requests[0]!.headers).toMatchObject({ cookie: COOKIE, origin: home.origin });
 
-      // The reconnection, too, is allowed to carry the id.
+      // The reconnection is allowed to carry the id, too.
       away.requests[0]!.session.close();
       await waitForSeen(page, "message", 2);
       expect(away.requests[1]!.headers).toMatchObject({ cookie: COOKIE, "last-event-id": "7" });
@@ -244,7 +244,7 @@ async function open(browser: Browser, origin: string): Promise<Page> {
   return page;
 }
 
-/** Opens an `EventSource` in the page that writes down all it sees. */
+/** Opens an `EventSource` in the page that records everything it receives. */
 async function listen(
   page: Page,
   url: string,
@@ -270,7 +270,7 @@ async function listen(
   );
 }
 
-/** Waits until the page has seen an event of a type, or a state, so many times. */
+/** Waits until the page has received a number of events of a type, or entered a state that often. */
 async function waitForSeen(page: Page, what: string, times = 1): Promise<Seen> {
   await page.waitForFunction(
     (given) => {

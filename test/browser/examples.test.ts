@@ -28,7 +28,7 @@ describeInChromium("the examples", (browser) => {
 });
 
 describeInChromium("the examples with channels", (browser) => {
-  test("chat keeps rooms apart and shows who comes later what was said", async () => {
+  test("chat keeps rooms apart and shows later visitors earlier messages", async () => {
     const { page, program } = await start(browser(), "chat.js");
     await page.waitForURL("**/rooms/harbour");
     await say(page, "Is the ferry in?");

@@ -10,7 +10,7 @@ interface ParsedEvent {
 
 type CreateParser = (dispatch: (event: ParsedEvent) => void) => (text: string) => void;
 
-// Imported by a computed address: the page is plain JavaScript and no part of the program that is compiled.
+// Imported by a computed address, because the page is plain JavaScript outside the compiled program.
 const address = new URL("../../examples/showcase/page/parser.js", import.meta.url).href;
 const { createParser } = (await import(address)) as { createParser: CreateParser };
 
@@ -21,7 +21,7 @@ function parse(pieces: readonly string[]): ParsedEvent[] {
   return events;
 }
 
-test("the showcase's parser reads a stream alike at every border of its pieces", () => {
+test("the showcase's parser reads a stream the same way wherever it is split", () => {
   const stream =
     ":\nretry: 1000\r\n\r\nevent: a\rdata:  x\rdata:y\r\rid: 7\ndata\n\n" +
     "data: {}\r\nunknown: z\r\n\r\nevent: none\n\nid: 8\n\ndata: end\n\ndata: never ended\n";
@@ -38,7 +38,7 @@ test("the showcase's parser reads a stream alike at every border of its pieces",
   }
 });
 
-test("the showcase's parser agrees with eventsource-parser on whatever lines there are", () => {
+test("the showcase's parser agrees with eventsource-parser on arbitrary lines", () => {
   const line = fc.constantFrom(
     "",
     "",

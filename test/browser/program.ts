@@ -4,13 +4,13 @@ import { existsSync } from "node:fs";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 
-/** A program of `examples/` that runs as a process of its own. */
+/** A program of `examples/` running in a separate process. */
 export interface Program {
-  /** What it has printed so far, errors included. */
+  /** Its output so far, errors included. */
   output(): string;
-  /** Resolves when it has printed a text; rejects if it exits before. */
+  /** Resolves when it has printed a text; rejects if it exits first. */
   printed(text: string): Promise<void>;
-  /** Sends SIGINT if it still runs. Resolves when it has exited, with how and after what time. */
+  /** Sends SIGINT if it is still running. Resolves when it has exited, with the exit code and the time taken. */
   interrupt(): Promise<{ code: number | null; ms: number }>;
   /** The same with SIGTERM. */
   terminate(): Promise<{ code: number | null; ms: number }>;
@@ -24,8 +24,8 @@ export interface Program {
  * Starts the compiled form of an example.
  *
  * @param name - Path below `examples/dist`.
- * @param port - For `PORT`.
- * @param env - Further variables of its environment.
+ * @param port - Value of `PORT`.
+ * @param env - Further environment variables.
  */
 export function startProgram(
   name: string,
@@ -75,7 +75,7 @@ export function startProgram(
   };
 }
 
-/** Finds a port that is free and whose next one is free too, below the range from which connections get theirs. */
+/** Finds two consecutive free ports below the range of ephemeral ports. */
 export async function findPorts(): Promise<number> {
   for (;;) {
     const port = 20_000 + 2 * Math.floor(Math.random() * 5_000);

@@ -5,8 +5,8 @@ import type { Hub } from "@tidewire/core";
 export const RETENTION = 50;
 
 /**
- * Publishes on the channel `busy` three times what is retained, over some heartbeats: who listens only to
- * another channel would, at its old position, be told that events were missed.
+ * Publishes three times the retained number of events on the channel `busy`, over several heartbeats. A listener of
+ * another channel would get a reset if its position stayed behind.
  *
  * @returns The id of the last event.
  */

@@ -8,7 +8,7 @@ import { ssePlugin } from "@tidewire/fastify";
 import express from "express";
 import Fastify from "fastify";
 
-/** What reached a stream's route. */
+/** A request that reached a stream's route, and its session. */
 export interface Exchange {
   readonly session: Session;
   readonly headers: NodeJS.Dict<string | string[]>;
@@ -18,18 +18,18 @@ export interface Exchange {
 export interface TestServer {
   /** `http://localhost:` and the port. */
   readonly origin: string;
-  /** Every request for the stream so far. */
+  /** Requests for the stream so far. */
   readonly requests: readonly Exchange[];
-  /** Every answer to such a request that is over, as its status. */
+  /** Status of each finished answer to such a request. */
   readonly statuses: readonly number[];
   readonly hub: Hub;
-  /** Breaks all connections without a word. */
+  /** Breaks all connections without ending them. */
   cut(): void;
   close(): Promise<void>;
 }
 
 export interface TestServerOptions {
-  /** What the route does with a client. */
+  /** Handles a client of the route. */
   readonly onStream: (session: Session, count: number) => void;
   /** Options of the hub. */
   readonly hub?: HubOptions | undefined;
@@ -39,10 +39,10 @@ type StartServer = (options: TestServerOptions) => Promise<TestServer>;
 
 const PAGE = "<!doctype html><title>Test</title>";
 
-/** A cookie that the page sets, to see where it goes. */
+/** A cookie that the page sets, to observe where it is sent. */
 export const COOKIE = "crew=tide";
 
-/** The three ways to an event stream. */
+/** The three ways to serve an event stream. */
 export const SERVERS: readonly (readonly [name: string, start: StartServer])[] = [
   ["Express", startExpress],
   ["Fastify", startFastify],

@@ -71,7 +71,7 @@ describeInChromium("the showcase", (browser) => {
     expect(await page.textContent("#visitor")).toBe(cookie?.value);
     expect(await page.textContent("#resumed")).toMatch(LOG_ID);
 
-    // A text over POST now needs a preflight, and it comes from the other server as well.
+    // A text over POST now needs a preflight, and comes from the other server as well.
     await page.fill("#prompt", "a far shore");
     await page.click("#write");
     await waitForText(page, "#text", "On “a far shore”, in few words.");
@@ -134,7 +134,7 @@ describeInChromium("the showcase", (browser) => {
     expect(await late.textContent("#news li")).toMatch(/by Express$/);
   });
 
-  test("takes a notification to the tabs of one user alone", async () => {
+  test("shows a notification only in the tabs of one user", async () => {
     const { express, fastify } = await startShowcase();
     const { page: ada } = await open(browser(), express);
     const { page: bruno } = await open(browser(), fastify);
@@ -159,14 +159,14 @@ describeInChromium("the showcase", (browser) => {
     expect(await ada.textContent("#notifications")).not.toContain("to myself");
   });
 
-  test("draws how many streams are open and what is delivered", async () => {
+  test("draws the open streams and the deliveries", async () => {
     const { express, fastify } = await startShowcase();
     const { page } = await open(browser(), express);
     const { page: other } = await open(browser(), fastify);
     await waitForText(page, "#sessions", "2");
     await page.waitForFunction(() => Number(document.querySelector("#events")?.textContent) > 0);
     for (const chart of ["#sessions-chart", "#events-chart"]) {
-      // A line needs a second sample.
+      // A line needs two samples.
       await expect
         .poll(() => page.locator(`${chart} .line`).getAttribute("d"), { timeout: 5_000 })
         .toMatch(/^M[\d.]+ [\d.]+[HL]/);
@@ -175,7 +175,7 @@ describeInChromium("the showcase", (browser) => {
     await waitForText(page, "#sessions", "1");
   });
 
-  test("replays in the page what it missed while it was cut off for ten seconds", async () => {
+  test("replays to the page what it missed while cut off for ten seconds", async () => {
     const { express, fastify } = await startShowcase();
     const { page, faults } = await open(browser(), express);
     const { page: other } = await open(browser(), fastify);
@@ -190,7 +190,7 @@ describeInChromium("the showcase", (browser) => {
 
     await waitForText(page, "#notice-text", "events replayed: nothing was missed.");
     const notice = await page.textContent("#notice-text");
-    // Ten ticks of the clock, about as many of the statistics, six of the weather, and the headline.
+    // Ten ticks of the clock, about as many statistics, six weather events, and the headline.
     expect(Number.parseInt(notice ?? "", 10)).toBeGreaterThan(20);
     expect(await page.textContent("#news")).toContain("While you were away");
     await waitForText(page, "#log", "events replayed");
@@ -222,7 +222,7 @@ describeInChromium("the showcase", (browser) => {
       expect(after).not.toBe(before);
     }
 
-    // They serve as before, also one another.
+    // They serve as before, including each other's pages.
     await there.fill("#headline", "Of the time after");
     await there.click("text=Publish");
     for (const page of [here, there]) await waitForText(page, "#news", "Of the time after");
@@ -289,7 +289,7 @@ test.each([0, 1])(
   },
 );
 
-test("the showcase says what PORT may be and exits with 1", async () => {
+test("the showcase names the valid values of PORT and exits with 1", async () => {
   const program = startProgram(PROGRAM, "harbour");
   expect(await program.exited).toBe(1);
   expect(program.output()).toBe(

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-// Chromium and Firefox: one window for each client, with a frame for each of its runs.
+// Chromium and Firefox: a window for each client, with a frame for each run.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { launch as launchBrowser } from "puppeteer-core";
@@ -12,7 +12,7 @@ const FIREFOX = [process.env["FIREFOX"], "/usr/bin/firefox-esr", "/usr/bin/firef
   (path) => path !== undefined && existsSync(path),
 );
 
-/** The browsers by name, with where they are; `undefined` if they are missing. */
+/** Paths of the browsers by name; `undefined` if missing. */
 export const BROWSERS = { chromium: CHROMIUM, firefox: FIREFOX };
 
 export async function launch(name: keyof typeof BROWSERS): Promise<Browser> {
@@ -25,10 +25,10 @@ export async function launch(name: keyof typeof BROWSERS): Promise<Browser> {
   );
 }
 
-/** Packages that only run in Node: no page asks for them. */
+/** Packages that only run in Node and are not loaded by a page. */
 const NODE_ONLY = /^(eventsource\d|undici|launchdarkly-eventsource)$/;
 
-/** Makes the scripts of all pages, one file for each package. */
+/** Builds the scripts of all pages, one file per package. */
 export async function bundlePages(): Promise<ReadonlyMap<string, string>> {
   const pathOf = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
   const bundle = await rolldown({
@@ -45,7 +45,7 @@ export async function bundlePages(): Promise<ReadonlyMap<string, string>> {
   );
 }
 
-/** The page of a client in one scenario, under a title for those who look at it. */
+/** Builds the page of a client in one scenario, with a title for human viewers. */
 export function makePage(
   client: string,
   title: string,
@@ -76,7 +76,7 @@ export async function openWindow(
   const page = await browser.newPage({ type: "window" });
   await page.setViewport({ width: 1_000, height: 90 + 260 * Math.ceil(runs.length / 5) });
   const frames = runs.map(({ origin }) => `<iframe src="${origin}/"></iframe>`).join("");
-  // Not by `setContent`, which waits for the frames: some of their clients have streams that never open.
+  // Not with `setContent`, which waits for the frames: streams of some clients never open.
   await page.evaluate(
     (html) => {
       document.documentElement.innerHTML = html;

@@ -1,16 +1,16 @@
 /// <reference lib="dom" />
-// What the matrix knows of a client: how it is opened, what it takes for a message, and what it tells its application.
+// Description of a client in the matrix: how to open it, which messages it understands, and what it reports.
 import type { HubOptions } from "@tidewire/core";
 
-/** A message as `session.send` and `hub.publish` take it. */
+/** A message for `session.send` and `hub.publish`. */
 export interface Message {
   readonly event?: string;
   readonly data: string;
 }
 
-/** One thing that a client told its application. */
+/** Something that a client reported to its application. */
 export interface Told {
-  /** `throw` is an exception that the application did not get, but the process or the page. */
+  /** `throw` is an exception that reached the process or the page instead of the application. */
   readonly kind: "open" | "message" | "error" | "end" | "throw";
   /** The event type of a message. */
   readonly type?: string;
@@ -20,45 +20,45 @@ export interface Told {
 
 export interface Report {
   open(): void;
-  /** An event without a type is of the type `message`. */
+  /** Reports a message. An event without a type has the type `message`. */
   message(text: string, type?: string): void;
-  /** The client told of an error, whether it comes back or not. */
+  /** Reports an error, whether the client reconnects or not. */
   error(error: unknown): void;
-  /** The client told that its stream is over. */
+  /** Reports that the stream is over. */
   end(): void;
 }
 
-/** What a client needs of a message to understand it: plain text, JSON of a protocol, HTML. */
+/** Format of messages that a client understands: plain text, JSON of a protocol, HTML. */
 export interface Dialect {
   message(text: string): Message;
-  /** An event of the type `price`, as an application that knows this client would send it. */
+  /** An event of the type `price`, in the form that suits this client. */
   named(text: string): Message;
-  /** Data of several lines, and the text that is to arrive. */
+  /** Data with several lines, and the text expected to arrive. */
   readonly lines: { readonly message: Message; readonly text: string };
-  /** What is given to `complete()`. */
+  /** Argument of `complete()`, and the text expected to arrive. */
   readonly last: { readonly message: Message; readonly text: string };
 }
 
 export interface Client {
-  /** As the table calls it. */
+  /** Name in the table. */
   readonly name: string;
-  /** Its folder in node_modules, for its version; absent for a browser's own `EventSource`. */
+  /** Its folder in node_modules, to read its version; absent for a browser's own `EventSource`. */
   readonly from?: string;
   readonly runsIn: "node" | "chromium" | "firefox" | "python";
-  /** `events`: it follows channels by GET. `answer`: it asks once, by POST, and reads the answer. */
+  /** `events`: follows channels by GET. `answer`: asks once by POST, and reads the answer. */
   readonly reads: "events" | "answer";
   readonly dialect: Dialect;
-  /** The client whose row this one adds a setting or a recipe to. */
+  /** The client to which this row adds a setting or a recipe. */
   readonly recipeFor?: string;
-  /** The region of the source that the page shows as the recipe. */
+  /** Region of the source that the page shows as the recipe. */
   readonly recipe?: string;
-  /** Options of the server that belong to the recipe. */
+  /** Server options that belong to the recipe. */
   readonly hub?: HubOptions;
-  /** Opens a stream. Gives what stops it. */
+  /** Opens a stream. Returns a function that stops it. */
   readonly connect: (url: string, report: Report) => (() => void) | Promise<() => void>;
 }
 
-/** Plain text, for clients that hand on whatever comes. */
+/** Plain text, for clients that pass on any data. */
 export const TEXT: Dialect = {
   message: (data) => ({ data }),
   named: (data) => ({ event: "price", data }),
@@ -66,10 +66,10 @@ export const TEXT: Dialect = {
   last: { message: { event: "done", data: "all" }, text: "all" },
 };
 
-/** Elements that a page appends; their class says what they came as. */
+/** Elements that a page appends, with their event type as the class. */
 const element = (text: string, type = "message"): string => `<p class="${type}">${text}</p>`;
 
-/** The form in which htmx swaps elements in. */
+/** The form in which htmx swaps elements. */
 export const HTML: Dialect = {
   message: (text) => ({ data: element(text) }),
   named: (text) => ({ event: "price", data: element(text, "price") }),

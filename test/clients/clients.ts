@@ -1,4 +1,4 @@
-// All clients of the matrix, by family, and which of them can run here.
+// All clients of the matrix by family, and which of them can run here.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { BROWSERS } from "./browsers.js";
@@ -26,7 +26,7 @@ export const CLIENTS: readonly Client[] = FAMILIES.flatMap(([, , clients]) => cl
 const hasHttpxSse =
   spawnSync(PYTHON_PATH, ["-c", "import httpx_sse"], { stdio: "ignore" }).status === 0;
 
-/** What a client needs and is not here; `undefined` if it can run. */
+/** What a client needs that is missing here; `undefined` if it can run. */
 export function missingFor({ runsIn }: Client): string | undefined {
   if (runsIn === "node") return undefined;
   if (runsIn === "python") {

@@ -1,9 +1,9 @@
 /// <reference lib="dom" />
-// The family of EventSource: the browsers' own, and the packages that have its interface.
+// The EventSource family: the browsers' own, and packages with its interface.
 import { TEXT } from "./client.js";
 import type { Client, Report } from "./client.js";
 
-/** As much of the interface as all of them have. */
+/** The part of the interface that all of them have. */
 interface Source {
   readonly readyState: number;
   addEventListener(type: string, listener: (event: Event) => void): void;
@@ -12,7 +12,7 @@ interface Source {
 
 const CLOSED = 2;
 
-/** Has everything that an application may hear of a source reported. */
+/** Reports everything that an application can learn from a source. */
 function hear(source: Source, report: Report): void {
   source.addEventListener("open", () => report.open());
   source.addEventListener("error", (event) =>
@@ -77,7 +77,7 @@ function plain(client: Named, load: Load): Client {
   };
 }
 
-/** A client, and the same one opened anew when it has given up. */
+/** A client, and the same one with automatic reopening. */
 function withReopen(client: Named, load: Load): readonly Client[] {
   return [
     plain(client, load),
@@ -152,7 +152,7 @@ export const EVENT_SOURCES: readonly Client[] = [
       const { default: Reconnecting } = await import("reconnecting-eventsource");
       const source = new Reconnecting(url);
       hear(source, report);
-      // It opens a new source after a 204: the last message has to close it.
+      // It reopens a source even after a 204: the last message has to close it.
       source.addEventListener("done", () => source.close());
       return () => source.close();
     },

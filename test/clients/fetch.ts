@@ -1,12 +1,12 @@
 /// <reference lib="dom" />
-// The family of readers made on fetch or XMLHttpRequest.
+// The family of readers based on fetch or XMLHttpRequest.
 import type { EventSourceClient } from "eventsource-client";
 import { TEXT } from "./client.js";
 import type { Client, Dialect } from "./client.js";
 
 const COMMON = { reads: "events", dialect: TEXT } as const;
 
-/** Every data as JSON, and so on one line. */
+/** All data as JSON, and therefore on one line. */
 const JSON_TEXT: Dialect = {
   message: (text) => ({ data: JSON.stringify(text) }),
   named: (text) => ({ event: "price", data: JSON.stringify(text) }),

@@ -11,7 +11,7 @@ import { MAX_REQUESTS, SCENARIOS } from "./scenarios.js";
 const PAGE = fileURLToPath(new URL("../../docs/clients/matrix.md", import.meta.url));
 
 const missing = new Set(CLIENTS.flatMap((client) => missingFor(client) ?? []));
-// CI has the browsers, but may not reach the registry of Python's packages.
+// CI has the browsers, but may not reach the registry of Python packages.
 const required = CLIENTS.filter(({ runsIn }) => runsIn !== "python").flatMap(
   (client) => missingFor(client) ?? [],
 );
@@ -22,7 +22,7 @@ for (const what of missing) console.warn(`Not installed, and its rows not measur
 
 const HERE = CLIENTS.filter((client) => missingFor(client) === undefined);
 
-/** Clients as they are to be used: with the recipe, if there is one. */
+/** Clients as recommended: with the recipe, if there is one. */
 const RECOMMENDED = HERE.filter(
   ({ name }) => !CLIENTS.some(({ recipeFor }) => recipeFor === name),
 ).map(({ name }) => name);
@@ -46,12 +46,12 @@ describe("the matrix of clients", () => {
     expect(thrown.map(({ scenario, text }) => [scenario, text])).toEqual([]);
   });
 
-  test.each(RECOMMENDED)(`%s asks at most ${MAX_REQUESTS} times in 10 s`, (name) => {
+  test.each(RECOMMENDED)(`%s makes at most ${MAX_REQUESTS} requests in 10 s`, (name) => {
     const storms = cellsOf(name).filter(({ text }) => text.includes("storm"));
     expect(storms.map(({ scenario, text }) => [scenario, text])).toEqual([]);
   });
 
-  test.each(RECOMMENDED)("%s is served right", (name) => {
+  test.each(RECOMMENDED)("%s is served correctly", (name) => {
     const client = CLIENTS.find((each) => each.name === name);
     const wrong = cellsOf(name).filter(({ scenario, text }) => {
       const served = COLUMNS.find((each) => each.name === scenario)?.served ?? /^back(?!.*some)/;
@@ -70,7 +70,7 @@ describe("the matrix of clients", () => {
       writeFileSync(PAGE, renderPage(measured, committed, here));
       return;
     }
-    // The browsers of another machine may have other versions.
+    // Browsers on another machine may have other versions.
     const written = /^Written with .*$/m.exec(committed)?.[0] ?? here;
     expect(renderPage(measured, committed, written)).toBe(committed);
   });

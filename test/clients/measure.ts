@@ -1,4 +1,4 @@
-// Runs clients against scenarios, side by side, and gives what goes into the cells.
+// Runs clients against scenarios in parallel and returns the cells of the table.
 import { setTimeout as delay } from "node:timers/promises";
 import type { Browser } from "puppeteer-core";
 import { bundlePages, launch, makePage, openWindow } from "./browsers.js";
@@ -8,20 +8,20 @@ import { Run } from "./run.js";
 import { BACKGROUND, SCENARIOS } from "./scenarios.js";
 import type { Scenario } from "./scenarios.js";
 
-/** One cell: what it says, and the run that it says it of. */
+/** One cell: its text, and the run it describes. */
 export interface Cell {
   readonly text: string;
   readonly run: Run;
 }
 
-/** The cells of each client, by the names of the client and the scenario. */
+/** The cells by client name and scenario name. */
 export type Measured = ReadonlyMap<string, ReadonlyMap<string, Cell>>;
 
-/** Where screenshots of the windows go; nowhere by default. */
+/** Folder for screenshots of the windows; unset by default. */
 const SCREENSHOTS = process.env["SCREENSHOTS"];
 
 /**
- * Measures clients. Browsers are started as needed.
+ * Measures clients. Starts browsers as needed.
  *
  * @returns Their cells, and the versions of the browsers.
  */
@@ -74,7 +74,7 @@ export async function measure(
     await Promise.all(runs.map((run) => run.shutDown(0)));
   };
 
-  /** A hidden tab of the window of `browser` is all of its clients. */
+  /** Measures all clients of `browser` in one hidden tab. */
   const measureBackground = async (browser: Browser, of: readonly Client[]): Promise<void> => {
     const runs = await Promise.all(of.map((client) => start(client, BACKGROUND)));
     const page = await openWindow(browser, BACKGROUND.name, runs);
@@ -134,12 +134,12 @@ export async function measure(
   return { measured, versions };
 }
 
-/** How long a client may take to ask for the first time. */
+/** Time that a client has for its first request, in milliseconds. */
 const START_MS = 20_000;
 
 type Queue = <T>(begin: () => Promise<T>) => Promise<T>;
 
-/** Begins one thing after another: beside too many others a client would be late, and counted as gone. */
+/** Starts tasks one after another: beside too many others a client would be late and counted as gone. */
 function makeQueue(): Queue {
   let last: Promise<unknown> = Promise.resolve();
   return (begin) => {

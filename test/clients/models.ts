@@ -1,9 +1,9 @@
-// The family of clients of language models: they POST a question and read one answer, and MCP, which also listens.
+// The family of language model clients, which POST a question and read one answer, and MCP, which also listens.
 import type { Client, Dialect, Report } from "./client.js";
 
 const isAbort = (error: unknown): boolean => error instanceof Error && error.name.includes("Abort");
 
-/** Reads an answer to its end and reports what an application would see of it. */
+/** Reads an answer to its end and reports what an application would see. */
 async function read(
   report: Report,
   stop: AbortController,
@@ -174,7 +174,7 @@ export const MODELS: readonly Client[] = [
       };
       transport.onerror = (error) => report.error(error);
       await transport.start();
-      // At this notification, which the server answers with 202, it opens the stream on which it listens.
+      // After this notification, which the server answers with 202, it opens its listening stream.
       await transport.send({ jsonrpc: "2.0", method: "notifications/initialized" });
       return () => void transport.close();
     },

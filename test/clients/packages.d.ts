@@ -1,4 +1,4 @@
-// Packages that bring no types, or none for the entry that is used: as much of them as the matrix needs.
+// Packages without types, or without types for the entry used: the parts that the matrix needs.
 declare module "eventsource2" {
   export default class EventSource2 extends EventTarget {
     constructor(url: string);

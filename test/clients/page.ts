@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-// Runs in the page of a client: opens its stream, and posts what it tells to the server of the run.
+// Runs in a client's page: opens its stream, and posts its reports to the server of the run.
 import { textOf } from "./client.js";
 import type { Client, Told } from "./client.js";
 import { EVENT_SOURCES } from "./event-source.js";
@@ -9,7 +9,7 @@ import { PAGES } from "./pages.js";
 let count = 0;
 let posted = Promise.resolve();
 
-/** Posts until the server, which may be starting anew, has it. */
+/** Posts until the server, which may be restarting, has received it. */
 async function post(told: Told & { readonly index: number }): Promise<void> {
   const headers = { "Content-Type": "application/json" };
   for (;;) {
@@ -22,7 +22,7 @@ async function post(told: Told & { readonly index: number }): Promise<void> {
   }
 }
 
-/** Also shows it, for those who look at the page. */
+/** Also displays it, for human viewers. */
 function tell(told: Told): void {
   const index = count++;
   posted = posted.then(() => post({ ...told, index }));

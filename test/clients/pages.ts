@@ -1,10 +1,10 @@
 /// <reference lib="dom" />
-// The family of libraries that a page uses by its attributes: what they swap in is what the application gets.
+// The family of libraries that a page uses through attributes: the application gets what they swap in.
 import { HTML } from "./client.js";
 import type { Client, Dialect, Report } from "./client.js";
 import { reopen } from "./event-source.js";
 
-/** Puts markup into the page and reports what is appended to `#seen`. Gives what takes it out again. */
+/** Inserts markup into the page and reports elements appended to `#seen`. Returns a function that removes it. */
 function mount(markup: string, report: Report): () => void {
   const host = document.createElement("div");
   host.innerHTML = markup;
@@ -30,7 +30,7 @@ function hearDocument(types: readonly string[], listener: (event: CustomEvent) =
 
 async function connectHtmx2(markup: string, report: Report): Promise<() => void> {
   const { default: htmx } = await import("htmx2");
-  // The extension looks for it there.
+  // The extension expects it there.
   Object.assign(globalThis, { htmx });
   await import("htmx-ext-sse");
   hearDocument(["htmx:sseOpen"], () => report.open());
@@ -76,7 +76,7 @@ async function connectTurbo(markup: string, report: Report): Promise<() => void>
   return mount(markup, report);
 }
 
-/** An event of Datastar has a line for each argument. */
+/** A Datastar event has one line per argument. */
 const datastar = (text: string): { event: string; data: string } => ({
   event: "datastar-merge-fragments",
   data: `selector #seen\nmergeMode append\nfragments <p>${text}</p>`,
@@ -227,7 +227,7 @@ export const PAGES: readonly Client[] = [
     reads: "events",
     dialect: {
       ...DATASTAR,
-      // The last message takes the element with it that the stream belongs to.
+      // The last message removes the element that owns the stream.
       last: {
         message: {
           event: "datastar-merge-fragments",

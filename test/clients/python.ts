@@ -1,15 +1,15 @@
-// httpx-sse, the reader of Python's clients: of OpenAI's, Anthropic's and MCP's among others. It runs in a Python of its own.
+// httpx-sse, the reader in Python clients such as OpenAI's, Anthropic's and MCP's. It runs in a separate Python.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { TEXT } from "./client.js";
 import type { Client } from "./client.js";
 
-/** A Python with httpx-sse: that of PYTHON, or the one that CI makes. */
+/** A Python with httpx-sse: the one in PYTHON, or the one that CI creates. */
 export const PYTHON_PATH =
   process.env["PYTHON"] ?? fileURLToPath(new URL(".venv/bin/python", import.meta.url));
 
-/** Prints one JSON array for each event, and one for the end or an error. */
+/** Prints one JSON array per event, and one for the end or an error. */
 const PRELUDE = `
 import json, sys, time, httpx
 from httpx_sse import connect_sse

@@ -14,7 +14,7 @@ interface Message {
   readonly lastEventId: string;
 }
 
-/** As much of an `EventSource` as all versions have. */
+/** The part of `EventSource` that all versions have. */
 interface Source {
   onmessage: ((event: Message) => void) | null;
   addEventListener(type: string, listener: (event: Message) => void): void;
@@ -30,15 +30,15 @@ const CLIENTS: readonly (readonly [version: number, open: OpenSource])[] = [
   [5, (url) => new EventSource5(url) as Source],
 ];
 
-/** What a client has received, by where it was received. */
+/** Data that a client has received, by listener. */
 class Received {
-  /** By `onmessage`. */
+  /** Received by `onmessage`. */
   readonly messages: Message[] = [];
   readonly cursors: Message[] = [];
   readonly resets: Message[] = [];
 
   constructor(source: Source) {
-    // This is the listener that has to be spared Tidewire's own events.
+    // Tidewire's own events must not reach this listener.
     // oxlint-disable-next-line unicorn/prefer-add-event-listener
     source.onmessage = (event) => this.messages.push(event);
     source.addEventListener("sse-cursor", (event) => this.cursors.push(event));
@@ -93,7 +93,7 @@ describe.each(CLIENTS)("the package eventsource, version %i", (_version, openSou
       expect(received.resets).toEqual([]);
     });
 
-    test("is told of events that are no longer retained, once", async () => {
+    test("gets one reset for events that are no longer retained", async () => {
       const { server, received } = await open();
       server.cut();
       for (let n = 0; n < 3 * RETENTION; n++) await server.hub.publish("quiet", `missed ${n}`);

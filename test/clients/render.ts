@@ -6,7 +6,7 @@ import type { Measured } from "./measure.js";
 import { BACKGROUND, MAX_REQUESTS, SCENARIOS } from "./scenarios.js";
 import type { Scenario } from "./scenarios.js";
 
-/** The columns, in their order. */
+/** The columns, in order. */
 export const COLUMNS: readonly Scenario[] = [...SCENARIOS, BACKGROUND];
 
 const WORDS = `| cell | meaning |
@@ -24,8 +24,8 @@ const WORDS = `| cell | meaning |
  * Renders the page.
  *
  * @param measured - The cells of this run.
- * @param committed - The page as it is: has the rows of clients that cannot run here.
- * @param browsers - What the browsers say that they are, in words.
+ * @param committed - The committed page, which supplies the rows of clients that cannot run here.
+ * @param browsers - Names and versions of the browsers, as text.
  */
 export function renderPage(measured: Measured, committed: string, browsers: string): string {
   const head = `# Client matrix
@@ -71,13 +71,13 @@ function rowHead(client: Client): string {
   return `| ${client.name}${version === undefined ? "" : ` (${version})`} |`;
 }
 
-/** The row that the page already has. */
+/** The row in the committed page. */
 function rowOf(client: Client, committed: string): string {
   const head = rowHead(client);
   return committed.split("\n").find((line) => line.startsWith(head)) ?? `${head} not measured |`;
 }
 
-/** One section for each recipe, with the clients that it is for. */
+/** One section for each recipe, with its clients. */
 function recipesOf(source: string, file: string, clients: readonly Client[]): string[] {
   const names = new Set(clients.flatMap(({ recipe }) => recipe ?? []));
   return [...names].map((name) => {

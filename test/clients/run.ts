@@ -1,4 +1,4 @@
-// One client against one scenario: a real server, what it was asked, and what the client told.
+// One client in one scenario: a real server, the requests it received, and the client's reports.
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { Server } from "node:http";
@@ -11,7 +11,7 @@ import type { Request, Response } from "express";
 import type { Client, Told } from "./client.js";
 import type { Scenario } from "./scenarios.js";
 
-/** A request for the stream, in the order in which they came. */
+/** A request for the stream, in order of arrival. */
 export interface Asked {
   readonly at: number;
   readonly lastEventId: string;
@@ -20,7 +20,7 @@ export interface Asked {
   readonly response: Response;
 }
 
-/** What the page of a client loads. */
+/** Files that a client's page loads. */
 export interface PageFiles {
   readonly html: string;
   readonly scripts: ReadonlyMap<string, string>;
@@ -35,7 +35,7 @@ export class Run {
   hub!: Hub;
   readonly #files: PageFiles | undefined;
   #server!: Server;
-  /** The index of the next thing that the page has to tell. */
+  /** Index of the next report expected from the page. */
   #heard = 0;
 
   constructor(client: Client, scenario: Scenario, files?: PageFiles) {
@@ -61,11 +61,11 @@ export class Run {
     this.told.push({ ...told, at: performance.now() });
   }
 
-  /** Starts the server, at its former port if it had one. */
+  /** Starts the server, on its previous port if it had one. */
   async listen(): Promise<void> {
     this.hub = createHub({ reconnectionTimeMs: 500, ...this.scenario.hub, ...this.client.hub });
     const app = express();
-    // Has the error handler of Express answer errors without printing them.
+    // Makes Express's error handler answer errors without printing them.
     app.set("env", "test");
     app.use(sse({ hub: this.hub }));
     app.get("/", (_req, res) => void res.type("html").send(this.#files?.html));
@@ -74,7 +74,7 @@ export class Run {
     });
     app.post("/told", express.json(), (req, res) => {
       const { index, ...told } = req.body as Told & { index: number };
-      // One whose answer was lost comes again.
+      // The page repeats a report whose answer was lost.
       if (index === this.#heard) this.hear(told);
       this.#heard = index + 1;
       res.sendStatus(204);
@@ -109,7 +109,7 @@ export class Run {
     await closed;
   }
 
-  /** Waits until something holds, for at most `ms`. Resolves to whether it does. */
+  /** Waits until a condition holds, for at most `ms`. Resolves to whether it does. */
   async until(isTrue: () => boolean, ms: number): Promise<boolean> {
     const end = performance.now() + ms;
     while (!isTrue()) {

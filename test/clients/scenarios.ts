@@ -1,34 +1,34 @@
-// What servers do to clients, by the public API alone, and how what was measured is said in one cell.
+// What servers do to clients, using only the public API, and how a result is summed up in one cell.
 import { setTimeout as delay } from "node:timers/promises";
 import type { HubOptions } from "@tidewire/core";
 import { request } from "../client.js";
 import type { Asked, Run } from "./run.js";
 
 export interface Scenario {
-  /** The column of the table. */
+  /** Name of the column in the table. */
   readonly name: string;
-  /** What happens, for the page. */
+  /** Description for the page. */
   readonly explanation: string;
   /** Whether the stream has only what the application sends. */
   readonly isPlain: boolean;
   readonly hub?: HubOptions;
   /** Answers a request for the stream. */
   serve(run: Run, asked: Asked, count: number): void;
-  /** What the cell of a client that is served right says; by default that it comes back. */
+  /** Expected cell of a correctly served client; default: it reconnects. */
   readonly served?: RegExp;
-  /** Comes before the client opens its stream. */
+  /** Runs before the client opens its stream. */
   prepare?(run: Run): Promise<void>;
-  /** Goes on until there is something to say. */
+  /** Runs until there is a result. */
   play(run: Run): Promise<string>;
 }
 
-/** How long a client may take to come back before it counts as gone. */
+/** Time after which a client counts as gone, in milliseconds. */
 const AWAY_MS = 12_000;
 
-/** For how long requests are counted. */
+/** Time for which requests are counted, in milliseconds. */
 const COUNT_MS = 10_000;
 
-/** The bar: more than these in 10 s are a burden. */
+/** Limit: more requests than this in 10 s are a burden. */
 export const MAX_REQUESTS = 3;
 
 const CHANNEL = "news";
@@ -194,7 +194,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
-/** Two events while the page is hidden, in Chromium frozen as well. All pages of a browser at once, in three steps. */
+/** Two events while the page is hidden, in Chromium also frozen. All pages of a browser at once, in three steps. */
 export const BACKGROUND = {
   name: "background",
   explanation:
@@ -209,10 +209,10 @@ export const BACKGROUND = {
   },
 } satisfies Scenario & Record<string, unknown>;
 
-/** What frees the place that keeps a hub full. */
+/** Frees the place that keeps a hub full. */
 const PLACES = new WeakMap<Run, () => void>();
 
-/** A channel for those that follow one, an answer for those that ask. */
+/** Subscribes clients that follow a channel, and answers those that ask. */
 function serveChannel({ client }: Run, { session }: Asked): void {
   if (client.reads === "events") void session.subscribe(CHANNEL);
   else session.open();
@@ -242,7 +242,7 @@ async function restart(run: Run): Promise<string> {
   return reset ? "back, with the reset" : "back";
 }
 
-/** What has become of a client that was away while something was published. The last text is published now. */
+/** Result for a client that was away during publishes. The last text is published now. */
 async function missed(run: Run, texts: readonly string[]): Promise<string> {
   const last = texts.at(-1) ?? "";
   await delay(500);
@@ -253,7 +253,7 @@ async function missed(run: Run, texts: readonly string[]): Promise<string> {
   return counts.includes(0) ? "back, some missed" : "back, nothing missed";
 }
 
-/** What the client told when it was not to tell of anything. */
+/** The report of a client that should have reported nothing. */
 function failureOf({ told }: Run): string | undefined {
   const failure = told.find(({ kind }) => kind === "throw" || kind === "error");
   return failure && `${failure.kind === "throw" ? "throws" : "error"}: ${failure.text ?? ""}`;
