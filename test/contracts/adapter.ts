@@ -12,7 +12,7 @@ import type { RequestOptions, StreamClient } from "../client.js";
 import type { Binding, Handler, Served, TestExchange } from "./bindings.js";
 
 const EVENT_STREAM = { accept: "text/event-stream" };
-/** Headers whose value, or whose presence on an answer without a body, does not say how a client was answered. */
+/** Headers whose value, or whose presence on an answer without a body, is irrelevant to the comparison. */
 const VARYING = new Set([
   "date",
   "retry-after",
@@ -24,7 +24,7 @@ const VARYING = new Set([
 /** Everything that a binding owes its users, whatever the framework: section "Opening" and "Closing" of docs/reference/wire.md. */
 export function adapterContract(binding: Binding): void {
   describe(binding.name, () => {
-    // What does not apply is left out, not skipped: a skip means that something is missing.
+    // Omitted where it does not apply, instead of skipped: a skip means that something is missing.
     const describeHttp1 = binding.protocol === "http1" ? describe : ignore;
     const describeHttp2 = binding.protocol === "http2" ? describe : ignore;
     const itWithErrorHandler = binding.hasErrorHandler ? it : ignore;
@@ -76,7 +76,7 @@ export function adapterContract(binding: Binding): void {
         expect(await client.until("\n\n")).toBe(":\n\n");
       });
 
-      it("opens by the first send, which tells the reconnection time", async () => {
+      it("opens with the first send, which carries the reconnection time", async () => {
         const served = await serve(({ sse }) => sse.send({ event: "a", id: "1", data: { n: 1 } }));
         const client = await get(served);
         expect(await client.until("}\n\n")).toMatch(
@@ -112,12 +112,12 @@ export function adapterContract(binding: Binding): void {
         await client.until(":\n\n");
       });
 
-      it("opens with another status when told to", async () => {
+      it("opens with a requested status", async () => {
         const served = await serve(({ sse }) => sse.open({ status: 201 }));
         expect((await get(served)).status).toBe(201);
       });
 
-      it("leaves a route alone that only reads the session", async () => {
+      it("does not affect a route that only reads the session", async () => {
         const served = await serve(({ sse, answer }) =>
           answer(200, {
             state: sse.state,
@@ -154,7 +154,7 @@ export function adapterContract(binding: Binding): void {
         const read = async (path: string, headers: Record<string, string>): Promise<string> =>
           JSON.parse(await (await get(served, { headers }, path)).rest()) as string;
         const utf8 = Buffer.from("é漢").toString("latin1");
-        // Fastify sends a bare string as text; quoted on the way it reads the same everywhere.
+        // Fastify sends a bare string as text. Quoted, it reads the same with every framework.
         const quoted = async (path: string, headers: Record<string, string>): Promise<string> =>
           read(path, headers).catch(async () => (await get(served, { headers }, path)).rest());
         expect(await quoted("/?lastEventId=q", { "last-event-id": utf8 })).toBe("é漢");
@@ -162,7 +162,7 @@ export function adapterContract(binding: Binding): void {
         expect(await quoted("/", {})).toBe("none");
       });
 
-      it("hands a client that refuses event streams to the error handler as 406", async () => {
+      it("passes a client that refuses event streams to the error handler as 406", async () => {
         const seen: unknown[] = [];
         const served = await serve(async ({ sse }) => {
           seen.push(sse.open(), sse.state, await sse.send("x"));
@@ -175,14 +175,14 @@ export function adapterContract(binding: Binding): void {
         expect(seen).toEqual([false, "closed", false, "refused"]);
       });
 
-      it("takes a client without Accept and one that accepts anything", async () => {
+      it("accepts a client without Accept and one that accepts anything", async () => {
         const served = await serve(({ sse }) => sse.open());
         expect((await get(served, {})).status).toBe(200);
         expect((await get(served, { headers: { accept: "*/*" } })).status).toBe(200);
         expect((await get(served, { headers: { accept: "text/*;q=0.1" } })).status).toBe(200);
       });
 
-      it("answers HEAD with the head alone and keeps no session", async () => {
+      it("answers HEAD with the head only and keeps no session", async () => {
         const reasons: CloseReason[] = [];
         const served = await serve(async ({ sse }) => {
           sse.onClose((reason) => reasons.push(reason));
@@ -210,7 +210,7 @@ export function adapterContract(binding: Binding): void {
         ];
         let [route] = routes as [(session: Session) => unknown];
         const served = await serve(({ sse }) => route(sse), { maxSessions: 2 });
-        /** Of both methods: status and what else tells a client how it was answered. */
+        /** For both methods: the status and everything else that tells a client how it was answered. */
         const ask = async (accept: string): Promise<unknown[]> => {
           const heads: unknown[] = [];
           for (const method of ["GET", "HEAD"]) {
@@ -247,7 +247,7 @@ export function adapterContract(binding: Binding): void {
         expect([...bodies]).toEqual([""]);
       });
 
-      it("throws on options it cannot take, and the route can still answer", async () => {
+      it("throws on invalid options, and the route can still answer", async () => {
         const served = await serve(({ sse, answer }) => {
           try {
             sse.open({ status: 404 });
@@ -273,7 +273,7 @@ export function adapterContract(binding: Binding): void {
         expect(await client.rest()).toContain("ERR_SSE_INVALID_FIELD");
       });
 
-      it("throws when the route has answered already, or options come too late", async () => {
+      it("throws if the route has already answered, or if options come too late", async () => {
         const codes: unknown[] = [];
         const attempt = (act: () => unknown): void => {
           try {
@@ -313,7 +313,7 @@ export function adapterContract(binding: Binding): void {
         expect(reasons).toEqual(["client"]);
       });
 
-      it("streams to a POST whose body nobody reads, and finds out when its client has left", async () => {
+      it("streams to a POST whose body is not read, and detects when its client has left", async () => {
         const reasons: CloseReason[] = [];
         const served = await serve(
           async ({ sse }) => {
@@ -342,7 +342,7 @@ export function adapterContract(binding: Binding): void {
         expect(seen).toEqual([false, "completed"]);
       });
 
-      it("takes a length that was set before out of an answer without a body", async () => {
+      it("removes an earlier Content-Length from an answer without a body", async () => {
         const served = await serve(
           ({ sse, setHeader, request: { url } }) => {
             if (url !== "/first") setHeader("Content-Length", "3");
@@ -360,7 +360,7 @@ export function adapterContract(binding: Binding): void {
         expect(await busy.rest()).toBe("");
       });
 
-      it("turns away what is past maxSessions: EventSource is held, others get 503", async () => {
+      it("turns away clients beyond maxSessions: EventSource is held, others get 503", async () => {
         const served = await serve(({ sse }) => sse.open(), { maxSessions: 1 });
         const first = await get(served, { headers: EVENT_STREAM });
         await first.until(":\n\n");
@@ -451,7 +451,7 @@ export function adapterContract(binding: Binding): void {
         expect(await client.rest()).toMatch(/^retry: \d+\ndata: early\n\n$/);
       });
 
-      it("hands the error of an origin function to the error handler, or to onError without one", async () => {
+      it("passes the error of an origin function to the error handler, or to onError without one", async () => {
         const stages: string[] = [];
         const served = await serve(({ sse }) => sse.open(), {
           cors: { origin: (_origin, callback) => void setImmediate(callback, new Error("no")) },
@@ -466,7 +466,7 @@ export function adapterContract(binding: Binding): void {
     });
 
     describe("closing", () => {
-      it("tells of a client that leaves, by FIN and by RST, and forgets it", async () => {
+      it("notices a client that leaves, by FIN and by RST, and forgets it", async () => {
         for (const how of ["fin", "rst"] as const) {
           const reasons: CloseReason[] = [];
           let session: Session | undefined;
@@ -489,7 +489,7 @@ export function adapterContract(binding: Binding): void {
         }
       });
 
-      it("ends a fetch, a timer and a child process that were given the signal as any abort does", async () => {
+      it("ends a fetch, a timer and a child process that were given the signal, as any abort does", async () => {
         const upstream = http.createServer(() => {}).listen(0, "127.0.0.1");
         await onceOf(upstream, "listening");
         const { port } = upstream.address() as net.AddressInfo;
@@ -531,7 +531,7 @@ export function adapterContract(binding: Binding): void {
         expect(seen).toEqual(["ended", "after"]);
       });
 
-      it("is closed from the start when the client was gone before the handler read it", async () => {
+      it("is closed from the start if the client had left before the handler read it", async () => {
         const states: unknown[] = [];
         let isGone = (): boolean => false;
         const served = await serve(async (exchange) => {
@@ -625,7 +625,7 @@ export function adapterContract(binding: Binding): void {
         expect(results).toEqual([false, false]);
       });
 
-      it("goes on when a slow client takes what was held back, and loses nothing", async () => {
+      it("continues when a slow client reads the held-back data, and loses nothing", async () => {
         const block = "w".repeat(64 * 1024);
         const count = 200;
         const served = await serve(async ({ sse }) => {
@@ -644,7 +644,7 @@ export function adapterContract(binding: Binding): void {
         expect(text.match(/w+/g)?.every((run) => run.length === block.length)).toBe(true);
       });
 
-      it("closes with slow when a client takes nothing and too much is sent", async () => {
+      it("closes with slow when a client reads nothing and too much is sent", async () => {
         const reasons: CloseReason[] = [];
         const served = await serve(({ sse }) => {
           sse.onClose((reason) => reasons.push(reason));
@@ -657,7 +657,7 @@ export function adapterContract(binding: Binding): void {
         expect(served.hub.sessionCount).toBe(0);
       });
 
-      it("takes a burst of one tick from a client that keeps up", async () => {
+      it("accepts a burst within one tick to a client that keeps up", async () => {
         const count = 2_000;
         const served = await serve(({ sse }) => {
           for (let i = 0; i < count; i++) void sse.send({ id: String(i), data: "b".repeat(200) });
@@ -679,7 +679,7 @@ export function adapterContract(binding: Binding): void {
         expect(reasons).toEqual(["ended"]);
       });
 
-      it("opens the stream of an idle session that is closed, so that the client has an answer", async () => {
+      it("opens the stream of an idle session that is closed, so that the client gets an answer", async () => {
         const served = await serve(({ sse }) => sse.close());
         const client = await get(served);
         expect(client.status).toBe(200);
@@ -698,7 +698,7 @@ export function adapterContract(binding: Binding): void {
         expect(reasons).toEqual(["completed"]);
       });
 
-      it("completes with a last message of the application's, once it is on its way", async () => {
+      it("completes with the application's last message, once it is on its way", async () => {
         const outcomes: unknown[] = [];
         const served = await serve(async ({ sse }) => {
           outcomes.push(await sse.complete({ event: "done", data: { total: 3 } }));
@@ -729,13 +729,13 @@ export function adapterContract(binding: Binding): void {
         expect(outcome).toBe(false);
       });
 
-      it("answers 204 where complete() is all there is to say", async () => {
+      it("answers 204 if complete() is the only call", async () => {
         const served = await serve(({ sse }) => void sse.complete());
         const client = await get(served, { headers: EVENT_STREAM });
         expect([client.status, await client.rest()]).toEqual([204, ""]);
       });
 
-      it("notices when somebody else ends or destroys the response", async () => {
+      it("notices when other code ends or destroys the response", async () => {
         for (const how of ["end", "destroy"] as const) {
           const seen: unknown[] = [];
           const served = await serve(async ({ sse, response }) => {
@@ -800,7 +800,7 @@ export function adapterContract(binding: Binding): void {
         await client.until(/^:\n\n:\n\n:\n\n/);
       });
 
-      it("ends open streams when the hub closes, writing nothing, and turns new ones away", async () => {
+      it("ends open streams without a message when the hub closes, and turns new ones away", async () => {
         const reasons: CloseReason[] = [];
         const served = await serve(({ sse }) => {
           sse.onClose((reason) => reasons.push(reason));
@@ -839,7 +839,7 @@ export function adapterContract(binding: Binding): void {
         for (let i = 0; i < 5; i++) await (await get(served)).until(":\n\n");
         await eventually("all sessions to open", () => served.hub.sessionCount === 6);
         await within("the hub to close", served.hub.close(), 2_000);
-        // A connection of HTTP/2 outlives its streams: it is the client's to close.
+        // An HTTP/2 connection outlives its streams: the client has to close it.
         if (binding.protocol === "http2") for (const client of clients) client.cut();
         await within("the server to close", served.close(), 2_000);
         expect(served.hub.sessionCount).toBe(0);
@@ -870,7 +870,7 @@ export function adapterContract(binding: Binding): void {
         expect(text).toMatch(/\r\n\r\nretry: \d+\ndata: old\n\n$/);
       });
 
-      it("leaves the connection to the next request after the end", async () => {
+      it("leaves the connection usable for the next request", async () => {
         const served = await serve(({ sse, answer, request: { url } }) => {
           if (url === "/json") answer(200, { next: true });
           else sse.close();
@@ -892,7 +892,7 @@ export function adapterContract(binding: Binding): void {
         });
         const socket = await connect(served.port);
         socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(20));
-        // A warning of too many listeners fails every test.
+        // Any warning about too many listeners fails the test.
         await eventually("all sessions", () => sessions.length === 20);
         // One connection has one open stream: the others wait for their turn.
         await eventually("the first stream", () => served.hub.sessionCount === 1);
@@ -903,7 +903,7 @@ export function adapterContract(binding: Binding): void {
         expect(served.hub.sessionCount).toBe(0);
       });
 
-      it("holds a pipelined stream until its turn, and lets go of it when the connection breaks", async () => {
+      it("holds a pipelined stream until its turn, and releases it when the connection breaks", async () => {
         const reasons: string[] = [];
         let first: Session | undefined;
         let requests = 0;
@@ -940,7 +940,7 @@ export function adapterContract(binding: Binding): void {
     });
 
     describeHttp2("HTTP/2", () => {
-      it("resets the stream of a slow client with an error, which no client takes for the end", async () => {
+      it("resets the stream of a slow client with an error, which clients do not treat as an orderly end", async () => {
         const reasons: CloseReason[] = [];
         const served = await serve(
           async ({ sse }) => {

@@ -12,15 +12,15 @@ import express4 from "express4";
 import Fastify from "fastify";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
-/** What a handler of a contract sees of any framework. */
+/** The view that a contract's handler has of any framework. */
 export interface TestExchange {
-  /** Read as late as a handler of the framework would: reading it makes the session. */
+  /** Read as late as a handler of the framework would read it, because reading creates the session. */
   readonly sse: Session;
   readonly request: Exchange["request"];
   readonly response: Exchange["response"];
-  /** Sets a header in the way of the framework. */
+  /** Sets a header through the framework. */
   setHeader(name: string, value: string | string[]): void;
-  /** Answers in the ordinary way. */
+  /** Answers in the framework's usual way. */
   answer(status: number, body: unknown): void;
 }
 
@@ -32,15 +32,15 @@ export interface Served {
   readonly port: number;
   readonly hub: Hub;
   readonly server: Server;
-  /** Shuts down as the documentation of the binding says. */
+  /** Shuts down as the binding's documentation says. */
   close(): Promise<void>;
 }
 
-/** A framework on a version of HTTP. */
+/** A framework with a version of HTTP. */
 export interface Binding {
   readonly name: string;
   readonly protocol: "http1" | "http2";
-  /** Whether the framework answers for a handler that throws. */
+  /** Whether the framework answers when a handler throws. */
   readonly hasErrorHandler: boolean;
   serve(handler: Handler, options?: HubOptions): Promise<Served>;
 }
@@ -88,11 +88,11 @@ function expressBinding(name: string, create: () => ReturnType<typeof express5>)
     async serve(handler, options) {
       const app = create();
       const events = sse(options);
-      // Without this Express prints every error that reaches it.
+      // Without this, Express prints every error that reaches it.
       app.set("env", "test");
       app.use(events);
       app.use((request, response, next) => {
-        // Express 4 knows nothing of promises: what an async handler throws is passed on by hand there.
+        // Express 4 does not support promises, so errors of async handlers are passed on explicitly.
         run(handler, {
           get sse() {
             return response.sse;
@@ -118,7 +118,7 @@ function fastifyBinding(protocol: "http1" | "http2"): Binding {
         ? Fastify({ return503OnClosing: false })
         : Fastify({ http2: true, return503OnClosing: false })) as unknown as FastifyInstance;
       await app.register(ssePlugin, options ?? {});
-      // The body is left to the handler, as node:http and Express leave it.
+      // Leaves the body to the handler, as node:http and Express do.
       app.removeAllContentTypeParsers();
       app.addContentTypeParser("*", (_request, _payload, done) => done(null));
       app.route({

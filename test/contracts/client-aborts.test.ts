@@ -1,4 +1,4 @@
-/** A route passes the `signal` of its session on and catches nothing: what Express makes of a client that leaves. */
+/** Routes that pass on their session's `signal` and do not catch its abort, in Express, when the client leaves. */
 
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
@@ -12,7 +12,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** An application that prints what no error handler has taken, and its `console.error`. */
+/** An application that prints errors which no error handler has taken, and its `console.error`. */
 async function serve(
   route: express.RequestHandler,
   onError?: (error: unknown) => void,
@@ -38,11 +38,8 @@ async function serve(
 
 it.each([
   ["the abort itself", async (signal: AbortSignal) => once(new EventTarget(), "x", { signal })],
-  [
-    "an error that it has caused",
-    async (signal: AbortSignal) => delay(60_000, undefined, { signal }),
-  ],
-])("prints nothing for %s, which error handlers get as an Error", async (_name, wait) => {
+  ["an error caused by it", async (signal: AbortSignal) => delay(60_000, undefined, { signal })],
+])("prints nothing for %s, which error handlers receive as an Error", async (_name, wait) => {
   const errors: unknown[] = [];
   let isWaiting = false;
   const { port, printed } = await serve(
@@ -62,7 +59,7 @@ it.each([
   expect(printed).toEqual([]);
 });
 
-it("prints every other error, and answers who still waits", async () => {
+it("prints every other error, and answers clients that are still waiting", async () => {
   let shared: Error | undefined;
   const { port, printed } = await serve(async (request, response) => {
     if (request.query["abort"] === undefined) throw shared ?? new Error("own");

@@ -6,16 +6,16 @@ import type { Binding, Served, TestExchange } from "./bindings.js";
 import { RawClient } from "./raw-capture.js";
 import { wrapWrites } from "./recorded-writes.js";
 
-/** Whether frames that sessions share go straight to the socket, as far as the environment says. */
+/** Whether shared frames go straight to the socket, according to the environment. */
 export const IS_DIRECT = process.env["TIDEWIRE_DIRECT_WRITE"] !== "off";
 
-/** No bytes but those that a test causes, and the same for every stream. */
+/** No bytes other than those that a test causes, and identical ones for every stream. */
 export const QUIET = { heartbeatMs: false, reconnectionTimeMs: 1_000 } satisfies HubOptions;
 
-/** Streams on paths that begin so have their `response.write` wrapped, so that nothing goes past it. */
+/** Streams on paths with this prefix have their `response.write` wrapped, so that no write bypasses it. */
 export const ORDINARY = "/ordinary";
 
-/** One stream, as the server sees it. */
+/** One stream, from the server's point of view. */
 export interface TestStream {
   readonly session: Session;
   readonly response: ServerResponse;
@@ -27,7 +27,7 @@ export interface TestStream {
 export interface StreamsOptions {
   readonly channels?: readonly string[];
   readonly hub?: HubOptions;
-  /** Called before the session is made. */
+  /** Called before the session is created. */
   prepare?(exchange: TestExchange): void;
 }
 
@@ -55,7 +55,7 @@ export class StreamServer {
     return this.served.hub;
   }
 
-  /** The stream on a path, which has to have been asked for. */
+  /** The stream on a path, which must have been requested. */
   stream(path: string): TestStream {
     const stream = this.#streams.get(path);
     if (stream === undefined) throw new Error(`No stream on ${path}`);
@@ -72,7 +72,7 @@ export class StreamServer {
     await this.hub.publish("news", { data });
   }
 
-  /** A path that no other stream has. */
+  /** A path not used by any other stream. */
   path(prefix: string): string {
     return `${prefix}/${this.#count++}`;
   }
@@ -93,18 +93,18 @@ export class StreamServer {
     };
   }
 
-  /** Waits until every stream has everything, and the sockets have taken it. */
+  /** Waits until every stream has everything and the sockets have taken it. */
   async settle(streams: readonly Pick<TestStream, "session">[]): Promise<void> {
     const { hub } = this;
     const isSettled = (): boolean =>
       hub.stats().sessions.behind === 0 &&
       streams.every(({ session }) => session.bufferedBytes === 0);
-    // Most are after a turn or two: no need to look at the clock.
+    // Usually settled after a turn or two, without checking the clock.
     for (let turns = 0; turns < 5 || (turns < 1_000 && !isSettled()); turns++) await turn();
     await eventually("the streams to have everything", isSettled);
   }
 
-  /** Waits until the clients of both have got what was sent last. */
+  /** Waits until both clients have received the last data sent. */
   async untilBoth({ direct, ordinary }: Pair, last: string): Promise<void> {
     for (const { client } of [direct, ordinary]) await client.untilBody(last);
   }
@@ -123,14 +123,14 @@ export interface Pair {
   readonly ordinary: Opened;
 }
 
-/** Everything that the event loop has to do now, and whatever follows in the same turn. */
+/** Runs everything pending in the event loop, and whatever follows in the same turn. */
 export async function turn(): Promise<void> {
   await new Promise((resolve) => {
     setImmediate(resolve);
   });
 }
 
-/** Whether an event went to the socket in one piece with its framing. */
+/** Whether an event was written to the socket in one piece with its framing. */
 export function isDirect(pieces: readonly Buffer[], data: string): boolean {
   return pieces.some((piece) => /^[0-9a-f]+\r\n/.test(piece.toString()) && piece.includes(data));
 }

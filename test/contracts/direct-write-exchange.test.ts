@@ -38,7 +38,7 @@ const HTTP1 = BINDINGS.filter(({ protocol }) => protocol === "http1");
 const KINDS = ["/direct", ORDINARY];
 
 describe.each(HTTP1)("$name", (binding) => {
-  it("keeps a connection for the next request after a stream that the server has ended", async () => {
+  it("keeps a connection for the next request after the server has ended a stream", async () => {
     const server = await start(binding);
     for (const kind of KINDS) {
       const client = await connect(server);
@@ -80,9 +80,9 @@ describe.each(HTTP1)("$name", (binding) => {
         for (const { client } of both) await client.untilBody(`data: ${data}\n\n`, turn);
         isLastDirect = isDirect(pieces, data);
       }
-      // The first event of a turn may yet go the ordinary way, the second one does not.
+      // The first event of a turn may be written in the ordinary way, the second one is not.
       expect(isLastDirect).toBe(IS_DIRECT);
-      // In one turn with the end: it still belongs to each of the streams.
+      // In the same turn as the end: it still belongs to each stream.
       await Promise.all(both.map(async ({ streams }) => streams[turn]!.session.send("last")));
       for (const { streams } of both) streams[turn]!.session.close();
       for (const { client } of both) {
@@ -151,7 +151,7 @@ it.each(BINDINGS.filter(({ protocol }) => protocol === "http2"))(
 );
 
 it("sends the same bytes over TLS", async () => {
-  // With a key that both know there is no need of a certificate.
+  // A pre-shared key makes a certificate unnecessary.
   const psk = Buffer.alloc(32, 7);
   const secure = { ciphers: "PSK", maxVersion: "TLSv1.2" } as const;
   const hub = createHub(QUIET);

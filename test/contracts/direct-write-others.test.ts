@@ -28,12 +28,12 @@ async function start(binding: Binding, options?: StreamsOptions): Promise<Stream
   return server;
 }
 
-/** Something that others do between two events, in one turn. */
+/** Something that other code does between two events, in one turn. */
 type Act = (stream: Opened) => unknown;
 
 /**
- * Does the same to a stream of each kind, and publishes before and after. What is published just before has not
- * been delivered yet when it happens.
+ * Does the same to a stream of each kind, and publishes before and after. The first event has not been delivered yet
+ * when it happens.
  */
 async function interfere(server: StreamServer, pair: Pair, ...acts: Act[]): Promise<void> {
   await server.publish("before");
@@ -49,7 +49,7 @@ async function interfere(server: StreamServer, pair: Pair, ...acts: Act[]): Prom
   await turns();
 }
 
-/** As long as delivery may take. */
+/** As many turns as delivery may take. */
 async function turns(): Promise<void> {
   for (let i = 0; i < 5; i++) await turn();
 }
@@ -110,11 +110,11 @@ describe.each(BINDINGS.filter(({ protocol }) => protocol === "http1"))("$name", 
     leave(pair);
   });
 
-  it("sends nothing before what a cork of the application still holds back", async () => {
+  it("sends nothing ahead of data held back by a cork of the application", async () => {
     const server = await start(binding);
     const { client, response } = await server.open();
     response.cork();
-    // Past the high water mark: the sink uncorks the socket, so that the client can take it.
+    // Above the high water mark: the sink uncorks the socket, so that the client can read.
     await server.publish("x".repeat(100_000));
     await turns();
     response.write(": own\n\n");
@@ -133,7 +133,7 @@ describe.each(BINDINGS.filter(({ protocol }) => protocol === "http1"))("$name", 
     client.socket.destroy();
   });
 
-  it("goes on after a cork of the application, however much is published meanwhile", async () => {
+  it("continues after a cork of the application, however much is published meanwhile", async () => {
     const server = await start(binding);
     const pair = await server.openPair();
     await interfere(
@@ -146,7 +146,7 @@ describe.each(BINDINGS.filter(({ protocol }) => protocol === "http1"))("$name", 
       ({ response }) => response.uncork(),
     );
     await server.untilBoth(pair, "data: after\n\n");
-    // Where the own comment stands depends on how much the socket has taken by then.
+    // The place of the application's comment depends on how much the socket has taken by then.
     const [direct, ordinary] = bodies(pair).map((body) => body.replace(": own\n\n", ""));
     expect(direct === ordinary).toBe(true);
     leave(pair);
@@ -192,7 +192,7 @@ describe("a compressor", () => {
         prepare({ sse, request, response }) {
           if (request.headers["accept-encoding"] === undefined) return;
           compress(request as never, response as never, () => {});
-          // Takes `no-transform` away, which is what keeps `compression` off.
+          // Removes `no-transform`, which is what keeps `compression` off.
           sse.open({ headers: { "Cache-Control": "no-cache" } });
         },
       },
@@ -200,7 +200,7 @@ describe("a compressor", () => {
     await expectCompressed(server);
   });
 
-  it("gets every byte where a hook of Fastify puts it before the response", async () => {
+  it("gets every byte if a Fastify hook puts it before the response", async () => {
     const server = await start(
       fastifyBinding(async (app) => {
         app.addHook("onSend", async (incoming, reply, payload) => {
@@ -214,7 +214,7 @@ describe("a compressor", () => {
     await expectCompressed(server);
   });
 
-  it("may be any stream that a hook of Fastify puts before the response", async () => {
+  it("may be any stream that a Fastify hook puts before the response", async () => {
     const server = await start(
       fastifyBinding(async (app) => {
         app.addHook("onSend", async (_incoming, _reply, payload) =>
@@ -232,7 +232,7 @@ describe("a compressor", () => {
     leave(pair);
   });
 
-  it("stays off where @fastify/compress is told to compress event streams", async () => {
+  it("stays off if @fastify/compress is told to compress event streams", async () => {
     const server = await start(
       fastifyBinding(async (app) => {
         await app.register(fastifyCompress, { threshold: 0, customTypes: /event-stream/ });
@@ -248,7 +248,7 @@ describe("a compressor", () => {
     leave(pair);
   });
 
-  /** One stream goes through a compressor and one does not: what the first unpacks to is the second. */
+  /** One stream passes through a compressor and one does not: decompressed, the first equals the second. */
   async function expectCompressed(server: StreamServer): Promise<void> {
     const plain = await server.open();
     const path = server.path("/packed");
@@ -273,7 +273,7 @@ function unpack(packed: Buffer | undefined): string {
   return gunzipSync(packed, { finishFlush: constants.Z_SYNC_FLUSH }).toString();
 }
 
-/** Fastify with plugins and hooks in an order of the test's own. */
+/** Fastify with plugins and hooks in an order chosen by the test. */
 function fastifyBinding(set: (app: FastifyInstance) => Promise<void>): Binding {
   return {
     name: "Fastify",

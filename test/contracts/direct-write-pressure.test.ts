@@ -7,9 +7,9 @@ import { LAST_CHUNK } from "./raw-capture.js";
 import { recordWrites } from "./recorded-writes.js";
 
 const TIMEOUT_MS = 60_000;
-/** More than the kernel takes for a client that does not read. */
+/** More than the kernel accepts for a client that does not read. */
 const TOTAL_BYTES = 25_000_000;
-/** Less than the high water mark, a slice or an event of 100 KB, and the framing. */
+/** Upper bound for the high water mark, a slice or an event of 100 KB, and the framing. */
 const MAX_BUFFERED_BYTES = 256 * 1024;
 const TURN_EVENTS = 40;
 
@@ -23,9 +23,9 @@ async function open(): Promise<Opened> {
 }
 
 /**
- * Publishes numbered events until there are so many bytes of them.
+ * Publishes numbered events up to a total number of bytes.
  *
- * @param perTurn - Called after each turn, and when the socket has taken all it can.
+ * @param perTurn - Called after each turn, and when the socket is full.
  */
 async function publishAll(
   sizeOf: (number: number) => number,
@@ -45,7 +45,7 @@ async function publishAll(
   return number;
 }
 
-/** As {@link publishAll}, to a client that does not read. Gives how many there were and the most that was held. */
+/** Same as {@link publishAll}, to a client that does not read. Returns the number of events and the most bytes held. */
 async function publishToStalled(
   { client, session }: Opened,
   sizeOf: (number: number) => number,
@@ -54,7 +54,7 @@ async function publishToStalled(
   let held = 0;
   const look = (): void => void (held = Math.max(held, session.bufferedBytes));
   const count = await publishAll(sizeOf, look);
-  // Large events go out one in a turn.
+  // Large events are sent one per turn.
   for (let turns = 0; turns < count; turns++) {
     await turn();
     look();
@@ -64,7 +64,7 @@ async function publishToStalled(
   return { count, held };
 }
 
-/** Waits until the stream has everything, ends it, and gives the numbers of what came. */
+/** Waits until the stream has everything, ends it, and returns the received numbers. */
 async function receiveAll({ client, session }: Opened): Promise<number[]> {
   await eventually(
     "the client to catch up",
@@ -79,7 +79,7 @@ async function receiveAll({ client, session }: Opened): Promise<number[]> {
   return Array.from(found, ([, number]) => Number(number));
 }
 
-/** The first place where the numbers do not go up by one from 0; `undefined` if there is none. */
+/** The first index where the numbers do not ascend by one from 0; `undefined` if there is none. */
 function firstFault(numbers: readonly number[], count: number): number | undefined {
   for (let i = 0; i < Math.max(count, numbers.length); i++) if (numbers[i] !== i) return i;
   return undefined;
@@ -92,7 +92,7 @@ const SIZES: [string, (number: number) => number][] = [
 ];
 
 it.each(SIZES)(
-  "holds next to nothing for a client that stops reading, and then sends it all: %s",
+  "holds next to nothing for a client that stops reading, and later sends it everything: %s",
   async (_what, sizeOf) => {
     const stream = await open();
     const pieces = recordWrites(stream.socket);
@@ -108,14 +108,14 @@ it.each(SIZES)(
 );
 
 it(
-  "sends it all to a client that reads now and then",
+  "sends everything to a client that reads now and then",
   async () => {
     const stream = await open();
     const { socket } = stream.client;
     let blocks = 0;
     let isReading = true;
     const count = await publishAll(SIZES[2]![1], (events) => {
-      // Off for so long that the socket backs up, on for as long.
+      // Off long enough for the socket to back up, then on for as long.
       if (events % (TURN_EVENTS * 8) !== 0) return;
       if (server.hub.stats().sessions.behind > 0) blocks += 1;
       isReading = !isReading;
@@ -131,7 +131,7 @@ it(
 );
 
 it(
-  "takes messages for one session while it is blocked, and settles them when the client reads",
+  "accepts messages for one session while it is blocked, and settles them when the client reads",
   async () => {
     const stream = await open();
     const { session, client } = stream;
@@ -159,7 +159,7 @@ it(
   TIMEOUT_MS,
 );
 
-it("does not wait for a client after an event past the high water mark that the kernel takes at once", async () => {
+it("does not wait for a client after an event above the high water mark that the kernel takes at once", async () => {
   const stream = await open();
   let drains = 0;
   stream.response.on("drain", () => (drains += 1));
@@ -168,12 +168,12 @@ it("does not wait for a client after an event past the high water mark that the 
     await stream.client.untilBody(`x${i}\n\n`);
     await server.settle([stream]);
   }
-  // A response that is written to in the ordinary way always asks to wait for so much.
+  // The ordinary way always asks to wait after so many bytes.
   expect(drains).toBe(IS_DIRECT ? 0 : 3);
   stream.client.socket.destroy();
 });
 
-it("cuts a blocked session that is sent too much, as it does on the ordinary way", async () => {
+it("cuts a blocked session that is sent too much, as on the ordinary way", async () => {
   server = await StreamServer.start(BINDINGS[0]!, { hub: { maxBufferedBytes: 200_000 } });
   for (const prefix of ["/direct", "/ordinary"]) {
     const stream = await server.open(prefix);

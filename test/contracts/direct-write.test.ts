@@ -12,12 +12,12 @@ const TIMEOUT_MS = Math.max(60_000, RUNS * 1_000);
 
 const CHANNELS = ["a", "b", "c"];
 
-/** What happens in one turn. */
+/** An action in one turn. */
 type Step =
   | { readonly what: "publish"; readonly events: readonly (readonly [string, string])[] }
   | { readonly what: "send" | "comment"; readonly text: string };
 
-/** Text of about so many bytes. */
+/** Text of up to about this many bytes. */
 function text(maxBytes: number): fc.Arbitrary<string> {
   return fc
     .tuple(
@@ -39,7 +39,7 @@ function publish(maxBytes: number, maxLength: number): fc.Arbitrary<Step> {
 const toEach = (maxBytes: number): fc.Arbitrary<Step> =>
   fc.record({ what: fc.constantFrom("send", "comment"), text: text(maxBytes) });
 
-/** One write for each stream: a burst is small enough for one. */
+/** Small enough for a single write to each stream. */
 const oneWrite = fc.oneof(publish(200_000, 1), publish(1_000, 8), toEach(200_000));
 
 describe.each(BINDINGS.filter(({ protocol }) => protocol === "http1"))("$name", (binding) => {
@@ -51,7 +51,7 @@ describe.each(BINDINGS.filter(({ protocol }) => protocol === "http1"))("$name", 
 
   afterAll(() => server.close());
 
-  it("writes what sessions share in one piece, which is the chunk that Node would make of it", async () => {
+  it("writes shared events in one piece, equal to the chunk that Node would make", async () => {
     const { direct, ordinary } = await server.openPair();
     const pieces = [direct, ordinary].map(({ socket }) => recordWrites(socket));
     const before = ordinary.ordinaryWrites;
@@ -66,7 +66,7 @@ describe.each(BINDINGS.filter(({ protocol }) => protocol === "http1"))("$name", 
     leave({ direct, ordinary });
   });
 
-  it("writes what is for one session through the response", async () => {
+  it("writes messages for one session through the response", async () => {
     const { client, session, socket } = await server.open();
     const pieces = recordWrites(socket);
     await session.send("mine");
@@ -76,7 +76,7 @@ describe.each(BINDINGS.filter(({ protocol }) => protocol === "http1"))("$name", 
   });
 
   it(
-    "sends the same bytes, chunk by chunk, where there is one write in a turn",
+    "sends the same bytes, chunk by chunk, if there is one write per turn",
     async () => {
       await fc.assert(
         fc.asyncProperty(fc.array(oneWrite, { maxLength: 12 }), async (steps) => {
@@ -113,7 +113,7 @@ describe.each(BINDINGS.filter(({ protocol }) => protocol === "http1"))("$name", 
   );
 
   it(
-    "sends the same body where events, messages and comments of a few bytes share a turn",
+    "sends the same body if events, messages and comments of a few bytes share a turn",
     async () => {
       const mixed = fc.array(fc.oneof(publish(100, 3), toEach(100)), { maxLength: 8 });
       await fc.assert(
@@ -147,11 +147,11 @@ describe.each(BINDINGS.filter(({ protocol }) => protocol === "http1"))("$name", 
 
   async function expectSameBodies(pair: Pair): Promise<void> {
     const [direct, ordinary] = await finish(pair);
-    // No text of an assertion: it could be megabytes.
+    // Without an assertion message, which could be megabytes long.
     expect(direct.body.equals(ordinary.body)).toBe(true);
   }
 
-  /** Ends both streams and gives what came, whole. */
+  /** Ends both streams and returns the complete bodies. */
   async function finish(pair: Pair) {
     expect(pair.ordinary.ordinaryWrites).toBeGreaterThan(0);
     for (const { session } of [pair.direct, pair.ordinary]) session.close();

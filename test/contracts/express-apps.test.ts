@@ -1,4 +1,4 @@
-/** `res.sse` wherever a request of Express may go: sub-apps, routers, several hubs, other hosts, other copies. */
+/** `res.sse` wherever an Express request may go: sub-apps, routers, several hubs, other hosts, other copies. */
 
 import { once } from "node:events";
 import http from "node:http";
@@ -48,7 +48,7 @@ async function get(port: number, path: string, options?: RequestOptions): Promis
   return client;
 }
 
-/** Asks for a stream and gives all of it. */
+/** Requests a stream and returns all of it. */
 async function read(app: unknown, path: string, headers = {}): Promise<string> {
   const client = await get(await listen(app), path, { headers });
   const text = await client.rest();
@@ -56,7 +56,7 @@ async function read(app: unknown, path: string, headers = {}): Promise<string> {
   return text;
 }
 
-/** Sends one event, which names the place, and ends. */
+/** Sends one event that names the place, and ends. */
 function say(place: string): (request: Request, response: Response) => void {
   return (_request, response) => {
     void response.sse.send(place);
@@ -64,7 +64,7 @@ function say(place: string): (request: Request, response: Response) => void {
   };
 }
 
-/** Another copy of the packages in this process, as a monorepo with two versions has it. */
+/** Another copy of the packages in this process, as in a monorepo with two versions. */
 function loadSecondCopy(): typeof tidewire {
   const require = createRequire(import.meta.url);
   const loaded = Object.entries(require.cache).filter(([name]) =>
@@ -82,12 +82,12 @@ describe.each([
 ])("%s", (_name, express) => {
   function makeApp(): Express {
     const app = express();
-    // Without this Express prints every error that reaches it.
+    // Without this, Express prints every error that reaches it.
     app.set("env", "test");
     return app;
   }
 
-  /** An application with one route, and a hub of its own if asked for. */
+  /** An application with one route, optionally with its own hub. */
   function makeInner(options: { readonly isOwn: boolean }): Express {
     const app = makeApp();
     if (options.isOwn) app.use(makeSse());
@@ -95,7 +95,7 @@ describe.each([
   }
 
   const INSIDE = [
-    ["without an `sse()` of its own", { isOwn: false }],
+    ["without its own `sse()`", { isOwn: false }],
     ["with its own `sse()`", { isOwn: true }],
   ] as const;
 
@@ -110,7 +110,7 @@ describe.each([
     expect(await read(app, "/sub/s")).toContain("data: inner\n");
   });
 
-  it("has res.sse in an application under a router that alone has `sse()`", async () => {
+  it("has res.sse in an application under a router, if only the router has `sse()`", async () => {
     const app = makeApp().use(express.Router().use("/sub", makeInner({ isOwn: true })));
     expect(await read(app, "/sub/s")).toContain("data: inner\n");
   });
@@ -134,7 +134,7 @@ describe.each([
     expect(await read(app, "/s")).toContain("data: inner\n");
   });
 
-  it("has res.sse behind a mounted application that only passes on", async () => {
+  it("has res.sse behind a mounted application that only passes requests on", async () => {
     const docs = makeApp().get("/docs", (_request, response) => void response.end("docs"));
     const app = makeApp().use(makeSse()).use(express.Router().use(docs)).get("/s", say("outer"));
     expect(await read(app, "/s")).toContain("data: outer\n");
@@ -172,7 +172,7 @@ describe.each([
     expect(seen[0]).toBe(seen[1]);
   });
 
-  it("leaves it to the innermost of two hubs, though the outer one's session was read", async () => {
+  it("uses the innermost of two hubs, even if the outer one's session was read", async () => {
     const [outer, inner] = [makeSse(), makeSse()];
     const reasons: string[] = [];
     const app = makeApp().use(outer);
@@ -198,7 +198,7 @@ describe.each([
   it.each([
     ["a router", () => express.Router()],
     ["a mounted application", () => makeApp()],
-  ])("leaves it to the outer hub again behind %s with one of its own", async (_how, create) => {
+  ])("uses the outer hub again behind %s with its own hub", async (_how, create) => {
     const outer = makeSse();
     const hubs: unknown[] = [];
     const note = (_request: Request, response: Response, next: () => void): void => {
@@ -223,7 +223,7 @@ describe.each([
   });
 
   describe("sseHandler", () => {
-    it("is a route that subscribes: one that may be made before there is a hub", async () => {
+    it("is a route that subscribes and may be created before there is a hub", async () => {
       const news = sseHandler(["news"], { latest: 1 });
       const router = express.Router().get("/news", news);
       const events = makeSse();
@@ -253,7 +253,7 @@ describe.each([
       expect([first.hub.sessionCount, second.hub.sessionCount]).toEqual([0, 1]);
     });
 
-    it("takes channels and options that are functions of the request", async () => {
+    it("accepts functions of the request as channels and options", async () => {
       const events = makeSse();
       const app = makeApp().use(events);
       app.get(
@@ -283,7 +283,7 @@ describe.each([
       ["rejects", async () => Promise.reject(FORBIDDEN), 401, FORBIDDEN],
       ["gives no channel", () => [], 500, { code: "ERR_SSE_INVALID_OPTION" }],
     ] as const)(
-      "leaves it to the error handler if a function %s",
+      "passes the error to the error handler if a function %s",
       async (_what, channels, status, error) => {
         const app = makeApp().use(makeSse());
         app.get("/", sseHandler(channels as () => string));
@@ -299,7 +299,7 @@ describe.each([
       },
     );
 
-    it("does not go on to the next route if a function rejects without an error", async () => {
+    it("does not continue with the next route if a function rejects without an error", async () => {
       const app = makeApp().use(makeSse());
       app.get(
         "/",
@@ -312,7 +312,7 @@ describe.each([
     it.each([
       ["sse", "put `app.use(sse())` before the route"],
       ["events", 'put `app.use(sse({ property: "events" }))` before the route'],
-    ])("says what to do where there is no res.%s", async (property, advice) => {
+    ])("says what to do if there is no res.%s", async (property, advice) => {
       const app = makeApp().get("/", sseHandler("news", {}, { property }));
       let seen: unknown;
       app.use((fault: unknown, _request: Request, response: Response, _next: unknown) => {
@@ -326,14 +326,14 @@ describe.each([
       });
     });
 
-    it("hands a client that takes no event stream to the error handler", async () => {
+    it("passes a client that does not accept event streams to the error handler", async () => {
       const app = makeApp().use(makeSse()).get("/", sseHandler("news"));
       const client = await get(await listen(app), "/", { headers: { accept: "image/png" } });
       expect(client.status).toBe(406);
     });
   });
 
-  it("puts the sessions of two hubs where `property` says", async () => {
+  it("puts the sessions of two hubs on the properties named by `property`", async () => {
     const [first, second] = [makeSse(), makeSse({ property: "admin" })];
     const app = makeApp().use(first, second);
     app.get("/:name", (incoming, response) => {
@@ -350,7 +350,7 @@ describe.each([
     }
   });
 
-  it("lets a middleware further on put something else there", async () => {
+  it("lets a later middleware put something else there", async () => {
     const app = makeApp().use(makeSse());
     app.use((_request, response, next) => {
       Object.assign(response, { sse: { old: true } });
@@ -382,7 +382,7 @@ describe.each([
     expect(await read(app, "/s")).toContain("data: ours\n");
   });
 
-  it("tells the error handler if the property is there for good", async () => {
+  it("passes an error to the error handler if the property cannot be replaced", async () => {
     const app = makeApp();
     app.use((_request, response, next) => {
       Object.defineProperty(response, "sse", { value: "theirs" });
@@ -424,14 +424,14 @@ describe.each([
     await client.until("data: one\n");
   });
 
-  it("takes a hub of a second copy of the package", async () => {
+  it("accepts a hub of a second copy of the package", async () => {
     const hub = loadSecondCopy().createHub();
     closers.push(() => hub.close());
     expect(await read(makeApp().use(sse({ hub })).get("/s", say("ours")), "/s")).toContain("ours");
   });
 });
 
-it("connect: a stream, and its error handling for a client that takes none", async () => {
+it("connect: a stream, and its error handling for a client that does not accept one", async () => {
   const events = makeSse();
   const app = connect();
   Object.assign(app, { env: "test" });

@@ -1,4 +1,7 @@
-/** `res.sse` where Express is given requests of HTTP/2. A file of its own: one of the bridges changes Express for the process. */
+/**
+ * `res.sse` on HTTP/2 requests in Express. A separate file, because one of the bridges changes Express for the whole
+ * process.
+ */
 
 import { once } from "node:events";
 import fs from "node:fs";
@@ -17,7 +20,7 @@ import { within } from "../client.js";
 
 type Bridge = (module: typeof express5) => Express;
 
-// Their types, where they have any, contradict those of Express.
+// Their types, if any, contradict those of Express.
 const require = createRequire(import.meta.url);
 const bridge = require("http2-express-bridge") as Bridge;
 const http2Express = require("http2-express") as Bridge;

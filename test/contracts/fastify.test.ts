@@ -1,4 +1,4 @@
-/** How Fastify applications register the plugin, close, and answer beside a stream. */
+/** How Fastify applications register the plugin, close, and send other answers beside a stream. */
 
 import { setTimeout as delay } from "node:timers/promises";
 import fastifyExpress from "@fastify/express";
@@ -46,7 +46,7 @@ function ask(target: Target, path: string, options?: RequestOptions): Promise<St
   return asked;
 }
 
-/** An onSend hook that holds the answers back whose path asks for it, until they are let go. */
+/** An onSend hook that holds back requested answers until they are released. */
 function holdBack(app: FastifyInstance): { isHolding: () => boolean; letGo: () => void } {
   const held: (() => void)[] = [];
   app.addHook("onSend", async (_request, _reply, payload) => {
@@ -101,7 +101,7 @@ const REGISTRATIONS: readonly [
     },
   ],
   [
-    "registered without await, the routes in a plugin behind it",
+    "registered without await, with the routes in a later plugin",
     (app, routes, options = {}) => {
       void app.register(ssePlugin, options);
       void app.register(async (scope) => routes(scope));
@@ -151,7 +151,7 @@ describe.each(REGISTRATIONS)("The plugin %s", (_name, register) => {
       "/",
     ],
     [
-      "a handler of its own for what is not found",
+      "a custom not-found handler",
       (app) =>
         app.setNotFoundHandler(async (_request, reply) => {
           await reply.sse.send("one");
@@ -160,7 +160,7 @@ describe.each(REGISTRATIONS)("The plugin %s", (_name, register) => {
       "/nowhere",
     ],
     [
-      "the not-found handler, asked by a hook",
+      "the not-found handler, called by a hook",
       (app) => {
         app.setNotFoundHandler(async (_request, reply) => {
           await reply.sse.send("one");
@@ -179,7 +179,7 @@ describe.each(REGISTRATIONS)("The plugin %s", (_name, register) => {
       "/",
     ],
   ])(
-    "hands an error after the head to the error handler and onError hooks: %s",
+    "passes an error after the head to the error handler and onError hooks: %s",
     async (_handler, routes, path) => {
       const app = makeApp();
       const reasons: CloseReason[] = [];
@@ -191,7 +191,7 @@ describe.each(REGISTRATIONS)("The plugin %s", (_name, register) => {
         });
         routes(scope);
       });
-      // A scope without a prefix has no not-found handler of its own.
+      // A scope without a prefix cannot have its own not-found handler.
       if (_name.includes("scope") && path === "/nowhere") return;
       const client = await get(app, path);
       expect(await client.rest()).toContain("data: one\n\n");
@@ -200,7 +200,7 @@ describe.each(REGISTRATIONS)("The plugin %s", (_name, register) => {
     },
   );
 
-  it("takes a value that a handler sends behind a stream for an error", async () => {
+  it("treats a value that a handler sends after a stream as an error", async () => {
     const app = makeApp();
     const seen = record(app);
     await register(app, (scope) =>
@@ -213,7 +213,7 @@ describe.each(REGISTRATIONS)("The plugin %s", (_name, register) => {
     expect(seen).toHaveLength(2);
   });
 
-  it("runs no handler behind a hook that has started a stream", async () => {
+  it("runs no handler after a hook that has started a stream", async () => {
     const app = makeApp();
     let isHandled = false;
     await register(app, (scope) => {
@@ -237,7 +237,7 @@ describe.each(REGISTRATIONS)("The plugin %s", (_name, register) => {
 });
 
 describe("Several hubs", () => {
-  it("serve a scope each: the innermost has its routes", async () => {
+  it("serve one scope each: the innermost serves its routes", async () => {
     const [root, admin] = [createHub(), createHub()];
     const app = makeApp();
     await app.register(ssePlugin, { hub: root });
@@ -263,7 +263,7 @@ describe("Several hubs", () => {
     expect(inner.text).not.toContain("of the root");
   });
 
-  it("answer the preflights of their own routes alone", async () => {
+  it("answer only the preflights of their own routes", async () => {
     const app = makeApp();
     await app.register(ssePlugin, { cors: { origin: "https://root.example" } });
     await app.register(
@@ -284,7 +284,7 @@ describe("Several hubs", () => {
     expect((await preflight("/admin/news", "https://root.example")).status).toBe(200);
   });
 
-  it("serve one scope under names of their own", async () => {
+  it("serve one scope under different names", async () => {
     const [news, live] = [createHub(), createHub()];
     const app = makeApp();
     await app.register(ssePlugin, { hub: news });
@@ -335,7 +335,7 @@ describe("A name that is taken", () => {
       (app) => void app.register(ssePlugin, { decorator: "log" }),
     ],
     [
-      "by nothing, because it is none",
+      "because it is not a valid name",
       /non-empty string/,
       (app) => void app.register(ssePlugin, { decorator: "" }),
     ],
@@ -363,7 +363,7 @@ describe("A name that is taken", () => {
     });
   });
 
-  it("is left to @fastify/sse: both serve their routes", async () => {
+  it("stays with @fastify/sse: both serve their routes", async () => {
     const app = makeApp();
     await app.register(fastifySse);
     await app.register(ssePlugin, { decorator: "live" });
@@ -382,7 +382,7 @@ describe("A name that is taken", () => {
     expect(await own.until("data: ours\n")).toMatch(/^retry: /);
   });
 
-  it("may be taken by @fastify/sse in a scope inside", async () => {
+  it("may be used by @fastify/sse in an inner scope", async () => {
     const app = makeApp();
     await app.register(ssePlugin);
     app.get("/ours", (_request, reply) => void reply.sse.send("ours"));
@@ -414,7 +414,7 @@ describe("close()", () => {
     return { hub, apps, targets: [await listen(apps[0]!), await listen(apps[1]!)] };
   }
 
-  it("ends the streams of its instance and leaves a hub that others share", async () => {
+  it("ends the streams of its instance and keeps a shared hub open", async () => {
     const { hub, apps, targets } = await share();
     const [leaving, staying] = [await get(targets[0]!, "/"), await get(targets[1]!, "/")];
     await eventually("both", () => hub.sessionCount === 2);
@@ -446,11 +446,11 @@ describe("close()", () => {
     expect(signal.aborted).toBe(true);
   });
 
-  it("turns away what still comes to its instance", async () => {
+  it("turns away requests that still arrive at its instance", async () => {
     const { hub, apps, targets } = await share();
     const socket = await connect(targets[0]!.port);
     closers.push(() => socket.destroy());
-    // The head of a request is on its way: the connection is not idle, so that it outlives the closing.
+    // The head of a request is on its way: the connection is not idle, so it outlives the closing.
     socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n");
     await delay(50);
     const closing = apps[0]!.close();
@@ -460,7 +460,7 @@ describe("close()", () => {
     expect(hub.sessionCount).toBe(0);
   });
 
-  it("closes a hub that the plugin has made", async () => {
+  it("closes a hub that the plugin has created", async () => {
     const app = makeApp();
     await app.register(ssePlugin);
     app.get("/", sseHandler("news"));
@@ -474,7 +474,7 @@ describe("close()", () => {
     ["false", { return503OnClosing: false }, 200],
     ["true", { return503OnClosing: true }, 503],
     ["absent", {}, 503],
-    // Measured: Fastify takes it for `false`.
+    // Measured: Fastify treats it as `false`.
     ["undefined", { return503OnClosing: undefined as unknown as boolean }, 200],
   ])(
     "is warned of once where Fastify answers 503 meanwhile: return503OnClosing %s",
@@ -560,7 +560,7 @@ describe("An async handler that returns nothing", () => {
 });
 
 describe("A handler that fails because its client has left before the head", () => {
-  it.each([false, true])("is no error: HTTP/2 %s", async (http2) => {
+  it.each([false, true])("is not an error: HTTP/2 %s", async (http2) => {
     const logged: string[] = [];
     const app = makeApp({
       ...(http2 ? { http2 } : {}),
@@ -590,7 +590,7 @@ describe("A handler that fails because its client has left before the head", () 
 });
 
 describe("reply.hijack()", () => {
-  it("keeps nothing from the stream: hooks run, errors come through", async () => {
+  it("withholds nothing from the stream: hooks run, errors get through", async () => {
     const app = makeApp();
     const seen: string[] = [];
     await app.register(ssePlugin);
@@ -607,7 +607,7 @@ describe("reply.hijack()", () => {
     expect(seen).toEqual(["broken"]);
   });
 
-  it("keeps a client from no answer that gets no stream", async () => {
+  it("does not block answers to clients that get no stream", async () => {
     const app = makeApp();
     await app.register(ssePlugin);
     app.get("/", (_request, reply) => {
@@ -644,7 +644,7 @@ describe("An answer that an onSend hook holds back", () => {
     expect(await client.rest()).toBe("elsewhere");
   });
 
-  it("leaves no place for a stream that the route opens behind it", async () => {
+  it("leaves no room for a stream that the route opens after it", async () => {
     const app = makeApp();
     const { isHolding, letGo } = holdBack(app);
     await app.register(ssePlugin);
@@ -749,7 +749,7 @@ describe("Under @fastify/express", () => {
     return app;
   }
 
-  it("streams, and hands an error after the head to the error handler", async () => {
+  it("streams, and passes an error after the head to the error handler", async () => {
     const app = await make();
     const seen: string[] = [];
     app.setErrorHandler((error: Error, _request, reply) => {
@@ -791,7 +791,7 @@ describe("Under @fastify/express", () => {
 });
 
 describe("sseHandler", () => {
-  it("takes channels and options of the request, and hands on what they throw", async () => {
+  it("accepts functions of the request, and passes on errors that they throw", async () => {
     const app = makeApp();
     await app.register(ssePlugin);
     app.get<{ Params: { user: string } }>(
@@ -815,7 +815,7 @@ describe("sseHandler", () => {
     expect(await eight.until("data: more\n")).not.toContain("eight");
   });
 
-  it("answers 403 through the error handler where authorize says no", async () => {
+  it("answers 403 through the error handler if authorize refuses", async () => {
     const app = makeApp();
     await app.register(ssePlugin, { authorize: async () => false });
     app.get("/", sseHandler("secret"));
@@ -824,7 +824,7 @@ describe("sseHandler", () => {
     expect(await client.rest()).toContain("ERR_SSE_FORBIDDEN");
   });
 
-  it("says what to do where the plugin is not registered", async () => {
+  it("says what to do if the plugin is not registered", async () => {
     const app = makeApp();
     app.get("/", sseHandler("news"));
     const client = await get(app, "/");

@@ -1,4 +1,4 @@
-/** Responses that somebody else answers before their stream has started, and hooks on the head that throw. */
+/** Responses that are answered elsewhere before their stream has started, and hooks on the head that throw. */
 
 import type { CorsOptions } from "cors";
 import type { HubOptions, Session } from "@tidewire/core";
@@ -26,7 +26,7 @@ function slowOrigin(): { cors: CorsOptions; isAsked: () => boolean; answer: () =
   };
 }
 
-/** Has every head of a response throw. */
+/** Makes every head of a response throw. */
 function failHead({ response }: Pick<TestExchange, "response">, fault: Error): void {
   Object.assign(response, {
     writeHead() {
@@ -35,7 +35,7 @@ function failHead({ response }: Pick<TestExchange, "response">, fault: Error): v
   });
 }
 
-/** Writes down what `onError` hears. */
+/** Records the calls of `onError`. */
 function recordErrors(): { heard: [string, unknown][]; onError: HubOptions["onError"] } {
   const heard: [string, unknown][] = [];
   return { heard, onError: (error, { stage }) => void heard.push([stage, error]) };
@@ -80,7 +80,7 @@ it.each(
       await eventually("its turn", () => sessions[1]?.closeReason === "ended");
       expect(served.hub.channel("t").subscriptionCount).toBe(1);
       second!.response.end();
-      // The connection goes on with the next request.
+      // The connection continues with the next request.
       await eventually("the last turn", () => sessions[2]?.state === "open");
       const heads = (): string[] => client.bytes.toString().match(/HTTP\/1\.1 \d+/g) ?? [];
       await client.until("three heads", () => heads().length >= 3);
@@ -146,7 +146,7 @@ it.each(BINDINGS)(
 );
 
 it.each(WITH_WRITE_HEAD)(
-  "$name: hub.close() ends all streams, also where a hook on one of their heads throws",
+  "$name: hub.close() ends all streams, even if a hook on one of their heads throws",
   async (binding) => {
     const fault = new Error("A hook on the head failed");
     const { heard, onError } = recordErrors();
@@ -189,7 +189,7 @@ it.each(WITH_WRITE_HEAD)(
 it.each(
   HTTP1.flatMap((binding) => ["/", "/?lastEventId=~end"].map((path) => ({ ...binding, path }))),
 )(
-  "$name: a hook on the head of a pipelined request for $path that throws ends its connection alone",
+  "$name: a hook on the head of a pipelined request for $path that throws ends only its connection",
   async ({ path, ...binding }) => {
     const fault = new Error("A hook on the head failed");
     const { heard, onError } = recordErrors();
@@ -218,7 +218,7 @@ it.each(
 );
 
 it.each(WITH_WRITE_HEAD)(
-  "$name: a hook on the head that throws does so nowhere else after an origin was looked up",
+  "$name: a hook on the head that throws affects nothing else after an origin was looked up",
   async (binding) => {
     const fault = new Error("A hook on the head failed");
     const { cors, isAsked, answer } = slowOrigin();
@@ -249,7 +249,7 @@ it.each(WITH_WRITE_HEAD)(
 );
 
 it.each(HTTP1)(
-  "$name: a hook on the head of a preflight that throws does so nowhere else after an origin was looked up",
+  "$name: a hook on the head of a preflight that throws affects nothing else after an origin was looked up",
   async (binding) => {
     const fault = new Error("A hook on the head failed");
     const { cors, isAsked, answer } = slowOrigin();

@@ -1,4 +1,7 @@
-/** Sessions made with `hub.createSession` where the package has no adapter: what nobody else hears, and bodies that nobody reads. */
+/**
+ * Sessions made with `hub.createSession` in hosts without an adapter: errors that the host does not see, and unread
+ * bodies.
+ */
 
 import { once } from "node:events";
 import http from "node:http";
@@ -18,7 +21,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { eventually, request } from "../client.js";
 import type { RequestOptions, StreamClient } from "../client.js";
 
-// Their types name packages that are not installed, or do not compile under the settings of this project.
+// Their types name packages that are not installed, or do not compile under this project's settings.
 const require = createRequire(import.meta.url);
 const hapi = require("@hapi/hapi") as {
   server(options: object): { route(route: object): void; initialize(): Promise<void> };
@@ -41,11 +44,11 @@ interface HapiTools {
   readonly abandon: symbol;
 }
 
-/** A hub behind some host. The handler is called for each request, and is to answer it. */
+/** A hub behind some host. The handler is called for each request and has to answer it. */
 type Handler = (exchange: Exchange) => void;
 interface Host {
   readonly name: string;
-  /** Whether the host has error handlers of its own that hear of what is refused. */
+  /** Whether the host's own error handlers receive refused requests. */
   readonly hears: boolean;
   serve(
     server: http.Server,
@@ -73,7 +76,7 @@ const HOSTS: readonly Host[] = [
   host("Koa", (server, handler) => {
     const app = new Koa();
     app.use((context) => {
-      // Koa leaves the response alone.
+      // Koa does not touch the response.
       context.respond = false;
       handler({ request: context.req, response: context.res });
     });
@@ -93,7 +96,7 @@ const HOSTS: readonly Host[] = [
     const app = new h3.H3();
     app.all(
       "/**",
-      // With `next` among its parameters h3 leaves the response alone until it is over.
+      // With a `next` parameter, h3 does not touch the response until it has ended.
       h3.fromNodeHandler((incoming, response, _next) => {
         handler({ request: incoming, response });
       }),
@@ -168,7 +171,7 @@ describe.each(HOSTS)("$name", ({ hears, serve }) => {
     };
   }
 
-  it("streams, and hears when the client leaves", async () => {
+  it("streams, and notices when the client leaves", async () => {
     let reason: CloseReason | undefined;
     const { hub, get } = await start((events, exchange) => {
       const session = events.createSession(exchange);
@@ -185,7 +188,7 @@ describe.each(HOSTS)("$name", ({ hears, serve }) => {
     expect(heard).toEqual([]);
   });
 
-  it("does not lose what the origin function of CORS fails with", async () => {
+  it("does not lose an error of the CORS origin function", async () => {
     const fault = new Error("The list of origins cannot be read");
     const origin = (_origin: string | undefined, done: (error: Error) => void): void =>
       void setImmediate(done, fault);
@@ -199,13 +202,13 @@ describe.each(HOSTS)("$name", ({ hears, serve }) => {
     expect(heard).toEqual(hears ? [] : [["cors", fault]]);
   });
 
-  it("does not lose what a hook on the head throws", async () => {
+  it("does not lose an error that a hook on the head throws", async () => {
     const fault = new Error("A hook on the head failed");
     const { get } = await start((events, exchange) => {
       const session = events.createSession(exchange);
       Object.assign(exchange.response, {
         writeHead() {
-          // Once: a host may write a head of its own when the response is over.
+          // Only once: a host may write its own head when the response has ended.
           Reflect.deleteProperty(exchange.response, "writeHead");
           throw fault;
         },
@@ -216,7 +219,7 @@ describe.each(HOSTS)("$name", ({ hears, serve }) => {
     expect(heard).toEqual([["write", fault]]);
   });
 
-  it("reports no client that takes no event stream", async () => {
+  it("does not report a client that does not accept event streams", async () => {
     const { get } = await start((events, exchange) => {
       void events.createSession(exchange).subscribe("news");
     });
@@ -224,7 +227,7 @@ describe.each(HOSTS)("$name", ({ hears, serve }) => {
     expect(heard).toEqual([]);
   });
 
-  it("keeps a stream whose request has a body that nobody reads beyond requestTimeout", async () => {
+  it("keeps a stream beyond requestTimeout if the request has an unread body", async () => {
     let reason: CloseReason | undefined;
     const { hub, get } = await start((events, exchange) => {
       const session = events.createSession(exchange);
@@ -241,12 +244,12 @@ describe.each(HOSTS)("$name", ({ hears, serve }) => {
     await hub.publish("news", "one");
     await client.until("data: one\n");
     expect(reason).toBeUndefined();
-    // And hears at once when its client leaves.
+    // It also notices at once when its client leaves.
     client.cut();
     await eventually("the session to close", () => reason === "client");
   });
 
-  it("leaves the body to whoever reads it while the stream is open", async () => {
+  it("leaves the body to code that reads it while the stream is open", async () => {
     let length = 0;
     const { get } = await start((events, exchange) => {
       const session = events.createSession(exchange);
@@ -254,7 +257,7 @@ describe.each(HOSTS)("$name", ({ hears, serve }) => {
       void delay(150).then(async () => {
         for await (const part of exchange.request as AsyncIterable<Buffer>) {
           length += part.length;
-          // Slower than the limit at which an unread one is dropped.
+          // Slower than the limit at which an unread body is dropped.
           await delay(20);
         }
         void session.complete();
@@ -266,7 +269,7 @@ describe.each(HOSTS)("$name", ({ hears, serve }) => {
   });
 });
 
-it("hub.handlePreflight hands the error of an origin function on, or reports it where nobody takes it", async () => {
+it("hub.handlePreflight passes on the error of an origin function, or reports it if nothing takes it", async () => {
   const fault = new Error("The list of origins cannot be read");
   const heard: unknown[] = [];
   const hub = createHub({

@@ -59,7 +59,7 @@ class DistantHistory {
           const first = after === undefined ? 0 : numberOf(after) - 100_000_000;
           const last = numberOf(upTo) - 100_000_000;
           if (!(first >= 0 && first <= this.entries.length)) return "unknown";
-          // Pages of three, and the entry up to which is read.
+          // Pages of three, plus the entry up to which it is read.
           const start = Math.max(first, last - 4);
           const end = Math.max(start, hasUpTo ? last - 1 : last);
           const page = this.entries.slice(start, end).map((entry) => ({ ...entry, ageMs: 0 }));
@@ -80,9 +80,9 @@ class DistantHistory {
   }
 }
 
-// Without it what the contract says of several followers and of rejected appends would be tried by no log in memory.
+// Without this, no log in memory would cover the contract on several followers and rejected appends.
 logContract({
-  name: "of a history that is shared",
+  name: "with a shared history",
   open: async () => {
     const history = new DistantHistory();
     return {

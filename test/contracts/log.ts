@@ -11,26 +11,29 @@ import * as fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually } from "../client.js";
 
-/** One implementation of the Log interface, as the contract needs it. */
+/** An implementation of the Log interface, as the contract needs it. */
 export interface LogUnderTest {
   readonly name: string;
-  /** Makes a log of its own history, empty. Closed by the contract; `release` frees what is beside it. */
+  /** Creates a log with its own empty history. The contract closes it; `release` frees other resources. */
   open(): Promise<{
     readonly log: Log;
-    /** A further log on the same history, as another process has it; absent where that is impossible. */
+    /** Creates another log on the same history, as in another process; absent if that is impossible. */
     readonly other?: (() => Log) | undefined;
-    /** Makes each `append` fail until what it gives is called; absent where none can fail while the log is open. */
+    /**
+     * Makes each `append` fail until the returned function is called; absent if appends cannot fail while the log is
+     * open.
+     */
     readonly breakAppends?: (() => Promise<() => Promise<void>>) | undefined;
     release?(): Promise<void>;
   }>;
 }
 
-/** What a follower was told, in order. */
+/** Records what a follower receives, in order. */
 class Recorder implements LogFollower {
   readonly entriesSeen: LogEntry[] = [];
   readonly resets: { reason: LogResetReason; tail: string }[] = [];
   readonly faults: unknown[] = [];
-  /** Number of entries of each call. */
+  /** Number of entries in each call. */
   readonly batches: number[] = [];
 
   entries(entries: readonly LogEntry[]): boolean {
@@ -56,7 +59,7 @@ class Recorder implements LogFollower {
   }
 }
 
-/** Reads page by page, and gives all entries in order. */
+/** Reads page by page and returns all entries in order. */
 async function readAll(
   past: LogPast,
   after: string,
@@ -104,9 +107,9 @@ const GARBAGE = [
 ];
 
 /**
- * What every log has to keep to, sentence by sentence as in `packages/core/src/log/log.ts`.
+ * The requirements for every log, sentence by sentence as in `packages/core/src/log/log.ts`.
  *
- * @param subject - The implementation.
+ * @param subject - The implementation under test.
  */
 export function logContract({ name, open }: LogUnderTest): void {
   const closers: (() => Promise<void>)[] = [];
@@ -127,7 +130,7 @@ export function logContract({ name, open }: LogUnderTest): void {
   }
 
   describe(`The log ${name}`, () => {
-    it("gives the tail when it starts, an id like any other, and delivers nothing by itself", async () => {
+    it("returns the tail when it starts, an id like any other, and delivers nothing by itself", async () => {
       const { log, recorder, tail } = await begin();
       expect(tail).toMatch(LEGAL_ID);
       expect(log.compare(tail, tail)).toBe(0);
@@ -135,7 +138,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       expect(recorder.resets).toEqual([]);
     });
 
-    it("delivers what is appended, with all its fields and its channel", async () => {
+    it("delivers appended events, with all fields and the channel", async () => {
       const { log, recorder } = await begin();
       const messages: [string, LogMessage][] = [
         ["a", { data: "" }],
@@ -162,7 +165,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       }
     });
 
-    it("gives ids of legal characters, at most 128 of them, never `~end`", async () => {
+    it("assigns ids of at most 128 legal characters, never `~end`", async () => {
       const { log } = await begin();
       for (let n = 0; n < 20; n++) {
         const id = await log.append("a", { data: String(n) });
@@ -171,7 +174,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       }
     });
 
-    it("MUST deliver entries in one total order: each id is past the one before, and the tail", async () => {
+    it("MUST deliver entries in one total order: each id comes after the previous one and the tail", async () => {
       const { log, recorder, tail } = await begin();
       await Promise.all(
         Array.from({ length: 200 }, (_, n) => log.append(`c${n % 5}`, { data: String(n) })),
@@ -200,7 +203,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       expect(second.compare(recorder.ids[0] as string, recorder.ids[1] as string)).toBeLessThan(0);
     });
 
-    it("MUST deliver its own appends through the same path as everybody else's: each just once", async () => {
+    it("MUST deliver its own appends through the same path as those of others: each exactly once", async () => {
       const { log, recorder } = await begin();
       const ids = await Promise.all(
         Array.from({ length: 100 }, (_, n) => log.append("a", { data: String(n) })),
@@ -212,7 +215,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       expect(recorder.entriesSeen).toHaveLength(101);
     });
 
-    it("keeps the order of appends that one caller makes one after the other, also without waiting", async () => {
+    it("keeps the order of one caller's appends, even without waiting", async () => {
       const { log, recorder } = await begin();
       const appends: Promise<string>[] = [];
       for (let n = 0; n < 100; n++) appends.push(log.append("a", { data: String(n) }));
@@ -246,7 +249,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       expect(recorder.entriesSeen.map(({ data }) => data)).toEqual(["taken"]);
     });
 
-    it("MUST NOT call the follower after close has resolved, and rejects what is appended then", async () => {
+    it("MUST NOT call the follower after close has resolved, and rejects later appends", async () => {
       const { log, recorder, other } = await begin();
       await log.append("a", { data: "1" });
       await recorder.until(1);
@@ -268,7 +271,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       expect(recorder.entriesSeen.map(({ data }) => data)).toEqual(["1"]);
     });
 
-    it("may be closed twice, and before it was started", async () => {
+    it("may be closed twice, and before it is started", async () => {
       const { log } = await begin();
       await Promise.all([log.close(), log.close()]);
       await expect(log.close()).resolves.toBeUndefined();
@@ -277,7 +280,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       await expect(unused.log.close()).resolves.toBeUndefined();
     });
 
-    it("adds one event of those that are published with the same dedupeKey, and gives the id of that one", async () => {
+    it("adds one of the events published with the same dedupeKey, and returns its id for all", async () => {
       const { log, recorder } = await begin();
       const append = (data: string, dedupeKey: string): Promise<string> =>
         log.append("a", { data }, { dedupeKey });
@@ -290,7 +293,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       expect(recorder.entriesSeen.map(({ data }) => data)).toEqual(["1", "4"]);
     });
 
-    it("is live while it has all that is published, and closed after close", async () => {
+    it("is live while it has every published event, and closed after close", async () => {
       const { log, recorder } = await begin();
       await log.append("a", { data: "1" });
       await recorder.until(1);
@@ -311,7 +314,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       for (const [older, after] of places.entries()) {
         for (let newer = older; newer < places.length; newer++) {
           for (const isFirst of [true, false]) {
-            // Without the newest entry, if the caller has that.
+            // Excludes the newest entry if the caller has it.
             const wanted = recorder.entriesSeen.slice(older, isFirst ? newer : newer - 1);
             const found = await readAll(past, after, places[newer] as string, {
               hasUpTo: !isFirst,
@@ -322,7 +325,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       }
     });
 
-    it("reads back as far as it goes when no older place is named", async ({ skip }) => {
+    it("reads back as far as possible if no older place is given", async ({ skip }) => {
       const { log, recorder } = await begin();
       const { past } = log;
       if (past === undefined) return skip(`${name} keeps nothing but what it has delivered`);
@@ -335,7 +338,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       });
     });
 
-    it("reads no more than the caller has room for, but one entry at least", async ({ skip }) => {
+    it("reads no more than the caller has room for, but at least one entry", async ({ skip }) => {
       const { log, recorder } = await begin();
       const { past } = log;
       if (past === undefined) return skip(`${name} keeps nothing but what it has delivered`);
@@ -347,7 +350,7 @@ export function logContract({ name, open }: LogUnderTest): void {
         const page = await past.read(from, to, { ...room, hasUpTo: true });
         if (typeof page !== "object") throw new Error(page);
         expect(page.entries.length).toBeGreaterThan(0);
-        // Logs may have limits of their own that are smaller.
+        // Logs may have smaller limits of their own.
         expect(page.entries.length).toBeLessThanOrEqual(3);
         expect(page.entries.at(-1)?.id).toBe(recorder.ids[8]);
         expect(await readAll(past, from, to, { ...room, hasUpTo: true })).toEqual(
@@ -356,7 +359,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       }
     });
 
-    it("finds the ids that it has given, many at once, and says how old is what comes behind", async ({
+    it("finds ids that it has assigned, many at once, and reports the age of the next entry", async ({
       skip,
     }) => {
       const { log, recorder, tail } = await begin();
@@ -373,7 +376,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       expect(await past.find([])).toEqual([]);
     });
 
-    it("says when all is delivered that was in the log", async ({ skip }) => {
+    it("reports when everything that was in the log has been delivered", async ({ skip }) => {
       const { log, recorder, other } = await begin();
       const { past } = log;
       if (past === undefined) return skip(`${name} always has delivered all`);
@@ -388,7 +391,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       await Promise.all(Array.from({ length: 10 }, () => past.sync()));
     });
 
-    it("never reads anything for what cannot be one of its ids, and never rejects for it", async ({
+    it("reads nothing, and does not reject, for text that cannot be one of its ids", async ({
       skip,
     }) => {
       const { log, recorder } = await begin();
@@ -401,7 +404,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       expect(await past.find(GARBAGE)).toEqual(GARBAGE.map(() => "unknown"));
     });
 
-    it("closes within the time that it is given, also twice and with less time", async () => {
+    it("closes within the given time, also twice and with less time", async () => {
       const { log } = await begin();
       await log.append("a", { data: "1" });
       const slow = log.close(10_000);
@@ -412,7 +415,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       });
     });
 
-    it("compares with NaN what cannot be one of its ids, on either side", async () => {
+    it("returns NaN when comparing text that cannot be one of its ids, on either side", async () => {
       const { log, tail } = await begin();
       const id = await log.append("a", { data: "1" });
       for (const text of GARBAGE) {
@@ -428,7 +431,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       expect(log.compare(` ${id}`, tail)).toBeNaN();
     });
 
-    it("compares any text at all without throwing, and takes none of it for an id that it gave", async () => {
+    it("compares arbitrary text without throwing, and never equates it with one of its ids", async () => {
       const { log } = await begin();
       const id = await log.append("a", { data: "1" });
       fc.assert(

@@ -34,12 +34,12 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close();
 });
 
-/** What browsers send: with it compressors are at work. */
+/** Headers that browsers send and that activate compressors. */
 const BROWSER = { accept: "text/event-stream", "accept-encoding": "gzip, deflate, br" };
 
 /**
- * Sends "0", and each further number only when the test says so. A stream that holds an event back until the next one
- * comes holds it back for good.
+ * Sends "0", and each further number only when the test asks for it. A stream that holds an event back until the next
+ * one would then hold it back forever.
  */
 class Counter {
   #stream: { send(data: string): Promise<boolean> } | undefined;
@@ -55,7 +55,7 @@ class Counter {
   }
 }
 
-/** Opens a stream on which a counter starts, and sees that none of its events is held back. */
+/** Opens a stream on which a counter starts, and checks that none of its events is held back. */
 async function expectPrompt(target: Target, path: string, counter: Counter): Promise<StreamClient> {
   const client = await request(target, path, { headers: BROWSER });
   clients.push(client);
@@ -108,18 +108,18 @@ describe.each([
     expect(headers["set-cookie"]).toEqual([expect.stringContaining("connect.sid=")]);
     expect(headers).not.toHaveProperty("content-encoding");
 
-    // The other routes are compressed as before.
+    // The other routes are still compressed.
     const json = await supertest(`http://127.0.0.1:${target.port}`).get("/json");
     expect(json.headers["content-encoding"]).toMatch(/gzip|br|deflate/);
   });
 
-  it("flushes each event through a compressor that compresses event streams all the same", async () => {
+  it("flushes each event through a compressor that compresses event streams anyway", async () => {
     const counter = new Counter();
     const app = express();
     const events = sse();
     closers.push(() => events.hub.close());
     app.use(compression({ threshold: 0, filter: () => true }));
-    // Takes `no-transform` away behind our back, which is what keeps `compression` off.
+    // Removes `no-transform` without our knowledge, which is what keeps `compression` off.
     app.use((_request, response, next) => {
       const { writeHead } = response;
       response.writeHead = function patched(this: typeof response, status: number) {
@@ -136,7 +136,7 @@ describe.each([
     expect(seen.text).toContain("data: 0\n\n");
   });
 
-  it("passes 406 to the application's own error handler, also from a router of its own", async () => {
+  it("passes 406 to the application's own error handler, also from a router", async () => {
     const app = express();
     const events = sse();
     app.use(events);
@@ -180,7 +180,7 @@ describe.each([
     expect(response.status).toBe(418);
   });
 
-  it("settles a large send through a compressor, and counts what that holds", async () => {
+  it("settles a large send through a compressor, and counts the bytes that it holds", async () => {
     const app = express();
     const events = sse();
     closers.push(() => events.hub.close());
@@ -188,14 +188,14 @@ describe.each([
     app.use(compression());
     app.use(events);
     app.get("/read", async (_request, { sse: stream }) => {
-      // Takes `no-transform` away, which is what keeps `compression` off.
+      // Removes `no-transform`, which is what keeps `compression` off.
       stream.open({ headers: { "Cache-Control": "no-cache" } });
       results.push(await stream.send("x".repeat(40_000)));
     });
     app.get("/stalled", (_request, { sse: stream }) => {
       stream.open({ headers: { "Cache-Control": "no-cache" } });
       stream.onClose((reason) => results.push(reason));
-      // Once the head has gone out: a session that is cut before gives the client no response at all.
+      // After the head has been sent: a session that is cut before gives the client no response at all.
       void delay(100).then(async () => {
         while (stream.state === "open") {
           void stream.send(randomText(256 * 1024));
@@ -213,7 +213,7 @@ describe.each([
     expect(results).toEqual([true, "slow"]);
   });
 
-  it("gives the routes of a mounted application and a router their stream", async () => {
+  it("gives routes of a mounted application and a router their stream", async () => {
     const app = express();
     const events = sse();
     const inner = express();
@@ -250,7 +250,7 @@ describe.each([
     expect((await supertest(app).get("/two")).body).toEqual({ sse: "undefined" });
   });
 
-  it("refuses other options beside a hub", () => {
+  it("refuses other options together with a hub", () => {
     const { hub } = sse();
     expect(() => sse({ hub, heartbeatMs: 1_000 } as never)).toThrow(/beside `hub`/);
     expect(sse({ hub }).hub).toBe(hub);
@@ -305,7 +305,7 @@ describe("Fastify", () => {
     expect(json.headers["content-encoding"]).toMatch(/gzip|br|deflate/);
   });
 
-  it("keeps a compressor off that is told to compress event streams, and flushes each event", async () => {
+  it("disables a compressor that is told to compress event streams, and flushes each event", async () => {
     const counter = new Counter();
     const app = Fastify({ return503OnClosing: false });
     await app.register(fastifyCompress, { threshold: 0, customTypes: /event-stream/ });
@@ -378,7 +378,7 @@ describe("Fastify", () => {
     expect(order).toEqual(["connecting", "onSend", "sent", "onResponse"]);
   });
 
-  it("logs nothing at warn or above when a client leaves or a handler returns what send gave", async () => {
+  it("logs nothing at warn or above when a client leaves or a handler returns the result of send", async () => {
     const logged: string[] = [];
     const reasons: CloseReason[] = [];
     const app = Fastify({
@@ -411,7 +411,7 @@ describe("Fastify", () => {
     expect(logged).toEqual([]);
   });
 
-  it("shows an error after the head to the error handler and to onError hooks, and ends the stream", async () => {
+  it("passes an error after the head to the error handler and to onError hooks, and ends the stream", async () => {
     const seen: string[] = [];
     const logged: string[] = [];
     const app = Fastify({
@@ -458,7 +458,7 @@ describe("Fastify", () => {
     expect(app.sse.sessionCount).toBe(0);
   });
 
-  it("answers 500 with the error alone when the handler throws while a hook holds the head back", async () => {
+  it("answers 500 with only the error when the handler throws while a hook holds the head back", async () => {
     const logged: string[] = [];
     const reasons: CloseReason[] = [];
     let held = 0;
@@ -546,7 +546,7 @@ describe("Fastify", () => {
     }
   });
 
-  it("runs no handler behind a hook that has started a stream", async () => {
+  it("runs no handler after a hook that has started a stream", async () => {
     let isHandled = false;
     const app = Fastify({ return503OnClosing: false });
     await app.register(ssePlugin);
@@ -565,7 +565,7 @@ describe("Fastify", () => {
     expect(isHandled).toBe(false);
   });
 
-  it("writes into a stream that a hook makes of its own from the body", async () => {
+  it("writes into a stream that a hook builds from the body", async () => {
     const app = Fastify({ return503OnClosing: false });
     app.addHook("onSend", async (_request, _reply, payload) =>
       Readable.from(copyOf(payload as Readable)),
@@ -617,7 +617,7 @@ describe("Fastify", () => {
     expect(logged).toEqual([]);
   });
 
-  it("lets a stream outlive the time that handlers are given", async () => {
+  it("lets a stream outlive the handler timeout", async () => {
     const app = Fastify({ return503OnClosing: false, handlerTimeout: 100 });
     await app.register(ssePlugin);
     app.get("/", (_request, reply) => {
@@ -644,7 +644,7 @@ describe("Fastify", () => {
     expect(client.headers["content-type"]).toBe("text/event-stream");
   });
 
-  it("shares a hub with Express, and refuses other options beside it", async () => {
+  it("shares a hub with Express, and refuses other options together with it", async () => {
     const events = sse();
     const app = Fastify({ return503OnClosing: false });
     await app.register(ssePlugin, { hub: events.hub, prefix: "/ignored" } as never);
@@ -665,12 +665,12 @@ async function* copyOf(source: Readable): AsyncGenerator<Buffer> {
   for await (const part of source) yield part as Buffer;
 }
 
-/** Text that no compressor makes smaller. */
+/** Incompressible text. */
 function randomText(length: number): string {
   return randomBytes(length).toString("base64").slice(0, length);
 }
 
-/** Reads a compressed stream until its first event can be read. */
+/** Reads a compressed stream up to its first complete event. */
 async function firstUncompressed(
   port: number,
   path: string,
@@ -692,7 +692,7 @@ async function firstUncompressed(
       if (text.includes("data: 0\n\n")) return;
     }
   })();
-  // Before the first heartbeat, which would bring it along.
+  // Before the first heartbeat, which would flush it.
   await within("the first event", arrived);
   outgoing.destroy();
   return { encoding: response.headers["content-encoding"] ?? "", text };

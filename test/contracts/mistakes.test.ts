@@ -1,4 +1,4 @@
-/** Calls that other libraries take, or that are easily written: each says what is meant. */
+/** Calls in the style of other libraries, or with common slips: each error says what to write instead. */
 
 import type { AddressInfo } from "node:net";
 import { createHub, isSseError } from "@tidewire/core";
@@ -10,7 +10,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { request } from "../client.js";
 import { serve } from "../delivery/served.js";
 
-/** What a call throws or rejects with, as code and message. */
+/** The error that a call throws or rejects with, as code and message. */
 async function faultOf(call: () => unknown): Promise<string> {
   try {
     await call();
@@ -25,7 +25,7 @@ function untyped(value: unknown): never {
   return value as never;
 }
 
-it("a hub in place of options is told where it belongs", async () => {
+it("a hub in place of options gets an error that says where it belongs", async () => {
   const hub = createHub();
   expect(await faultOf(() => createHub(untyped(hub)))).toBe(
     "ERR_SSE_INVALID_OPTION: Expected options, got a hub: it has its options already",
@@ -37,7 +37,7 @@ it("a hub in place of options is told where it belongs", async () => {
   expect(await faultOf(() => fastify.register(ssePlugin, untyped(hub)))).toBe(asOption);
 });
 
-it("a misspelt option is told which one is meant, also where it is one of the adapter's own", async () => {
+it("a misspelt option gets a suggestion, including the adapter's own options", async () => {
   const register = async (options: object): Promise<void> => {
     const fastify = Fastify();
     onTestFinished(() => fastify.close());
@@ -70,7 +70,7 @@ it("a misspelt option is told which one is meant, also where it is one of the ad
   );
 });
 
-it("app.use(sse), which is not called, is told so with the first request", async () => {
+it("app.use(sse) without a call gets an error with the first request", async () => {
   const app = express();
   app.use(untyped(sse));
   let fault: unknown;
@@ -93,7 +93,7 @@ it("app.use(sse), which is not called, is told so with the first request", async
   });
 });
 
-it("messages of other libraries are told what they are here", async () => {
+it("messages in the style of other libraries get an error that names the right field", async () => {
   const faults: unknown[] = [];
   const served = await serve(async ({ sse: session }) => {
     session.open();
@@ -114,7 +114,7 @@ it("messages of other libraries are told what they are here", async () => {
   ]);
 });
 
-it("publish() with an event type in place of the message says how an event has one", async () => {
+it("publish() with an event type in place of the message says how to set the type", async () => {
   const { publish } = createHub();
   const hub = createHub();
   const call = publish.bind(hub) as (...args: unknown[]) => unknown;
@@ -126,7 +126,7 @@ it("publish() with an event type in place of the message says how an event has o
   );
 });
 
-it("a message of a snapshot with an id names the id, the channel and the reason", async () => {
+it("the error of a snapshot message with an id names the id, the channel and the reason", async () => {
   const faults: unknown[] = [];
   const served = await serve(
     ({ sse: session }) =>

@@ -1,4 +1,4 @@
-/** Many requests on one connection, and heads that others have a part in. */
+/** Many requests on one connection, and heads that other code takes part in. */
 
 import type { Session } from "@tidewire/core";
 import { expect, it } from "vitest";
@@ -45,7 +45,7 @@ it.each(HTTP1)(
 );
 
 it.each(HTTP1)(
-  "$name: a pipelined stream opens when the one before it has ended, and misses nothing from then on",
+  "$name: a pipelined stream opens when the previous one has ended, and misses nothing from then on",
   async (binding) => {
     const sessions: Session[] = [];
     const served = await binding.serve(
@@ -68,7 +68,7 @@ it.each(HTTP1)(
       expect(sessions[1]?.state).toBe("open");
       await served.hub.publish("t", "two");
       await client.untilBody("data: two", 1);
-      // It had subscribed before the first event was published.
+      // It subscribed before the first event was published.
       expect(client.response(1).body.toString()).toContain("data: one");
     } finally {
       client.socket.destroy();

@@ -1,22 +1,22 @@
 import type { Socket } from "node:net";
 import { connect, within } from "../client.js";
 
-/** A response as it came over the wire. */
+/** A response as received over the wire. */
 export interface RawResponse {
   readonly head: string;
-  /** Everything after the head, with the framing of its chunks. */
+  /** Everything after the head, chunk framing included. */
   readonly raw: Buffer;
-  /** What was in the chunks, one after the other; `raw` if there are none. */
+  /** Content of the chunks, joined; `raw` if there are none. */
   readonly body: Buffer;
   /** Lengths of the chunks, without the last one. */
   readonly sizes: readonly number[];
-  /** What stood between the last chunk and the end. */
+  /** Text between the last chunk and the end. */
   readonly trailers: string;
-  /** Whether the last chunk has come. Without chunks a response ends with the connection. */
+  /** Whether the last chunk has arrived. Without chunks, a response ends with the connection. */
   readonly isEnded: boolean;
 }
 
-/** What a body in chunks ends with. */
+/** End of a chunked body. */
 export const LAST_CHUNK: Buffer = Buffer.from("\r\n0\r\n\r\n");
 
 /** A client over a bare socket that keeps every byte. */
@@ -43,7 +43,7 @@ export class RawClient {
     return new RawClient(await connect(port));
   }
 
-  /** Sends GET requests for these paths, all at once. */
+  /** Sends GET requests for these paths in one write. */
   get(paths: readonly string[], version = "1.1", headers = ""): this {
     const requests = paths.map(
       (path) => `GET ${path} HTTP/${version}\r\nHost: localhost\r\n${headers}\r\n`,
@@ -52,7 +52,7 @@ export class RawClient {
     return this;
   }
 
-  /** Begins anew with what comes from now on. */
+  /** Discards everything received so far. */
   forget(): void {
     this.#received = [];
   }
@@ -68,7 +68,7 @@ export class RawClient {
     return this.#received.reduce((sum, { length }) => sum + length, 0);
   }
 
-  /** Whether these are the last bytes so far. Joins no more than it has to. */
+  /** Whether the bytes so far end with these. Joins no more of them than necessary. */
   endsWith(end: Buffer): boolean {
     let last = Buffer.alloc(0);
     for (let i = this.#received.length - 1; i >= 0 && last.length < end.length; i--) {
@@ -77,24 +77,24 @@ export class RawClient {
     return last.subarray(-end.length).equals(end);
   }
 
-  /** The responses so far, the last one perhaps unfinished. Fails if one of them is not valid. */
+  /** The responses so far, of which the last may be incomplete. Throws if one is invalid. */
   get responses(): RawResponse[] {
     return parseResponses(this.bytes);
   }
 
-  /** The response at an index, which has to have begun. */
+  /** The response at an index, which must have begun. */
   response(index = 0): RawResponse {
     const response = this.responses[index];
     if (response === undefined) throw new Error(`No response ${index}`);
     return response;
   }
 
-  /** Waits until something holds; it is looked at whenever bytes have come. */
+  /** Waits for a condition, which is checked whenever bytes arrive. */
   async until(what: string, isTrue: () => boolean): Promise<void> {
     const met = new Promise<void>((resolve) => {
       this.#onChange = () => {
         if (!isTrue()) return;
-        // To look at all that comes from now on as well would cost more than to receive it.
+        // Checking all later bytes as well would cost more than receiving them.
         this.#onChange = () => {};
         resolve();
       };
@@ -117,7 +117,7 @@ export class RawClient {
   }
 }
 
-/** Takes apart what came over a connection. */
+/** Parses the bytes received over a connection. */
 function parseResponses(bytes: Buffer): RawResponse[] {
   const responses: RawResponse[] = [];
   let start = 0;
@@ -152,7 +152,7 @@ function parseChunks(bytes: Buffer): Omit<RawResponse, "head"> & { readonly leng
     const lineEnd = bytes.indexOf("\r\n", start);
     if (lineEnd === -1) return result(bytes.length, false);
     const line = bytes.toString("latin1", start, lineEnd);
-    // As Node writes it: no leading zero, no extension, no capital.
+    // In Node's format: without leading zeros, extensions or capitals.
     if (!/^(0|[1-9a-f][0-9a-f]*)$/.test(line))
       throw new Error(`Not a length: ${line.slice(0, 80)}`);
     const size = Number.parseInt(line, 16);

@@ -1,4 +1,4 @@
-/** The option `reconnectAfter`: how a stream ends whose client should come back. */
+/** The option `reconnectAfter`: how a stream ends if its client should come back. */
 
 import { once } from "node:events";
 import http from "node:http";
@@ -40,14 +40,14 @@ async function get(
   return client;
 }
 
-/** How a stream looks to its client once it is over. */
+/** How a stream ended, from the client's point of view. */
 async function endOf(client: StreamClient): Promise<"in order" | "cut"> {
   await client.rest();
   return client.isBroken ? "cut" : "in order";
 }
 
 describe.each(BINDINGS)("$name", (binding) => {
-  it("cuts streams on hub.close() and after maxStreamMs, with all that was sent", async () => {
+  it("cuts streams on hub.close() and after maxStreamMs, with everything sent before", async () => {
     for (const reason of ["shutdown", "expired"]) {
       const reasons: string[] = [];
       const served = await serve(
@@ -69,7 +69,7 @@ describe.each(BINDINGS)("$name", (binding) => {
     }
   });
 
-  it("ends in order what the application ends, and the streams of other clients", async () => {
+  it("ends streams in order if the application ends them, or for other clients", async () => {
     const served = await serve(
       binding,
       ({ sse: session, request: { url } }) => {
@@ -102,7 +102,7 @@ describe.each(BINDINGS)("$name", (binding) => {
     }
   });
 
-  it("waits for the kernel to take the last byte, within drainMs", async () => {
+  it("waits until the kernel has the last byte, within drainMs", async () => {
     let session: Session | undefined;
     const served = await serve(
       binding,
@@ -124,7 +124,7 @@ describe.each(BINDINGS)("$name", (binding) => {
     await within("close(), once the client has everything", closing, 5_000);
   });
 
-  it("cuts a client that takes nothing when drainMs is over", async () => {
+  it("cuts a client that reads nothing when drainMs is over", async () => {
     let session: Session | undefined;
     const served = await serve(
       binding,
@@ -142,7 +142,7 @@ describe.each(BINDINGS)("$name", (binding) => {
   });
 });
 
-it("a compressor hands on what it holds before the cut", async () => {
+it("a compressor passes on the data it holds before the cut", async () => {
   for (const reason of ["shutdown", "expired"]) {
     const app = express();
     const events = sse({
@@ -152,7 +152,7 @@ it("a compressor hands on what it holds before the cut", async () => {
     app.use(compression({ threshold: 0, filter: () => true }));
     app.use((_request, response, next) => {
       const { writeHead } = response;
-      // Takes `no-transform` away, which is what keeps `compression` off.
+      // Removes `no-transform`, which is what keeps `compression` off.
       response.writeHead = function patched(this: typeof response, status: number) {
         this.setHeader("Cache-Control", "no-cache");
         return writeHead.call(this, status);

@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** Records what is written to one socket, piece by piece. */
+/** Records each write to a socket. */
 export function recordWrites(socket: Socket): Buffer[] {
   const pieces: Buffer[] = [];
   const { write } = socket;
@@ -13,7 +13,7 @@ export function recordWrites(socket: Socket): Buffer[] {
   return pieces;
 }
 
-/** Puts a wrapper around `response.write` that hands everything on, and counts. */
+/** Wraps `response.write` with a function that passes everything on and counts the calls. */
 export function wrapWrites(response: ServerResponse, counted: { ordinaryWrites: number }): void {
   const { write } = response;
   response.write = ((...args: Parameters<typeof write>) => {

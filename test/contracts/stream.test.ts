@@ -10,7 +10,7 @@ import type { StreamClient } from "../client.js";
 import { BINDINGS } from "./bindings.js";
 import type { Served } from "./bindings.js";
 
-/** A source has to hear that its client has left within so many turns of the event loop. */
+/** Turns of the event loop within which a source must learn that its client has left. */
 const AT_ONCE = 10;
 
 async function turns(count: number): Promise<void> {
@@ -20,7 +20,7 @@ async function turns(count: number): Promise<void> {
 describe.each(BINDINGS)("stream() on $name", (binding) => {
   const running: Served[] = [];
   const clients: StreamClient[] = [];
-  /** What was reported from the background: nothing that a caller has caught belongs there. */
+  /** Background errors: an error that a caller has caught must not be among them. */
   const faults: unknown[] = [];
 
   afterEach(async () => {
@@ -98,7 +98,7 @@ describe.each(BINDINGS)("stream() on $name", (binding) => {
     expect(endings).toBe(1);
   });
 
-  it("returns an idle iterator that does not know of the signal", async () => {
+  it("returns an idle iterator that does not know the signal", async () => {
     const emitter = new EventEmitter();
     let isReturned = false;
     const source = on(emitter, "item");
@@ -159,7 +159,7 @@ describe.each(BINDINGS)("stream() on $name", (binding) => {
     expect(reasons).toEqual(["client"]);
   });
 
-  it("delivers a character whole that is split over two chunks", async () => {
+  it("delivers a character whole if it is split over two chunks", async () => {
     const [head, tail] = [Buffer.from([0x61, 0xc3]), Buffer.from([0xa9, 0x62])];
     const client = await open(async (session) => {
       await session.stream(Readable.from([head, tail]));
@@ -231,7 +231,7 @@ describe.each(BINDINGS)("stream() on $name", (binding) => {
     expect(seen).toEqual(["generator", "closed", "node", "closed", "web", "closed"]);
   });
 
-  it("returns the source and rejects when map throws or gives a message that cannot be sent", async () => {
+  it("returns the source and rejects when map throws or returns a message that cannot be sent", async () => {
     let endings = 0;
     function* numbers(): Generator<number> {
       try {
@@ -261,7 +261,7 @@ describe.each(BINDINGS)("stream() on $name", (binding) => {
     expect(endings).toBe(2);
   });
 
-  it("gives up the source when the session is closed already", async () => {
+  it("abandons the source if the session is already closed", async () => {
     let isDestroyed = false;
     const results: unknown[] = [];
     const client = await open(async (session) => {
@@ -275,7 +275,7 @@ describe.each(BINDINGS)("stream() on $name", (binding) => {
     expect(results).toEqual([false]);
   });
 
-  it("rejects what is no source before the stream is opened", async () => {
+  it("rejects values that are not sources before the stream is opened", async () => {
     const codes: unknown[] = [];
     const client = await open(async (session) => {
       for (const source of ["text", Buffer.from("x"), 5, null, {}]) {

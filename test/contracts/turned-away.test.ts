@@ -1,4 +1,4 @@
-/** Clients that are turned away, and what becomes of connections while a hub is closing. */
+/** Clients that are turned away, and connections while a hub is closing. */
 
 import { Agent, get as httpGet } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -16,7 +16,7 @@ import { RawClient } from "./raw-capture.js";
 
 const HTTP1 = BINDINGS.filter(({ protocol }) => protocol === "http1");
 const EVENT_STREAM = { accept: "text/event-stream" };
-/** The opening comment: all that a client gets that is held. */
+/** The opening comment: everything that a held client gets. */
 const OPENING = ":\n\n";
 
 const running: Served[] = [];
@@ -44,7 +44,7 @@ async function get(served: Served, headers: Record<string, string> = EVENT_STREA
 }
 
 describe("a client beyond maxSessions", () => {
-  it("gets the opening comment, is held for the time that was drawn, and then cut", async () => {
+  it("gets the opening comment, is held for the drawn time, and then cut", async () => {
     vi.spyOn(Math, "random").mockReturnValue(0);
     const outcomes = BINDINGS.map(async (binding) => {
       const served = await serve(binding, ({ sse }) => void sse.open(), { maxSessions: 1 });
@@ -64,7 +64,7 @@ describe("a client beyond maxSessions", () => {
         stats: [sessions.open, sessions.connecting, held],
         text: second.text,
         isBroken: second.isBroken,
-        // The shared timer looks about twice a second.
+        // The shared timer fires about twice a second.
         isHeldFor5s: heldMs >= 4_990 && heldMs < 7_000,
         heldAfter: served.hub.stats().held,
       };
@@ -83,7 +83,7 @@ describe("a client beyond maxSessions", () => {
   });
 
   it.each(BINDINGS)(
-    "$name: gets an event sse-retry and an end in order past maxHeld",
+    "$name: gets an sse-retry event and an orderly end beyond maxHeld",
     async (binding) => {
       const served = await serve(binding, ({ sse }) => void sse.open(), {
         maxSessions: 1,
@@ -103,7 +103,7 @@ describe("a client beyond maxSessions", () => {
     },
   );
 
-  it.each(BINDINGS)("$name: gets its CORS headers, and none of open()", async (binding) => {
+  it.each(BINDINGS)("$name: gets its CORS headers, but no headers of open()", async (binding) => {
     const served = await serve(
       binding,
       ({ sse }) => void sse.open({ status: 201, headers: { "X-Stream": "yes" } }),
@@ -116,7 +116,7 @@ describe("a client beyond maxSessions", () => {
     expect(second.headers).not.toHaveProperty("x-stream");
   });
 
-  it("is held without a session: that is collected", async () => {
+  it("is held without a session, which is garbage collected", async () => {
     const sessions: WeakRef<object>[] = [];
     const served = await serve(
       BINDINGS[0]!,
@@ -177,7 +177,7 @@ describe("while the hub is closing", () => {
       await late.rest();
       expect([late.text, late.isBroken]).toEqual([OPENING, true]);
       expect(streams.map(({ isBroken }) => isBroken)).toEqual([false, false, false, false]);
-      // Until the server is closed, too.
+      // The same until the server is closed.
       const after = await get(served);
       await within("the cut", after.ended, 1_000);
       expect([after.status, after.text, after.isBroken]).toEqual([200, OPENING, true]);
@@ -206,38 +206,37 @@ describe("while the hub is closing", () => {
     for (const headers of ["Accept: text/event-stream\r\n", ""]) {
       const late = (await RawClient.open(served.port)).get(["/"], "1.1", headers);
       await within("the end of the connection", late.untilClosed(), 1_000);
-      // One that is cut does not announce it: see the next test.
+      // A connection that is cut does not announce it: see the next test.
       const isCut = headers !== "";
       expect(isCut && late.response().isEnded).toBe(false);
       expect(/\r\nConnection: close\r\n/i.test(late.response().head)).toBe(!isCut);
     }
   });
 
-  it.each(HTTP1)(
-    "$name: `fetch` of Node is told of the cut of a client that is held",
-    async (binding) => {
-      const served = await serve(binding, ({ sse }) => void sse.open());
-      for (const stream of [await get(served), await get(served)]) await stream.until("\n\n");
-      // The second stream ends after half of the time.
-      const closing = served.hub.close({ drainMs: 750 });
-      /** How a client takes the end of what it gets now: undici takes a cut for an end in order if the head says `close`. */
-      const fetchAll = async (): Promise<string> => {
-        const response = await fetch(`http://127.0.0.1:${served.port}/`, { headers: EVENT_STREAM });
-        expect(response.status).toBe(200);
-        return response.text().then(
-          (text) => `end after ${JSON.stringify(text)}`,
-          (error: unknown) => String(error),
-        );
-      };
-      const held = fetchAll();
-      await eventually("the client to be held", () => served.hub.stats().held === 1);
-      await closing;
-      expect(await held).toBe("TypeError: terminated");
-      expect(await fetchAll()).toBe("TypeError: terminated");
-    },
-  );
+  it.each(HTTP1)("$name: Node's `fetch` notices when a held client is cut", async (binding) => {
+    const served = await serve(binding, ({ sse }) => void sse.open());
+    for (const stream of [await get(served), await get(served)]) await stream.until("\n\n");
+    // The second stream ends after half the time.
+    const closing = served.hub.close({ drainMs: 750 });
+    /**
+     * How a client perceives the end of its response: undici treats a cut as an orderly end if the head says `close`.
+     */
+    const fetchAll = async (): Promise<string> => {
+      const response = await fetch(`http://127.0.0.1:${served.port}/`, { headers: EVENT_STREAM });
+      expect(response.status).toBe(200);
+      return response.text().then(
+        (text) => `end after ${JSON.stringify(text)}`,
+        (error: unknown) => String(error),
+      );
+    };
+    const held = fetchAll();
+    await eventually("the client to be held", () => served.hub.stats().held === 1);
+    await closing;
+    expect(await held).toBe("TypeError: terminated");
+    expect(await fetchAll()).toBe("TypeError: terminated");
+  });
 
-  it("Fastify, which says so of each answer while it closes, does not say it of one that is cut", async () => {
+  it("Fastify, which announces the close on each answer while it closes, does not announce it on one that is cut", async () => {
     const app = Fastify({ return503OnClosing: false });
     await app.register(ssePlugin);
     app.get("/", (_request, reply) => {
@@ -255,7 +254,7 @@ describe("while the hub is closing", () => {
     expect(held).toBe("TypeError: terminated");
   });
 
-  it.each(HTTP1)("$name: an agent finds no connection that it could use again", async (binding) => {
+  it.each(HTTP1)("$name: an agent finds no connection to reuse", async (binding) => {
     const served = await serve(binding, ({ sse }) => void sse.open());
     const agent = new Agent({ keepAlive: true });
     const ended = new Promise<void>((resolve, reject) => {

@@ -37,7 +37,7 @@ async function get(
   return client;
 }
 
-/** What a function throws: the code of the error. */
+/** The error code that a function throws. */
 function codeOf(run: () => unknown): unknown {
   try {
     run();
@@ -48,7 +48,7 @@ function codeOf(run: () => unknown): unknown {
 }
 
 describe("Several sessions of one response", () => {
-  it.each([0, 1, 2])("leave it to the first that opens: number %i", async (chosen) => {
+  it.each([0, 1, 2])("leave the response to the first that opens: number %i", async (chosen) => {
     const hubs = [makeHub(), makeHub(), makeHub()];
     const sessions: Session[] = [];
     const client = await get((incoming, response) => {
@@ -65,7 +65,7 @@ describe("Several sessions of one response", () => {
     );
   });
 
-  it("may be of one hub, too", async () => {
+  it("may also belong to one hub", async () => {
     const hub = makeHub();
     const client = await get((incoming, response) => {
       hub.createSession({ request: incoming, response });
@@ -75,7 +75,7 @@ describe("Several sessions of one response", () => {
     expect(hub.sessionCount).toBe(1);
   });
 
-  it("all hear of the end, each once", async () => {
+  it("are all notified of the end, once each", async () => {
     const [first, second, third] = [makeHub(), makeHub(), makeHub()];
     const reasons: string[] = [];
     const client = await get((incoming, response) => {
@@ -91,7 +91,7 @@ describe("Several sessions of one response", () => {
     expect(reasons.toSorted()).toEqual(["first client", "second client", "third client"]);
   });
 
-  it("all hear of a response that none of them has opened", async () => {
+  it("are all notified of a response that none of them has opened", async () => {
     const [first, second] = [makeHub(), makeHub()];
     const reasons: string[] = [];
     await get((incoming, response) => {
@@ -118,7 +118,7 @@ describe("Several sessions of one response", () => {
       codes.push(codeOf(() => other.open()));
       codes.push(codeOf(() => other.subscribe("news")));
       codes.push(codeOf(() => other.send("x")));
-      // Reading a session commits nothing and fails for nobody, whatever has become of the response.
+      // Reading a session commits nothing and never throws, whatever the state of the response.
       codes.push(second.createSession({ request: incoming, response }).state);
     });
     await client.until("data: held\n");
