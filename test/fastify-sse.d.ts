@@ -1,6 +1,6 @@
 import type { FastifyPluginAsync } from "fastify";
 
-// Its own types say what `reply.sse` is, and so do ours: a program can have one of them.
+// The package's own types declare `reply.sse`, as ours do: a program can use only one of them.
 declare const fastifySse: FastifyPluginAsync;
-// oxlint-disable-next-line import/no-default-export -- that is what the package has
+// oxlint-disable-next-line import/no-default-export -- the package has a default export
 export default fastifySse;

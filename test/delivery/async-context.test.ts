@@ -1,4 +1,4 @@
-/** Callbacks run in the async context of the request that they belong to, whoever causes them. */
+/** Callbacks run in the async context of the request that they belong to, whatever triggers them. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { memoryLog } from "@tidewire/core";
@@ -15,17 +15,17 @@ const FRAMEWORKS = BINDINGS.filter(({ name }) => /^(node:http|Express 5|Fastify 
 const A = "tenant A";
 const B = "tenant B";
 
-/** What a query builder gives: the query runs when `then` is called. */
+/** The result of a query builder: the query runs when `then` is called. */
 function queryOf<Result>(run: () => Result): PromiseLike<Result> {
   return {
-    // oxlint-disable-next-line unicorn/no-thenable -- that is what query builders are
+    // oxlint-disable-next-line unicorn/no-thenable -- query builders are thenables
     then: (resolve, reject) => new Promise<Result>((done) => done(run())).then(resolve, reject),
   };
 }
 
 it.each<[string, (give: () => string[]) => string[] | PromiseLike<string[]>]>([
-  ["that is there at once", (give) => give()],
-  ["that is a query of a library, and runs when somebody waits for it", queryOf],
+  ["that is available at once", (give) => give()],
+  ["that is a library's query, run when it is awaited", queryOf],
 ])(
   "a snapshot %s runs in its request's context after an overflow and after a fork of the log",
   async (_kind, kind) => {
@@ -61,7 +61,7 @@ it.each<[string, (give: () => string[]) => string[] | PromiseLike<string[]>]>([
   },
 );
 
-it("the snapshot of a later call runs in its request's context although another one publishes in that turn", async () => {
+it("the snapshot of a later call runs in its request's context even if another request publishes in that turn", async () => {
   const seen: unknown[] = [];
   const { hub, port } = await serve(
     ({ sse }) => {
@@ -74,7 +74,7 @@ it("the snapshot of a later call runs in its request's context although another 
     { heartbeatMs: false },
   );
   const { id } = await hub.publish("t", "first");
-  // A live client, for which delivery has its turn.
+  // A live client, which makes delivery take a turn.
   const other = new EventClient(port, "/");
   other.connect();
   await eventually("the live one", () => other.cursors === 1);
@@ -128,12 +128,12 @@ it.each(FRAMEWORKS)(
       },
       binding,
     );
-    // The first stream of the hub has started the timer that all share.
+    // The hub's first stream has started the shared timer.
     const first = await request({ port, protocol }, "/first");
     const client = await tenant.run(B, () => request({ port, protocol }, "/"));
     await client.until("data: 2\n");
     await tenant.run(B, () => hub.publish("t", { data: data("publish data") }));
-    // Ended by the timer that all sessions share.
+    // Ended by the shared timer.
     await client.rest();
     expect(session?.state).toBe("closed");
     expect(seen).toEqual({

@@ -16,7 +16,7 @@ import { listen } from "./listen.js";
 const FRAMEWORKS = ["http", "express", "fastify"] as const;
 type Framework = (typeof FRAMEWORKS)[number];
 
-/** Less than the half second between two looks at the ages. What the process itself was held up for comes on top. */
+/** Less than the half second between two checks of stream ages. Pauses of the process itself are added. */
 const SLACK_MS = 400;
 
 const closers: (() => Promise<unknown>)[] = [];
@@ -25,7 +25,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-/** A server whose streams follow the channels that their query names. */
+/** A server whose streams follow the channels in their query. */
 async function serve(
   framework: Framework,
   options: HubOptions,
@@ -102,7 +102,7 @@ describe.each(FRAMEWORKS)("%s", (framework) => {
     expect(client.events.length).toBe(2);
     expect(hub.stats()).toMatchObject({ replays: 0, channels: 0 });
 
-    // The route that asks only for what is allowed.
+    // A route that requests only the allowed channels.
     const onlyOpen = new EventClient(port, "/?channels=open");
     onlyOpen.lastEventId = client.lastEventId;
     onlyOpen.connect();
@@ -116,7 +116,7 @@ describe.each(FRAMEWORKS)("%s", (framework) => {
     ]);
     expect(onlyOpen.resets).toEqual([]);
 
-    // Allowed again: then what was missed meanwhile is there.
+    // Allowed again, so the events missed meanwhile are available.
     allowed.add("secret");
     client.connect();
     await eventually("all that was missed", () => client.events.length >= 44);
@@ -133,7 +133,7 @@ describe.each(FRAMEWORKS)("%s", (framework) => {
 });
 
 it(
-  "closes streams within maxStreamMs, and their clients are back without losing an event",
+  "closes streams within maxStreamMs, and their clients return without losing an event",
   { timeout: 30_000 },
   async () => {
     const maxStreamMs = 2_550;
@@ -170,7 +170,7 @@ it(
       tallies.every(({ numbers }) => numbers.length >= count),
     );
     isOver = true;
-    // An end may still be on its way to its client.
+    // Some ends may not have reached their clients yet.
     await eventually("all ends", () => hub.stats().closes.expired === ages.length);
     const { closes, replays } = hub.stats();
     for (const client of clients) client.cut("fin");

@@ -7,20 +7,20 @@ import { EventClient } from "./event-client.js";
 const MIB = 1024 * 1024;
 const MISSED = 50_000;
 const IS_LONG = process.env["LONG"] === "1";
-/** By default eight times as fast as what LONG=1 tests: the whole takes 100 s at 100 KB/s. */
+/** By default eight times as fast as with LONG=1, which takes 100 s at 100 KB/s. */
 const BYTES_PER_SECOND = IS_LONG ? 100_000 : 800_000;
-/** With what the log and the encoding add, about 9 MB in all: more than the kernel takes off the server's hands. */
+/** About 9 MB in all with log and encoding: more than the kernel buffers. */
 const EVENT_BYTES = 100;
 const LIVE_PER_SECOND = IS_LONG ? 50 : 200;
 const WARM_UP_EVENTS = 2_000;
-/** Clients that come back together: what one of them costs shows twice. */
+/** Clients that return together: a cost per client would count twice. */
 const RETURNING = 2;
 
 let server: ChannelServer;
 
 afterEach(() => server.kill());
 
-/** Reads so many bytes a second and no more. */
+/** Reads at most this many bytes a second. */
 function throttle(client: EventClient, bytesPerSecond: number): () => void {
   let credit = 0;
   let last = performance.now();
@@ -46,7 +46,7 @@ it(
   `${RETURNING} clients that missed ${MISSED} events read them at ${BYTES_PER_SECOND / 1_000} KB/s each while more are published`,
   { timeout: 200_000 },
   async () => {
-    // A young generation that V8 may not grow at will: otherwise its size is most of what is measured.
+    // V8 must not grow the young generation at will, because its size would dominate the measurement.
     const flags = ["--max-semi-space-size=1"];
     server = await ChannelServer.start("express", { stallTimeoutMs: 60_000 }, flags);
     const make = (): { client: EventClient; tally: Tally } => {
@@ -58,7 +58,7 @@ it(
     const all = [...returning, stays];
     await connectAll(all.map(({ client }) => client));
     const news = { channels: ["news"], bytes: EVENT_BYTES };
-    // The code is warm before memory is measured: live events and a replay.
+    // Warms up the code before memory is measured: live events and a replay.
     await server.publish({ ...news, count: WARM_UP_EVENTS, perSecond: 2_000 });
     await have(all, WARM_UP_EVENTS);
     for (const { client } of returning) client.cut("fin");
@@ -76,7 +76,7 @@ it(
     const releases = returning.map(({ client }) => throttle(client, BYTES_PER_SECOND));
     for (const { client } of returning) client.connect();
     let published = missed;
-    // Published until they have caught up, so that there is a seam.
+    // Published until they have caught up, to cover the transition.
     while (returning.some(({ tally }) => tally.numbers.length < missed)) {
       expect(performance.now() - begin).toBeLessThan(180_000);
       await server.publish({ ...news, count: LIVE_PER_SECOND, perSecond: LIVE_PER_SECOND });

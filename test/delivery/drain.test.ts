@@ -13,10 +13,10 @@ import { EventClient } from "./event-client.js";
 
 const PATH = "/?channels=news";
 const BUCKET_MS = 100;
-/** Events that everybody has, and that everybody has missed when they come back. */
+/** Events that all clients have, and then events that all have missed when they return. */
 const BEFORE = 10;
 const MISSED = 50;
-/** How many more knock while the server closes. */
+/** Number of clients that connect while the server closes. */
 const TURNED_AWAY = 2;
 
 interface Visitor {
@@ -54,7 +54,7 @@ async function allHave(count: number): Promise<void> {
   );
 }
 
-/** The largest share of the ends that falls into any span of 100 ms. */
+/** The largest share of the ends within any 100 ms. */
 function densest(times: readonly number[]): number {
   const sorted = times.toSorted((a, b) => a - b);
   let most = 0;
@@ -66,14 +66,14 @@ function densest(times: readonly number[]): number {
   return most / sorted.length;
 }
 
-/** Closes the server while clients knock, and checks what both sides see. */
+/** Closes the server while clients connect, and checks both sides. */
 async function drain(drainMs: number): Promise<void> {
   const ends: number[] = [];
   for (const { client } of visitors) {
     whenBodyEnds(client, () => void ends.push(performance.now()));
   }
   const closing = server.close(drainMs);
-  // Who is still there gets what is published meanwhile.
+  // Clients that are still connected get events published meanwhile.
   const publishing = server.publish({
     channels: ["news"],
     count: Math.floor((drainMs * 0.6) / 100),
@@ -92,13 +92,13 @@ async function drain(drainMs: number): Promise<void> {
     `drainMs ${drainMs}: hub closed in ${hubMs.toFixed(0)} ms, the server ${serverMs.toFixed(0)} ms later; at most ${(atServer * 100).toFixed(1)} % of the ends in ${BUCKET_MS} ms (clients saw ${(atClients * 100).toFixed(1)} %); event loop delay at most ${delayMax.toFixed(0)} ms`,
   );
   expect(shutdowns.length).toBe(visitors.length + TURNED_AWAY);
-  // The machine is shared: after a pause of the process the hub catches up with its plan.
+  // On a shared machine, the hub catches up with its schedule after a pause of the process.
   const share = (BUCKET_MS + 2 * delayMax) / (drainMs - 250);
   expect(atServer).toBeLessThanOrEqual(Math.max(0.05, share));
-  // Spread over the whole window, not at one end of it.
+  // Spread over the whole window, not concentrated at one end.
   expect(percentile(shutdowns, 0.5)).toBeGreaterThan(drainMs * 0.25);
   expect(percentile(shutdowns, 0.5)).toBeLessThan(drainMs * 0.75);
-  // A quarter of a second is kept for the last ones to take their end.
+  // A quarter of a second is reserved for the last clients to read their end.
   expect(hubMs).toBeGreaterThan((drainMs - 250) * 0.9);
   expect(hubMs).toBeLessThan(drainMs + 500 + delayMax);
   expect(serverMs).toBeLessThan(2_000);
@@ -111,7 +111,7 @@ async function drain(drainMs: number): Promise<void> {
 }
 
 /**
- * 503 for most clients; an `EventSource` gets a stream without anything in it.
+ * 503 for most clients; an `EventSource` gets an empty stream.
  *
  * @returns Whether its connection was cut.
  */
@@ -141,7 +141,7 @@ describe("5 000 clients", () => {
     await server.publish({ channels: ["news"], count: MISSED, bytes: 100 });
     await server.settle();
 
-    // Live events join the replay.
+    // Live events follow the replay.
     const live = 10;
     const publishing = server.publish({
       channels: ["news"],

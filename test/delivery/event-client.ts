@@ -6,13 +6,13 @@ import type { EventSourceMessage } from "eventsource-parser";
 export type Cut = "fin" | "rst";
 
 /**
- * A client as `EventSource` is one, over a bare socket: it parses, keeps the last event ID of what it has
- * dispatched, and comes back with it. It can be cut at any byte.
+ * A client with the behaviour of `EventSource` over a bare socket: it parses, keeps the last event ID it has
+ * dispatched, and reconnects with it. It can be cut at any byte.
  */
 export class EventClient {
-  /** Dispatched events that are not Tidewire's own. */
+  /** Dispatched events, without Tidewire's own. */
   readonly events: EventSourceMessage[] = [];
-  /** `sse-reset` events, their data parsed. */
+  /** `sse-reset` events with parsed data. */
   readonly resets: { reason: string; channels: string[] }[] = [];
   /** Number of events before the last reset. */
   resetAt = 0;
@@ -23,11 +23,11 @@ export class EventClient {
   lastEventId = "";
   isOpen = false;
   connections = 0;
-  /** Where it connects to next. */
+  /** Port for the next connection. */
   port: number;
   readonly #path: string;
   #socket: net.Socket | undefined;
-  /** Called with each chunk before it is parsed; what it gives is parsed, and the rest is lost. */
+  /** Called with each chunk before it is parsed. The returned part is parsed, the rest is lost. */
   onChunk: (chunk: Buffer) => Buffer = (chunk) => chunk;
   onEvent: (event: EventSourceMessage) => void = () => {};
 
@@ -43,7 +43,7 @@ export class EventClient {
     const decoder = new TextDecoder();
     const parser = createParser({
       onEvent: (event) => {
-        // The id counts once its event is dispatched, not before.
+        // The id counts only once its event is dispatched.
         if (event.id !== undefined) this.lastEventId = event.id;
         this.#dispatch(event);
       },
@@ -76,7 +76,7 @@ export class EventClient {
     );
   }
 
-  /** What has not been dispatched is lost, as it is when a browser loses its connection. */
+  /** Data not dispatched yet is lost, as in a browser that loses its connection. */
   cut(how: Cut): void {
     const socket = this.#socket;
     this.#socket = undefined;
@@ -106,11 +106,11 @@ export class EventClient {
   }
 }
 
-/** Takes the chunks of HTTP/1.1 apart. */
+/** Decodes HTTP/1.1 chunks. */
 class ChunkedBody {
   #rest: Buffer = Buffer.alloc(0);
 
-  /** @returns The parts of the body that are whole now. */
+  /** @returns The complete parts of the body. */
   push(bytes: Buffer): Buffer[] {
     this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
     const parts: Buffer[] = [];
@@ -126,7 +126,7 @@ class ChunkedBody {
   }
 }
 
-/** A random sequence that can be run again from its seed. */
+/** A random sequence that can be repeated from its seed. */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

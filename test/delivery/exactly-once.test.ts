@@ -49,7 +49,7 @@ async function publish(
   }
 }
 
-/** Cuts clients at random moments and in random ways, and has them come back. */
+/** Cuts clients at random moments and in random ways, and lets them reconnect. */
 async function torment(clients: readonly EventClient[], random: () => number): Promise<void> {
   const perCut = (EVENTS / PER_SECOND / CUTS) * 1_000;
   for (let cut = 0; cut < CUTS; cut++) {
@@ -88,7 +88,7 @@ it.each([
     console.log(`seed ${SEED}: run again with SEED=${SEED}`);
     const random = seeded(SEED);
     const names = Array.from({ length: channels }, (_, i) => `channel-${i}`);
-    // Every client has a set of channels of its own; the first has them all.
+    // Each client has its own set of channels; the first has all of them.
     const sets = Array.from({ length: CLIENTS }, (_, i) =>
       names.filter((_name, n) => i === 0 || channels === 1 || (n + i) % 3 !== 0),
     );
@@ -126,12 +126,12 @@ it.each([
     expect(clients.flatMap(({ resets }) => resets)).toEqual([]);
     const reconnects = clients.reduce((sum, { connections }) => sum + connections - 1, 0);
     console.log(`${reconnects} reconnections, ${hub.stats().replays} replays`);
-    // One that finds its client still on the way back does not count.
+    // A cut does not count if its client was still reconnecting.
     expect(reconnects).toBeGreaterThan(CUTS * 0.75);
   },
 );
 
-/** Says where two lists part, which a diff of thousands of numbers does not. */
+/** Describes the first difference between two lists, more readable than a diff of thousands of numbers. */
 function firstFault(received: readonly number[], expected: readonly number[]): string {
   const at = expected.findIndex((value, index) => received[index] !== value);
   if (at === -1)

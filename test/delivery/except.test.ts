@@ -1,4 +1,4 @@
-/** `publish(…, { except: session })`: everybody gets the event but one session, which loses nothing else. */
+/** `publish(…, { except: session })`: every session gets the event except one, which loses nothing else. */
 
 import { isSseError, memoryLog } from "@tidewire/core";
 import type { Hub, Log, Session } from "@tidewire/core";
@@ -27,12 +27,12 @@ async function serveTwo(
   return { hub, port, sessions, clients };
 }
 
-/** The data of all events of the application. */
+/** Data of all application events. */
 function dataOf(text: string): string[] {
   return [...text.matchAll(/^data: (\w+)$/gm)].map(([, data]) => data ?? "");
 }
 
-it("an event reaches everybody but the session that is excepted, in order with all others", async () => {
+it("an event reaches every session except the excepted one, in order with all others", async () => {
   const { hub, sessions, clients } = await serveTwo();
   const [first] = sessions;
   void hub.publish("a", "before");
@@ -49,7 +49,7 @@ it("an event reaches everybody but the session that is excepted, in order with a
   expect(hub.stats().sessions).toMatchObject({ live: 2, behind: 0 });
 });
 
-it("a session that is excepted gets what was published before at once, and `send` after it", async () => {
+it("an excepted session gets earlier events at once, and `send` after them", async () => {
   const { hub, sessions, clients } = await serveTwo();
   void hub.publish("a", "before");
   void hub.publish("a", "mine", { except: sessions[0] });
@@ -59,7 +59,7 @@ it("a session that is excepted gets what was published before at once, and `send
   expect(dataOf(clients[0]?.text ?? "")).toEqual(["before", "sent", "later"]);
 });
 
-it("a session that is behind is passed over when it reads on", async () => {
+it("an excepted session that is behind skips the event when it reads on", async () => {
   const { hub, port, sessions } = await serveTwo();
   const slow = await request({ port, protocol: "http1" }, "/0", { paused: true });
   await eventually("the stream to open", () => hub.sessionCount === 3);
@@ -76,7 +76,7 @@ it("a session that is behind is passed over when it reads on", async () => {
   ]);
 });
 
-it("nothing is lost to a session that is excepted while the log takes its time, or refuses", async () => {
+it("an excepted session loses nothing while the log is slow, or refuses", async () => {
   const inner = memoryLog();
   const taken = gate();
   let isRefused = false;
@@ -108,7 +108,7 @@ it("nothing is lost to a session that is excepted while the log takes its time, 
   ]);
 });
 
-it("a client that comes back with an earlier id is replayed the event as everybody else", async () => {
+it("a client that comes back with an earlier id gets the event in its replay, like every other", async () => {
   const { hub, port, sessions, clients } = await serveTwo();
   const { id } = await hub.publish("a", "before");
   await clients[0]?.until("before");
@@ -120,7 +120,7 @@ it("a client that comes back with an earlier id is replayed the event as everybo
   await back.until("mine");
 });
 
-it("a session that has closed or has no channels is ignored, and what is no session of the hub is refused", async () => {
+it("a session that has closed or has no channels is ignored, and a value that is not a session of the hub is refused", async () => {
   const { hub, sessions } = await serveTwo();
   const [session] = sessions;
   session?.close();
@@ -139,7 +139,7 @@ it("a session that has closed or has no channels is ignored, and what is no sess
   }
 });
 
-it("complete() after an event that the session is not to get still ends its stream", async () => {
+it("complete() after an event that the session must not get still ends its stream", async () => {
   const { hub, sessions, clients } = await serveTwo();
   void hub.publish("a", "before");
   void hub.publish("a", "mine", { except: sessions[0] });
@@ -147,7 +147,7 @@ it("complete() after an event that the session is not to get still ends its stre
   expect(dataOf((await clients[0]?.rest()) ?? "")).toEqual(["before"]);
 });
 
-it("an event of the session's own comes behind all that was published before it", async () => {
+it("an event sent to the session itself follows everything published before it", async () => {
   const { hub, sessions, clients } = await serveTwo();
   const [first] = sessions;
   void hub.publish("a", "mine", { except: first });

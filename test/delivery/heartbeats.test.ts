@@ -1,4 +1,4 @@
-/** How late heartbeats are: this file runs alone. */
+/** How late heartbeats are. This file runs alone. */
 
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
@@ -7,10 +7,10 @@ import { eventually } from "../client.js";
 import { EventClient } from "./event-client.js";
 import { serve } from "./served.js";
 
-/** A heartbeat as a chunk of HTTP/1.1. */
+/** A heartbeat as an HTTP/1.1 chunk. */
 const HEARTBEAT = Buffer.from("3\r\n:\n\n\r\n");
 
-it("no heartbeat is late, however many sessions there are", async () => {
+it("heartbeats are on time, however many sessions there are", async () => {
   const COUNT = 200;
   const heartbeatMs = 2_000;
   const gaps: number[] = [];

@@ -69,7 +69,7 @@ async function reportWhen(isTrue: (report: ChannelReport) => boolean): Promise<C
   }
 }
 
-/** Bytes that the process holds on to. Its resident memory says less: the allocator keeps what was freed. */
+/** Bytes that the process retains. Resident memory is less precise, because the allocator keeps freed memory. */
 function heldBy({ heapUsed, arrayBuffers }: ChannelReport): number {
   return heapUsed + arrayBuffers;
 }
@@ -91,7 +91,7 @@ it(
     );
     const before = await server.settle();
 
-    // Unread, its flow-control window is not opened any more.
+    // While it is not read, its flow-control window is not extended.
     stalled.stream.pause();
     const half = first + EVENTS / 2;
     await server.publish({ ...news, count: EVENTS / 2 });
@@ -101,7 +101,7 @@ it(
     expect(stalled.numbers.length).toBeLessThan(half);
     expect((await server.report()).stats.sessions).toMatchObject({ open: STREAMS, behind: 1 });
 
-    // RST_STREAM of one frees that one alone.
+    // RST_STREAM frees only this stream.
     cancelled.stream.close(http2.constants.NGHTTP2_CANCEL);
     await eventually("the end of the one", () => cancelled.isEnded);
     const { stats: freed } = await reportWhen(({ stats }) => stats.closes.client > 0);
@@ -110,7 +110,7 @@ it(
 
     const publishing = server.publish({ ...news, count: EVENTS / 2 });
     await pause(200);
-    // It comes back on the same connection, and with it what it missed.
+    // It reconnects on the same connection, and gets what it missed.
     const back = openStream("news", cancelled.lastEventId);
     await publishing;
     const all = first + EVENTS;

@@ -1,4 +1,4 @@
-/** What is retained is dropped when it is too old, also while nothing is published. */
+/** Retained events are dropped when they are too old, even if nothing is published. */
 
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
@@ -6,7 +6,7 @@ import { createHub } from "@tidewire/core";
 import { eventually, request } from "../client.js";
 import { serve, turns } from "./served.js";
 
-it("what is too old leaves the memory of a hub on which nothing happens", async () => {
+it("events that are too old leave the memory of an idle hub", async () => {
   const hub = createHub({ retention: { maxAgeMs: 2_000 } });
   for (let count = 0; count < 5_000; count++) void hub.publish("t", "x".repeat(100));
   expect(hub.stats().window.events).toBe(5_000);
@@ -17,7 +17,7 @@ it("what is too old leaves the memory of a hub on which nothing happens", async 
   await hub.close();
 });
 
-it("what is young enough stays, and a client that has lost nothing keeps its position", async () => {
+it("events that are young enough stay, and a client that has lost nothing keeps its position", async () => {
   const { hub, port } = await serve(({ sse }) => void sse.subscribe("t"), {
     retention: { maxAgeMs: 1_500 },
   });
@@ -51,7 +51,7 @@ it("the timer does not keep the process alive, and is gone once the hub is close
   }
   expect([...timers].map((timer) => timer.hasRef())).toEqual([false]);
   await hub.close();
-  // One that was cleared is not run.
+  // A cleared timer is not run.
   expect([...timers].map((timer) => (timer as { _destroyed?: boolean })._destroyed)).toEqual([
     true,
   ]);

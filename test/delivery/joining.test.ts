@@ -1,4 +1,4 @@
-/** Channels that join or leave a stream that waits for something: a snapshot, its socket, its head, a reset. */
+/** Channels that join or leave a stream while it waits: for a snapshot, its socket, its head or a reset. */
 
 import type { Hub, HubOptions, Session } from "@tidewire/core";
 import { expect, it } from "vitest";
@@ -7,12 +7,12 @@ import { eventually, request } from "../client.js";
 import { EventClient } from "./event-client.js";
 import { gate, repeatUntil, serve, serveBehindHook, turns } from "./served.js";
 
-/** A stream that is subscribed to `first` and waits. */
+/** A waiting stream that is subscribed to `first`. */
 interface Held {
   readonly hub: Hub;
   readonly session: Session;
   readonly client: EventClient;
-  /** What it waits for is there. */
+  /** Ends the wait. */
   release(): void;
 }
 
@@ -89,7 +89,7 @@ async function begin(
   return { hub, session: session!, client, release };
 }
 
-/** Data of what has arrived, without what fills the socket. */
+/** Data of received events, without the data that fills the socket. */
 function received({ client }: Held): string[] {
   return client.events.map(({ data }) => data).filter((data) => data.length < 100);
 }
@@ -102,7 +102,7 @@ const HOLDS: readonly (readonly [string, () => Promise<Held>])[] = [
 ];
 
 it.each(HOLDS)(
-  "a channel that joins a stream waiting for %s gets all that is published after the call",
+  "a channel that joins a stream waiting for %s gets everything published after the call",
   async (_name, hold) => {
     for (const options of [{}, { latest: 1 }]) {
       const held = await hold();
@@ -124,7 +124,7 @@ it.each(HOLDS)(
 );
 
 it.each(HOLDS)(
-  "a channel that joins with a snapshot a stream waiting for %s misses nothing that is not in it",
+  "a channel that joins with a snapshot a stream waiting for %s misses nothing that the snapshot lacks",
   async (_name, hold) => {
     const held = await hold();
     const { hub, session, client, release } = held;
@@ -185,7 +185,7 @@ it("a channel that joins while a reset waits for the socket is named in it and t
   expect(client.resets).toEqual([{ reason: "overflow", channels: ["first", "joined"] }]);
 });
 
-it("a channel that joins while a reset waits for the head gets all that is published after the call", async () => {
+it("a channel that joins while a reset waits for the head gets everything published after the call", async () => {
   const held = await heldByCors(subscribeFirst, "gone.7");
   const { hub, session, client, release } = held;
   await turns();
@@ -199,7 +199,7 @@ it("a channel that joins while a reset waits for the head gets all that is publi
   expect(received(held)).toEqual(["joined 1", "joined 2", "joined 3", "last"]);
 });
 
-it("a channel that joins while a reset waits for a snapshot gets all that is published after the call", async () => {
+it("a channel that joins while a reset waits for a snapshot gets everything published after the call", async () => {
   let held = gate();
   let session: Session | undefined;
   const { hub, port } = await serve(({ sse }) => {
@@ -264,7 +264,7 @@ function channelsOfReset(text: string): string[] {
   return (JSON.parse(data) as { channels: string[] }).channels.toSorted();
 }
 
-it("a position that is trimmed for the second channel of a turn alone is a reset", async () => {
+it("a position that is trimmed only for the second channel of a turn leads to a reset", async () => {
   const { hub, port } = await serve(
     ({ sse }) => {
       void sse.subscribe("a");
@@ -286,25 +286,28 @@ it.each([
   ["is written", {}],
   ["is written of its latest events", { latest: 5 }],
   ["is written of its snapshot", { snapshot: () => ["state of secret"] }],
-])("once a channel was left nothing %s, whatever the stream waits for", async (_name, options) => {
-  for (const [, hold] of HOLDS) {
-    const held = await hold();
-    const { hub, session, release } = held;
-    await hub.publish("secret", "before");
-    await session.subscribe("secret", options);
-    await hub.publish("secret", "between");
-    session.unsubscribe("secret");
-    await hub.publish("secret", "after");
-    release();
-    await turns();
-    await hub.publish("first", "last");
-    await eventually("the last event", () => received(held).includes("last"));
-    const ofFirst = ["state of first", "last"];
-    expect(received(held).filter((data) => !ofFirst.includes(data))).toEqual([]);
-  }
-});
+])(
+  "after a channel was left, nothing %s, whatever the stream waits for",
+  async (_name, options) => {
+    for (const [, hold] of HOLDS) {
+      const held = await hold();
+      const { hub, session, release } = held;
+      await hub.publish("secret", "before");
+      await session.subscribe("secret", options);
+      await hub.publish("secret", "between");
+      session.unsubscribe("secret");
+      await hub.publish("secret", "after");
+      release();
+      await turns();
+      await hub.publish("first", "last");
+      await eventually("the last event", () => received(held).includes("last"));
+      const ofFirst = ["state of first", "last"];
+      expect(received(held).filter((data) => !ofFirst.includes(data))).toEqual([]);
+    }
+  },
+);
 
-it("the snapshot of a channel that was left while others are waited for is not called", async () => {
+it("the snapshot of a channel that was left while others are pending is not called", async () => {
   const { session, release, client } = await heldBySnapshot();
   let calls = 0;
   const snapshot = (): string[] => [`call ${++calls}`];
@@ -335,7 +338,7 @@ it("unsubscribe() cancels a subscribe() that waits for authorize", async () => {
   expect(hub.channel("secret").subscriptionCount).toBe(0);
 });
 
-it("complete() sends what was published before it although authorize has yet to answer", async () => {
+it("complete() sends earlier events even if authorize has not answered yet", async () => {
   const { hub, port } = await serve(
     ({ sse }) => {
       void sse.subscribe("job");

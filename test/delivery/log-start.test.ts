@@ -1,4 +1,4 @@
-/** Streams that come before their log has a position. */
+/** Streams that arrive before their log has a position. */
 
 import { memoryLog } from "@tidewire/core";
 import type { Log } from "@tidewire/core";
@@ -39,7 +39,7 @@ it("a stream whose log starts within a second is held until then and misses noth
   expect(client.resets).toEqual([]);
 });
 
-it("a stream that has opened before its log had a position gets one reset that names its channels, then everything", async () => {
+it("a stream that opened before its log had a position gets one reset that names its channels, then everything", async () => {
   const { log, begin } = lateLog();
   const joined: Promise<boolean>[] = [];
   const { hub, port } = await serve(
@@ -61,7 +61,7 @@ it("a stream that has opened before its log had a position gets one reset that n
   expect(client.resets).toEqual([{ reason: "unknown", channels: ["news", "weather"] }]);
 });
 
-it("a log without a position holds back the head for a second at most", async () => {
+it("a log without a position holds back the head for at most a second", async () => {
   const { log, begin } = lateLog();
   const { hub, port } = await serve(({ sse }) => void sse.subscribe("news"), { log });
   const client = new EventClient(port, "/");
@@ -73,7 +73,7 @@ it("a log without a position holds back the head for a second at most", async ()
   await eventually("the first event", () => client.events.length === 1);
 });
 
-it("a client that comes back before its log has a position is told whether its own is still good", async () => {
+it("a client that comes back before its log has a position gets one reset if its own is void", async () => {
   const { log, begin } = lateLog();
   const { port } = await serve(
     ({ sse }) => {

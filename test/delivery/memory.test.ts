@@ -1,4 +1,4 @@
-/** What counts against `maxBufferedBytes`, and what clients, snapshots and short events really hold. */
+/** What counts against `maxBufferedBytes`, and the actual memory of clients, snapshots and short events. */
 
 import type { Socket } from "node:net";
 import { setFlagsFromString } from "node:v8";
@@ -63,7 +63,7 @@ it("published events do not count against maxBufferedBytes: a small send behind 
   await eventually("what was sent", () => client.events.at(-1)?.data[0] === "y");
 });
 
-it("what the application sends to a client that takes nothing counts, and cuts it past maxBufferedBytes", async () => {
+it("bytes that the application sends to a client that does not read count, and cut it beyond maxBufferedBytes", async () => {
   let session: Session | undefined;
   const { port } = await serve(
     ({ sse }) => {
@@ -85,10 +85,10 @@ it("what the application sends to a client that takes nothing counts, and cuts i
 });
 
 it.each<readonly [string, number, number, SubscribeOptions]>([
-  ["small events that it has missed", 1_000, 6_000, {}],
-  ["events of 1 MB that it has missed", 1_000_000, 6, {}],
+  ["small missed events", 1_000, 6_000, {}],
+  ["missed events of 1 MB", 1_000_000, 6, {}],
   ["the latest events, of 100 KB each", 100_000, 50, { latest: 50 }],
-])("a client that takes nothing holds one slice of %s", async (_name, size, count, options) => {
+])("a client that does not read holds one slice of %s", async (_name, size, count, options) => {
   const CLIENTS = 10;
   const sessions: Session[] = [];
   const buffers = new Set<ArrayBufferLike>();
@@ -118,12 +118,12 @@ it.each<readonly [string, number, number, SubscribeOptions]>([
   for (const { bufferedBytes } of sessions) {
     expect(bufferedBytes).toBeLessThan(Math.max(SLICE, size) + 1_000);
   }
-  // What is larger than a slice is not copied for each of them, but for the one that the stream begins with.
+  // Frames larger than a slice are not copied per client, except for the one that the stream begins with.
   expect(buffers.size).toBeLessThanOrEqual(count + CLIENTS);
   for (const client of clients) client.cut();
 });
 
-it("small events that wait for a client keep nothing of what was published between them", async () => {
+it("small events waiting for a client keep no other events published between them alive", async () => {
   const sockets: Socket[] = [];
   const { hub, port } = await serve(
     ({ sse, request: { socket } }) => {
@@ -157,7 +157,7 @@ it("small events that wait for a client keep nothing of what was published betwe
   expect(after.buffers - before.buffers).toBeLessThan(1_000_000);
 });
 
-it("a snapshot goes out in slices: a client that takes nothing holds one of them", async () => {
+it("a snapshot goes out in slices: a client that does not read holds one of them", async () => {
   let session: Session | undefined;
   const { port } = await serve(({ sse }) => {
     session = sse;
@@ -175,7 +175,7 @@ it("a snapshot goes out in slices: a client that takes nothing holds one of them
   expect(client.events).toHaveLength(1_000);
 });
 
-it("a loop that publishes without a turn holds no more frames than the window, and its reader is told", async () => {
+it("a loop that publishes without yielding holds no more frames than the window, and its reader gets a reset", async () => {
   const { hub, port } = await serve(({ sse }) => void sse.subscribe("t"), {
     ...QUIET,
     retention: { maxBytes: 2_000_000 },
@@ -185,7 +185,7 @@ it("a loop that publishes without a turn holds no more frames than the window, a
   await eventually("its position", () => client.cursors === 1);
   const before = await used();
   for (let i = 0; i < 80_000; i++) void hub.publish("t", `event ${i} `.padEnd(100, "x"));
-  // The second one waits for what the first has left to be swept beside.
+  // The second run waits until the remains of the first have been swept.
   collect();
   collect();
   const { arrayBuffers } = process.memoryUsage();
@@ -196,7 +196,7 @@ it("a loop that publishes without a turn holds no more frames than the window, a
   expect(client.resets).toEqual([{ reason: "overflow", channels: ["t"] }]);
 });
 
-it("a channel's name that was cut out of a large text does not keep the text in memory", async () => {
+it("a channel name sliced from a large text does not keep the text in memory", async () => {
   const hub = createHub({ retention: { maxBytes: 1_000_000 } });
   const before = await used();
   for (let i = 0; i < 40; i++) {
@@ -213,10 +213,10 @@ it("a channel's name that was cut out of a large text does not keep the text in 
 
 it.each([
   ["on one channel", () => "one", 150],
-  ["on channels of their own", (i: number) => `user:${i}`, 200],
+  ["on separate channels", (i: number) => `user:${i}`, 200],
   ["on channels with long names", (i: number) => `user:${i}:`.padEnd(256, "n"), 200],
 ])(
-  "short events %s: window.bytes is what they hold, bookkeeping aside",
+  "short events %s: window.bytes is their memory, apart from bookkeeping",
   async (_name, nameOf, most) => {
     const COUNT = 20_000;
     const hubs: Hub[] = [createHub(), createHub()];
@@ -235,7 +235,7 @@ it.each([
   },
 );
 
-it("a snapshot message above maxEventBytes is reported with its channels and size, ends the stream and sends the client away for a while", async () => {
+it("a snapshot message above maxEventBytes is reported with its channels and size, ends the stream and makes the client wait before it reconnects", async () => {
   const errors: unknown[] = [];
   const reasons: string[] = [];
   const { opened, open } = gate();
@@ -259,7 +259,7 @@ it("a snapshot message above maxEventBytes is reported with its channels and siz
   expect(String(error)).toContain('"table"');
   expect(String(error)).toContain('"chart"');
   expect(String(error)).toContain("2008");
-  // The last reconnection time is what counts.
+  // The last reconnection time counts.
   expect(
     Number(
       text

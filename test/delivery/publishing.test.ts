@@ -1,4 +1,4 @@
-/** `publish` never ends the process; ids and names say nothing that they should not. */
+/** `publish` never ends the process; ids and channel names reveal nothing that they should not. */
 
 import { setTimeout as delay } from "node:timers/promises";
 import { createHub, createPublisher, isSseError, memoryLog } from "@tidewire/core";
@@ -8,7 +8,7 @@ import { eventually } from "../client.js";
 import { EventClient } from "./event-client.js";
 import { serve, turns } from "./served.js";
 
-/** What `onError` was told, as code and stage. */
+/** Errors received by `onError`, as code and stage. */
 function heard(): { readonly faults: string[]; readonly onError: HubOptions["onError"] } {
   const faults: string[] = [];
   return {
@@ -30,12 +30,12 @@ function rejectingLog(): Log {
   };
 }
 
-// Every test fails if a rejection is not handled: that is what ends a process.
+// An unhandled rejection, which would end a process, fails every test.
 it.each([
   ["a closed hub", {}, "ERR_SSE_CLOSED publish"],
   ["a log that rejects", { log: rejectingLog() }, "Error: no log publish"],
 ])(
-  "publish() on %s that is not awaited does not end the process, and onError hears of it once",
+  "an unawaited publish() on %s does not end the process, and onError is called once",
   async (name, options, fault) => {
     const { faults, onError } = heard();
     const hub = createHub({ ...options, onError });
@@ -48,7 +48,7 @@ it.each([
   },
 );
 
-it("publish() on a closed hub rejects with 503 for those who wait", async () => {
+it("an awaited publish() on a closed hub rejects with 503", async () => {
   const { faults, onError } = heard();
   const hub = createHub({ onError });
   await hub.close();
@@ -60,7 +60,7 @@ it("publish() on a closed hub rejects with 503 for those who wait", async () => 
   expect(faults).toEqual(["ERR_SSE_CLOSED publish"]);
 });
 
-it("a publisher on the log of its own process is refused when it is made", () => {
+it("a publisher on an in-memory log is refused when it is created", () => {
   expect(() => createPublisher({ log: memoryLog() })).toThrow(/other processes/);
 });
 
@@ -89,7 +89,7 @@ it("channel names that begin with ~ are refused in publish, channel and subscrib
   await hub.publish("a~b", "fine");
 });
 
-it("an id in the log in memory does not tell how much was published on channels that its client may not see", async () => {
+it("an id of the in-memory log does not reveal how much was published on channels that its client may not see", async () => {
   const ids = async (secrets: number): Promise<string[]> => {
     const { hub, port } = await serve(({ sse }) => void sse.subscribe("mine"), {
       heartbeatMs: 1_000,
@@ -100,7 +100,7 @@ it("an id in the log in memory does not tell how much was published on channels 
     await eventually("its position", () => client.cursors === 1);
     const first = client.lastEventId;
     for (let i = 0; i < secrets; i++) await hub.publish("secret", "x");
-    // What follows is of another millisecond.
+    // The next events belong to another millisecond.
     await delay(3);
     await hub.publish("mine", "x");
     await eventually("the event", () => client.events.length === 1);
@@ -108,7 +108,7 @@ it("an id in the log in memory does not tell how much was published on channels 
   };
   const shape = /^[\w-]+\.[0-9a-z]+-(\d+)~[\w-]{5}$/;
   for (const secrets of [0, 1, 2_500]) {
-    // Each is the first of its millisecond, which has any number below 1 024.
+    // Each is the first of its millisecond, with a random number below 1 024.
     for (const id of await ids(secrets)) expect(Number(shape.exec(id)?.[1])).toBeLessThan(1_024);
   }
   await turns();

@@ -7,7 +7,7 @@ import { EventClient } from "./event-client.js";
 import { serve } from "./served.js";
 
 it.each([1, 3, 10])(
-  "a window of %i events replays all of them to a client that has missed just these",
+  "a window of %i events replays all of them to a client that has missed exactly these",
   async (count) => {
     const { hub, port } = await serve(({ sse }) => void sse.subscribe("t"), {
       heartbeatMs: false,
@@ -29,7 +29,7 @@ it.each([1, 3, 10])(
   },
 );
 
-/** Whether a client has heard of what it may have missed, in one way or the other. */
+/** Whether a client has learned of possibly missed events, either way. */
 function isTold({ events, resets }: EventClient): boolean {
   return events.length + resets.length > 0;
 }
@@ -46,7 +46,7 @@ it("clients of a quiet channel come back without a reset when retention is two s
   onTestFinished(() => clearInterval(busy));
   await delay(2_100);
   for (const client of clients) {
-    // Spread over more than one turn of the window.
+    // Spread over more than one replacement of the window.
     await delay(2_200 / COUNT);
     client.cut("fin");
     client.connect();

@@ -1,4 +1,4 @@
-/** Callbacks of an application that call the session, close it, or fail in odd ways. */
+/** Application callbacks that call the session, close it, or fail in unusual ways. */
 
 import { createHook } from "node:async_hooks";
 import { setFlagsFromString } from "node:v8";
@@ -90,7 +90,7 @@ const SYNCHRONOUS: readonly (readonly [
     "that is a thenable which answers at once, and twice",
     () => () =>
       ({
-        // oxlint-disable-next-line unicorn/no-thenable -- what some query builders are
+        // oxlint-disable-next-line unicorn/no-thenable -- some query builders are thenables
         then: (answer: (messages: string[]) => void) => {
           answer(["state"]);
           answer(["again"]);
@@ -127,7 +127,7 @@ it.each(SYNCHRONOUS)(
   },
 );
 
-it("authorize that closes the session and then rejects ends no process, and onError hears of it", async () => {
+it("authorize that closes the session and then rejects does not end the process, and onError is called", async () => {
   const errors: unknown[] = [];
   const fault = new Error("refused");
   const { port } = await serve(({ sse }) => void sse.subscribe(["a", "b"]), {
@@ -144,7 +144,7 @@ it("authorize that closes the session and then rejects ends no process, and onEr
   client.release();
 });
 
-it("one stream on 12 000 channels gets an event of each that are published in one turn", async () => {
+it("one stream on 12 000 channels gets one event of each, all published in one turn", async () => {
   const names = Array.from({ length: 12_000 }, (_, i) => `symbol:${i}`);
   const { hub, port } = await serve(({ sse }) => void sse.subscribe(names), { heartbeatMs: false });
   const client = new EventClient(port, "/");
@@ -156,7 +156,7 @@ it("one stream on 12 000 channels gets an event of each that are published in on
   expect(client.resets).toEqual([]);
 });
 
-it("a snapshot that is taken after the window has passed its channel is not a reset", async () => {
+it("a snapshot taken after the window has passed its channel does not lead to a reset", async () => {
   const { opened, open } = gate();
   let published = 0;
   const { hub, port } = await serve(
@@ -181,7 +181,7 @@ it("a snapshot that is taken after the window has passed its channel is not a re
   expect(client.resets).toEqual([]);
 });
 
-it("a channel that was left is no cause for a reset, and a quiet one that was joined since loses nothing", async () => {
+it("a channel that was left does not cause a reset, and a quiet one joined since loses nothing", async () => {
   let session: Session | undefined;
   const { hub, port } = await serve(
     ({ sse }) => {
@@ -208,7 +208,7 @@ it("a channel that was left is no cause for a reset, and a quiet one that was jo
   expect(client.resets).toEqual([]);
 });
 
-it("what remembers the context of a callback is destroyed with its session, for those who watch async hooks", async () => {
+it("the async resource of a callback is destroyed with its session, as async hooks can observe", async () => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
   const alive = new Set<number>();

@@ -7,7 +7,7 @@ import { listen } from "./listen.js";
 
 interface Server extends Target {
   readonly hub: Hub;
-  /** Time that the last call of `subscribe` took, in milliseconds. */
+  /** Duration of the last `subscribe` call, in milliseconds. */
   readonly timing: { subscribeMs: number };
 }
 
@@ -31,7 +31,7 @@ async function serve(options: HubOptions = {}): Promise<Server> {
   return { hub, timing, port: server.port, protocol: "http1" };
 }
 
-/** Publishes numbered events, every other one on a channel that nobody here listens to. */
+/** Publishes numbered events, every other one on a channel without listeners. */
 async function publish(hub: Hub, from: number, to: number): Promise<string[]> {
   const ids: string[] = [];
   for (let n = from; n <= to; n++) {
@@ -41,7 +41,7 @@ async function publish(hub: Hub, from: number, to: number): Promise<string[]> {
   return ids;
 }
 
-/** Comes back with an id, waits for a further event that is published live, and leaves. */
+/** Reconnects with an id, waits for another live event, and leaves. */
 async function resume(server: Server, lastEventId: string): Promise<StreamClient> {
   const client = await request(server, "/", {
     headers: { accept: "text/event-stream", "last-event-id": lastEventId },
@@ -68,7 +68,7 @@ function resetsOf({ text }: StreamClient): unknown[] {
 describe("a client that comes back", () => {
   const RETAINED = { retention: { maxEvents: 20 } };
 
-  it("to an empty log gets a cursor event alone if it has no id", async () => {
+  it("to an empty log gets only a cursor event if it has no id", async () => {
     const server = await serve();
     const client = await request(server, "/", { headers: { accept: "text/event-stream" } });
     await client.until(/event: sse-cursor\nid: .+\ndata: \{"heartbeatMs":\w+\}\n\n/);
@@ -78,7 +78,7 @@ describe("a client that comes back", () => {
     client.cut();
   });
 
-  it("with the position of an empty log gets all that came since", async () => {
+  it("with the position of an empty log gets everything published since", async () => {
     const server = await serve(RETAINED);
     const fresh = await request(server, "/", { headers: { accept: "text/event-stream" } });
     const [, origin = ""] = /^id: (.+)$/m.exec(await fresh.until(/^id: .+\n/m)) ?? [];
@@ -91,7 +91,7 @@ describe("a client that comes back", () => {
     expect([numbersOf(client), resetsOf(client)]).toEqual([[1, 2, 3, 4, 5], []]);
   });
 
-  it("with the id of the tail gets its id again, and nothing but what is live", async () => {
+  it("with the id of the tail gets its id again, and then only live events", async () => {
     const server = await serve(RETAINED);
     await publish(server.hub, 1, 5);
     const { id } = await server.hub.publish("news", { event: "n", data: 6 });
@@ -104,7 +104,7 @@ describe("a client that comes back", () => {
     expect(server.hub.stats()).toMatchObject({ replays: 0, resets: { trimmed: 0, unknown: 0 } });
   });
 
-  it("with the id of the first event that is retained gets all after it", async () => {
+  it("with the id of the first retained event gets all later ones", async () => {
     const server = await serve(RETAINED);
     // 30 events for this client and 30 others: the window holds the last 20 of the 60.
     const ids = await publish(server.hub, 1, 30);
@@ -116,7 +116,7 @@ describe("a client that comes back", () => {
     expect(server.hub.stats().replays).toBe(1);
   });
 
-  it("with an id after which only events of other channels were trimmed gets all after it", async () => {
+  it("with an id after which only events of other channels were trimmed gets all later ones", async () => {
     const server = await serve(RETAINED);
     const ids = await publish(server.hub, 1, 30);
     const client = await resume(server, ids[19] as string);
@@ -142,7 +142,7 @@ describe("a client that comes back", () => {
     ["10 KB long", () => "x".repeat(10_240)],
     ["10 KB long and begins as an id of this log", (id: string) => id.padEnd(10_240, "0")],
     ["the name of a property of every object", () => "__proto__"],
-  ])("with an id that is %s gets one reset, then what is live", async (name, forge) => {
+  ])("with an id that is %s gets one reset, then live events", async (name, forge) => {
     const server = await serve(RETAINED);
     const ids = await publish(server.hub, 1, 30);
     const client = await resume(server, forge(ids.at(-1) as string));
@@ -175,7 +175,7 @@ describe("a client that comes back", () => {
     expect([numbersOf(second), resetsOf(second)]).toEqual([[31, 32, 33], []]);
   });
 
-  it("with the id in the query is served alike, and the header wins", async () => {
+  it("with the id in the query is served the same way, and the header wins", async () => {
     const server = await serve(RETAINED);
     const ids = await publish(server.hub, 1, 3);
     const byQuery = await request(server, `/?lastEventId=${ids[1]}`);
@@ -192,7 +192,7 @@ describe("a client that comes back", () => {
 });
 
 describe("A window that turns over within two seconds", () => {
-  it("does not pass a client whose channel is quiet, at any moment", async () => {
+  it("never passes a client whose channel is quiet", async () => {
     const server = await serve({ heartbeatMs: false, retention: { maxEvents: 8 } });
     const quiet = await request(server, "/", { headers: { accept: "text/event-stream" } });
     await quiet.until("sse-cursor");
@@ -213,7 +213,7 @@ describe("A window that turns over within two seconds", () => {
 });
 
 describe("100 000 retained events", () => {
-  /** A log that counts how often ids are compared. */
+  /** A log that counts comparisons of ids. */
   function countingLog(): { log: Log; count: () => number } {
     const log = memoryLog();
     let compared = 0;
@@ -232,7 +232,7 @@ describe("100 000 retained events", () => {
     };
   }
 
-  it("cost nothing to a client that resumes near the tail: only the tail is touched", async () => {
+  it("cost a client that resumes near the tail nothing: only the tail is touched", async () => {
     const { log, count } = countingLog();
     const server = await serve({ log });
     const ids: string[] = [];
@@ -246,7 +246,7 @@ describe("100 000 retained events", () => {
       99_991, 99_992, 99_993, 99_994, 99_995, 99_996, 99_997, 99_998, 99_999, 100_000,
     ]);
     expect(resetsOf(client)).toEqual([]);
-    // A binary search, not a walk: and no more written than was missed.
+    // A binary search, not a scan, and no more written than was missed.
     expect(count() - before.compared).toBeLessThan(30);
     const after = server.hub.stats();
     expect(after.delivered - before.delivered).toBe(11);
@@ -265,7 +265,7 @@ describe("100 000 retained events", () => {
 });
 
 describe("a message that is sent in the turn in which a stream resumes", () => {
-  /** @returns What a client gets that comes back with an id, and has missed `missed` events. */
+  /** @returns What a client gets that comes back with an id and has missed `missed` events. */
   async function comeBack(
     route: (session: Session) => unknown,
     { lastEventId, ...options }: HubOptions & { readonly lastEventId?: string } = {},
@@ -303,11 +303,11 @@ describe("a message that is sent in the turn in which a stream resumes", () => {
   const RESET =
     'event: sse-reset\nid: <new>\nretry: 4321\ndata: {"reason":"unknown","channels":["news"]}\n\n';
 
-  it("comes behind the cursor event and what was missed", async () => {
+  it("follows the cursor event and the missed events", async () => {
     expect(await comeBack(subscribeAndSend)).toBe(CURSOR + MISSED + SENT);
   });
 
-  it("comes behind them if subscribe was awaited, too", async () => {
+  it("follows them even if subscribe was awaited", async () => {
     const route = async (session: Session): Promise<void> => {
       await session.subscribe("news");
       sendTwo(session);
@@ -317,11 +317,11 @@ describe("a message that is sent in the turn in which a stream resumes", () => {
     expect(await comeBack(route, { authorize })).toBe(CURSOR + MISSED + SENT);
   });
 
-  it("comes behind the reset of a stream that cannot resume", async () => {
+  it("follows the reset of a stream that cannot resume", async () => {
     expect(await comeBack(subscribeAndSend, { lastEventId: "~old" })).toBe(RESET + SENT);
   });
 
-  it("comes behind the state that follows a reset in the same turn", async () => {
+  it("follows the state that comes after a reset in the same turn", async () => {
     const route = (session: Session): void => {
       void session.subscribe("news", { snapshot: () => [{ data: "state" }] });
       sendTwo(session);
@@ -333,14 +333,14 @@ describe("a message that is sent in the turn in which a stream resumes", () => {
     );
   });
 
-  it("comes behind them while CORS holds back the head", async () => {
+  it("follows them while CORS holds back the head", async () => {
     const cors: HubOptions["cors"] = {
       origin: (_origin, done) => void setTimeout(() => done(null, true), 20),
     };
     expect(await comeBack(subscribeAndSend, { cors })).toBe(CURSOR + MISSED + SENT);
   });
 
-  it("waits for the calls of its turn that `authorize` has yet to decide", async () => {
+  it("waits for calls of its turn that `authorize` has not decided yet", async () => {
     const authorize: HubOptions["authorize"] = (channel) =>
       channel === "news" || new Promise((resolve) => void setTimeout(() => resolve(true), 30));
     const buffered: number[] = [];
@@ -365,7 +365,7 @@ describe("a message that is sent in the turn in which a stream resumes", () => {
     expect(text).toBe(`${CURSOR}${MISSED}${SENT}event: sse-complete\nid: <new>\ndata: {}\n\n`);
   });
 
-  it("goes out if the stream ends before it has begun", async () => {
+  it("is sent if the stream ends before it has begun", async () => {
     const text = await comeBack((session) => {
       subscribeAndSend(session);
       session.close();
@@ -373,7 +373,7 @@ describe("a message that is sent in the turn in which a stream resumes", () => {
     expect(text).toBe(`retry: 4321\n${SENT}`);
   });
 
-  it("counts against maxBufferedBytes, past which the session closes with slow", async () => {
+  it("counts against maxBufferedBytes, beyond which the session closes with slow", async () => {
     const reasons: unknown[] = [];
     const sent: unknown[] = [];
     const hub = createHub({ maxBufferedBytes: 100 });

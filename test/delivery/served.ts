@@ -1,4 +1,4 @@
-/** Servers for one test: a handler behind a framework, closed when the test is over. */
+/** Servers for one test: a handler behind a framework, closed after the test. */
 
 import type { AddressInfo } from "node:net";
 import type { HubOptions, Session } from "@tidewire/core";
@@ -10,7 +10,7 @@ import type { Binding, Handler, Served } from "../contracts/bindings.js";
 
 const [NODE_HTTP] = BINDINGS as [Binding];
 
-/** Serves every path with one handler until the test is over. */
+/** Serves every path with one handler until the test has ended. */
 export async function serve(
   handler: Handler,
   options?: HubOptions,
@@ -21,7 +21,7 @@ export async function serve(
   return served;
 }
 
-/** As {@link serve}, with Fastify and a hook that holds back the head of every response. */
+/** Same as {@link serve}, with Fastify and a hook that holds back the head of every response. */
 export async function serveBehindHook(
   hook: () => Promise<void>,
   handler: (exchange: { readonly sse: Session }) => unknown,
@@ -39,7 +39,7 @@ export async function serveBehindHook(
   return { hub: app.sse, port: (app.server.address() as AddressInfo).port };
 }
 
-/** Something that others wait for until it is opened. */
+/** A gate that callers wait at until it is opened. */
 export interface Gate {
   readonly opened: Promise<void>;
   open(): void;
@@ -53,7 +53,7 @@ export function gate(): Gate {
   return { opened, open };
 }
 
-/** Lets promise jobs, sockets and immediates have their turns. */
+/** Lets promise jobs, sockets and immediates run. */
 export async function turns(count = 3): Promise<void> {
   for (let turn = 0; turn < count; turn++) {
     await new Promise((resolve) => {
@@ -62,7 +62,7 @@ export async function turns(count = 3): Promise<void> {
   }
 }
 
-/** Does something once in each turn until a condition holds. */
+/** Calls a function once in each turn until a condition holds. */
 export async function repeatUntil(isTrue: () => boolean, fn: () => unknown): Promise<void> {
   while (!isTrue()) {
     fn();

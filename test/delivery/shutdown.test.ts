@@ -1,4 +1,4 @@
-/** `hub.close()` and `fastify.close()` keep their time, whatever callbacks and the log do. */
+/** `hub.close()` and `fastify.close()` finish in time, whatever callbacks and the log do. */
 
 import { memoryLog } from "@tidewire/core";
 import type { HubOptions, Log, Session } from "@tidewire/core";
@@ -46,7 +46,7 @@ const HANGS: readonly (readonly [string, () => HubOptions, (session: Session) =>
 it.each(
   FRAMEWORKS.flatMap((binding) => HANGS.map((hang) => [binding.name, ...hang, binding] as const)),
 )(
-  "%s: close() keeps its time and aborts the signal although %s hangs",
+  "%s: close() finishes in time and aborts the signal even if %s hangs",
   async (_framework, _name, options, handler, binding: Binding) => {
     let session: Session | undefined;
     let signal: AbortSignal | undefined;
@@ -69,7 +69,7 @@ it.each(
   },
 );
 
-it("Fastify: close() keeps its time although an onSend hook hangs", async () => {
+it("Fastify: close() finishes in time even if an onSend hook hangs", async () => {
   let session: Session | undefined;
   const { hub, port } = await serveBehindHook(
     () => never(),
@@ -85,7 +85,7 @@ it("Fastify: close() keeps its time although an onSend hook hangs", async () => 
   expect(session?.closeReason).toBe("shutdown");
 });
 
-it("close({ drainMs }) answers those that wait for authorize before the drain is over", async () => {
+it("close({ drainMs }) answers requests that wait for authorize before the drain has ended", async () => {
   let isAsked = false;
   const { hub, port } = await serve(({ sse }) => void sse.subscribe("t"), {
     authorize: () => {
@@ -106,7 +106,7 @@ it.each([
   ["hub.close()", 0],
   ["hub.close({ drainMs })", 500],
 ] as const)(
-  "%s ends no stream before an event whose publish has resolved",
+  "%s does not end a stream before an event whose publish has resolved",
   async (_name, drainMs) => {
     const { hub, port } = await serve(({ sse }) => void sse.subscribe("t"));
     const clients = Array.from({ length: 5 }, () => new EventClient(port, "/"));

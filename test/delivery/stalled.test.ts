@@ -80,10 +80,10 @@ it(
   },
 );
 
-it("a reader passed by the window is told so each time, and then gets everything", async () => {
+it("a reader passed by the window gets a reset each time, and then everything", async () => {
   server = await ChannelServer.start("express", {
     stallTimeoutMs: 300_000,
-    // Half a second of what is published: nobody who reads is passed, however busy the machine.
+    // Half a second of events: the window does not pass a client that reads, however busy the machine.
     retention: { maxBytes: 4 * MIB },
   });
   const { stalled, tally, others } = await connectClients();
@@ -95,12 +95,12 @@ it("a reader passed by the window is told so each time, and then gets everything
   expect((await server.report()).stats.sessions.behind).toBe(1);
   stalled.resume();
   await eventually("the reset", () => stalled.resets.length > 0);
-  // Live again, with whatever the window still had.
+  // Live again, after the part that the window still had.
   await server.publish({ ...news, perSecond: 1_000, count: 500 });
   const all = 20_600;
   await eventually("the last event", () => tally.numbers.at(-1) === all - 1);
 
-  // The buffers of the kernel may grow while it stalls: then it reads on for a moment, and is passed once more.
+  // Kernel buffers may grow while it stalls: then it reads on for a moment and is passed once more.
   const overflow = { reason: "overflow", channels: ["news"] };
   expect(stalled.resets).toEqual(tally.resetsAfter.map(() => overflow));
   expect(stalled.connections).toBe(1);
@@ -147,7 +147,7 @@ it("a reader closed with slow comes back and resumes without loss", async () => 
   expect(report.stats.sessions.open).toBe(OTHERS);
 
   const publishing = server.publish({ ...news, perSecond: 1_000, count: 1_000 });
-  // It takes what the kernel has for it, and then hears of the end.
+  // It reads what the kernel has buffered, and then notices the end.
   stalled.resume();
   await eventually("the stalled reader to hear of its end", () => !stalled.isOpen);
   const had = tally.numbers.length;

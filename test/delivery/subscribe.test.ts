@@ -24,7 +24,7 @@ async function serve(
   return { hub, port: server.port };
 }
 
-it("the first of two calls decides what is replayed, however long its channels are looked at", async () => {
+it("the first of two calls decides what is replayed, however long its authorize takes", async () => {
   const { hub, port } = await serve(
     (session) => {
       void session.subscribe("slow");
@@ -49,7 +49,7 @@ it("the first of two calls decides what is replayed, however long its channels a
   expect(client.resets).toEqual([]);
 });
 
-it("a client that came back after complete() gets 204 without being asked who it is", async () => {
+it("a client that comes back after complete() gets 204 without a call of authorize", async () => {
   let asked = 0;
   const { port } = await serve((session) => session.subscribe("news"), {
     authorize: () => {
@@ -68,7 +68,7 @@ it.each([
   ["a string", () => "text"],
   ["an async generator", async function* () {}],
   ["a number", () => 5],
-])("a snapshot that gives %s is an error that says so", async (_name, snapshot) => {
+])("a snapshot that returns %s is an error that says so", async (_name, snapshot) => {
   const faults: unknown[] = [];
   const { port } = await serve(
     (session) => session.subscribe("news", { snapshot: snapshot as never }),
@@ -80,7 +80,7 @@ it.each([
   expect(isSseError(faults[0]) && faults[0].code).toBe("ERR_SSE_INVALID_DATA");
 });
 
-it("what was published before complete() is delivered before the end", async () => {
+it("events published before complete() are delivered before the end", async () => {
   const { hub, port } = await serve((session) => {
     void session.subscribe("job").then(async () => {
       for (let i = 0; i < 500; i++) await hub.publish("job", `${i} ${"x".repeat(2_000)}`);
@@ -100,7 +100,7 @@ it("what was published before complete() is delivered before the end", async () 
   expect(client.lastEventId).toBe("~end");
 });
 
-it("a client that resumes gets what it missed on the channels of two calls of one turn", async () => {
+it("a resuming client gets the events it missed on the channels of two calls of one turn", async () => {
   const { hub, port } = await serve((session) => {
     void session.subscribe("clock");
     void session.subscribe("news", { latest: 5 });
@@ -121,7 +121,7 @@ it("a client that resumes gets what it missed on the channels of two calls of on
   expect(news.map(({ data }) => data)).toEqual(["1", "2", "3", "4", "5", "6", "7", "8"]);
 });
 
-it("what was published before a send comes before it", async () => {
+it("events published before a send are delivered before it", async () => {
   const { hub, port } = await serve(async (session) => {
     await session.subscribe("job");
     await hub.publish("job", "published");
@@ -133,7 +133,7 @@ it("what was published before a send comes before it", async () => {
   expect(client.events.map(({ data }) => data)).toEqual(["published", "sent"]);
 });
 
-it("is refused with 403 whatever an earlier subscribe has said of how the stream opens", async () => {
+it("is refused with 403 whatever `open` options an earlier subscribe had", async () => {
   const { port } = await serve(
     (session) => {
       void session.subscribe("a", { open: { checkAccept: false } });
@@ -147,7 +147,7 @@ it("is refused with 403 whatever an earlier subscribe has said of how the stream
   client.release();
 });
 
-it("forgets how a cancelled subscribe would have opened the stream", async () => {
+it("ignores the `open` options of a cancelled subscribe", async () => {
   const { port } = await serve(
     (session) => {
       void session.subscribe("a", { open: { status: 201 } });
@@ -161,8 +161,8 @@ it("forgets how a cancelled subscribe would have opened the stream", async () =>
   client.cut();
 });
 
-describe("a client for whom there is no room when it subscribes", () => {
-  /** A server with one place, which the first client has. */
+describe("a client without room when it subscribes", () => {
+  /** A server with one place, taken by the first client. */
   async function serveFull(corsMs: number) {
     const asked: string[] = [];
     const holders: Session[] = [];
@@ -194,7 +194,7 @@ describe("a client for whom there is no room when it subscribes", () => {
     return { ...served, target, headers, asked, holders, subscribed, answers };
   }
 
-  it("is turned away, without being asked about, though there is room when CORS has answered", async () => {
+  it("is turned away without a call of authorize, even if there is room when CORS has answered", async () => {
     const { hub, target, headers, asked, holders, subscribed } = await serveFull(60);
     const answered = request(target, "/second", { headers });
     await delay(30);
@@ -206,7 +206,7 @@ describe("a client for whom there is no room when it subscribes", () => {
     client.cut();
   });
 
-  it("is asked about before it gets a stream if its response waits behind the one that has the place", async () => {
+  it("is authorized before it gets a stream if its response waits behind the one that has the place", async () => {
     const { hub, port, asked, holders, answers } = await serveFull(0);
     holders[0]?.close();
     await eventually("the place to be free", () => hub.sessionCount === 0);

@@ -1,4 +1,4 @@
-/** Who waits for whom: clients that are behind, sources that never wait, writes that throw, large turns. */
+/** Fairness: clients that are behind, sources that never wait, writes that throw, large turns. */
 
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -18,14 +18,14 @@ function beforeWrites(socket: Socket, fn: (bytes: Uint8Array) => void): void {
   }) as typeof write;
 }
 
-it("every client that is behind gets a slice in each turn, although live clients use up the turn", async () => {
+it("every client that is behind gets a slice in each turn, even if live clients use up the turn", async () => {
   const order: string[] = [];
   const { hub, port } = await serve(
     ({ sse, request }) => {
       const name = request.url?.slice(1) ?? "";
       beforeWrites(request.socket as Socket, (bytes) => {
         if (name !== "live") return void (bytes.byteLength > 50_000 && order.push(name));
-        // As much as a turn may take: thousands of live clients do.
+        // As much as a turn may take, as with thousands of live clients.
         const end = performance.now() + 4;
         while (performance.now() < end);
       });
@@ -51,7 +51,7 @@ it("every client that is behind gets a slice in each turn, although live clients
   await eventually("all", () => behind.every(({ events }) => events.length === 30));
   isOver = true;
   await publishing;
-  // From when all three have begun until the first has everything.
+  // From the start of the last of the three until the first has everything.
   const from = Math.max(...["a", "b", "c"].map((name) => order.indexOf(name)));
   const to = Math.min(...["a", "b", "c"].map((name) => order.lastIndexOf(name)));
   const runs =
@@ -79,7 +79,7 @@ describe.each([
     let given = 0;
     let isExhausted = false;
     function* items(): Iterable<number> {
-      // Gives until the timer has closed the session: never, if the loop is held.
+      // Yields until the timer has closed the session, which never happens if the loop is held.
       for (const end = performance.now() + 5_000; performance.now() < end;) yield given++;
       isExhausted = true;
     }
@@ -100,7 +100,7 @@ describe.each([
   });
 });
 
-it("a write that throws ends its own session and concerns no other, live or catching up", async () => {
+it("a write that throws ends its own session and affects no other, live or catching up", async () => {
   const errors: unknown[] = [];
   const reasons: string[] = [];
   const fault = new Error("a wrapper's fault");
@@ -150,7 +150,7 @@ it("a write that throws ends its own session and concerns no other, live or catc
   expect(errors).toEqual([fault, fault]);
 });
 
-it("a turn of more than 64 KiB is sent to live clients in as few writes as its size asks for, and the bytes are shared", async () => {
+it("a turn of more than 64 KiB is sent to live clients in as few writes as its size requires, and the bytes are shared", async () => {
   const COUNT = 100;
   const sizes: number[] = [];
   const buffers = new Set<ArrayBufferLike>();
@@ -184,7 +184,7 @@ it("a turn of more than 64 KiB is sent to live clients in as few writes as its s
   }
 });
 
-it("an event for all and one for each of many clients, published in one turn, are one write for each", async () => {
+it("an event for all and one for each of many clients, published in one turn, are one write per client", async () => {
   const COUNT = 100;
   let writes = 0;
   const { hub, port } = await serve(
@@ -226,7 +226,7 @@ it("a client that reads is not cut as slow because the server itself was paused"
     () => session?.bufferedBytes !== 0,
     () => session?.send("y".repeat(900_000)),
   );
-  // Long enough for the server to have seen the full socket once.
+  // Long enough for the server to have noticed the full socket once.
   await delay(500);
   client.resume();
   const end = performance.now() + 3_000;

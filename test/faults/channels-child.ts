@@ -5,15 +5,15 @@ import { fileURLToPath } from "node:url";
 import type { HubOptions, HubStats } from "@tidewire/core";
 import { within } from "../client.js";
 
-/** What the server says of itself. */
+/** Measurements of the server. */
 export interface ChannelReport {
   readonly rss: number;
-  /** Bytes in buffers, frames among them. */
+  /** Bytes in buffers, frames included. */
   readonly arrayBuffers: number;
   readonly heapUsed: number;
-  /** The highest since `settle`. */
+  /** Highest value since `settle`. */
   readonly peakRss: number;
-  /** The most that any session had buffered since `settle`. */
+  /** Most bytes buffered for any session since `settle`. */
   readonly peakBuffered: number;
   readonly published: number;
   /** Delay of the event loop since `settle`, in milliseconds. */
@@ -33,13 +33,13 @@ export interface ChannelClose {
 export interface Publication {
   readonly channels: readonly string[];
   readonly count: number;
-  /** Absent: as fast as can be. */
+  /** Absent: as fast as possible. */
   readonly perSecond?: number;
-  /** Length of the data. It begins with the event's number, counted from 0 by the server, and the time. */
+  /** Length of the data. It starts with the event's number, counted from 0 by the server, and the time. */
   readonly bytes: number;
 }
 
-/** A server with channels, in a process of its own. */
+/** A server with channels, in a separate process. */
 export class ChannelServer {
   readonly protocol = "http1";
   readonly port: number;
@@ -77,12 +77,12 @@ export class ChannelServer {
     return this.#call("report") as Promise<ChannelReport>;
   }
 
-  /** Collects garbage, begins all measurements anew and reports. */
+  /** Collects garbage, restarts all measurements and reports. */
   settle(): Promise<ChannelReport> {
     return this.#call("settle") as Promise<ChannelReport>;
   }
 
-  /** Settles when all is published. */
+  /** Settles when everything is published. */
   async publish(publication: Publication): Promise<void> {
     await this.#call("publish", publication, 200_000);
   }

@@ -12,7 +12,7 @@ let server: ChannelServer;
 
 afterEach(() => server.kill());
 
-it("what the window has dropped is free, also while sessions rest that got it", async () => {
+it("entries dropped by the window are freed, even while sessions that got them are idle", async () => {
   server = await ChannelServer.start("http", { retention: { maxBytes: MIB } });
   const clients = Array.from(
     { length: SESSIONS },
@@ -21,7 +21,7 @@ it("what the window has dropped is free, also while sessions rest that got it", 
   const tallies = clients.map((client) => new Tally(client));
   await connectAll(clients);
   const before = await server.settle();
-  // One event for each session, each in a tick of its own, and silence thereafter.
+  // One event for each session, each in its own tick, then silence.
   const channels = Array.from({ length: SESSIONS }, (_, i) => `user-${i}`);
   await server.publish({ channels, count: SESSIONS, perSecond: 50, bytes: EVENT_BYTES });
   await eventually("all to have their event", () =>
@@ -40,7 +40,7 @@ it.each([
   { bytes: 100, count: 20_000 },
   { bytes: 1_000, count: 10_000 },
 ])(
-  "the window costs about its bytes: $count events of $bytes bytes",
+  "the window's memory is close to its bytes: $count events of $bytes bytes",
   { timeout: 30_000 },
   async ({ bytes, count }) => {
     server = await ChannelServer.start("http");

@@ -1,4 +1,4 @@
-// The server of a test about channels: a process of its own, so that its memory and its event loop can be watched.
+// The server of a test about channels, in a separate process, so that its memory and event loop can be observed.
 // Run with --expose-gc. The first argument is JSON: the framework and the options of the hub.
 import http from "node:http";
 import http2 from "node:http2";
@@ -10,9 +10,9 @@ import express from "express";
 import Fastify from "fastify";
 
 const { framework, options } = JSON.parse(process.argv[2]);
-/** Past it nobody looks at what each session has buffered. */
+/** With more sessions than this, buffered bytes per session are not recorded. */
 const MAX_WATCHED = 200;
-/** The default of 511 would be full when thousands of clients come back at once. */
+/** The default of 511 would overflow when thousands of clients reconnect at once. */
 const BACKLOG = 4_096;
 const TICK_MS = 10;
 
@@ -25,7 +25,7 @@ const peak = { rss: 0, buffered: 0 };
 const shutdowns = [];
 let published = 0;
 
-/** Joins the channels that the query names. */
+/** Joins the channels in the query. */
 function follow(session, url) {
   const channels = new URL(url, "http://localhost").searchParams.get("channels").split(",");
   sessions.add(session);
@@ -84,7 +84,7 @@ async function publishOne(channel, bytes) {
   try {
     await running.hub.publish(channel, `${published++} ${now} `.padEnd(bytes, "x"));
   } catch (error) {
-    // Publishing may go on for longer than the hub is open.
+    // Publishing may continue for longer than the hub is open.
     if (error.code !== "ERR_SSE_CLOSED") throw error;
   }
 }
@@ -104,7 +104,7 @@ const commands = {
       stats: running.hub.stats(),
     };
   },
-  /** Collects garbage and begins all measurements anew. */
+  /** Collects garbage and restarts all measurements. */
   async settle() {
     for (let i = 0; i < 3; i++) {
       globalThis.gc();
@@ -115,7 +115,7 @@ const commands = {
     delay.reset();
     return commands.report();
   },
-  /** Numbered events of `bytes` each, at a steady rate, or all as fast as can be; round about the channels. */
+  /** Publishes numbered events of `bytes` each, at a steady rate or as fast as possible, on the channels in turn. */
   async publish({ channels, count, perSecond, bytes }) {
     const begin = performance.now();
     for (let sent = 0; sent < count;) {

@@ -3,13 +3,13 @@ import type { EventClient } from "../delivery/event-client.js";
 
 const LAST_CHUNK = Buffer.from("0\r\n\r\n");
 
-/** What a client has received, as numbers: the events themselves would fill the memory of the test. */
+/** Received events as numbers: the events themselves would fill the memory of the test. */
 export class Tally {
   /** Numbers of the events, in the order of arrival. */
   readonly numbers: number[] = [];
   /** Milliseconds from publish to arrival. */
   readonly latencies: number[] = [];
-  /** How many events had come before each reset. */
+  /** Number of events before each reset. */
   readonly resetsAfter: number[] = [];
 
   constructor(client: EventClient) {
@@ -25,7 +25,7 @@ export class Tally {
   }
 }
 
-/** Calls `fn` whenever the body of the client's response has ended, which over HTTP/1.1 leaves the connection open. */
+/** Calls `fn` when the body of the client's response has ended; over HTTP/1.1 the connection stays open. */
 export function whenBodyEnds(client: EventClient, fn: () => void): void {
   let tail = Buffer.alloc(0);
   client.onChunk = (chunk) => {
@@ -38,7 +38,7 @@ export function whenBodyEnds(client: EventClient, fn: () => void): void {
   };
 }
 
-/** Connects clients, so many at a time that no listen queue overflows, and waits until all have a stream. */
+/** Connects clients in groups, so that no listen queue overflows, and waits until all have a stream. */
 export async function connectAll(clients: readonly EventClient[], atOnce = 250): Promise<void> {
   for (let begin = 0; begin < clients.length; begin += atOnce) {
     const wave = clients.slice(begin, begin + atOnce);
@@ -47,7 +47,7 @@ export async function connectAll(clients: readonly EventClient[], atOnce = 250):
   }
 }
 
-/** Says where a run of consecutive numbers breaks, which a diff of thousands of numbers does not. */
+/** Describes where a run of consecutive numbers breaks, more readable than a diff of thousands of numbers. */
 export function faultIn(numbers: readonly number[], from: number, to: number): string {
   const at = numbers.findIndex((number, index) => number !== from + index);
   if (at !== -1) {

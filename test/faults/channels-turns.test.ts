@@ -74,40 +74,39 @@ it(
 );
 
 /**
- * One connection of a client, and what it should get.
+ * One connection of a client, and the events it should get.
  *
- * A turn is the synchronous code of a call and the promise jobs and `nextTick`s that it leads to. The handler of a
- * request is one turn, and each `setImmediate` of the test another one. So the test knows of each call whether it
- * belongs to the turn of the first `subscribe`, whose channels take part in the replay, or to a later one, whose
- * channels begin there.
+ * A turn is the synchronous code of a call with the promise jobs and `nextTick`s it leads to. A request's handler is
+ * one turn, and each `setImmediate` of the test another. So the test knows for each call whether it belongs to the turn
+ * of the first `subscribe`, whose channels take part in the replay, or to a later turn, whose channels begin there.
  */
 interface Visit {
-  /** Number of the last event that the client had when it came. */
+  /** Number of the last event that the client had when it connected. */
   readonly since: number;
   /** Events that it may get, oldest first. */
   readonly due: Due[];
   readonly joined: Set<string>;
-  /** Numbers as they came. */
+  /** Numbers in order of arrival. */
   readonly got: number[];
-  /** Set once the session exists at the server. */
+  /** Set once the session exists on the server. */
   session: Session | undefined;
   isOver: boolean;
 }
 
-/** An event, and whether a connection gets it. */
+/** An event, and whether a connection has to get it. */
 interface Due {
   readonly number: number;
   readonly channel: string;
   /**
-   * - `must`: it does
-   * - `unless-cut`: it does, unless the connection ends before: then it gets nothing after it either
-   * - `may`: it may or may not: its channel was left, or has a snapshot that contains it
+   * - `must`: it has to
+   * - `unless-cut`: it has to, unless the connection ends first; then it gets nothing after it either
+   * - `may`: optional, because its channel was left or has a snapshot that contains it
    */
   kind: "must" | "unless-cut" | "may";
 }
 
 it(
-  "sessions that join, leave, close and come back between the turns of a delivery get neither too much nor too little",
+  "sessions that join, leave, close and come back between the turns of a delivery get exactly what they should",
   { timeout: 60_000 },
   async () => {
     console.log(`seed ${SEED}: run again with SEED=${SEED}`);
@@ -137,19 +136,19 @@ it(
         else void Promise.resolve().then(join);
       },
     );
-    /** Numbers of the events by their ids, as `publish` gave them. */
+    /** Numbers of the events by the ids that `publish` returned. */
     const numbers = new Map<string, number>();
 
     function visit(index: number): void {
       const client = clients[index] as EventClient;
       const got: number[] = [];
       client.onEvent = ({ id, data }) => {
-        // Snapshots and the latest events of a channel that is joined have no place in the order.
+        // Snapshots and `latest` events of a joined channel have no place in the order.
         if (id !== undefined) got.push(Number(data));
       };
       client.events.length = 0;
       const joined = new Set(own[index]);
-      // The first time it has no position, and nothing was published.
+      // At first it has no position, and nothing was published.
       const since = client.lastEventId === "" ? 0 : numbers.get(client.lastEventId);
       if (since === undefined) throw new Error(`No event has the id ${client.lastEventId}`);
       const due = published
@@ -159,7 +158,7 @@ it(
       visits[index] = { since, due, joined, got, session: undefined, isOver: false };
     }
 
-    /** Its replay is of these channels, too. */
+    /** Its replay includes these channels. */
     function joinInFirstTurn({ since, due, joined }: Visit, channels: readonly string[]): void {
       const added = new Set(channels.filter((channel) => !joined.has(channel)));
       for (const channel of added) joined.add(channel);
@@ -182,7 +181,7 @@ it(
       }
     }
 
-    /** What it has not got yet it may still get, or not. */
+    /** Events it has not received yet become optional. */
     function leave({ due, joined, got }: Visit, channels: readonly string[]): void {
       const last = got.at(-1) ?? 0;
       for (const channel of channels) joined.delete(channel);
@@ -191,7 +190,7 @@ it(
       }
     }
 
-    /** It gets what is on its way to it up to some event, and nothing after that. */
+    /** It gets pending events up to some point, and nothing after that. */
     function end(current: Visit): void {
       const last = current.got.at(-1) ?? 0;
       current.isOver = true;
@@ -202,7 +201,7 @@ it(
 
     const done = { joinsInFirstTurn: 0, joins: 0, leaves: 0, closes: 0, cuts: 0, returns: 0 };
 
-    /** What a client is told of the channels that it joins, before anything else: perhaps only turns later. */
+    /** Options for a joined channel: its state may arrive only turns later. */
     function greeting({ due }: Visit, channels: readonly string[]): SubscribeOptions {
       const kind = random();
       if (kind < 0.4) return {};
@@ -211,7 +210,7 @@ it(
       const joinedAt = published.length;
       return {
         snapshot() {
-          // It contains what was published since the call, if it is taken later.
+          // It contains events published since the call, if it is taken later.
           for (const event of due) {
             if (event.number > joinedAt && channels.includes(event.channel)) event.kind = "may";
           }
@@ -266,7 +265,7 @@ it(
     await eventually("all to have a position", () =>
       clients.every(({ lastEventId }) => lastEventId !== ""),
     );
-    // The position that they were given before anything was published.
+    // The position that they got before anything was published.
     for (const { lastEventId } of clients) numbers.set(lastEventId, 0);
     for (let round = 0; round < 40; round++) {
       publishTick();
@@ -275,7 +274,7 @@ it(
         await turns(1);
         for (let i = 0; i < 10; i++) disturb();
       }
-      // Now and then everything is delivered first, so that the sessions are live when the next tick comes.
+      // Sometimes everything is delivered first, so that the sessions are live at the next tick.
       if (random() < 0.3) await eventually("a lull", () => hub.stats().sessions.behind === 0);
     }
     for (const [index, current] of visits.entries()) {
@@ -298,7 +297,7 @@ it(
             (due.findLast(({ kind }) => kind === "must")?.number ?? 0) <= (got.at(-1) ?? 0),
         ),
     );
-    // For what is too much to come.
+    // Gives surplus events time to arrive.
     await turns(50);
     console.log(
       `${published.length} events, ${JSON.stringify(done)}, ${hub.stats().delivered} delivered, ${hub.stats().replays} replays`,
@@ -309,7 +308,7 @@ it(
   },
 );
 
-/** @returns What is wrong with what a connection got; `undefined` if nothing is. */
+/** @returns The fault in what a connection got; `undefined` if there is none. */
 function faultOf({ due, got }: Visit): string | undefined {
   let next = 0;
   let end: number | undefined;

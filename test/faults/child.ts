@@ -7,20 +7,20 @@ import type { Target } from "../client.js";
 
 export type Framework = "http" | "express" | "fastify";
 
-/** What the server says of itself after a garbage collection. */
+/** Measurements of the server after a garbage collection. */
 export interface Report {
   readonly sessions: number;
   readonly connections: number;
-  /** What keeps the event loop busy, by kind. */
+  /** Active resources of the event loop, by kind. */
   readonly resources: Readonly<Record<string, number>>;
   /** Listeners on the server. */
   readonly listeners: number;
   readonly heapUsed: number;
   readonly rss: number;
   readonly peakRss: number;
-  /** How many sessions closed for which reason. */
+  /** Number of closed sessions by reason. */
   readonly reasons: Readonly<Record<string, number>>;
-  /** Bytes that a source was asked for. */
+  /** Bytes requested from a source. */
   readonly taken: number;
   /** How often a source ran its `finally`. */
   readonly sourceEnds: number;
@@ -28,7 +28,7 @@ export interface Report {
   readonly bufferedAtClose: number;
 }
 
-/** A server in a process of its own. */
+/** A server in a separate process. */
 export class ChildServer implements Target {
   readonly protocol = "http1";
   readonly port: number;
@@ -62,7 +62,7 @@ export class ChildServer implements Target {
     return report;
   }
 
-  /** Closes hub and server; gives the exit code once the process has exited by itself, and what it printed. */
+  /** Closes hub and server. Returns the exit code once the process has exited by itself, and its output. */
   async close(): Promise<{ code: unknown; stderr: string }> {
     if (this.#child.connected) this.#child.send("close");
     const [code] = await within("the process to exit by itself", this.#exit);

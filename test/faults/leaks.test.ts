@@ -4,13 +4,13 @@ import { ChildServer } from "./child.js";
 import type { Framework, Report } from "./child.js";
 
 const CONNECTS = 10_000;
-/** Before the first look: until then the heap grows by what V8 learns of the code. */
+/** Connections before the first measurement, during which the heap grows by V8's compiled code. */
 const WARM_UP = 5_000;
 const AT_ONCE = 100;
 
 describe.each<Framework>(["http", "express", "fastify"])("%s", (framework) => {
   it(
-    `is back where it was after ${CONNECTS} connects and cuts, and exits by itself after close()`,
+    `returns to its initial state after ${CONNECTS} connects and cuts, and exits by itself after close()`,
     { timeout: 120_000 },
     async () => {
       const server = await ChildServer.start(framework);
@@ -51,7 +51,7 @@ async function settled(server: ChildServer): Promise<Report> {
   return server.report();
 }
 
-/** Opens streams and cuts them in every way a client has: by FIN, by RST, and before the head has come. */
+/** Opens streams and cuts them in every way: by FIN, by RST, and before the head has arrived. */
 async function connectAndCut(server: ChildServer, count: number): Promise<void> {
   let left = count;
   async function visit(): Promise<void> {

@@ -36,7 +36,7 @@ describe.each(FRAMEWORKS)("%s and a client that stops reading", (framework) => {
       const after = await reportWhen(({ reasons }) => Object.keys(reasons).length > 0);
       expect(after.reasons).toEqual({ slow: 1 });
       expect(after.sessions).toBe(0);
-      // The framing of the chunks counts as buffered, and not as sent by the application.
+      // Chunk framing counts as buffered, but not as sent by the application.
       expect(after.bufferedAtClose).toBeLessThan(MAX_BUFFERED_BYTES + 2_000);
       const grown = (after.peakRss - before.rss) / MIB;
       console.log(`${framework} ${path}: RSS grew by ${grown.toFixed(1)} MiB at most`);
@@ -48,11 +48,11 @@ describe.each(FRAMEWORKS)("%s and a client that stops reading", (framework) => {
   it("stops the source of stream(), whose memory stays flat while 100 MB are offered", async () => {
     const before = await server.report();
     const client = await request(server, "/offer", { paused: true });
-    // Past the first second the kernel's buffers are full; the stall timeout of this server is 2 s.
+    // After the first second the kernel's buffers are full; the stall timeout of this server is 2 s.
     const after = await reportWhen(({ reasons }) => Object.keys(reasons).length > 0);
     expect(after.reasons).toEqual({ slow: 1 });
     expect(after.sourceEnds).toBe(1);
-    // What the kernel and the socket hold, not what was offered.
+    // Only what the kernel and the socket hold, not everything offered.
     expect(after.taken).toBeLessThan(20 * MIB);
     const grown = (after.peakRss - before.rss) / MIB;
     console.log(

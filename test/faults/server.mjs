@@ -1,5 +1,5 @@
-// The server of a fault test: a process of its own, so that its memory and its exit can be watched.
-// Run with --expose-gc. The first argument names the framework.
+// The server of a fault test, in a separate process, so that its memory and its exit can be observed. Run with
+// --expose-gc. The first argument names the framework.
 import http from "node:http";
 import { createHub } from "@tidewire/core";
 import { sse } from "@tidewire/express";
@@ -13,9 +13,9 @@ const BLOCK = "x".repeat(64 * 1024);
 const seen = { reasons: {}, peakRss: 0, taken: 0, sourceEnds: 0, bufferedAtClose: 0 };
 
 const routes = {
-  /** Stays open and is told nothing. */
+  /** Stays open without any messages. */
   "/open": (session) => void session.open(),
-  /** 100 MB in one tick, nobody waits. */
+  /** 100 MB in one tick, without awaiting. */
   "/flood": (session) => {
     for (let sent = 0; sent < FLOOD_BYTES; sent += BLOCK.length) {
       void session.send(BLOCK);
@@ -23,7 +23,7 @@ const routes = {
       watchMemory();
     }
   },
-  /** 100 MB over many ticks, nobody waits. */
+  /** 100 MB over many ticks, without awaiting. */
   "/drip": (session) => {
     let sent = 0;
     const timer = setInterval(() => {
@@ -34,7 +34,7 @@ const routes = {
       if (sent >= FLOOD_BYTES) clearInterval(timer);
     }, 1);
   },
-  /** 100 MB from a source that is asked for the next item only when there is room. */
+  /** 100 MB from a source that is read only when there is room. */
   "/offer": (session) => {
     async function* source() {
       try {
@@ -126,7 +126,7 @@ process.on("message", async (message) => {
   if (message === "report") process.send(await report());
   if (message === "close") {
     await running.close();
-    // Nothing but the channel to the parent is left: without it the process has to exit by itself.
+    // Only the channel to the parent is left: without it the process has to exit by itself.
     process.send({ closed: true });
     process.disconnect();
   }

@@ -47,7 +47,7 @@ for (const server of [expressServer, instance.server, plainServer]) {
     throw new Error(`Unexpected stream: ${text}`);
 }
 
-// Nothing listens there: a log that was not started connects to nothing.
+// An address without a server: a log that was not started does not connect.
 const client = createClient({ url: "redis://127.0.0.1:1" });
 for (const log of [redisLog({ client }), redisLog({ client: async () => client })]) {
   await log.close();

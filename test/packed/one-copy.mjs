@@ -1,4 +1,4 @@
-// For each entry point given as an argument: `import` has every name that `require()` has, and the same value.
+// For each entry point given as an argument: `import` has every name that `require()` has, with the same value.
 import { createRequire } from "node:module";
 import process from "node:process";
 

@@ -9,8 +9,8 @@ import { redisLog } from "@tidewire/redis";
 import express from "express";
 import { fastify } from "fastify";
 
-// One program for every way to load the packages: a channel through Express, Fastify and plain node:http.
-// It is run as it is, compiled to either module format, bundled, and as a test of Jest.
+// One program for every way to load the packages: a channel through Express, Fastify and plain node:http. It is run
+// directly, compiled to either module format, bundled, and as a Jest test.
 declare const test: ((name: string, body: () => Promise<void>) => void) | undefined;
 
 async function checkStreams(): Promise<void> {
@@ -62,7 +62,7 @@ async function checkStreams(): Promise<void> {
   await new Promise((resolve) => plainServer.close(resolve));
 }
 
-/** The first event is there at once, the second comes once the stream is open. */
+/** The first event is available at once, the second follows once the stream is open. */
 async function readHeadlines(url: string, publishSecond: () => Promise<unknown>): Promise<void> {
   const request = http.get(url, { agent: false });
   const [response] = (await once(request, "response")) as [http.IncomingMessage];

@@ -6,7 +6,7 @@ import { redisLog } from "@tidewire/redis";
 import type { Express } from "express";
 import type { FastifyInstance } from "fastify";
 
-// Compiled under every module setting. It imports values from our packages alone: those of others need `esModuleInterop`.
+// Compiled under every module setting. It imports values only from our packages: others need `esModuleInterop`.
 type Channels = { news: { headline: { title: string } } };
 
 export function addRoutes(app: Express, instance: FastifyInstance): void {
@@ -22,10 +22,10 @@ export function addRoutes(app: Express, instance: FastifyInstance): void {
     return reply;
   });
   void hub.publish("news", { event: "headline", data: { title: "Flood" } });
-  // @ts-expect-error A type that did not resolve would be `any`, and this no error.
+  // @ts-expect-error An unresolved type would be `any`, and this would not be an error.
   void hub.publish("news", { event: "headline", data: { title: 1 } });
-  // @ts-expect-error Neither would this be one.
+  // @ts-expect-error Nor would this.
   app.get("/other", (_request, response) => response.sse.unknown());
-  // @ts-expect-error Nor this.
+  // @ts-expect-error Nor would this.
   instance.get("/other", (_request, reply) => reply.sse.unknown());
 }

@@ -4,7 +4,7 @@ import { ssePlugin } from "@tidewire/fastify";
 import express from "express";
 import fastify from "fastify";
 
-// Compiled where neither @types/express nor @types/node is asked for: the packages bring what they need.
+// Compiled without @types/express and @types/node in the project: the packages bring what they need.
 const app = express();
 const events: SseMiddleware = sse({ heartbeatMs: 15_000 });
 app.use(events);
