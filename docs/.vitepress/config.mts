@@ -3,7 +3,6 @@ import fs from "node:fs";
 import path from "node:path";
 import type { DefaultTheme, MarkdownRenderer } from "vitepress";
 import { defineConfig } from "vitepress";
-import { checkAnchors } from "./anchors.mjs";
 import { writeLlmsFiles } from "./llms.mjs";
 
 const REPOSITORY = "https://github.com/tidewire/tidewire";
@@ -76,10 +75,7 @@ export default defineConfig({
   cleanUrls: true,
   head: [["link", { rel: "icon", type: "image/svg+xml", href: "/logo.svg" }]],
   markdown: { config: linkToRepository },
-  buildEnd: (site) => {
-    writeLlmsFiles(site);
-    checkAnchors(site.outDir);
-  },
+  buildEnd: writeLlmsFiles,
   // The index of the search is one chunk, loaded when somebody searches.
   vite: { build: { chunkSizeWarningLimit: 2_000 } },
   ignoreDeadLinks: [/^http:\/\/localhost/],
