@@ -11,7 +11,8 @@ import { ROOT } from "./blocks.mjs";
 const WORK = path.join(ROOT, "node_modules/.cache/check-docs-captures");
 /** How long a program may take to listen, and a capture to arrive. */
 const DEADLINE_MS = 15_000;
-const ID = /\b\w{8}\.\w{8}-\d+~[\w-]{5}/g;
+/** Base64url, eight digits of time and a counter, and a tag. */
+const ID = /[\w-]{8}\.\w{8}-\d+~[\w-]{5}/g;
 
 /**
  * Compares all blocks with the mark `captured`, those of one page in their order.
