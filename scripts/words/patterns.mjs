@@ -67,7 +67,7 @@ export const PATTERNS = [
     name: "so for therefore",
     instead: "a new sentence, or because",
     expression: new RegExp(
-      String.raw`${SENTENCE}so,? (?!that\b|far\b|long\b|much\b|many\b|do\b|does\b|is\b|are\b)`,
+      String.raw`${SENTENCE}so,? (?!that\b|far\b|long\b|much\b|many\b|do\b|does\b|is\b|are\b|\w+ that\b)`,
       "gi",
     ),
   },
@@ -85,9 +85,9 @@ export const PATTERNS = [
   {
     name: "of its own",
     instead: "its own …, a separate …",
-    // "The streams of its own server" is plain English.
+    // "The streams of its own server" and "a log of your own" are plain English.
     expression:
-      /\bof (?:its|their|our|your|one's|his) own\b(?=\s*(?:[.,;:)(]|$)|\s+(?:to|and|or|with|for|from|in|on|at|by|which|that|is|are|was|were|has|have|each|so|but|before|when|while|if|it|than|as|under|after|until)\b)/gi,
+      /\bof (?:its|their|our|one's|his) own\b(?=\s*(?:[.,;:)(]|$)|\s+(?:to|and|or|with|for|from|in|on|at|by|which|that|is|are|was|were|has|have|each|so|but|before|when|while|if|it|than|as|under|after|until)\b)/gi,
   },
   {
     name: "at the price of",
