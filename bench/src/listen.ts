@@ -2,7 +2,7 @@ import type { Server } from "node:http";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 
-/** Backlog large enough for all clients of a round to connect at once. */
+/** Queue of connections, large enough for all clients of a round to connect at once. */
 export const BACKLOG = 8_192;
 
 /**

@@ -143,7 +143,7 @@ describeWithRedis("A node that has just started", () => {
   );
 
   it(
-    "tells thousands of clients that were away for too long so, for at most 50 reads, and none of them holds up another",
+    "resets thousands of clients that were away for too long with at most 50 reads, and no client delays another",
     { timeout: 60_000 },
     async () => {
       console.log(`seed ${SEED}: run again with SEED=${SEED}`);

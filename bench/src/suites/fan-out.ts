@@ -184,7 +184,7 @@ function targetsOf(figures: readonly Figure[]): Target[] {
       const many = { ...small, in: MANY.name };
       const toOther = (other: ServerSubjectName): Statistics | undefined =>
         ratioTo(figures, small, { subject: other });
-      // The best peer is the one that Tidewire comes closest to.
+      // The best of the other libraries is the one that Tidewire comes closest to.
       const best = peers
         .map((peer) => ({ peer, ratio: toOther(peer) }))
         .toSorted((a, b) => (b.ratio?.median ?? 0) - (a.ratio?.median ?? 0))[0];
