@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
+import { checkAnchors } from "./docs/anchors.mjs";
 import { writeApi } from "./docs/api.mjs";
 import { ROOT } from "./docs/blocks.mjs";
 
@@ -27,4 +28,9 @@ for (const stream of [child.stdout, child.stderr]) {
 const [status] = await once(child, "close");
 const warnings = output.split("\n").filter((line) => WARNING.test(line));
 for (const line of warnings) console.error(`warning: ${line.trim()}`);
-process.exitCode = status === 0 && warnings.length === 0 ? 0 : 1;
+if (status !== 0) process.exit(1);
+
+const anchors = checkAnchors(path.join(ROOT, "docs/.vitepress/dist"));
+for (const fault of anchors.faults) console.error(fault);
+console.log(`${anchors.count} links to headings, ${anchors.faults.length} dead`);
+process.exitCode = warnings.length + anchors.faults.length === 0 ? 0 : 1;
