@@ -21,7 +21,7 @@ export interface Server {
 
 /** Options for starting a server process. */
 export interface ServerOptions {
-  /** So rare that no heartbeat falls into a measurement, unless a suite measures heartbeats. */
+  /** Heartbeat interval. By default no heartbeat falls into a measurement. */
   readonly heartbeatMs?: number | false;
   /** Where to write a CPU profile. */
   readonly cpuProfileDir?: string | undefined;

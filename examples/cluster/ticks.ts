@@ -10,8 +10,8 @@ const STATUS_TICKS = 8;
 /**
  * Publishes ticks, numbered from 1, until it is stopped.
  *
- * A tick that Redis has not confirmed is published again with the same `dedupeKey`. So the numbers have neither gaps
- * nor duplicates.
+ * A tick that Redis has not confirmed is published again with the same `dedupeKey`. The numbers therefore have neither
+ * gaps nor duplicates.
  */
 export async function publishTicks(
   publisher: Publisher<Channels>,

@@ -16,43 +16,43 @@ export type SseErrorCode =
   | "ERR_SSE_LOG_UNKNOWN";
 
 /**
- * What `SseError` may carry beside its code and message.
+ * Optional properties of an `SseError`.
  */
 export interface SseErrorOptions {
-  /** HTTP status a framework's error handler answers with. Absent where no request is at fault. */
+  /** HTTP status for a framework's error handler. Absent if the error is not about a request. */
   readonly statusCode?: number;
-  /** The error that led to this one, for example what `serialize` threw. */
+  /** The error that led to this one, for example the error that `serialize` threw. */
   readonly cause?: unknown;
 }
 
 /**
  * The one error class of Tidewire.
  *
- * A caller's mistake throws it before a byte is written. A client that leaves is never an error.
+ * Thrown for a caller's mistake before a byte is written. Never thrown because a client leaves.
  */
 export class SseError extends Error {
   override readonly name = "SseError";
   /** Stable identifier: test this, never the message. */
   readonly code: SseErrorCode;
-  /** HTTP status for the framework's error handler; `undefined` where no request is at fault. */
+  /** HTTP status for the framework's error handler; `undefined` if the error is not about a request. */
   declare readonly statusCode?: number;
-  /** The same as `statusCode`: Koa reads this first, and Nest takes an error for an HTTP error only if both agree. */
+  /** Same as `statusCode`: Koa reads this first, and Nest treats an error as an HTTP error only if both agree. */
   declare readonly status?: number;
   /**
    * Whether the client may see the message, as in errors of `http-errors`: `true` for a status below 500, `undefined`
-   * where there is no status. Koa and Nest send the message if it is `true`, otherwise the name of the status.
+   * without a status. Koa and Nest send the message if it is `true`, otherwise the name of the status.
    */
   declare readonly expose?: boolean;
 
   /**
    * @param code - One of {@link SseErrorCode}.
-   * @param message - What was expected and what came.
+   * @param message - States the expected and the actual value.
    * @param options - Status and cause, both optional.
    */
   constructor(code: SseErrorCode, message: string, options: SseErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
-    // An own `statusCode: undefined` would make frameworks that test `"statusCode" in error` answer with it.
+    // With an own `statusCode: undefined`, frameworks that test `"statusCode" in error` would answer with it.
     if (options.statusCode !== undefined) {
       this.statusCode = options.statusCode;
       this.status = options.statusCode;
@@ -62,9 +62,9 @@ export class SseError extends Error {
 }
 
 /**
- * Tells whether a value is an error of Tidewire, also when it came from another copy of the package.
+ * Tells whether a value is an error of Tidewire, including errors of another copy of the package.
  *
- * @param value - Anything, usually what a `catch` received.
+ * @param value - Any value, usually from a `catch`.
  * @returns `true` if `value` is an {@link SseError}.
  */
 export function isSseError(value: unknown): value is SseError {
@@ -78,13 +78,13 @@ export function isSseError(value: unknown): value is SseError {
   );
 }
 
-/** Longest excerpt of a foreign value in a message: it may come from the network. */
+/** Longest excerpt of a foreign value in a message, because it may come from the network. */
 const MAX_QUOTED = 100;
 
 /**
- * Describes a value for an error message: the value itself, short and on one line, and its type.
+ * Describes a value for an error message: its type and the value itself, short and on one line.
  *
- * @param value - Anything; strings are quoted and cut at 100 characters.
+ * @param value - Any value; strings are quoted and cut at 100 characters.
  * @returns For example `0 (number)`, `"a\nb" (string)`, `null` or `an array`.
  */
 export function describeValue(value: unknown): string {
@@ -105,9 +105,9 @@ export function describeValue(value: unknown): string {
 }
 
 /**
- * Quotes the message of an error in that of another, short and on one line.
+ * Quotes the message of an error inside that of another, short and on one line.
  *
- * @param error - What was thrown: anything.
+ * @param error - Any thrown value.
  */
 export function quoteError(error: unknown): string {
   const text = error instanceof Error ? error.message : describeValue(error);
@@ -122,11 +122,11 @@ function quote(text: string): string {
 }
 
 /**
- * Says which name was probably meant.
+ * Suggests the name that was probably meant.
  *
- * @param name - What was given.
- * @param names - Those that there are.
- * @param prefix - Stands before each name.
+ * @param name - Unknown name.
+ * @param names - Valid names.
+ * @param prefix - Put in front of each name.
  */
 export function suggest(name: string, names: readonly string[], prefix: string = ""): string {
   const meant = closest(name, names);
@@ -135,16 +135,16 @@ export function suggest(name: string, names: readonly string[], prefix: string =
   return `Expected ${all.length === 1 ? "" : "one of "}${all.join(", ")}`;
 }
 
-/** Quotes a name for a message: it may be anything, and long. */
+/** Quotes a name for a message: it may be any text, of any length. */
 export function quoteName(prefix: string, name: string): string {
   return /^[\w$-]{1,64}$/.test(name)
     ? `\`${prefix}${name}\``
     : `${prefix}${describeValue(name).replace(/ \(string\)$/, "")}`;
 }
 
-/** Edits up to which a name is taken for a slip of another one. */
+/** Edits up to which a name counts as a misspelling of another. */
 const MOST_EDITS = 2;
-/** Shortest beginning of a name that is taken for it. */
+/** Shortest prefix of a name that counts as that name. */
 const LEAST_COMMON = 4;
 
 function closest(name: string, names: readonly string[]): string | undefined {
@@ -153,7 +153,7 @@ function closest(name: string, names: readonly string[]): string | undefined {
   let least = Math.min(MOST_EDITS, Math.floor(given.length / 3)) + 1;
   for (const candidate of names) {
     const known = candidate.toLowerCase();
-    // The unit was left out, or another one given: `heartbeat`, `heartbeatSeconds`.
+    // The unit is missing or differs: `heartbeat`, `heartbeatSeconds`.
     const stem = known.replace(/(ms|bytes)$/, "");
     if (known === given || (stem.length >= LEAST_COMMON && given.startsWith(stem)))
       return candidate;
@@ -161,14 +161,14 @@ function closest(name: string, names: readonly string[]): string | undefined {
     if (count < least) [best, least] = [candidate, count];
   }
   if (best !== undefined || given.length < LEAST_COMMON) return best;
-  // Cut short: `prop`, `reconnection`.
+  // Abbreviated: `prop`, `reconnection`.
   const longer = names.filter((candidate) => candidate.toLowerCase().startsWith(given));
   return longer.length === 1 ? longer[0] : undefined;
 }
 
-/** How many characters to insert, leave out or replace to make one text of another. */
+/** Number of characters to insert, remove or replace to turn one text into another. */
 function edits(from: string, to: string): number {
-  // A foreign name may be of any length.
+  // The caller's name may have any length.
   if (Math.abs(from.length - to.length) > MOST_EDITS) return Infinity;
   let row = Array.from({ length: to.length + 1 }, (_, index) => index);
   for (const [above, char] of Array.from(from).entries()) {
@@ -182,7 +182,7 @@ function edits(from: string, to: string): number {
   return row.at(-1) ?? Infinity;
 }
 
-/** Rejects with an error. An `async` function may throw anything, and needs no listener of its own. */
+/** Rejects with an error. Unlike `Promise.reject`, an `async` function may throw any value. */
 export async function rejectedWith(error: unknown): Promise<never> {
   throw error;
 }

@@ -45,7 +45,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
   #isAnswered = false;
   /** The session has been answered without a stream. */
   #isOver = false;
-  /** The error that ends the stream; `undefined` while none has occurred since its head. */
+  /** The error that ends the stream; `undefined` if there has been no error since its head. */
   #fault: Error | undefined;
 
   constructor(reply: FastifyReply) {
@@ -117,15 +117,15 @@ export class FastifyExchange implements Exchange, HeaderTarget {
     const reply = this.#reply.code(status);
     this.#isOver = true;
     this.#forgetFailure();
-    // An empty stream: with no payload, Fastify's HEAD routes would claim a length of 0.
+    // An empty stream: without a body, Fastify's HEAD routes would claim a length of 0.
     this.#sendNow(reply.request.method === "HEAD" ? Readable.from([]) : undefined);
   }
 
   refuse(error: unknown): void {
     const reply = this.#reply;
     this.#isOver = true;
-    // The error handler answers, at any time and in any way. What the route's handler still sends or returns is not an
-    // answer any more. Giving the error handler its own reply object tells the two apart.
+    // The error handler answers, at any time and in any way. Anything that the route's handler still sends or returns
+    // is not an answer any more. Giving the error handler its own reply object tells the two apart.
     const answering = Object.create(reply) as FastifyReply;
     answering.send = (Object.getPrototypeOf(reply) as FastifyReply).send;
     Object.defineProperty(answering, "sent", { get: () => reply.raw.writableEnded });

@@ -8,10 +8,10 @@ import type { FastifyRequest } from "fastify";
 import type { AnyRequest, Http2Request } from "./hub.js";
 import type { DecoratorOptions } from "./sse-plugin.js";
 
-/** Requests of Node that an instance of Fastify may have: of HTTP/1, or of HTTP/2. */
+/** Node requests that a Fastify instance may have: HTTP/1 or HTTP/2. */
 type RawRequest = AnyRequest["raw"];
 
-/** The request of a route: of HTTP/2 where Fastify was made with `http2: true`. */
+/** The request of a route: HTTP/2 if Fastify was created with `http2: true`. */
 type RequestOf<Raw extends RawRequest> = Raw extends Http2ServerRequest
   ? Http2Request
   : FastifyRequest;
@@ -19,29 +19,30 @@ type RequestOf<Raw extends RawRequest> = Raw extends Http2ServerRequest
 /**
  * A route that subscribes its requests.
  *
- * @typeParam Incoming - Type of the request that its functions take.
- * @typeParam Raw - Request of Node that its instance has; found by the compiler.
+ * @typeParam Incoming - Request type that its functions accept.
+ * @typeParam Raw - Node request type of its instance; inferred.
  */
 export type SseHandler<Incoming = FastifyRequest, Raw = RawRequest> = (
   request: Incoming,
-  // The compiler finds `Raw` here. In the first parameter it could not: the type of that depends on the route's schema.
+  // The compiler infers `Raw` here. It cannot in the first parameter, whose type depends on the route's schema.
   reply: { readonly request: { readonly raw: Raw } },
 ) => Promise<void>;
 
 /**
- * Makes a route that subscribes each request to channels: `fastify.get("/news", sseHandler("news"))`.
+ * Creates a route that subscribes each request to channels: `fastify.get("/news", sseHandler("news"))`.
  *
- * It uses the request's own session, that of the innermost hub, so that it needs no hub and may be registered before the
- * plugin. What a function throws or rejects with goes to the error handler of Fastify; so does a request outside the scope
- * of the plugin. `options` is asked after `channels`.
+ * It uses the request's session from the innermost hub, so it needs no hub and may be registered before the plugin. An
+ * error of a function goes to Fastify's error handler; so does the error for a request outside the plugin's scope.
+ * `options` is called after `channels`.
  *
- * @typeParam Channels - As for `createHub`, for a hub with channels of its own: `sseHandler<AdminChannels>("audit")`.
- * @typeParam Name - Names of the channels; found by the compiler.
- * @typeParam Raw - Request of Node; found by the compiler.
- * @typeParam Incoming - Type of the request; found by the compiler, that of HTTP/2 on an instance with `http2: true`.
- * @param channels - One or several, or a function of the request that gives them, at once or later.
- * @param options - What `subscribe` takes beside the channels, or a function of the request that gives it.
- * @param target - Where the session is, if `ssePlugin` was given a `decorator`.
+ * @typeParam Channels - Same as for `createHub`, for a hub with its own channel types:
+ *   `sseHandler<AdminChannels>("audit")`.
+ * @typeParam Name - Names of the channels; inferred.
+ * @typeParam Raw - Node request type; inferred.
+ * @typeParam Incoming - Type of the request; inferred, HTTP/2 on an instance with `http2: true`.
+ * @param channels - One or several, or a function that returns them for a request, synchronously or not.
+ * @param options - Options of `subscribe`, or a function that returns them for a request.
+ * @param target - Name of the session's decorator, if `ssePlugin` was given a `decorator`.
  * @returns A handler for `fastify.get` and `fastify.route`.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a channel or an option is invalid.
  */
@@ -94,7 +95,7 @@ function nameOf(target: DecoratorOptions): string {
   return target.decorator ?? "sse";
 }
 
-/** Read as a route would: the plugin may be that of another copy of this package. */
+/** Reads it as a route would, because the plugin may come from another copy of this package. */
 function sessionOf(reply: object, name: string): RouteSession | undefined {
   const session: unknown = Reflect.get(reply, name);
   const isSession = typeof session === "object" && session !== null && "subscribe" in session;

@@ -137,8 +137,8 @@ export class Connection {
   }
 
   /**
-   * Stops offering the client to callers. Commands already sent may still be answered; the owner calls `fail` when none
-   * are left.
+   * Stops offering the client to callers. Commands already sent may still be answered; the owner calls `fail` when no
+   * command is left.
    */
   retire(error: unknown): void {
     if (this.#client === undefined) return;

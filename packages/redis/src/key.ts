@@ -5,7 +5,7 @@
  * hash tag unless it has one.
  *
  * @param key - Key of the stream.
- * @param name - What the key holds.
+ * @param name - Name of the data.
  */
 export function siblingKey(key: string, name: string): string {
   return key.includes("{") ? `${key}:${name}` : `{${key}}:${name}`;

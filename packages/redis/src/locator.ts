@@ -15,9 +15,9 @@ export interface Locator {
 }
 
 /**
- * What the log reads from a client that it was given. It does not use the client itself, unless the client cannot be
- * copied: it takes the settings and opens its own connections. So a library can neither repeat a publish nor hold up
- * the log by waiting forever.
+ * Settings that the log reads from a given client. It does not use the client itself, unless the client cannot be
+ * copied: it takes the settings and opens its own connections. This prevents a library from repeating a publish or
+ * holding up the log by waiting forever.
  */
 export interface Settings {
   /** Prefix that the library adds to each key; `""` for none. */

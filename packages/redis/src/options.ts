@@ -7,59 +7,60 @@ import type { Locator } from "./locator.js";
 import { resolveSource } from "./source.js";
 import type { RedisClientSource } from "./source.js";
 
-/** How much of the stream Redis keeps: whichever limit is reached first. */
+/** How much of the stream Redis keeps. The first limit reached applies. */
 export interface StreamRetentionOptions {
   /**
-   * Age in milliseconds after which an event is dropped, as soon as something is published after it.
+   * Maximum age in milliseconds. Later publishes drop older events.
    *
    * @defaultValue `300_000` (five minutes)
    */
   readonly maxAgeMs?: number | undefined;
   /**
-   * Number of events. Redis drops them in groups, so that there are some more.
+   * Number of events. Redis drops them in groups, so it keeps slightly more.
    *
    * @defaultValue `100_000`
    */
   readonly maxEvents?: number | undefined;
 }
 
-/** Where Redis is, by its address. */
+/** The address of Redis. */
 export interface RedisUrl {
   /**
-   * Where Redis is: `redis://user:password@host:6379/0`, or `rediss://` for TLS. This or `client`.
+   * Address of Redis: `redis://user:password@host:6379/0`, or `rediss://` for TLS. Either this or `client`.
    *
    * @see https://www.iana.org/assignments/uri-schemes/prov/redis
    */
   readonly url: string;
 }
 
-/** Where Redis is, by a client that knows it. */
+/** A client that knows the address of Redis. */
 export interface RedisClientOption {
   /**
-   * A client in place of `url`, for Sentinel, a cluster, or settings that a URL has no place for: of node-redis 4 to 6
-   * (`createClient`, `createCluster`, `createSentinel`), ioredis or iovalkey (`Redis`, `Cluster`). It need not be connected
-   * and is not used itself: the log makes connections of its own with the same settings, and looks the master up before
-   * each of them. Only a Sentinel client of node-redis 5 is used, to ask for the master, and connected if it is not.
+   * A client instead of `url`, for Sentinel, a cluster, or settings that do not fit in a URL: from node-redis 4 to 6
+   * (`createClient`, `createCluster`, `createSentinel`), ioredis or iovalkey (`Redis`, `Cluster`). It does not have to
+   * be connected and is not used itself: the log opens its own connections with the same settings, and looks up the
+   * master before each of them. Only a Sentinel client of node-redis 5 is used, to find the master, and connected if
+   * necessary.
    *
-   * Or a function that gives a client each time a connection is made.
+   * A function that returns a client is called for each attempt to connect.
    */
   readonly client: RedisClientSource;
 }
 
-/** Where Redis is: exactly one of `url` and `client`. */
+/** Location of Redis: exactly one of `url` and `client`. */
 export type RedisPlace =
   | (RedisUrl & { readonly client?: undefined })
   | (RedisClientOption & { readonly url?: undefined });
 
-/** What `redisLog` takes beside the place of Redis. */
+/** Options of `redisLog` besides the location of Redis. */
 export interface RedisLogSettings {
   /**
-   * Key of the stream. Hubs with the same key share all that is published. A `keyPrefix` of the client is put in front.
+   * Key of the stream. Hubs with the same key share all events. A `keyPrefix` of the client is put in front.
    *
    * @defaultValue `"tidewire"`
    */
   readonly key?: string | undefined;
-  /** How much Redis keeps. Each hub's own `retention` says how much of it is replayed: at most what is here. */
+  /** How much Redis keeps. Each hub replays as much of it as its own `retention` allows. */
   readonly retention?: StreamRetentionOptions | undefined;
   /**
    * How long Redis remembers a `dedupeKey`, in milliseconds.
@@ -68,21 +69,21 @@ export interface RedisLogSettings {
    */
   readonly dedupeWindowMs?: number | undefined;
   /**
-   * How long a publish waits for Redis to answer, in milliseconds, before it fails with `ERR_SSE_LOG_UNKNOWN`.
+   * How long a publish waits for an answer of Redis, in milliseconds, before it fails with `ERR_SSE_LOG_UNKNOWN`.
    *
    * @defaultValue `5_000`
    */
   readonly publishTimeoutMs?: number | undefined;
-  /** Called whenever `state` changes. What it throws goes to the hub's `onError`. */
+  /** Called whenever `state` changes. An error that it throws goes to the hub's `onError`. */
   readonly onHealth?: ((health: LogHealth) => void) | undefined;
 }
 
-/** Options of `redisLog`: where Redis is, and how it is used. */
+/** Options of `redisLog`: the location of Redis, and how to use it. */
 export type RedisLogOptions = RedisLogSettings & RedisPlace;
 
-/** Options with every default filled in. */
+/** Options with all defaults filled in. */
 export interface ResolvedRedisLogOptions {
-  /** Key of the stream, with what the client puts in front of each. */
+  /** Key of the stream, including the client's prefix. */
   readonly key: string;
   readonly locator: Locator;
   readonly retention: { readonly maxAgeMs: number; readonly maxEvents: number };
@@ -102,7 +103,7 @@ export const REDIS_LOG_OPTIONS: readonly string[] = [
   "onHealth",
 ];
 
-/** Longest delay that a timer of Node takes. */
+/** Longest delay of a Node timer. */
 const MAX_MS = 2_147_483_647;
 
 /**
@@ -143,12 +144,12 @@ export function resolveRedisLogOptions(options: RedisLogOptions): ResolvedRedisL
 /**
  * Checks that options are an object and have no unknown names.
  *
- * @param path - Name of the option whose value they are; absent for options of a function.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` otherwise, with the name that was probably meant.
+ * @param path - Name of the option that contains them; absent for options of a function.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if they are not, with a suggestion for an unknown name.
  */
 export function checkOptions(value: unknown, names: readonly string[], path?: string): void {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    // A URL in its place may hold a password.
+    // A URL passed by mistake may hold a password.
     const got = typeof value === "string" ? "a string" : describe(value);
     const what = path === undefined ? "options" : `\`${path}\``;
     throw invalid(`Expected ${what} to be an object, got ${got}`);

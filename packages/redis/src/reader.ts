@@ -76,7 +76,7 @@ interface Read {
  * Each read begins *with* the entry that was read last. If that entry still exists, with the same tag, the entries
  * after it are complete, because Redis drops only from the front. If not, either unread entries were dropped, or the
  * history was replaced: the stream was deleted, or a failover lost its end. Sessions then get a reset, and reading
- * continues from the tail. So a gap is detected before any entry after it is delivered.
+ * continues from the tail. A gap is thus detected before any entry after it is delivered.
  *
  * A lost history leaves a mark in the new one. Every place before a mark is void, because a node or client there may
  * have missed entries that were lost.

@@ -1,4 +1,4 @@
-/** The log on a Redis stream: reader, writer and pager together. */
+/** The log on a Redis stream: combines reader, writer and pager. */
 
 import { SseError } from "@tidewire/core";
 import type {
@@ -22,16 +22,16 @@ import type { ReaderObserver } from "./reader.js";
 import { Writer } from "./writer.js";
 
 /**
- * Makes a log on a Redis stream, for hubs of many processes: `createHub({ log: redisLog({ url }) })`.
+ * Creates a log on a Redis stream, for hubs in several processes: `createHub({ log: redisLog({ url }) })`.
  *
- * All that is published on any of them goes into one stream, and each reads it all: every session gets every event
- * of its channels in the same order wherever it is connected, and a client may come back to another process. Nothing
- * is done before the hub needs it; then there is a connection that follows the stream, one that publishes once
- * something is published, and one that reads back while clients wait for it.
+ * All events published on any of these hubs go into one stream, which each hub reads: every session gets every event of
+ * its channels in the same order wherever it is connected, and a client may come back to another process. Connections
+ * open when they are needed: one follows the stream, one publishes from the first publish on, and one reads back while
+ * clients wait for it.
  *
- * @param options - Where Redis is, and how much it keeps.
+ * @param options - Location of Redis, and how much it keeps.
  * @returns A log for one hub or one publisher.
- * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or not what it may be.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function redisLog(options: RedisLogOptions): Log {
   return new RedisLog(resolveRedisLogOptions(options));
@@ -48,13 +48,13 @@ class RedisLog implements Log, ReaderObserver {
   #started: ((tail: string) => void) | undefined;
   #notStarted: ((error: unknown) => void) | undefined;
   #state: LogHealth["state"] = "connecting";
-  /** Since when the reader may be without something; `undefined` while it has all. */
+  /** Time since which the reader may be missing entries; `undefined` while it has all of them. */
   #behindSince: number | undefined;
-  /** When the reader last had all there was. */
+  /** When the reader last had everything. */
   #caughtUpAt = 0;
   #reconnects = 0;
   #hasStarted = false;
-  /** Whether the connection was lost after the start and is not back yet. */
+  /** Whether the connection was lost after the start and has not been restored yet. */
   #wasLost = false;
   #lastError: unknown;
 
@@ -107,7 +107,7 @@ class RedisLog implements Log, ReaderObserver {
   }
 
   #health(): LogHealth {
-    // A log that is never started, as that of a publisher, is as well as what it publishes over.
+    // A log that is never started, such as a publisher's, has the health of its writer.
     if (this.#reader === undefined && this.#state !== "closed") return this.#writer.health;
     const behindSince = this.#behindSince;
     const lagMs = behindSince === undefined ? 0 : Math.round(performance.now() - behindSince);
@@ -161,7 +161,7 @@ class RedisLog implements Log, ReaderObserver {
     this.#behindSince ??= this.#caughtUpAt;
     this.#wasLost = this.#hasStarted;
     if (this.#state === "down") return;
-    // Once for each outage, however often it is tried.
+    // Once per outage, however often it reconnects.
     this.#follower?.failed(error);
     this.#become("down");
   }

@@ -69,7 +69,7 @@ end
  * fields and values.
  *
  * The marks have no time to live, because the eviction policies `volatile-*` would drop them first. They lie in two
- * hashes instead: when the newer one is a window old, it replaces the older one. So each publish costs the same, and
+ * hashes instead: when the newer one is a window old, it replaces the older one. Each publish costs the same, and
  * Redis holds the marks of at most two windows. The field `""` of a hash is its start time; a dedupe key is never
  * empty.
  *

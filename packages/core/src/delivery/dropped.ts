@@ -1,4 +1,4 @@
-/** What the window remembers of dropped entries: the last one of each channel. */
+/** Remembers the last dropped entry of each channel. */
 
 import { idOf } from "../wire/frame-slab.js";
 import type { StoredFrame } from "../wire/shared-frames.js";

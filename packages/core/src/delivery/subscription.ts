@@ -591,7 +591,7 @@ export class Subscription implements Reader {
 
   #failed({ channels }: Step, error: unknown): void {
     this.#audience.observer.report(snapshotError(error, channels), "snapshot");
-    // The snapshot may fail again at once, so the client is told to wait before it reconnects.
+    // The snapshot may fail again at once, so the client has to wait before it reconnects.
     this.outlet.fail(encodeRetryFrame(draw(FAILED_RETRY_MS)));
   }
 

@@ -10,7 +10,7 @@ export class Turns {
   readonly #run: (end: number) => boolean;
   #isScheduled = false;
 
-  /** @param run - Works until `end` (on the clock of `performance.now()`); returns whether more is to be done. */
+  /** @param run - Works until `end` (on the clock of `performance.now()`); returns whether more work is left. */
   constructor(run: (end: number) => boolean) {
     this.#run = run;
   }

@@ -1,4 +1,4 @@
-/** What a client gets before entries of the log. Exists only while some of it is still to be written. */
+/** The part of a stream before entries of the log. Exists only while some of it is still to be written. */
 
 import { SseError, isSseError } from "../errors.js";
 import { checkSnapshot } from "../options/subscribe.js";

@@ -359,7 +359,7 @@ export class Window {
    * @param after - Only entries after this position.
    * @param maxBytes - Upper limit; at least one frame is returned if there is any.
    * @param upTo - Only entries up to this position.
-   * @returns The frames in order; empty if nothing follows.
+   * @returns The frames in order; empty if there are none.
    */
   slice(
     channels: ChannelPositions,

@@ -6,7 +6,7 @@ import type { CorsOptions, CorsOptionsDelegate } from "cors";
 import type { HeaderTarget } from "./head.js";
 
 /**
- * What the `cors` package accepts: options, or a function that returns them for a request.
+ * Options of the `cors` package, or a function that returns them for a request.
  *
  * @see https://github.com/expressjs/cors#configuration-options
  */

@@ -21,10 +21,10 @@ type HeldOptions = Pick<ResolvedOptions, "maxHeld" | "reconnectionTimeMs">;
 /**
  * The turned-away clients of a hub that have not left yet.
  *
- * Every client treats a connection that breaks in the middle of a stream as "come back". So each turned-away client
- * gets the head of a stream, and its connection is cut after a while. It then returns after its present reconnection
- * time, and not at the same moment as the others. If there is no room to hold it, it gets a reconnection time and an
- * orderly end.
+ * Every client treats a connection that breaks in the middle of a stream as "come back". Therefore each turned-away
+ * client gets the head of a stream, and its connection is cut after a while. It then returns after its present
+ * reconnection time, and not at the same moment as the others. If there is no room to hold it, it gets a reconnection
+ * time and an orderly end.
  */
 export class Held {
   /** Drives all turned-away clients. */

@@ -1,4 +1,4 @@
-/** The owner of everything in a process: makes sessions, publishes, counts, closes. */
+/** The owner of everything in a process: creates sessions, publishes, counts, closes. */
 
 import { channel as diagnosticsChannel } from "node:diagnostics_channel";
 import type { Subscription } from "../delivery/subscription.js";
@@ -39,12 +39,12 @@ const DIAGNOSTICS = {
  * Owner of all event streams of a process: it creates sessions, publishes to channels, drives heartbeats and ends
  * streams.
  *
- * One hub may serve several frameworks at once. It publishes what happens on the diagnostics channels
- * `tidewire.session.open` (`{ session }`), `tidewire.session.close` (`{ session, reason }`), `tidewire.publish`
- * (`{ channel, id }`) and `tidewire.reset` (`{ session, reason, channels }`), which is free when nobody subscribes.
+ * One hub may serve several frameworks at once. It publishes events on the diagnostics channels `tidewire.session.open`
+ * (`{ session }`), `tidewire.session.close` (`{ session, reason }`), `tidewire.publish` (`{ channel, id }`) and
+ * `tidewire.reset` (`{ session, reason, channels }`), which is free when nobody subscribes.
  *
- * @typeParam Channels - As for {@link createHub}.
- * @typeParam Request - As for {@link createHub}.
+ * @typeParam Channels - Same as for {@link createHub}.
+ * @typeParam Request - Same as for {@link createHub}.
  */
 export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Request = unknown> {
   /** @internal */
@@ -54,7 +54,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   readonly #publisher: Publisher<Channels>;
   readonly #counters = new Counters();
   readonly #isLocal: boolean;
-  /** Set from the first `close` on; no stream is opened any more. */
+  /** Set from the first `close` on; no more streams are opened. */
   #closing: Promise<void> | undefined;
 
   /** @internal Hubs are made by {@link createHub}. */
@@ -67,7 +67,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     this.#publisher = new Publisher<Channels>(log, options, {
       published: (name, id) => {
         counters.published += 1;
-        // The log in memory has handed the event back already.
+        // The in-memory log has already delivered the event.
         if (log.isLocal !== true) this.#parts.admission.delivery?.own.add(id);
         if (DIAGNOSTICS.publish.hasSubscribers) DIAGNOSTICS.publish.publish({ channel: name, id });
       },
@@ -121,23 +121,23 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     };
   }
 
-  /** Streams that are open now. */
+  /** Number of open streams. */
   get sessionCount(): number {
     return this.#parts.sessions.openCount;
   }
 
   /**
-   * Creates the session of one request. Nothing is sent, and the route may answer in any other way until it sends
-   * something through the session. A response may have several sessions, of one hub or of many: the first that is opened
-   * answers, and `open` of the others throws `ERR_SSE_HEADERS_SENT` from then on.
+   * Creates the session of one request. Nothing is sent, and the route may answer in any other way, until it sends
+   * something through the session. A response may have several sessions, of one hub or several: the first to open
+   * answers, and `open` of the others then throws `ERR_SSE_HEADERS_SENT`.
    *
-   * @param exchange - `{ request, response }` of `node:http` or `node:http2`; adapters give more.
-   * @returns The session: idle, or closed if the client has left already.
+   * @param exchange - `{ request, response }` of `node:http` or `node:http2`; adapters pass more.
+   * @returns The session: idle, or closed if the client has already left.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is invalid.
    */
   createSession(exchange: ExchangeOf<Request>): Session<Channels, Request> {
     const session = new HubSession(new NodeSink(exchange, this.#outletSettings), this.#parts);
-    // Which channels there are is known to the compiler alone.
+    // The channel types exist only for the compiler.
     return session as OwnedSession<Hub<Channels, Request>, never, unknown> as Session<
       Channels,
       Request
@@ -149,11 +149,11 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
    * is retained.
    *
    * @param channel - A string of 1 to 256 characters that does not begin with `~`.
-   * @param message - The event, without an id, or a string that stands for `{ data: string }`.
-   * @param options - A `dedupeKey` makes it safe to try again; `except` is a session that does not get it.
-   * @returns The event's id, once the log has it. Rejects with `ERR_SSE_LOG_REJECTED` if the log does not take it, with
-   *   `ERR_SSE_LOG_UNKNOWN` if that cannot be told, with `ERR_SSE_CLOSED` if the hub is closed. Every rejection goes to
-   *   `onError` with the stage `publish`, too, and one that is not awaited does not end the process.
+   * @param message - The event, without an id; a string is short for `{ data: string }`.
+   * @param options - A `dedupeKey` makes it safe to retry; `except` is a session that does not get it.
+   * @returns The event's id, once the log has it. Rejects with `ERR_SSE_LOG_REJECTED` if the log does not accept the
+   *   event, with `ERR_SSE_LOG_UNKNOWN` if its fate is unknown, with `ERR_SSE_CLOSED` if the hub is closed. Every
+   *   rejection is also reported to `onError` with the stage `publish`; an unawaited one does not end the process.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION`, `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or
    *   `ERR_SSE_ID_RESERVED` if the event is invalid.
    */
@@ -185,14 +185,16 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     }
   }
 
-  /** @returns The id of the event that was just published, where the log is in this process and has it at once. */
+  /** @returns The id of the event just published, if the log is in this process and delivers at once. */
   #localTailId(): string | undefined {
     return this.#isLocal && this.#closing === undefined
       ? this.#parts.admission.delivery?.audience.window.tailId
       : undefined;
   }
 
-  /** @returns Says what became of the event that a session is not to get; `undefined` if no session is passed over. */
+  /**
+   * @returns A function that takes the event's id for the excepted session; `undefined` if there is no such session.
+   */
   #except(session: unknown): ((id: string | undefined) => void) | undefined {
     if (session === undefined) return undefined;
     if (session instanceof HubSession && session.hub === this) return session.except();
@@ -204,8 +206,8 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   /**
    * Returns one channel by its name.
    *
-   * @param name - A string of 1 to 256 characters that does not begin with `~`. A channel exists as soon as it is used.
-   * @returns The channel. Nothing is kept for it.
+   * @param name - A string of 1 to 256 characters that does not begin with `~`. A channel needs no creation.
+   * @returns The channel. It holds no state.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the name is invalid.
    */
   channel<Name extends keyof Channels & string>(name: Name): Channel<Channels[Name]> {
@@ -229,7 +231,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   stats(): HubStats {
     const { sessions: all, admission, held } = this.#parts;
     const sessions = { connecting: 0, open: 0, live: 0, behind: 0 };
-    // Of the others the route may still answer in any other way.
+    // The routes of the others may still answer in any other way.
     for (const { state } of all.waiting) if (state === "connecting") sessions.connecting += 1;
     for (const { state, outlet } of all) {
       if (state !== "connecting" && state !== "open") continue;
@@ -262,12 +264,12 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   }
 
   /**
-   * Answers a request if it is a CORS preflight that the option `cors` allows. For plain `node:http`,
-   * before routing; the middleware and the plugin do it by themselves.
+   * Answers a request if it is a CORS preflight that the option `cors` allows. Call it before routing on plain
+   * `node:http`; the middleware and the plugin do so themselves.
    *
-   * @param exchange - As for `createSession`.
-   * @param next - Called if the request is not answered here, with an error if `cors` gave one. If it takes no argument,
-   *   the error goes to `onError`.
+   * @param exchange - Same as for `createSession`.
+   * @param next - Called if the request is not answered here, with an error if `cors` produced one. If it takes no
+   *   argument, the error goes to `onError`.
    */
   handlePreflight(exchange: Exchange, next: (error?: unknown) => void): void {
     const { request, response } = exchange;
@@ -275,13 +277,13 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     if (cors === undefined || !isPreflight(request)) return next();
     const target = exchange.headers ?? response;
     cors.preflight(request, target, (error, headers) => {
-      // Somebody has answered while the origin was looked up.
+      // The request was answered elsewhere while the origin was looked up.
       if (isHeadSent(response)) {
         if (error !== undefined && error !== null) this.#parts.report(error, "cors");
         return;
       }
       if (headers === undefined) {
-        // A callback that takes no error does not hear of it.
+        // A callback without parameters would not receive the error.
         const isHeard = exchange.refuse !== undefined || next.length > 0;
         if (!isHeard && error !== undefined && error !== null) this.#parts.report(error, "cors");
         return next(error);
@@ -292,7 +294,8 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
         response.statusCode = 204;
         response.end();
       } catch (fault) {
-        // A hook on the head has thrown, perhaps inside a callback of the `origin` function, which could not handle it.
+        // A hook on the head threw, perhaps inside a callback of the `origin` function, which could not handle the
+        // error.
         this.#parts.report(fault, "write");
         response.destroy();
       }
@@ -300,11 +303,12 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   }
 
   /**
-   * Ends the sessions of one server, and turns away its later ones, as `close` does for all. The hub stays open:
-   * other servers share it. For adapters whose server closes.
+   * Ends the sessions of one server and turns away its later ones, as `close` does for all. The hub stays open for
+   * other servers. For adapters whose server closes.
    *
-   * @param server - The `server` of the exchanges that are meant.
-   * @returns Resolves within about half a second. A client that does not take its end in time is cut off. Never rejects.
+   * @param server - The `server` of the exchanges to end.
+   * @returns Resolves within about half a second. Clients that do not read their end in time are cut off. Never
+   *   rejects.
    */
   closeServer(server: object): Promise<void> {
     this.#parts.sessions.closeServer(server);
@@ -312,14 +316,15 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   }
 
   /**
-   * Closes the hub: new streams are turned away, open ones are ended with the reason `shutdown`, and so are sessions that
-   * have not opened yet. Then clients that are held are cut, and the log is closed.
+   * Closes the hub: turns new streams away and closes open ones, and sessions that have not opened yet, with the reason
+   * `shutdown`. Then it cuts held clients and closes the log.
    *
-   * Call it before `server.close()`, which otherwise waits for streams that do not end by themselves. Idempotent.
+   * Call it before `server.close()`, which otherwise waits for streams that never end by themselves. Idempotent.
    *
-   * @param options - Over what time the ends are spread.
-   * @returns Resolves within `drainMs` (at least a quarter of a second) plus at most three quarters of a second, whatever
-   *   clients, callbacks and the log do. A client that does not take its end in time is cut off. Never rejects.
+   * @param options - Time over which the ends are spread.
+   * @returns Resolves within `drainMs` (at least a quarter of a second) plus at most three quarters of a second,
+   *   whatever clients, callbacks and the log do. Clients that do not read their end in time are cut off. Never
+   *   rejects.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if `drainMs` is not a whole number from 0, or an option is unknown.
    */
   close(options: CloseOptions = {}): Promise<void> {
@@ -341,11 +346,11 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
 /**
  * One event stream to one client: `res.sse`, `reply.sse`.
  *
- * Reading it commits nothing: the response stays free until something is sent. A method throws for a mistake of the
- * caller, before a byte is written; it never throws, rejects or hangs because the client has left.
+ * Reading it commits nothing: the response stays free until something is sent. Methods throw for a mistake of the
+ * caller, before a byte is written. They never throw, reject or hang because the client has left.
  *
- * @typeParam Channels - As for {@link createHub}.
- * @typeParam Request - As for {@link createHub}.
+ * @typeParam Channels - Same as for {@link createHub}.
+ * @typeParam Request - Same as for {@link createHub}.
  */
 export interface Session<
   Channels extends ChannelsOf<Channels> = RegisteredChannels,
@@ -355,12 +360,12 @@ export interface Session<
 /**
  * Creates a hub.
  *
- * @typeParam Channels - Channels, their event types and data, so that the compiler checks them wherever they are used.
- *   Those of {@link Register} unless the hub has others.
- * @typeParam Request - Type of the requests that the hub is given: that of the framework, otherwise that of Node.
+ * @typeParam Channels - Channels with their event and data types, checked by the compiler wherever they are used.
+ *   Default: those of {@link Register}.
+ * @typeParam Request - Type of the hub's requests: the framework's, otherwise Node's.
  * @param options - See {@link HubOptions}; each has a default.
- * @returns A hub without sessions. It keeps no timer until a stream is open or something is published, and never keeps the
- *   process alive.
+ * @returns A hub without sessions. It starts no timer until a stream is open or something is published, and never keeps
+ *   the process alive.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function createHub<

@@ -33,7 +33,7 @@ export function checkName(name: string, names: readonly string[], path?: string)
   throw invalidOption(`Unknown option ${quoteName(prefix, name)}. ${suggest(name, names, prefix)}`);
 }
 
-/** @returns What was expected; `undefined` if the value is a whole number that is large enough. */
+/** @returns The expectation for the error message; `undefined` if the value is a whole number that is large enough. */
 export function atLeast(least: number, value: unknown, prefix: string = ""): string | undefined {
   return Number.isSafeInteger(value) && (value as number) >= least
     ? undefined

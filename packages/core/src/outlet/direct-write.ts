@@ -39,7 +39,7 @@ export function takesChunks(response: ServerResponse): boolean {
  * for every client, so one buffer with all four can be written to each of them: same bytes, same order, a quarter less
  * work.
  *
- * This is valid only while nothing stands between the response and its socket. For every chunk:
+ * This is valid only if the response writes straight to its socket. For every chunk:
  *
  * - it must be this response's turn: the next one on the connection has to wait for its end;
  * - the socket must be writable. Node drops writes to a response whose socket has been ended;

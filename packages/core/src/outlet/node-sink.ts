@@ -1,4 +1,4 @@
-/** Responses of Node as outlets: the only file that writes to them, beside direct-write. */
+/** Node responses as outlets: the only file that writes to them, besides direct-write. */
 
 import { STATUS_CODES } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -28,29 +28,29 @@ const SLICE_BYTES = 65_536;
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
 /**
- * Why a stream of HTTP/2 is destroyed. With an error Node resets it with INTERNAL_ERROR. Without one it would with
- * NO_ERROR, which many clients take for an end in order. (`stream.close(code)` before `destroy()` aborts the process: Node
- * 20 asserts that nothing asks a destroyed stream for its trailers.)
+ * The error with which an HTTP/2 stream is destroyed: Node then resets it with INTERNAL_ERROR. Without an error it
+ * would use NO_ERROR, which many clients treat as an orderly end. (`stream.close(code)` before `destroy()` aborts the
+ * process, because Node 20 asserts that a destroyed stream is never asked for its trailers.)
  */
 const CUT: Error = new Error("The event stream was cut");
 
-/** Our own `end`, `answer` or `refuse` is why the response ends. */
+/** The response ends because of our own `end`, `answer` or `refuse`. */
 const ENDED_HERE = 1;
-/** The owner was told that the response has closed, or it had before there was an outlet. */
+/** The owner has been notified that the response has closed, or it closed before the outlet existed. */
 const OVER = 2;
-/** A write has had to wait: from then on "drain" is listened to. */
+/** A write has had to wait: from then on there is a listener for "drain". */
 const WAITED = 4;
-/** A response of HTTP/1 has ended or closed. */
+/** An HTTP/1 response has ended or closed. */
 const ENDED = 8;
-/** The socket was handed all of a response of HTTP/1. */
+/** The socket was given all of an HTTP/1 response. */
 const FLUSHED = 16;
 
 /** `true` while a response is uncorked, in the middle of a write. */
 let isLettingGo = false;
 
-/** Marks a response that has a sink; the sink's shared listeners find it here, so that they need no closures. */
+/** Marks a response that has a sink. The shared listeners find the sink here, so they need no closures. */
 const SINK: unique symbol = Symbol("tidewire.sink");
-/** Further sinks of a response, where more than one hub has a session for it. None of them has begun to answer. */
+/** Further sinks of a response that has sessions of several hubs. They have not begun to answer. */
 const OTHERS: unique symbol = Symbol("tidewire.others");
 type Marked = NodeResponse & {
   [SINK]?: NodeSink | undefined;
@@ -63,20 +63,22 @@ type Marked = NodeResponse & {
 export class NodeSink extends Outlet implements ExchangeStream {
   readonly #exchange: Exchange;
   readonly #response: NodeResponse;
-  /** `undefined` until the body may begin; then the response or what stands before it. */
+  /** `undefined` until the body may begin; then the response, or a stream in front of it. */
   #body: StreamBody | undefined;
-  /** Sum of the flags below that are set: a field for each would be most of what an idle stream weighs here. */
+  /**
+   * Sum of the flags above that are set. Separate fields would account for most of the memory of an idle stream here.
+   */
   #flags = 0;
-  /** Set from the first write to an HTTP/1.1 response that nothing stands before, until somebody ends it. */
+  /** Set from the first write to an HTTP/1.1 response without a stream in front of it, until it is ended elsewhere. */
   #socket: Socket | undefined;
   /** Counted only over HTTP/2. */
   #writtenBytes = 0;
-  /** Set only where a compressor has to be told to let go of each event. */
+  /** Set only if a compressor has to be flushed after each event. */
   #compressor: Compressor | undefined;
 
   /**
-   * @param exchange - Request and response. The client may be gone already.
-   * @param settings - Those of the hub.
+   * @param exchange - Request and response. The client may already have left.
+   * @param settings - Settings of the hub.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the exchange is invalid.
    */
   constructor(exchange: Exchange, settings: OutletSettings) {
@@ -89,12 +91,12 @@ export class NodeSink extends Outlet implements ExchangeStream {
       response[SINK] = this;
       response.on("close", onClose);
     } else {
-      // Sessions commit nothing until they are opened: the first to be opened has the response.
+      // Sessions commit nothing until they open: the first to open gets the response.
       response[OTHERS] = [...(response[OTHERS] ?? []), this];
     }
-    // A pipelined response waits without a socket and would not hear of its end.
+    // A pipelined response waits without a socket and would not notice its end.
     if (isHttp1(response) && response.socket === null) waitOn(socketOf(this.request), this);
-    // A response that has closed already emits no further "close".
+    // A closed response does not emit "close" again.
     if (isHttp1(response) ? response.closed : response.stream.closed) this.#flags |= OVER;
   }
 
@@ -123,7 +125,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
     return isAnswered === true || isHeadSent(this.#response) || this.#isTaken;
   }
 
-  /** Whether another sink has begun to answer, and its head may have yet to go out. */
+  /** Whether another sink has begun to answer, possibly with its head still unsent. */
   get #isTaken(): boolean {
     const sink = (this.#response as Marked)[SINK];
     return sink !== undefined && sink !== this && sink.phase !== "idle";
@@ -146,12 +148,12 @@ export class NodeSink extends Outlet implements ExchangeStream {
   }
 
   get bufferedBytes(): number {
-    // Unless the response is corked and may hold something itself.
+    // Unless the response is corked and may hold bytes itself.
     if (this.#socket?.writableCorked === 0) return this.#socket.writableLength;
     const held =
       this.#body === undefined || this.#body === this.#response ? 0 : this.#body.writableLength;
     const waiting = held + (this.#compressor?.heldBytes ?? 0) + this.#response.writableLength;
-    // A socket that does not say what it holds makes a sum that is not a number.
+    // A socket that does not report its buffer makes the sum `NaN`.
     return Number.isNaN(waiting) ? 0 : waiting;
   }
 
@@ -161,8 +163,8 @@ export class NodeSink extends Outlet implements ExchangeStream {
     const socket = socketOf(response);
     if (socket === undefined) return 0;
     const { bytesWritten = 0 } = socket;
-    // Node reports a write as taken only when all of it is; the handle's queue shrinks on the way. Without
-    // it a slow but steady reader of one large write would look stalled.
+    // Node reports a write as taken only when all of it is, but the handle's queue shrinks on the way. Without it, a
+    // slow but steady reader of one large write would look stalled.
     return bytesWritten - socket.writableLength - queuedBytes(socket);
   }
 
@@ -171,7 +173,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
     super.open(reconnectionTimeMs);
   }
 
-  /** From now on this is the sink that answers. */
+  /** From now on this sink answers. */
   #take(): void {
     const response: Marked = this.#response;
     const sink = response[SINK];
@@ -225,7 +227,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
   protected putShared(shared: SharedFrames): boolean {
     const socket = this.#socket;
     const waiting = socket === undefined ? this.bufferedBytes : socket.writableLength;
-    // Behind bytes that wait these will wait too.
+    // Behind waiting bytes, these will wait too.
     const frames = waiting > 0 ? shared.compact : shared;
     if (socket === undefined) return this.put(frames.bytes);
     const isTaken = writeDirectly(this.#response as ServerResponse, socket, frames.chunk);
@@ -236,7 +238,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
     const body = this.#body;
     const response = this.#response;
     if (body === undefined || this.isClosed) {
-      // Somebody else has ended or destroyed the response; "close" would come too late for this write.
+      // The response was ended or destroyed elsewhere; "close" would come too late for this write.
       this.closed();
       return false;
     }
@@ -251,31 +253,31 @@ export class NodeSink extends Outlet implements ExchangeStream {
     return isTaken;
   }
 
-  /** Called after a write: the head has gone out with it at the latest. */
+  /** Called after a write, by which the head has been sent at the latest. */
   #findSocket(): Socket | undefined {
     const response = this.#response;
     if (this.#body !== response || !isHttp1(response) || response.socket === null) return undefined;
     return takesChunks(response) ? response.socket : undefined;
   }
 
-  /** @returns As `write`, after one that has asked to wait. */
+  /** @returns Same as `write`, after a write that has asked to wait. */
   #letGo(): boolean {
     const body = this.#body;
     if (body === undefined || this.isOver) return false;
     isLettingGo = true;
     const isTaken = body === this.#response && uncork(this.#response);
     isLettingGo = false;
-    // Most clients never make a stream wait: a listener for each of them would be memory for nothing.
+    // Most clients never make a stream wait, so a listener for each would waste memory.
     if (isTaken || (this.#flags & WAITED) !== 0) return isTaken;
     this.#flags |= WAITED;
-    // A compressor that wraps the response moves listeners to a stream of its own, which has no mark.
+    // A compressor that wraps the response moves listeners to its own stream, which has no mark.
     body.on("drain", this.#compressor === undefined ? onDrain : () => this.bodyDrained());
     return false;
   }
 
   /**
-   * Over HTTP/2 Node tells of a write only when the client has taken all of it: in slices a slow but steady reader
-   * of a large event is told from one that has stalled.
+   * Over HTTP/2, Node reports a write only when the client has taken all of it. Slices distinguish a slow but steady
+   * reader of a large event from one that has stalled.
    */
   #writeSlices(body: StreamBody, bytes: Uint8Array): boolean {
     this.#writtenBytes += bytes.byteLength;
@@ -292,14 +294,14 @@ export class NodeSink extends Outlet implements ExchangeStream {
     const response = this.#response;
     const body = this.#body ?? response;
     const socket = closesConnection && isHttp1(response) ? socketOf(response) : undefined;
-    // The head has promised to keep the connection. The next request on it would come to a server that is closing.
+    // The head has promised to keep the connection, but the next request on it would reach a server that is closing.
     if (socket !== undefined) response.once("finish", () => closeSoon(socket));
     if (!body.writableEnded) body.end();
   }
 
   protected override whenTaken(fn: () => void): void {
     const response = this.#response;
-    // What stands before the response does not say what it holds.
+    // A stream in front of the response does not report what it holds.
     if (this.#body !== response || this.#compressor !== undefined || this.isOver) return;
     if (this.bufferedBytes === 0) fn();
     else (response as ServerResponse).write(NO_BYTES, fn);
@@ -321,7 +323,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
     this.#flags |= ENDED_HERE;
     this.#watchFinish();
     this.#announceClose();
-    // A length that was set for another body would leave the client waiting for it.
+    // A length set for another body would make the client wait for it.
     removeBodyHeaders(this.headers);
     const { answer } = this.#exchange;
     if (answer !== undefined) {
@@ -345,27 +347,27 @@ export class NodeSink extends Outlet implements ExchangeStream {
     removeBodyHeaders(this.headers);
     this.headers.setHeader("Content-Type", "text/plain; charset=utf-8");
     this.#response.writeHead(status);
-    // Never the error's own message: it may quote what came from the network.
+    // Never the error's own message, which may quote text from the network.
     this.#response.end(`${STATUS_CODES[status] ?? "Error"}\n`);
   }
 
   /**
-   * Tells a client of HTTP/1 that its connection is closed with this response. Not one whose connection is cut: behind a
-   * head that says so, `fetch` of Node takes the cut for an end in order.
+   * Announces to an HTTP/1 client that its connection is closed with this response. Not if the connection is cut: after
+   * such a head, Node's `fetch` treats the cut as an orderly end.
    */
   #announceClose(): void {
     if (!isHttp1(this.#response)) return;
     if (this.ending === "end") {
       if (this.isHubClosing) this.headers.setHeader("Connection", "close");
     } else if (this.headers.getHeader("Connection") !== undefined) {
-      // Fastify says it of each answer while it closes.
+      // Fastify announces it on every answer while it closes.
       this.headers.removeHeader("Connection");
     }
   }
 
   /** Called by the shared listener of the body. */
   bodyDrained(): void {
-    // The write that it is about has yet to return.
+    // The corresponding write has not returned yet.
     if (isLettingGo) return;
     if (this.#compressor !== undefined) this.#compressor.heldBytes = 0;
     this.drained();
@@ -380,7 +382,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
     if (socketOf(this.request)?.destroyed !== true) this.#flags |= FLUSHED;
   }
 
-  /** Called by the shared listener of the response: somebody has ended it, and its last bytes are on their way. */
+  /** Called by the shared listener of the response: it was ended elsewhere, and its last bytes are on their way. */
   ended(): void {
     if ((this.#flags & ENDED) !== 0 || !isHttp1(this.#response)) return;
     this.#flags |= ENDED;
@@ -388,12 +390,12 @@ export class NodeSink extends Outlet implements ExchangeStream {
     this.#response.on("error", ignore);
   }
 
-  /** Called by the shared listener of the response, and wherever its end is found out first. */
+  /** Called by the shared listener of the response, and wherever its end is detected first. */
   closed(): void {
     if (this.isOver) return;
     this.#flags |= OVER;
     const response: Marked = this.#response;
-    // Not deleted: that would cost a slow object for each response.
+    // Not deleted, because that would turn each response into a slow object.
     if (response[SINK] === this) response[SINK] = undefined;
     if (response[OTHERS] === undefined) response.off("close", onClose);
     this.#body?.off("drain", onDrain);
@@ -401,7 +403,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
     if (isHttp1(response))
       (socketOf(this.request) as WaitedSocket | undefined)?.[WAITING]?.delete(this);
     const isByServer = (this.#flags & ENDED_HERE) !== 0 || response.writableEnded;
-    // A response of HTTP/1 without its socket says that it has finished, whatever became of its bytes.
+    // An HTTP/1 response without its socket reports that it has finished, whatever became of its bytes.
     const isFlushed = isHttp1(response)
       ? (this.#flags & FLUSHED) !== 0
       : response.stream.writableFinished;
@@ -410,8 +412,8 @@ export class NodeSink extends Outlet implements ExchangeStream {
 }
 
 /**
- * What Node has for a connection. An HTTP server takes any duplex stream, which lacks what only sockets of the network
- * have, and requests that a test or a host has made up may have an object with less, or nothing.
+ * A connection as Node provides it. An HTTP server accepts any duplex stream, which lacks members of network sockets. A
+ * request made up by a test or a host may have an object with fewer members, or `undefined`.
  */
 type AnySocket = Pick<Socket, "destroyed" | "writableCorked" | "writableLength"> &
   Partial<Pick<Socket, "bytesWritten" | "destroySoon" | "end" | "once">> &
@@ -422,20 +424,20 @@ function socketOf(message: { readonly socket: AnySocket | null }): AnySocket | u
   return message.socket ?? undefined;
 }
 
-/** Closes a connection once all of it has gone out, as Node does after the last response. */
+/** Closes a connection once everything has been sent, as Node does after the last response. */
 function closeSoon(socket: AnySocket): void {
   if (socket.destroySoon === undefined) socket.end?.();
   else socket.destroySoon();
 }
 
-/** Bytes of the write under way that libuv still holds; 0 where Node does not say. */
+/** Bytes of the current write that libuv still holds; 0 if Node does not report them. */
 function queuedBytes(socket: AnySocket): number {
   const handle: unknown = Reflect.get(socket, "_handle");
   if (typeof handle !== "object" || handle === null || !("writeQueueSize" in handle)) return 0;
   return typeof handle.writeQueueSize === "number" ? handle.writeQueueSize : 0;
 }
 
-/** Sinks of pipelined responses on a socket that have yet to get their turn. One listener serves them all. */
+/** Sinks of pipelined responses on a socket whose turn is still to come. They share one listener. */
 const WAITING: unique symbol = Symbol("tidewire.waiting");
 type WaitedSocket = AnySocket & { [WAITING]?: Set<NodeSink> };
 
@@ -465,7 +467,7 @@ function onTurn(this: Marked): void {
   this[SINK]?.owner.outletReady();
 }
 
-/** "prefinish" comes from inside `response.end`, "finish" only when the client has taken all. */
+/** "prefinish" is emitted inside `response.end`, "finish" only when the client has taken everything. */
 function onEnd(this: Marked): void {
   this[SINK]?.ended();
 }
@@ -479,8 +481,8 @@ function onDrain(this: { [SINK]?: NodeSink | undefined }): void {
 }
 
 /**
- * A late error belongs to the client's leaving or to a write after the end. Without a listener it would take the
- * process down.
+ * A late error comes from the client's leaving or from a write after the end. Without a listener it would end the
+ * process.
  */
 function ignore(): void {}
 
@@ -489,9 +491,9 @@ function mark(body: StreamBody & { [SINK]?: NodeSink }, sink: NodeSink): void {
 }
 
 /**
- * Sends what is held back until the next tick: Node corks the socket (from Node 26 on the response), so that head
- * and body leave in one packet. Past the high water mark that only hides how much the client has taken: a burst
- * within one tick would look like a slow client and hold all its bytes in memory.
+ * Sends what Node holds back until the next tick: it corks the socket (from Node 26 on the response), so that head and
+ * body leave together. Above the high water mark, that only hides how much the client has taken: a burst within one
+ * tick would look like a slow client and keep all its bytes in memory.
  *
  * @returns Whether the next bytes may follow after all.
  */
@@ -501,7 +503,7 @@ function uncork(response: NodeResponse): boolean {
   const corked = response.writableLength > socket.writableLength ? response : socket;
   if (corked.writableCorked > 0) {
     corked.uncork();
-    // Balanced: the caller that has corked it will uncork it.
+    // Balanced: the caller that corked it will uncork it.
     corked.cork();
   }
   return !response.writableNeedDrain;

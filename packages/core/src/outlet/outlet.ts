@@ -574,7 +574,7 @@ export abstract class Outlet implements Beating {
     return false;
   }
 
-  /** The client does not read: nothing more can reach it, and buffered bytes are dropped. */
+  /** The client does not read: no more bytes can reach it, and buffered ones are dropped. */
   #cut(): void {
     this.owner.outletFailed("slow");
     this.destroy();

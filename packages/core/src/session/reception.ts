@@ -29,8 +29,8 @@ export type Reception =
 const TURNED_AWAY_MS = { min: 5_000, max: 30_000 };
 
 /**
- * Decides how a request for an event stream is answered. None of the answers is thrown as an exception, because they
- * all depend on the client or the load, not on the route.
+ * Decides how a request for an event stream is answered. The answers are not thrown as exceptions, because they all
+ * depend on the client or the load, not on the route.
  *
  * @param request - Method, path and headers.
  * @param obstacle - Why the hub can open no more streams; `undefined` if it can.

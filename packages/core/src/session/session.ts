@@ -153,7 +153,7 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
    * stream; a client that `authorize` refuses gets 403.
    *
    * @param channels - One name or several, each a string of 1 to 256 characters that does not begin with `~`.
-   * @param options - What a new client gets first, and how the stream opens.
+   * @param options - State and past events for a new client, and how the stream opens.
    * @returns `true` once subscribed; `false` if the session is closed or `unsubscribe` has cancelled the call. Never
    *   rejects.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a name or an option is invalid.

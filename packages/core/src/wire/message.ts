@@ -22,8 +22,7 @@ export type SseMessage<Data = unknown> =
       ));
 
 /**
- * The last message of a stream, for `complete`. It has no id of its own, because a reserved id marks a returning
- * client.
+ * The last message of a stream, for `complete`. It cannot have an id, because a reserved id marks a returning client.
  */
 export interface LastMessage<Data = unknown> {
   /** As in {@link SseMessage}. */
