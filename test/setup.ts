@@ -1,6 +1,6 @@
 import { afterAll, afterEach, expect } from "vitest";
 
-/** What no test may leave behind, whatever it checks. */
+/** Faults that fail any test, whatever it checks. */
 const faults: unknown[] = [];
 const record = (fault: unknown): void => void faults.push(fault);
 const recordWarning = (warning: Error): void => {

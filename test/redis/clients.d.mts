@@ -1,6 +1,6 @@
 import type { RedisClient } from "@tidewire/redis";
 
-/** Where Redis is: one server, a master that Sentinel watches, or the nodes of a cluster. Ports of 127.0.0.1. */
+/** Location of Redis: one server, a master watched by Sentinel, or the nodes of a cluster. Ports of 127.0.0.1. */
 export type Place =
   | { readonly url: string }
   | { readonly name: string; readonly sentinels: readonly number[]; readonly password: string }

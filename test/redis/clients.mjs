@@ -1,13 +1,13 @@
 // Clients of all libraries that `redisLog` takes, for one server, for Sentinel and for a cluster.
 import { createRequire } from "node:module";
 
-/** Six libraries take a while to load: each only where it is used. */
+/** Loading six libraries takes a while, so each is loaded on use. */
 const load = createRequire(import.meta.url);
 const NODE_REDIS = { "node-redis 4": "redis4", "node-redis 5": "redis5", "node-redis 6": "redis" };
 const IOREDIS = { "ioredis 5": "ioredis5", "ioredis 6": "ioredis", iovalkey: "iovalkey" };
 
 export const LIBRARIES = [...Object.keys(NODE_REDIS), ...Object.keys(IOREDIS)];
-/** node-redis has a client for Sentinel from version 5 on. */
+/** node-redis has a Sentinel client since version 5. */
 export const LIBRARIES_WITH_SENTINEL = LIBRARIES.filter((name) => name !== "node-redis 4");
 
 const host = "127.0.0.1";

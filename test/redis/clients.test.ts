@@ -17,7 +17,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-/** A log that has started, and the data that came. */
+/** A started log and the data it has received. */
 interface Followed {
   readonly log: Log;
   readonly received: string[];
@@ -40,7 +40,7 @@ async function follow(client: RedisClientSource, key: string): Promise<Followed>
   return { log, received, resets };
 }
 
-/** All three connections do their work: one publishes, with a `dedupeKey` too, one follows and one reads back. */
+/** All three connections work: one publishes, also with a `dedupeKey`, one follows and one reads back. */
 async function expectToWork({ log, received }: Followed, name: string): Promise<void> {
   const [first, second, again] = [
     await log.append("news", { data: JSON.stringify(`${name} 1`) }),
@@ -56,7 +56,7 @@ async function expectToWork({ log, received }: Followed, name: string): Promise<
   expect(log.health()).toMatchObject({ state: "live", lagMs: 0 });
 }
 
-describeWithRedis("A client that is given in place of an address", () => {
+describeWithRedis("A client instead of an address", () => {
   const redis = useRedis("suite");
 
   it.each(LIBRARIES)("leads to its server, and is not used itself: %s", async (library) => {
@@ -82,7 +82,7 @@ describeWithRedis("A client that is given in place of an address", () => {
     await log.append("news", { data: '"second"' });
     await eventually("the second event", () => received.includes('"second"'));
     expect(received).toEqual(['"first"', '"second"']);
-    // With an entry that is no event, at which the log began.
+    // Includes an entry that is not an event, with which the log began.
     expect(await server.command("XLEN", `once ${library}`)).toBe(3);
   });
 
@@ -91,7 +91,7 @@ describeWithRedis("A client that is given in place of an address", () => {
     const proxy = await RedisProxy.start(server.port);
     closers.push(() => proxy.close());
     const place = { url: proxy.url };
-    // The application uses it too, and does not listen for errors.
+    // The application uses it too, without listening for errors.
     const client = makeClient(library, place) as unknown as Used;
     const failed: unknown[] = [];
     const hub = createHub({
@@ -100,7 +100,7 @@ describeWithRedis("A client that is given in place of an address", () => {
     });
     closers.push(() => hub.close());
     const isIo = library.startsWith("io");
-    // A library that prints errors which no one listens for is not to print them here.
+    // Some libraries print errors without a listener, which would clutter the output here.
     if (isIo) client.on("error", () => {});
     closers.push(() =>
       isIo ? client.disconnect?.() : (client.destroy ?? client.disconnect)?.call(client),
@@ -116,8 +116,8 @@ describeWithRedis("A client that is given in place of an address", () => {
 });
 
 describeWithRedis("A client that leads nowhere", () => {
-  it.each(LIBRARIES)("makes publishing fail, and nothing else: %s", async (library) => {
-    // Ports that no server listens on: of one server, of Sentinel, of a cluster.
+  it.each(LIBRARIES)("makes publishing fail, but nothing else: %s", async (library) => {
+    // Ports without a server: for one server, Sentinel and a cluster.
     const [port, other] = [await freePort(), await freePort()];
     const password = "secret";
     const clients = [
@@ -154,7 +154,7 @@ async function publishAgain(hub: Pick<Hub, "publish">): Promise<void> {
   await succeeds(() => hub.publish("news", "again"));
 }
 
-/** Does something until it does not fail. */
+/** Repeats an action until it succeeds. */
 async function succeeds(attempt: () => Promise<unknown>): Promise<void> {
   const end = performance.now() + 10_000;
   for (;;) {
@@ -213,14 +213,14 @@ describeWithRedis("A server that has become a replica", () => {
       await expect(publish).rejects.toMatchObject({ code: "ERR_SSE_LOG_REJECTED" });
     }
     await succeeds(() => log.append("news", { data: "after" }));
-    // Of the successor, which has another history.
+    // From the successor, which has another history.
     expect(await successor.command("XLEN", "moved")).toBeGreaterThan(0);
     await eventually("the event", () => received.includes("after") || followed.resets.length > 0);
     expect(received).not.toContain("refused");
   });
 });
 
-/** Publishes numbers, one every four milliseconds, until it is told to end. */
+/** Publishes numbers, one every four milliseconds, until it is stopped. */
 function publishSteadily(log: Log): { end(): Promise<{ accepted: string[]; errors: unknown[] }> } {
   const accepted: string[] = [];
   const errors: unknown[] = [];
@@ -244,7 +244,7 @@ function publishSteadily(log: Log): { end(): Promise<{ accepted: string[]; error
   };
 }
 
-/** While all of them publish, master and replica change places: no event is lost, doubled or out of its order. */
+/** Master and replica swap roles under load: no event is lost, duplicated or out of order. */
 async function expectNothingLost(
   all: readonly Followed[],
   swap: () => Promise<void>,
@@ -293,7 +293,7 @@ describeWithRedis("A master that Sentinel watches", () => {
   it.each(LIBRARIES_WITH_SENTINEL)("is found: %s", async (library) => {
     const { place } = await sentinel();
     const client = makeClient(library, place);
-    // Of version 5 the client itself is used.
+    // Version 5's client itself is used.
     if (library === "node-redis 5") closers.push(() => (client as unknown as Used).destroy?.());
     const followed = await follow(client, library);
     await expectToWork(followed, library);

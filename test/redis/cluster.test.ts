@@ -11,14 +11,14 @@ import type { RedisServer } from "./redis-server.js";
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 1e9));
 const CHANNELS = Array.from({ length: 20 }, (_, i) => `channel-${i}`);
 
-/** An event as it is in the log. */
+/** An event in the log. */
 interface Published {
   readonly id: string;
   readonly channel: string;
   readonly data: string;
 }
 
-/** A client, and the channels that it is on. */
+/** A client and its channels. */
 interface Member {
   readonly client: EventClient;
   readonly channels: ReadonlySet<string>;
@@ -51,14 +51,14 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
     return member;
   }
 
-  /** From here on nothing that is published may be missed. */
+  /** Events published from here on must not be missed. */
   async function allHaveAPosition(): Promise<void> {
     await eventually("all clients to have a position", () =>
       members.every(({ client }) => client.cursors > 0),
     );
   }
 
-  /** Waits until each client has as many events as it should, and says what is wrong with them. */
+  /** Waits until each client has the expected number of events, and returns the differences. */
   async function faultsIn(log: readonly Published[]): Promise<string[]> {
     const expected = members.map(({ channels }) =>
       log.filter(({ channel }) => channels.has(channel)),
@@ -77,7 +77,7 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
   }
 
   it(
-    "gives 200 clients everything exactly once and in one order while they change node at each of 500 cuts",
+    "gives 200 clients everything exactly once and in one order while they change nodes at each of 500 cuts",
     { timeout: 90_000 },
     async () => {
       console.log(`seed ${SEED}: run again with SEED=${SEED}`);
@@ -101,8 +101,8 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
         second.publish({ ...load, from: count }),
         torment.run(cuts, seconds * 1_000),
       ]);
-      // The last ones come from a node that has published nothing so far. A double of what came before would be
-      // in front of them.
+      // The last events come from a node that has published nothing so far. A duplicate of an earlier event would
+      // precede them.
       const end = { channels: CHANNELS, from: 2 * count, count: CHANNELS.length };
       const last = await third.publish({ ...end, perSecond: 1_000, prefix: "" });
       await eventually("all cuts to be done", () => torment.done === cuts);
@@ -110,10 +110,10 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
       const log = inOrder([...left, ...right, ...last]);
       expect(log.length).toBe(2 * count + CHANNELS.length);
       const faults = await faultsIn(log);
-      // First: a reset explains what is wrong with the rest.
+      // Checked first, because a reset explains later differences.
       expect(members.flatMap(({ client }) => client.resets)).toEqual([]);
       expect(faults.slice(0, 5)).toEqual([]);
-      // Each cut was a cut: whoever was cut has come back once.
+      // Each cut had an effect: every client that was cut has reconnected once.
       const connections = members.reduce((sum, { client }) => sum + client.connections, 0);
       expect(connections).toBe(clients + cuts);
 
@@ -121,7 +121,7 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
       expect(stats.flatMap(({ errors }) => errors)).toEqual([]);
       const received = members.reduce((sum, { client }) => sum + client.events.length, 0);
       const replays = stats.reduce((sum, node) => sum + node.replays, 0);
-      // That nothing was missed says little unless there was something to miss.
+      // The absence of losses is only significant if there was something to miss.
       expect(replays).toBeGreaterThan(cuts / 2);
       console.log(
         `${log.length} published, ${received} received, ${cuts} cuts (${torment.inFrames} within a chunk), ${replays} replays`,
@@ -146,7 +146,7 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
       }
       await allHaveAPosition();
 
-      // Also the one that is killed publishes. Nobody hears what became of it, but the log has it or has not.
+      // The killed node publishes too. The fate of its events is not reported, but the log has them or not.
       const load = { channels: CHANNELS, count: 560, perSecond: 70, prefix: "" };
       void victim.publish({ ...load, from: 0 });
       const published = Promise.all(
@@ -163,7 +163,7 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
       const servedAfterMs: number[] = [];
       for (const client of orphans) {
         client.onEvent = ({ id = "" }) => {
-          // The clock of Redis is that of this machine.
+          // The clock of Redis is this machine's.
           if (Number.parseInt(id, 10) <= isDeadSince) return;
           client.onEvent = () => {};
           servedAfterMs.push(performance.now() - killedAt);
@@ -183,11 +183,11 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
       const ids = new Set(log.map(({ id }) => id));
       expect(inOrder([...outcomes, ...last]).every(({ id }) => ids.has(id))).toBe(true);
       const byVictim = log.filter(({ data }) => Number(data) < load.count).length;
-      // It was killed in the midst of its work.
+      // It was killed while it was working.
       expect(byVictim).toBeGreaterThan(0);
       expect(byVictim).toBeLessThan(load.count);
       const faults = await faultsIn(log);
-      // First: a reset explains what is wrong with the rest.
+      // Checked first, because a reset explains later differences.
       expect(members.flatMap(({ client }) => client.resets)).toEqual([]);
       expect(faults.slice(0, 5)).toEqual([]);
       expect(orphans.every(({ connections }) => connections === 2)).toBe(true);
@@ -211,7 +211,7 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
       const { client } = join(ahead, ["news"]);
       await allHaveAPosition();
       await behind.until("the other node to be live", ({ log }) => log.state === "live");
-      // What is published from now on does not reach the other node.
+      // Events published from now on do not reach the other node.
       wire.hold();
       const load = { channels: ["news"], count: 10, perSecond: 1_000, prefix: "" };
       const published = await ahead.publish({ ...load, from: 0 });
@@ -222,7 +222,7 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
       await behind.until("the client to be there", ({ sessions }) => sessions.open === 1);
       wire.release();
       published.push(...(await ahead.publish({ ...load, from: load.count })));
-      // Taken for one that it does not know, the client would get a reset, and the first ten again.
+      // If its id were unknown, the client would get a reset, and the first ten events again.
       const faults = await faultsIn(inOrder(published));
       expect(client.resets).toEqual([]);
       expect(faults).toEqual([]);
@@ -251,7 +251,7 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
     expect(mine.events.map(({ data }) => data)).toEqual(numbers.map((n) => `here-${n}`));
     expect(theirs.events.map(({ data }) => data)).toEqual(numbers.map((n) => `there-${n}`));
 
-    // A position in one log means nothing in another: whoever strays there is told, and does not get a part.
+    // A position in one log means nothing in another: a client that goes astray gets a reset instead of a part.
     mine.cut("fin");
     mine.port = there.port;
     mine.connect();
@@ -263,7 +263,7 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
   });
 });
 
-/** Stands between a node and Redis, and holds back what Redis says. */
+/** Sits between a node and Redis, and holds back replies. */
 class HeldWire {
   readonly #server: net.Server;
   readonly #links: { readonly node: net.Socket; readonly redis: net.Socket }[] = [];
@@ -306,16 +306,16 @@ class HeldWire {
   }
 }
 
-/** Cuts clients at random moments and in random ways, and has each come back to another node. */
+/** Cuts clients at random moments and in random ways, and lets each reconnect to another node. */
 class Torment {
-  /** Cuts after which the client has connected again. */
+  /** Number of cuts whose client has reconnected. */
   done = 0;
-  /** Cuts in the midst of a chunk. */
+  /** Number of cuts in the middle of a chunk. */
   inFrames = 0;
   readonly #members: readonly Member[];
   readonly #cluster: readonly ClusterNode[];
   readonly #random: () => number;
-  /** Those that are about to be cut, or to come back: they are left alone meanwhile. */
+  /** Clients that are about to be cut, or reconnecting: they are left alone meanwhile. */
   readonly #busy: Set<EventClient> = new Set();
 
   constructor(members: readonly Member[], cluster: readonly ClusterNode[], random: () => number) {
@@ -324,7 +324,7 @@ class Torment {
     this.#random = random;
   }
 
-  /** Settles when all cuts are under way. One within a chunk waits for the next that comes. */
+  /** Settles when all cuts are under way. A cut within a chunk waits for the next chunk. */
   async run(cuts: number, durationMs: number): Promise<void> {
     const start = performance.now();
     for (let cut = 0; cut < cuts; cut++) {
@@ -332,7 +332,7 @@ class Torment {
       await new Promise((resolve) => {
         setTimeout(resolve, due - performance.now());
       });
-      // On a machine that hangs for a while all may be waiting for something.
+      // On a machine that hangs for a while, all clients may be waiting.
       await eventually("a client to be free", () => this.#busy.size < this.#members.length);
       this.#cut();
     }
@@ -372,7 +372,7 @@ class Torment {
   }
 }
 
-/** Has clients whose connection breaks come back to another node, each after a time of its own, as browsers do. */
+/** Lets disconnected clients reconnect to another node, each after its own delay, as browsers do. */
 async function comeBack(
   clients: readonly EventClient[],
   nodes: readonly ClusterNode[],
@@ -390,7 +390,7 @@ async function comeBack(
   });
 }
 
-/** So many of a list, at random. */
+/** Picks a number of items at random. */
 function pick<Item>(list: readonly Item[], count: number, random: () => number): Item[] {
   const left = [...list];
   return Array.from(
@@ -399,7 +399,7 @@ function pick<Item>(list: readonly Item[], count: number, random: () => number):
   );
 }
 
-/** What was published, in the order that Redis gave it. All of it has to have an id. */
+/** Published events in the order assigned by Redis. Each must have an id. */
 function inOrder(outcomes: readonly Outcome[]): Published[] {
   const published = outcomes.map(({ id, code, channel, data }) => {
     if (id === undefined) throw new Error(`${data} was not published: ${code}`);
@@ -409,7 +409,7 @@ function inOrder(outcomes: readonly Outcome[]): Published[] {
   return published.toSorted((a, b) => a.ms - b.ms || a.seq - b.seq);
 }
 
-/** The events of a stream, as Redis has them. */
+/** The events of a stream in Redis. */
 async function logOf(server: RedisServer, key: string): Promise<Published[]> {
   const entries = (await server.command("XRANGE", key, "-", "+")) as [string, string[]][];
   return entries.flatMap(([streamId, list]) => {
@@ -421,7 +421,7 @@ async function logOf(server: RedisServer, key: string): Promise<Published[]> {
   });
 }
 
-/** Says where two lists part, which a diff of thousands of lines does not. */
+/** Describes the first difference between two lists, more readable than a diff of thousands of lines. */
 function firstFault(
   received: readonly { readonly id?: string | undefined; readonly data: string }[],
   expected: readonly Published[],

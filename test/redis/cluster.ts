@@ -6,19 +6,19 @@ import { RedisProxy } from "./proxy.js";
 import type { RedisServer } from "./redis-server.js";
 import { Witness } from "./witness.js";
 
-/** Starts the parts of a cluster; what a test has started is ended after it. */
+/** Starts the parts of a cluster, which are stopped after each test. */
 export interface Cluster {
   /** A node whose streams have a heartbeat each second. */
   node(log: Pick<RedisLogOptions, "url" | "publishTimeoutMs">): Promise<ClusterNode>;
-  /** A client that subscribes to `CHANNEL`; nobody waits until it has. */
+  /** A client that subscribes to `CHANNEL`, without waiting for that. */
   newcomer(node: ClusterNode): Witness;
-  /** A client that is subscribed to `CHANNEL`: the node has told it where it stands. */
+  /** A client that is subscribed to `CHANNEL` and has a position. */
   witness(node: ClusterNode): Promise<Witness>;
   /** A proxy in front of a server. */
   proxy(server: RedisServer): Promise<RedisProxy>;
 }
 
-/** Gives a suite the parts of a cluster. */
+/** Provides the parts of a cluster to a suite. */
 export function useCluster(): Cluster {
   const closers: (() => unknown)[] = [];
   afterEach(async () => {

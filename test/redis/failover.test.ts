@@ -11,12 +11,12 @@ import type { RedisServer } from "./redis-server.js";
 import { CHANNEL, Witness, readStream } from "./witness.js";
 
 const PER_SECOND = 100;
-/** A part of what is published. */
+/** Number of events in a batch. */
 const BATCH = 50;
 
-/** A master that fails, and the replica that takes its place. */
+/** A master that fails, and the replica that takes over. */
 interface Failover {
-  /** Those of the clients, for a node each. */
+  /** Client libraries, one per node. */
   readonly libraries: readonly string[];
   readonly place: Place;
   readonly master: RedisServer;
@@ -30,18 +30,21 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-/** All that is published, by all nodes at a steady rate. */
+/** The events published by all nodes at a steady rate. */
 class Load {
   readonly #nodes: readonly ClusterNode[];
   readonly #batches: Promise<readonly Outcome[]>[] = [];
-  /** The first number that was not published yet. */
+  /** The first number not published yet. */
   next = 0;
 
   constructor(nodes: readonly ClusterNode[]) {
     this.#nodes = nodes;
   }
 
-  /** Publishes until it is so, and a batch more. Nothing is waited for: what hangs holds up nothing. */
+  /**
+   * Publishes until a condition holds, then one more batch. Does not await publishes, so that a hanging one holds up
+   * nothing.
+   */
   async until(isTrue: () => boolean, ms = 30_000): Promise<void> {
     const end = performance.now() + ms;
     for (let isLast = false; !isLast; this.next += BATCH) {
@@ -55,7 +58,7 @@ class Load {
     if (!isTrue()) throw new Error(`Waited ${ms} ms, publishing`);
   }
 
-  /** @returns What became of all of it. */
+  /** @returns The outcome of every publish. */
   async outcomes(): Promise<readonly Outcome[]> {
     return (await Promise.all(this.#batches)).flat();
   }
@@ -65,16 +68,16 @@ async function is(role: "master" | "slave", server: RedisServer): Promise<boolea
   try {
     return String(await server.command("ROLE")).startsWith(role);
   } catch {
-    // Sentinel cuts all connections of a server when it changes what that is.
+    // Sentinel cuts all connections of a server when it changes the server's role.
     return false;
   }
 }
 
 /**
- * Nodes publish and have a witness each while a master fails. No witness has a hole or a double: either it got every
- * event of the stream once and in order, or one reset, and everything after that.
+ * Nodes publish, with a witness each, while a master fails. No witness has a gap or a duplicate: it either got every
+ * event of the stream once and in order, or one reset and everything after that.
  *
- * @param wake - Lets the old master go on once the other one has taken its place.
+ * @param wake - Resumes the old master once the other one has taken over.
  */
 async function expectFailover(
   what: string,
@@ -145,10 +148,10 @@ async function expectFailover(
     expect(["", "fork"]).toContain(resets.map(({ reason }) => reason).join(" "));
     const received = witness.events.map(({ id, data }) => ({ id, data }));
     expect(new Set(received.map(({ id }) => id)).size, "no doubles").toBe(received.length);
-    // Before a reset come the beginning of the stream and what was lost with the old master,
+    // A reset is preceded by the start of the stream and the events lost with the old master.
     const before = received.slice(0, resetAt).filter(({ data }) => there.has(data));
     expect(before).toEqual(stream.slice(0, before.length));
-    // and behind it, or without one, there is no hole.
+    // After the reset, or without one, there is no gap.
     const behind = received.slice(resetAt);
     expect(behind.length).toBeGreaterThan(BATCH);
     expect(behind).toEqual(resets.length === 0 ? stream : stream.slice(-behind.length));

@@ -17,7 +17,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-/** A node in this process, and what it has reported. */
+/** A node in this process, and the errors it has reported. */
 interface Node {
   readonly port: number;
   readonly errors: string[];
@@ -60,7 +60,7 @@ function dataOf({ events }: EventClient): string[] {
   return events.map(({ data }) => data);
 }
 
-/** Fields of entries that no client may be sent, and what is reported of each. */
+/** Fields of entries that cannot be sent to clients, and the report for each. */
 const UNSENDABLE: readonly (readonly [what: string, fields: readonly string[], report: RegExp])[] =
   [
     [
@@ -72,7 +72,7 @@ const UNSENDABLE: readonly (readonly [what: string, fields: readonly string[], r
     ["more than maxEventBytes", ["c", "news", "d", "z".repeat(1_100_000)], /maxEventBytes/],
     ["a line break in the event type", ["c", "news", "e", "a\nid: 7", "d", "x"], /line break/],
     ["no event type", ["c", "news", "e", "", "d", "x"], /`event`/],
-    ["a reconnection time that is no number", ["c", "news", "d", "x", "r", "soon"], /`retry`/],
+    ["a reconnection time that is not a number", ["c", "news", "d", "x", "r", "soon"], /`retry`/],
     ["a reconnection time that is too long", ["c", "news", "d", "x", "r", "9999999999"], /`retry`/],
     ["a fraction as reconnection time", ["c", "news", "d", "x", "r", "0x10"], /`retry`/],
     ["an empty channel", ["c", "", "d", "x"], /channel/],
@@ -105,7 +105,7 @@ describeWithRedis("Entries of other programs", () => {
       await eventually("what it has missed", () => back.events.length > 0);
       expect(dataOf(back)).toEqual(["after"]);
       expect(back.resets).toEqual([]);
-      // They are positions like any other: a node that takes larger events may have given them to clients.
+      // They are valid positions: a node that accepts larger events may have sent them to clients.
       const other = await connect(one, `${added[2]}~`);
       await eventually("what it has missed", () => other.events.length > 0);
       expect([dataOf(other), other.resets]).toEqual([["after"], []]);
@@ -128,7 +128,7 @@ describeWithRedis("Entries of other programs", () => {
   it.each([
     ["microseconds", () => `${Date.now()}000-0`],
     ["20 digits", () => "18446744073709551000-18446744073709551000"],
-  ])("may have ids of %s: those that come later are as good", async (_, makeId) => {
+  ])("may have ids of %s: later ids work just the same", async (_, makeId) => {
     const [redis, key] = [await server(), `foreign-${keys++}`];
     const node = await serve(redis, key);
     const live = await connect(node);
@@ -179,7 +179,7 @@ describeWithRedis("Ids that clients report", () => {
     return log;
   }
 
-  it("are looked up many at once: held, trimmed or unknown, whatever they are", async () => {
+  it("are looked up many at once, with the result held, trimmed or unknown", async () => {
     const redis = await server();
     const publisher = createRedisPublisher({ url: redis.url, key: "ids" });
     closers.push(() => publisher.close());
@@ -223,7 +223,7 @@ describeWithRedis("Ids that clients report", () => {
       Number(
         /total_net_output_bytes:(\d+)/.exec(String(await redis.command("INFO", "stats")))?.[1],
       );
-    // What a node reads when it starts.
+    // Reads of a starting node.
     await setTimeout(500);
     const start = await sent();
     const [ms] = first.split("-");

@@ -11,7 +11,7 @@ import { RedisProxy } from "./proxy.js";
 import { describeWithRedis, useRedis } from "./redis-server.js";
 import type { RedisServer } from "./redis-server.js";
 
-/** So long may a node take to come back to Redis, in milliseconds. */
+/** Time that a node has to reconnect to Redis, in milliseconds. */
 const BACK_MS = 10_000;
 
 type StreamEntry = [id: string, fields: string[]];
@@ -22,14 +22,14 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-/** A node in this process, whose way to Redis can be shut. */
+/** A node in this process, whose connection to Redis can be shut. */
 interface Node {
   readonly hub: Hub;
   readonly port: number;
   readonly way: RedisProxy;
 }
 
-/** A stream, nodes that follow it and clients that note what they get. */
+/** A stream, nodes that follow it, and clients that record events. */
 class Cluster {
   readonly redis: RedisServer;
   readonly key: string;
@@ -71,14 +71,14 @@ class Cluster {
     return (await this.entries()).filter(([, fields]) => fields.includes("lost"));
   }
 
-  /** Waits until there are so many. */
+  /** Waits for a number of marks. */
   async hasMarks(count: number): Promise<void> {
     for (const end = performance.now() + BACK_MS; (await this.marks()).length !== count;) {
       if (performance.now() > end) throw new Error(`Waited ${BACK_MS} ms for ${count} marks`);
     }
   }
 
-  /** The history is what it was when it was copied: as after a failover to a replica that was behind. */
+  /** Restores the history to an earlier copy, as after a failover to a replica that was behind. */
   async restore(copy: readonly StreamEntry[]): Promise<void> {
     const replay = copy.map(([id, fields]) => ["XADD", this.key, id, ...fields]);
     for (const command of [["DEL", this.key], ...replay]) await this.redis.command(...command);
@@ -102,7 +102,7 @@ function dataOf({ events }: EventClient): string[] {
   return events.map(({ data }) => data);
 }
 
-/** What a client that comes back with an id is sent, up to an event that is published until it arrives. */
+/** Events that a client returning with an id gets, up to an event that is published until it arrives. */
 async function comesBack(
   cluster: Cluster,
   node: Node,
@@ -110,7 +110,7 @@ async function comesBack(
   data: string,
 ): Promise<{ resets: number; events: string[] }> {
   const client = await connect(node, id);
-  // What is published while a client waits for its reset is part of what it has missed.
+  // Events published while a client waits for its reset are part of its losses.
   for (const end = performance.now() + BACK_MS; !dataOf(client).includes(data);) {
     if (performance.now() > end) throw new Error(`Waited ${BACK_MS} ms for ${data}`);
     await cluster.publish(data);
@@ -125,7 +125,7 @@ describeWithRedis("The mark of a lost history", () => {
   const server = useRedis("suite");
   let keys = 0;
 
-  /** A history in which `lost` was read by node A only; A is away. Node B is in the new history, and knows nothing. */
+  /** A history in which only node A has read `lost`; A is away. Node B is in the new history and unaware. */
   async function fork(): Promise<{ cluster: Cluster; a: Node; b: Node; before: string }> {
     const cluster = new Cluster(await server(), `fork-${keys++}`);
     const [a, b] = [await cluster.node(), await cluster.node()];
@@ -191,7 +191,7 @@ describeWithRedis("The mark of a lost history", () => {
     expect(live.resets).toHaveLength(1);
   });
 
-  it("does not reset a client that came after it, nor one that was reset by it, wherever they go", async () => {
+  it("does not reset a client that came after it, nor one that it has reset, wherever they go", async () => {
     const forked = await fork();
     const { cluster, a, b, before } = forked;
     const live = await connect(b, before);
@@ -223,7 +223,7 @@ describeWithRedis("The mark of a lost history", () => {
     const witnesses = await Promise.all(nodes.slice(1).map((node) => connect(node)));
     await cluster.publish("read by all");
     await Promise.all(witnesses.map((witness) => got(witness, "read by all")));
-    // All of them but A stand on what is lost now, and come back in turn.
+    // All of them except A now stand on lost entries, and come back in turn.
     for (const { way } of nodes.slice(1)) way.shut();
     await cluster.restore((await cluster.entries()).slice(0, -1));
     for (const { way, hub } of nodes.toReversed()) {
@@ -268,7 +268,7 @@ describeWithRedis("The mark of a lost history", () => {
     expect(witness.resets).toHaveLength(1);
   });
 
-  it("divides those before it from those behind it, also where it lies in the middle of a page", async () => {
+  it("separates positions before it from those after it, even in the middle of a page", async () => {
     const forked = await fork();
     const { cluster, before } = forked;
     await cluster.publish("new");
@@ -283,7 +283,7 @@ describeWithRedis("The mark of a lost history", () => {
     expect(dataOf(stale)).toEqual([]);
   });
 
-  it("is known to lookups, which read no page for what lies before it, and to pages", async () => {
+  it("is respected by lookups, which read no page for older positions, and by pages", async () => {
     const forked = await fork();
     const { cluster, before } = forked;
     const old = (await cluster.publish("new")) as { id: string };
@@ -296,7 +296,7 @@ describeWithRedis("The mark of a lost history", () => {
     const { past } = log;
     const held = { missedMs: expect.any(Number) };
     expect(await past?.find([before, old.id, first.id])).toEqual(["unknown", "unknown", held]);
-    // Where the key that names it is gone, pages still stop at the mark itself.
+    // Without the key that names it, pages still stop at the mark itself.
     await cluster.redis.command("DEL", `{${cluster.key}}:mark`);
     expect(await past?.find([before, old.id, first.id])).toEqual([held, held, held]);
     for (const id of [before, old.id]) expect(await past?.read(id, tail)).toBe("unknown");
@@ -311,7 +311,7 @@ describeWithRedis("The mark of a lost history", () => {
     }
   });
 
-  it("is not left twice when the reply to the first one is lost", async () => {
+  it("is not left twice if the first reply is lost", async () => {
     const { cluster, a, b } = await fork();
     const witness = await connect(b);
     const cut = a.way.cutReplyTo('"lost"', /\d+-\d+/);

@@ -6,9 +6,9 @@ import type { ClusterNode, Load, NodeStats, Outcome } from "./node.js";
 import { describeWithRedis, useRedis } from "./redis-server.js";
 import { CHANNEL, verify } from "./witness.js";
 
-/** For so long Redis may be silent, and so long after that a reader finds out. */
+/** Longest silence of Redis, plus the time until a reader detects it. */
 const FOUND_MS = 5_000 + 2_000;
-/** For a new connection, and for a machine that does other things too. */
+/** Time for a new connection, on a machine that is also busy otherwise. */
 const SLACK_MS = 1_000;
 
 const load = (count: number, prefix: string, perSecond = 1_000): Load => ({
@@ -60,7 +60,7 @@ describeWithRedis("When connections to Redis are half dead", () => {
     expect((await deaf.stats()).errors).toHaveLength(1);
   }, 30_000);
 
-  it("finds a reader that falls silent while much is published", async () => {
+  it("detects a reader that falls silent under load", async () => {
     const server = await redis();
     const proxy = await cluster.proxy(server);
     const [deaf, other] = await Promise.all([
@@ -100,7 +100,7 @@ describeWithRedis("When connections to Redis are half dead", () => {
     const outcomes = await mute.publish(load(1, "before "));
     expect(outcomes[0]?.id).toBeDefined();
 
-    // As a machine that hangs: it takes connections, and never says a word.
+    // Like a machine that hangs: it accepts connections, but never replies.
     proxy.freeze(false);
     const lost = await mute.publish(load(5, "lost "));
     expect(lost.map(({ code }) => code)).toEqual(lost.map(() => "ERR_SSE_LOG_UNKNOWN"));
@@ -122,7 +122,7 @@ describeWithRedis("When connections to Redis are half dead", () => {
 
 let attempts = 0;
 
-/** Publishes one event after the other until one ends so. @returns What became of all. */
+/** Publishes events one by one until one has this outcome. @returns All outcomes. */
 async function publishUntil(node: ClusterNode, code: string | undefined): Promise<Outcome[]> {
   const all: Outcome[] = [];
   const end = performance.now() + 12_000;

@@ -11,11 +11,11 @@ import type { RedisServer } from "./redis-server.js";
 
 const KEY = "tidewire";
 const CHANNELS = ["one", "two"];
-/** So long may it take after a loss until what is published arrives again, in milliseconds. */
+/** Time after a loss until events have to arrive again, in milliseconds. */
 const RESUME_MS = 10_000;
 const HOUR_MS = 3_600_000;
 
-/** An event in the stream. */
+/** An event stored in the stream. */
 interface Stored {
   readonly id: string;
   readonly channel: string;
@@ -28,13 +28,13 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-/** A client that notes what it gets between one reset and the next. */
+/** A client that records the events between resets. */
 class Witness {
   readonly client: EventClient;
   readonly channels: readonly string[];
-  /** What came before the first reset, what came after it, and so on. */
+  /** Events before the first reset, after it, and so on. */
   readonly #parts: string[][] = [];
-  /** When each part began, in milliseconds of `performance.now()`: with its first event. */
+  /** Start of each part: the time of its first event, on the clock of `performance.now()`. */
   readonly #beganAt: number[] = [];
 
   constructor(node: ClusterNode, channels: readonly string[] = CHANNELS) {
@@ -64,12 +64,12 @@ class Witness {
     return this.#parts[1] ?? [];
   }
 
-  /** When the first event after the reset came. */
+  /** Time of the first event after the reset. */
   get resumedAt(): number {
     return this.#beganAt[1] ?? Infinity;
   }
 
-  /** What it must get of these, in their order. */
+  /** The subset that it must get, in order. */
   of(events: readonly Pick<Stored, "channel" | "data">[]): string[] {
     return events.filter(({ channel }) => this.channels.includes(channel)).map(({ data }) => data);
   }
@@ -81,14 +81,14 @@ async function startNode(redis: RedisServer): Promise<ClusterNode> {
   return node;
 }
 
-/** Waits until the streams are there and have a position. */
+/** Waits until the streams are open and have a position. */
 async function connected(witnesses: readonly Witness[]): Promise<void> {
   await eventually("all streams", () =>
     witnesses.every(({ client }) => client.isOpen && client.lastEventId !== ""),
   );
 }
 
-/** Each node publishes numbers of its own. */
+/** Each node publishes its own numbers. */
 function loadOf(prefix: string, from: number, count: number, perSecond = 4_000): Load {
   return { channels: CHANNELS, from, count, perSecond, prefix };
 }
@@ -105,7 +105,7 @@ async function publishAll(
   return outcomes.flat();
 }
 
-/** What the stream holds now. */
+/** Current content of the stream. */
 async function stored(redis: RedisServer): Promise<Stored[]> {
   const entries = (await redis.command("XRANGE", KEY, "-", "+")) as [string, string[]][];
   return entries.flatMap(([id, fields]) => {
@@ -116,7 +116,7 @@ async function stored(redis: RedisServer): Promise<Stored[]> {
   });
 }
 
-/** Events in the order of the ids that they were given; only those of one history can be so compared. */
+/** Events in the order of their ids, which is only meaningful within one history. */
 function inOrder(outcomes: readonly Outcome[]): Outcome[] {
   const numbers = ({ id }: Outcome): [number, number] => {
     const [ms, counter] = id!.split("~")[0]!.split("-").map(Number);
@@ -131,7 +131,7 @@ function inOrder(outcomes: readonly Outcome[]): Outcome[] {
     });
 }
 
-/** Where Redis keeps its append-only file, and a copy of it. */
+/** Paths of the append-only file of Redis and of a copy. */
 function files(redis: RedisServer): { live: string; copy: string } {
   return {
     live: path.join(redis.dir, "appendonlydir"),
@@ -144,7 +144,7 @@ function keepCopy(redis: RedisServer): void {
   fs.cpSync(live, copy, { recursive: true });
 }
 
-/** Redis is gone, and comes back with what it had when the copy was made: as a replica that was behind. */
+/** Redis stops and returns with the data of the copy, like a replica that was behind. */
 async function restartFromCopy(redis: RedisServer): Promise<void> {
   const { live, copy } = files(redis);
   await redis.kill();
@@ -153,12 +153,12 @@ async function restartFromCopy(redis: RedisServer): Promise<void> {
   await redis.run();
 }
 
-/** The stream's last id lies an hour ahead, so that ids go on by their counter: as after a clock was set back. */
+/** Sets the stream's last id an hour ahead, so that ids continue by their counter, as after a clock was set back. */
 async function setClockBack(redis: RedisServer): Promise<void> {
   await redis.command("XADD", KEY, `${Date.now() + HOUR_MS}-7`, "x", "y");
 }
 
-/** Waits until the readers of so many nodes wait for something to come: in the ten milliseconds after the last event they read. */
+/** Waits until the readers of this many nodes are idle, which takes ten milliseconds after the last event. */
 async function areIdle(redis: RedisServer, count: number): Promise<void> {
   const blocked = `blocked_clients:${count}\r`;
   for (let info = ""; !info.includes(blocked);) {
@@ -169,7 +169,7 @@ async function areIdle(redis: RedisServer, count: number): Promise<void> {
 interface Loss {
   readonly name: string;
   readonly lose: (redis: RedisServer) => Promise<unknown>;
-  /** Whether what was published before the copy is still there. */
+  /** Whether events published before the copy still exist. */
   readonly keepsCopied: boolean;
   readonly isClockBehind?: boolean;
 }
@@ -187,8 +187,8 @@ const LOSSES: readonly Loss[] = [
 ];
 
 const TIMES = [
-  { when: "while nothing is published", isLoaded: false },
-  { when: "while much is published", isLoaded: true },
+  { when: "without load", isLoaded: false },
+  { when: "under load", isLoaded: true },
 ];
 
 const CASES = LOSSES.flatMap((loss) => TIMES.map((time) => ({ ...loss, ...time })));
@@ -209,7 +209,7 @@ describeWithRedis("A history that is lost", () => {
         new Witness(b),
         new Witness(b, ["two"]),
       ];
-      // Those that are cut before the loss and come back after it, to either node or to a new one.
+      // Clients that are cut before the loss and return after it, to either node or to a new one.
       const absent = [new Witness(a), new Witness(a), new Witness(b)];
       const all = [...witnesses, ...absent];
       await connected(all);
@@ -250,7 +250,7 @@ describeWithRedis("A history that is lost", () => {
       console.log(
         `${name}, ${when}: reset after ${resetMs.toFixed()} ms, delivery after ${resumeMs.toFixed()} ms`,
       );
-      // While nothing is published nobody needs delivery: then it is as good as back once sessions are told.
+      // Without load, delivery cannot be measured: it counts as restored once sessions have their reset.
       expect(isLoaded ? resumeMs : resetMs).toBeLessThan(RESUME_MS);
 
       const c = await startNode(redis);
@@ -274,7 +274,7 @@ describeWithRedis("A history that is lost", () => {
 
       const present = await stored(redis);
       const isPresent = new Set(present.map(({ data }) => data));
-      // Everything that was acknowledged in the history that is lost, and what both have in common.
+      // Everything acknowledged in the lost history, and everything common to both.
       const history = inOrder([
         ...kept,
         ...[...lost, ...last].filter(({ data }) => !isPresent.has(data)),
@@ -284,7 +284,7 @@ describeWithRedis("A history that is lost", () => {
       expect(lost.some(({ data }) => isPresent.has(data))).toBe(false);
       for (const witness of all) {
         expect(witness.resets.map(({ channels }) => channels)).toEqual([witness.channels]);
-        // One that nobody has acknowledged may have come: it was in the stream when its reply was lost.
+        // An unacknowledged event may have arrived: it was in the stream when its reply was lost.
         const before = witness.before.filter(
           (data) => isAcknowledged.has(data) || isPresent.has(data),
         );
@@ -293,7 +293,7 @@ describeWithRedis("A history that is lost", () => {
         const { after } = witness;
         expect(after).toEqual(witness.of(present).slice(-after.length));
       }
-      // Those that stayed have all that was published after they were told, the others what came after they did.
+      // Clients that stayed have everything published after their reset, the others everything after their return.
       for (const { resets, after, channels } of witnesses) {
         expect(resets.map(({ reason }) => reason)).toEqual(["fork"]);
         expect(after.length).toBeGreaterThanOrEqual(60 * channels.length);
@@ -303,7 +303,7 @@ describeWithRedis("A history that is lost", () => {
     40_000,
   );
 
-  it("resets whoever holds an id that another event has in the new history", async () => {
+  it("resets clients with an id that another event has in the new history", async () => {
     const redis = await server();
     await setClockBack(redis);
     const nodes = await Promise.all([startNode(redis), startNode(redis)]);
@@ -318,7 +318,7 @@ describeWithRedis("A history that is lost", () => {
     await eventually("all events", () => all.every(({ before }) => before.length === 60));
     for (const { client } of absent) client.cut("rst");
 
-    // Nobody looks while the new history outgrows the old one.
+    // The readers are paused while the new history outgrows the old one.
     for (const node of nodes) node.pause();
     await restartFromCopy(redis);
     const publisher = createRedisPublisher({ url: redis.url, key: KEY });
@@ -332,7 +332,7 @@ describeWithRedis("A history that is lost", () => {
     await publish(100);
     const held = [inOrder(lost).at(-1)!.id!, ...all.map(({ client }) => client.lastEventId)];
     const ids = new Set((await stored(redis)).map(({ id }) => id));
-    // Not one of them would look wrong to somebody who knows Redis' ids only.
+    // Judged by Redis ids alone, none would look wrong.
     expect(held.filter((id) => !ids.has(id.split("~")[0]!))).toEqual([]);
 
     for (const node of nodes) node.resume();
@@ -341,7 +341,7 @@ describeWithRedis("A history that is lost", () => {
       client.port = [a, b, c][index]!.port;
       client.connect();
     }
-    // Goes on until all are told, but not for ever.
+    // Continues until all have a reset, with a limit.
     for (let left = 1_000; left > 0 && !all.every(({ resets }) => resets.length > 0); left--) {
       await publish(1);
     }
@@ -377,7 +377,7 @@ describeWithRedis("A history that is lost", () => {
     await eventually("all events", () => all.every(({ before }) => before.length === 20));
     for (const { client } of absent) client.cut("rst");
     keepCopy(redis);
-    // Acknowledged, and delivered to others: those who are away have missed it, and it will never be there again.
+    // Acknowledged and delivered to others: the absent clients have missed these events, which are lost for good.
     await publishAll(nodes, 10, 10);
     await eventually("the others", () => witnesses.every(({ before }) => before.length === 40));
     await restartFromCopy(redis);
@@ -402,7 +402,7 @@ describeWithRedis("A history that is lost", () => {
       expect(witness.after).toEqual(witness.of(present));
       expect(witness.resets).toEqual([{ reason: "unknown", channels: CHANNELS }]);
     }
-    // Once they are told, they may go anywhere: what other nodes have to say of the loss does not concern them any more.
+    // After their reset they may connect to any node: later reports of the loss do not affect them.
     for (const { client } of absent) client.cut("rst");
     await publishAll(nodes, 40, 10);
     const d = await startNode(redis);
@@ -429,7 +429,7 @@ describeWithRedis("A history that is lost", () => {
     await publishAll([a], 0, 20);
     await eventually("all events", () => witnesses.every(({ before }) => before.length === 20));
     keepCopy(redis);
-    // Where it stands is in both histories, and its connection is gone: nothing of what is lost is under way to it.
+    // Its place is in both histories, and its connection is gone: no lost entry is on its way to it.
     b.pause();
     await redis.command("CLIENT", "KILL", "TYPE", "normal");
     await a.until("the reader to be back", ({ log }) => log.reconnects === 1);
@@ -451,7 +451,7 @@ describeWithRedis("A history that is lost", () => {
     expect(unaware.before.length).toBe(20);
   }, 30_000);
 
-  it("is no such one if it is all there after a restart", async () => {
+  it("is not lost if everything is there after a restart", async () => {
     const redis = await server();
     await setClockBack(redis);
     const nodes = await Promise.all([startNode(redis), startNode(redis)]);
@@ -484,7 +484,7 @@ describeWithRedis("A history that is lost", () => {
   }, 30_000);
 });
 
-describeWithRedis("An outage that is longer than what is kept", () => {
+describeWithRedis("An outage longer than the retention", () => {
   const server = useRedis("test");
 
   it("gives the sessions of that node a reset, and those of the others everything", async () => {
@@ -495,11 +495,11 @@ describeWithRedis("An outage that is longer than what is kept", () => {
     ];
     const cutOff = new Witness(a);
     const witness = new Witness(b);
-    // Come back later to the node that has seen it all, to the one that has not, and to one that is new.
+    // They return later: to the node that has seen everything, to the one that has not, and to a new one.
     const absent = [new Witness(b), new Witness(b), new Witness(b)];
     const all = [cutOff, witness, ...absent];
     await connected(all);
-    // Redis drops whole groups of a hundred: there are always fewer than two hundred and some.
+    // Redis drops whole groups of a hundred, so there are always slightly more than two hundred at most.
     const publisher = createRedisPublisher({
       url: redis.url,
       key: KEY,
@@ -552,7 +552,7 @@ describeWithRedis("An outage that is longer than what is kept", () => {
       expect(resets).toEqual([{ reason: "trimmed", channels: CHANNELS }]);
       expect(after).toEqual(numbers(from, sent));
     }
-    // What Redis had answered before it was stopped is given, and nothing after a hole.
+    // Entries that Redis had returned before it was stopped are delivered, but none after a gap.
     expect(cutOff.before).toEqual(numbers(0, cutOff.before.length));
     for (const { before } of unserved) expect(before).toEqual(numbers(0, 50));
   }, 30_000);

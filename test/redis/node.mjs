@@ -1,4 +1,4 @@
-// A node of a cluster in a process of its own: an HTTP server with a hub whose log is on Redis.
+// A node of a cluster in a separate process: an HTTP server with a hub whose log is on Redis.
 import http from "node:http";
 import { createHub } from "@tidewire/core";
 import { redisLog } from "@tidewire/redis";
@@ -15,7 +15,7 @@ const hub = createHub({
     onHealth: ({ state }) => health.push(state),
   }),
   onError: (error, { stage }) => {
-    // What becomes of a publish is answered to the test that asked for it.
+    // The outcome of a publish is returned to the test that requested it.
     if (stage !== "publish") errors.push(`${stage}: ${String(error)}`);
   },
 });
@@ -26,12 +26,12 @@ const server = http.createServer((request, response) => {
     latest: Number(url.searchParams.get("latest") ?? 0),
   });
 });
-// Thousands of clients come at once. One that finds the queue full would try again only after seconds.
+// Thousands of clients connect at once. One that finds the queue full would retry only after seconds.
 server.listen({ port: 0, host: "127.0.0.1", backlog: 8_192 }, () =>
   process.send({ port: server.address().port }),
 );
 
-/** Publishes numbers, so many in each ten milliseconds, and tells what became of each. */
+/** Publishes numbers, a fixed amount every ten milliseconds, and reports each outcome. */
 async function publish({ channels, from, count, perSecond, prefix, dedupe = false }) {
   const outcomes = [];
   const start = performance.now();

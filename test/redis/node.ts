@@ -8,31 +8,31 @@ import type { RedisLogOptions } from "@tidewire/redis";
 import { within } from "../client.js";
 import type { Place } from "./clients.mjs";
 
-/** What became of one publish: it has an id, or the code of its error. */
+/** Outcome of one publish: its id, or the code of its error. */
 export interface Outcome {
   readonly channel: string;
   readonly data: string;
   readonly id?: string;
   readonly code?: string;
-  /** How long it took to settle, in milliseconds. */
+  /** Time to settle, in milliseconds. */
   readonly ms: number;
 }
 
-/** What a node publishes: `<prefix><number>`, over the channels in turn. */
+/** Events that a node publishes: `<prefix><number>`, on the channels in turn. */
 export interface Load {
   readonly channels: readonly string[];
   readonly from: number;
   readonly count: number;
   readonly perSecond: number;
   readonly prefix: string;
-  /** Whether each has its data as `dedupeKey`. */
+  /** Whether each event has its data as `dedupeKey`. */
   readonly dedupe?: boolean;
 }
 
-/** What a node says of itself. */
+/** State reported by a node. */
 export interface NodeStats extends HubStats {
   readonly errors: readonly string[];
-  /** States of its log, each as it began. */
+  /** States of its log, in order. */
   readonly health: readonly string[];
   readonly cpu: NodeJS.CpuUsage;
   readonly rss: number;
@@ -40,7 +40,7 @@ export interface NodeStats extends HubStats {
 
 type Serializable<Options> = Omit<Options, "client" | "onHealth" | "log" | "onError" | "authorize">;
 
-/** A node of a cluster in a process of its own: `GET /?channel=a&channel=b` is a stream. */
+/** A node of a cluster in a separate process: `GET /?channel=a&channel=b` is a stream. */
 export class ClusterNode {
   readonly port: number;
   readonly #child: ChildProcess;
@@ -58,7 +58,7 @@ export class ClusterNode {
     });
   }
 
-  /** @param client - Which client the log is given, if it is not given a URL. */
+  /** @param client - Client library for the log, if it is not given a URL. */
   static async start(
     log: Serializable<RedisLogOptions>,
     hub: Serializable<HubOptions> = {},
@@ -79,7 +79,7 @@ export class ClusterNode {
     }
   }
 
-  /** Publishes, and settles when all of it has. */
+  /** Publishes, and settles when every publish has. */
   publish(load: Load): Promise<Outcome[]> {
     return this.#call("publish", load);
   }
@@ -88,7 +88,7 @@ export class ClusterNode {
     return this.#call("stats");
   }
 
-  /** Waits until what the node says of itself is so, and gives it. */
+  /** Waits for a condition on the node's state, and returns that state. */
   async until(
     what: string,
     isTrue: (stats: NodeStats) => boolean,
@@ -105,23 +105,23 @@ export class ClusterNode {
     }
   }
 
-  /** Stops it in the middle of whatever it does: its connections stay open, and it reads and writes nothing. */
+  /** Stops it abruptly: its connections stay open, but it neither reads nor writes. */
   pause(): void {
     this.#child.kill("SIGSTOP");
   }
 
-  /** Lets it go on. */
+  /** Resumes it. */
   resume(): void {
     this.#child.kill("SIGCONT");
   }
 
-  /** Ends it without a warning. */
+  /** Kills it without warning. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#exit;
   }
 
-  /** Ends it as a deploy does. */
+  /** Shuts it down as a deployment does. */
   async close(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#child.send({ id: -1, command: "close" });

@@ -13,7 +13,7 @@ import type { Tally, Witness } from "./witness.js";
 const OUTAGE_MS = 10_000;
 const PER_SECOND = 100;
 
-/** Two nodes that publish and have a witness each; the first one's connections are counted. */
+/** Two nodes that publish, with a witness each. Connections of the first node are counted. */
 interface Pair {
   readonly server: RedisServer;
   readonly proxy: RedisProxy;
@@ -21,13 +21,13 @@ interface Pair {
   readonly witnesses: readonly [Witness, Witness];
 }
 
-/** Who publishes, and how much. */
+/** Number of publishers and their rate. */
 interface Rate {
   readonly nodes?: readonly ClusterNode[];
   readonly perSecond?: number;
 }
 
-/** All that is published in a test, by either node. */
+/** All events published in a test, by either node. */
 class Loads {
   readonly #nodes: readonly ClusterNode[];
   readonly #outcomes: Outcome[][];
@@ -42,7 +42,7 @@ class Loads {
     return this.#outcomes;
   }
 
-  /** Each of these nodes publishes at a steady rate. @returns What became of it, once all is settled. */
+  /** Each of these nodes publishes at a steady rate. @returns The outcomes, once all have settled. */
   async run(
     count: number,
     { nodes = this.#nodes, perSecond = PER_SECOND }: Rate = {},
@@ -61,7 +61,7 @@ class Loads {
     return settled.flat();
   }
 
-  /** Publishes until it works again: the connection that publishes has its own pauses. */
+  /** Publishes until it works again, because the publishing connection has its own pauses. */
   async untilPublished(): Promise<void> {
     const end = performance.now() + 10_000;
     for (;;) {
@@ -76,7 +76,7 @@ class Loads {
 const isDown = ({ log }: NodeStats): boolean => log.state === "down";
 const isLive = ({ log }: NodeStats): boolean => log.state === "live";
 
-/** What was down is told once, with its end, however often it was tried to connect. */
+/** An outage is reported once, with its end, however many attempts to connect were made. */
 async function expectOutages(nodes: readonly ClusterNode[], count: number): Promise<void> {
   for (const node of nodes) {
     const { log, errors, health } = await node.stats();
@@ -129,7 +129,7 @@ describeWithRedis("When Redis goes away", () => {
     const attemptsBefore = proxy.attempts.length;
     server.pause();
     const start = performance.now();
-    // A connection that is silent is given the time that Redis may take to answer, and two seconds more.
+    // A silent connection gets the time that Redis may take to answer, plus two seconds.
     const first = await Promise.all(
       nodes.map(async (node) => {
         const { log } = await node.until("it to be down", isDown);
@@ -138,7 +138,7 @@ describeWithRedis("When Redis goes away", () => {
     );
     const foundMs = performance.now() - start;
     expect(foundMs).toBeLessThan(7_500);
-    // It hung from the beginning, and not from when that was found.
+    // Counted from the start of the outage, not from its detection.
     for (const { log, at } of first) expect(log.lagMs).toBeGreaterThan(at - start - 500);
     await setTimeout(OUTAGE_MS - foundMs);
     const askedAt = performance.now();
@@ -216,7 +216,7 @@ describeWithRedis("When Redis goes away", () => {
     await setTimeout(2_500);
     const attempts = proxy.attempts.length - attemptsBefore;
     console.log(`refusal: ${attempts} attempts to connect in 2.5 s`);
-    // With a pause of 50 to 100 ms after each it would be more than thirty.
+    // With a pause of 50 to 100 ms after each attempt it would be more than thirty.
     expect(attempts).toBeLessThan(15);
     expect((await node.stats()).errors).toHaveLength(1);
     await server.command("DEL", "tidewire");
@@ -226,7 +226,7 @@ describeWithRedis("When Redis goes away", () => {
   it("waits quietly while Redis is dead, and goes on when it is back with its file", async () => {
     const pair = await startPair(await redis(), 1_000);
     const { server, proxy, nodes, witnesses } = pair;
-    // A node that does nothing but keep a stream open. It has published, so that it has both its connections to make.
+    // A node that only keeps a stream open. It has published, so it has both connections to restore.
     const idleProxy = await cluster.proxy(server);
     const idle = await cluster.node({ url: idleProxy.url, publishTimeoutMs: 1_000 });
     const all = { ...pair, witnesses: [...witnesses, await cluster.witness(idle)] };
@@ -256,7 +256,7 @@ describeWithRedis("When Redis goes away", () => {
       each.attempts.slice(attemptsBefore[index]),
     );
     for (const times of attempts) expect(mostWithin(1_000, times)).toBeLessThanOrEqual(20);
-    // It does try: with two connections and pauses of five seconds at most.
+    // It keeps trying: with two connections and pauses of at most five seconds.
     for (const times of attempts) expect(times.length).toBeGreaterThanOrEqual(4);
     const tried = attempts.map(
       (times) => `${times.length}, of which ${mostWithin(1_000, times)} in one second`,

@@ -1,4 +1,4 @@
-/** Events of a process that the log has taken and not handed back yet. */
+/** Events of a process that the log has accepted but not delivered back yet. */
 
 import http from "node:http";
 import type { AddressInfo } from "node:net";
@@ -10,10 +10,10 @@ import { expect, it } from "vitest";
 import { eventually, request } from "../client.js";
 import { describeWithRedis, useRedis } from "./redis-server.js";
 
-describeWithRedis("except on a log that many processes share", () => {
+describeWithRedis("except on a shared log", () => {
   const server = useRedis("suite");
 
-  it("passes over the session alone, and loses nothing, while others publish all the time", async () => {
+  it("skips only that session, and loses nothing, while others publish continuously", async () => {
     const redis = await server();
     const hub = createHub({ log: redisLog({ url: redis.url }) });
     const sessions: Session[] = [];
@@ -51,10 +51,10 @@ describeWithRedis("except on a log that many processes share", () => {
   });
 });
 
-describeWithRedis("complete() on a log that many processes share", () => {
+describeWithRedis("complete() on a shared log", () => {
   const server = useRedis("suite");
 
-  it("ends no stream before an event whose publish has resolved", async () => {
+  it("does not end a stream before an event whose publish has resolved", async () => {
     const redis = await server();
     const hub = createHub({ log: redisLog({ url: redis.url }) });
     let session: Session | undefined;

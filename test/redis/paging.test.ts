@@ -28,7 +28,7 @@ async function tapOf(redis: RedisServer): Promise<Tap> {
   return tap;
 }
 
-/** A node in this process; the log is what it has to have of its own. */
+/** A node in this process. The test provides the log. */
 async function serve(
   log: RedisLogOptions,
   options: HubOptions = {},
@@ -51,7 +51,7 @@ async function serve(
   return { hub, port: (node.address() as AddressInfo).port };
 }
 
-/** A client that comes back with an id, or comes for the first time. */
+/** A client that returns with an id, or a new client. */
 function connect(port: number, query: string, lastEventId: string = ""): EventClient {
   const client = new EventClient(port, `/?${query}`);
   client.lastEventId = lastEventId;
@@ -72,12 +72,12 @@ describeWithRedis("The past of a stream", () => {
   const server = useRedis("suite");
   let keys = 0;
 
-  /** A stream of the test's own. */
+  /** A separate stream for the test. */
   async function stream(): Promise<{ redis: RedisServer; key: string }> {
     return { redis: await server(), key: `past-${keys++}` };
   }
 
-  /** Publishes, and gives the ids. */
+  /** Publishes, and returns the ids. */
   async function fill(
     redis: RedisServer,
     key: string,
@@ -98,7 +98,7 @@ describeWithRedis("The past of a stream", () => {
     const ids = await fill(redis, key, numbers(0, 6_000));
     const tap = await tapOf(redis);
     const { hub, port } = await serve({ url: tap.url, key });
-    // All at once, and not in the order of their positions.
+    // All at once, in an order other than that of their positions.
     const positions = [4_000, 10, 5_998, 2_500, 0, 5_999];
     const clients = positions.map((position) => connect(port, "channel=one", ids[position]));
     await eventually("the tails", () =>
@@ -112,7 +112,7 @@ describeWithRedis("The past of a stream", () => {
       expect(dataOf(client)).toEqual(numbers(positions[index]! + 1, 6_001));
       expect(client.resets).toEqual([]);
     }
-    // Once for all of them, and in pages.
+    // Read once for all of them, in pages.
     const { pages } = tap;
     const read = pages.reduce((sum, { entries }) => sum + entries, 0);
     console.log(
@@ -123,7 +123,7 @@ describeWithRedis("The past of a stream", () => {
     expect(read).toBeLessThan(6_000 + 3 * pages.length + 1_001);
   });
 
-  it("is read in small pages where events are large", async () => {
+  it("is read in small pages if events are large", async () => {
     const { redis, key } = await stream();
     const large = "x".repeat(300_000);
     const ids: string[] = [];
@@ -145,13 +145,13 @@ describeWithRedis("The past of a stream", () => {
     expect(client.resets).toEqual([]);
     console.log(`large events: pages of ${tap.pages.map(({ entries }) => entries).join(" ")}`);
     expect(tap.pages.length).toBeGreaterThan(10);
-    // Nobody knows what entries weigh: each page is limited by Redis, the first one too.
+    // The size of entries is unknown in advance: Redis limits each page, including the first.
     for (const { characters } of tap.pages) expect(characters).toBeLessThanOrEqual(2 ** 20);
-    // Nothing was transferred twice.
+    // Each entry was transferred only once.
     expect(tap.pages.reduce((sum, { entries }) => sum + entries, 0)).toBeLessThan(80);
   });
 
-  it("may have entries of other programs: events where they have a channel and data, else nothing", async () => {
+  it("may have entries of other programs: events if they have a channel and data, otherwise ignored", async () => {
     const { redis, key } = await stream();
     const ids = await fill(redis, key, ["before"]);
     const { hub, port } = await serve({ url: redis.url, key });
@@ -182,7 +182,7 @@ describeWithRedis("The past of a stream", () => {
 
     const fresh = await serve({ url: redis.url, key });
     const resumed = connect(fresh.port, "channel=one", ids[0]);
-    // The id of another program's entry is a position like any other.
+    // The id of another program's entry is a valid position.
     const fromForeign = connect(fresh.port, "channel=one", `${foreign}~`);
     await eventually("what both have missed", () => fromForeign.events.length === 2);
     await eventually("what was missed", () => resumed.events.length === 3);
@@ -191,14 +191,14 @@ describeWithRedis("The past of a stream", () => {
     expect([...resumed.resets, ...fromForeign.resets]).toEqual([]);
   });
 
-  it("gives `latest` on a node that has just started", async () => {
+  it("serves `latest` on a node that has just started", async () => {
     const { redis, key } = await stream();
     const data = numbers(0, 300);
     for (const number of data) {
       await fill(redis, key, [number], Number(number) % 3 === 0 ? "one" : "two");
     }
     const { port } = await serve({ url: redis.url, key });
-    // The very first of its clients: there is nothing in memory before.
+    // The very first of its clients, with nothing in memory.
     const client = connect(port, "channel=one&latest=5");
     await eventually("the latest", () => client.lastEventId !== "");
     const other = connect(port, "channel=one&channel=two&latest=4");
@@ -207,7 +207,7 @@ describeWithRedis("The past of a stream", () => {
     expect(dataOf(other)).toEqual(["288", "291", "294", "295", "296", "297", "298", "299"]);
   });
 
-  it("gives `latest` of a quiet channel behind a busy one", async () => {
+  it("serves `latest` of a quiet channel behind a busy one", async () => {
     const { redis, key } = await stream();
     await fill(redis, key, numbers(0, 3), "quiet");
     await fill(redis, key, numbers(0, 500), "busy");
@@ -217,7 +217,7 @@ describeWithRedis("The past of a stream", () => {
     expect(dataOf(client)).toEqual(numbers(0, 3));
   });
 
-  it("gives `latest` of a channel that was quiet for all of the retention, and reads back once for all who ask", async () => {
+  it("serves `latest` of a channel that was quiet for the whole retention, and reads back once for all clients", async () => {
     const { redis, key } = await stream();
     await fill(redis, key, numbers(0, 3), "quiet");
     await fill(redis, key, numbers(0, 8_000), "busy");
@@ -236,14 +236,14 @@ describeWithRedis("The past of a stream", () => {
     const { events } = hub.stats().window;
     expect(events).toBe(8_003);
     const read = tap.pages.reduce((sum, { entries }) => sum + entries, 0);
-    // No entry was read twice, but for those at which the pages are anchored.
+    // Each entry was read once, except for those that anchor the pages.
     expect(read).toBeLessThan(events + 2 * tap.pages.length);
     const { length } = tap.pages;
     await ask();
     expect(tap.pages.length).toBe(length);
   });
 
-  it("gives `latest` within the hub's own retention, whatever Redis still has", async () => {
+  it("serves `latest` within the hub's own retention, whatever Redis still has", async () => {
     const { redis, key } = await stream();
     await fill(redis, key, numbers(0, 50), "quiet");
     await fill(redis, key, numbers(0, 3_000), "busy");
@@ -253,7 +253,7 @@ describeWithRedis("The past of a stream", () => {
     expect(dataOf(client)).toEqual(numbers(40, 50));
   });
 
-  it("begins after one round trip: a client that comes first does not wait for more", async () => {
+  it("begins after one round trip: the first client does not wait for more", async () => {
     const { redis, key } = await stream();
     const ids = await fill(redis, key, ["x".repeat(500_000)]);
     for (const [from, newest] of [
@@ -271,7 +271,7 @@ describeWithRedis("The past of a stream", () => {
     }
   });
 
-  it("comes in pages as large as before when Redis could not be reached for a while", async () => {
+  it("arrives in pages as large as before after Redis was unreachable for a while", async () => {
     const { redis, key } = await stream();
     const ids = await fill(redis, key, Array<string>(10).fill("x".repeat(20_000)));
     let failures = 0;
@@ -290,7 +290,7 @@ describeWithRedis("The past of a stream", () => {
     expect(failures).toBe(-1);
   });
 
-  it("is not read any more when no client waits for it, also while Redis cannot be reached", async () => {
+  it("is not read any more when no client waits for it, even while Redis cannot be reached", async () => {
     const { redis, key } = await stream();
     const ids = await fill(redis, key, numbers(0, 10));
     let isThere = true;
@@ -312,7 +312,7 @@ describeWithRedis("The past of a stream", () => {
     await eventually("some attempts", () => attempts > 3);
     isWanted = false;
     expect(await Promise.all([page, found])).toEqual([undefined, undefined]);
-    // Nor does it try any further.
+    // Nor does it make further attempts.
     await new Promise((resolve) => {
       setTimeout(resolve, 300);
     });
@@ -326,7 +326,7 @@ describeWithRedis("The past of a stream", () => {
   });
 
   describe("that is trimmed while it is read", () => {
-    /** A log that has started, and what it says of its place. */
+    /** A started log and its tail. */
     async function open(redis: RedisServer, key: string): Promise<{ log: Log; tail: string }> {
       const log = redisLog({ url: redis.url, key });
       closers.push(() => log.close());
@@ -334,7 +334,7 @@ describeWithRedis("The past of a stream", () => {
       return { log, tail };
     }
 
-    it("is trimmed once the entry is gone from which the next page begins", async () => {
+    it("is trimmed once the entry at the start of the next page is gone", async () => {
       const { redis, key } = await stream();
       const ids = await fill(redis, key, numbers(0, 3_000));
       const { log, tail } = await open(redis, key);
@@ -344,24 +344,24 @@ describeWithRedis("The past of a stream", () => {
       const first = page.entries[0]!;
       const at = ids.indexOf(first.id);
       expect(page.entries.map(({ id }) => id)).toEqual(ids.slice(at));
-      // All that was read is gone, and so is what lies before.
+      // Everything read is gone, and so are all older entries.
       await redis.command("XTRIM", key, "MINID", "=", ids[at + 1]!.split("~")[0]!);
       expect(await log.past!.read(ids[10], first.id)).toBe("trimmed");
       expect(await log.past!.read(undefined, first.id)).toBe("trimmed");
     });
 
-    it("is trimmed once the place is gone to which is read, however much is still there", async () => {
+    it("is trimmed once the target place is gone, however many entries remain", async () => {
       const { redis, key } = await stream();
       const ids = await fill(redis, key, numbers(0, 3_000));
       const { log, tail } = await open(redis, key);
       const page = await log.past!.read(ids[10], tail);
       if (typeof page !== "object") throw new Error(page);
       const next = page.entries[0]!.id;
-      // Drops the place and the one event after it: to say nothing would leave a hole of one event.
+      // Drops the place and the one event after it: without an error there would be a gap of one event.
       await redis.command("XTRIM", key, "MINID", "=", ids[12]!.split("~")[0]!);
       expect(await log.past!.read(ids[10], next)).toBe("trimmed");
       expect(await log.past!.read(ids[11], next)).toBe("trimmed");
-      // The oldest that is there is as good as ever.
+      // The oldest remaining entry is still valid.
       expect(typeof (await log.past!.read(ids[12], next))).toBe("object");
     });
 
@@ -374,7 +374,7 @@ describeWithRedis("The past of a stream", () => {
       expect(await log.past!.read(other, tail)).toBe("unknown");
       expect(await log.past!.read(`${streamId}~`, tail)).toBe("unknown");
       expect(await log.past!.read("not an id", tail)).toBe("unknown");
-      // The same where it is read to: the place that the caller holds is gone.
+      // The same for the newer place: the position that the caller holds is gone.
       expect(await log.past!.read(ids[2], other)).toBe("trimmed");
       expect(await log.past!.read(undefined, other)).toBe("trimmed");
     });
@@ -384,10 +384,10 @@ describeWithRedis("The past of a stream", () => {
       const ids = await fill(redis, key, numbers(0, 9_000));
       const tap = await tapOf(redis);
       const { hub, port } = await serve({ url: tap.url, key });
-      // One that waits for the log to start, which reads the first page.
+      // A client that waits for the log to start, which reads the first page.
       const first = connect(port, "channel=one");
       await eventually("the start", () => first.lastEventId !== "");
-      // A node that starts reads some pages by itself.
+      // A starting node reads some pages by itself.
       await eventually("the pages of the start", () => hub.stats().window.events > 4_999);
       let pages = 0;
       let trimmedTo = -1;
@@ -410,7 +410,7 @@ describeWithRedis("The past of a stream", () => {
   });
 
   describe("that is too old", () => {
-    /** Entries that were added by a Redis of ten minutes ago: nobody has to wait for them to be old. */
+    /** Entries added by a Redis of ten minutes ago, so that the test does not have to wait until they are old. */
     async function fillOld(
       redis: RedisServer,
       key: string,
@@ -427,9 +427,9 @@ describeWithRedis("The past of a stream", () => {
       client.destroy();
     }
 
-    it("is dropped by the next publish, but for the newest, where every reader stands", async () => {
+    it("is dropped by the next publish, except for the newest entry, where every reader stands", async () => {
       const { redis, key } = await stream();
-      // Each so large that Redis keeps it in a group of its own, and drops exactly what it is told to.
+      // So large that Redis keeps each in its own group, and drops exactly the requested ones.
       const text = "x".repeat(5_000);
       await fillOld(
         redis,
@@ -447,9 +447,9 @@ describeWithRedis("The past of a stream", () => {
       await hub.publish("one", { data: "fresh" });
       expect(await present()).toEqual(["19", "fresh"]);
       await eventually("the event", () => clients.every(({ events }) => events.length === 1));
-      // Another node, which has yet to drop anything.
+      // Another node, which has not dropped anything yet.
       await fill(redis, key, ["fresher"]);
-      // The newest of the old ones may stay for a while: no reader needs it any more.
+      // The newest of the old entries may stay for a while, although readers do not need it any more.
       const left = await present();
       expect(left.slice(-2)).toEqual(["fresh", "fresher"]);
       expect(left.length).toBeLessThanOrEqual(3);
@@ -460,7 +460,7 @@ describeWithRedis("The past of a stream", () => {
       }
     });
 
-    it("is dropped in groups where entries are small, and no client is the worse for it", async () => {
+    it("is dropped in groups if entries are small, which does not affect clients", async () => {
       const { redis, key } = await stream();
       await fillOld(redis, key, numbers(0, 1_000));
       const { port } = await serve({ url: redis.url, key });

@@ -5,11 +5,11 @@ import net from "node:net";
 interface Link {
   readonly client: net.Socket;
   readonly redis: net.Socket;
-  /** Set once no byte is forwarded any more, and the end of neither side. */
+  /** Set once neither bytes nor the end of either side are forwarded any more. */
   isFrozen: boolean;
 }
 
-/** What is to be cut. */
+/** A planned cut. */
 interface Cut {
   readonly command: string;
   readonly reply: RegExp;
@@ -17,27 +17,27 @@ interface Cut {
 }
 
 /**
- * Stands between a node and Redis, and does to their connections what networks do: it loses replies, and it falls
- * silent without telling either side.
+ * Sits between a node and Redis and behaves like a faulty network: it loses replies, and falls silent without notifying
+ * either side.
  */
 export class RedisProxy {
   readonly port: number;
-  /** When each connection was attempted, in milliseconds of `performance.now()`. */
+  /** Times of all connection attempts, on the clock of `performance.now()`. */
   readonly attempts: number[] = [];
   readonly #server: net.Server;
   readonly #redisPort: number;
   readonly #links: Set<Link> = new Set();
-  /** Those that are accepted and never answered. */
+  /** Connections that are accepted and never answered. */
   readonly #ignored: Set<net.Socket> = new Set();
   #takesNew = true;
   #isShut = false;
-  /** Bytes a second from Redis to all clients together; `undefined` for as many as come. */
+  /** Bytes a second from Redis to all clients together; `undefined` for no limit. */
   bytesPerSecond: number | undefined;
-  /** Called with everything that clients send. */
+  /** Called with all data that clients send. */
   onSent: (bytes: Buffer) => void = () => {};
   /** Bytes from Redis. */
   received = 0;
-  /** Set until the reply that is to be lost has been lost. */
+  /** Set until the planned reply has been lost. */
   #cut: Cut | undefined;
 
   private constructor(server: net.Server, redisPort: number) {
@@ -57,16 +57,16 @@ export class RedisProxy {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  /** Number of connections that are open and not frozen. */
+  /** Number of open connections that are not frozen. */
   get linkCount(): number {
     return [...this.#links].filter(({ isFrozen }) => !isFrozen).length;
   }
 
   /**
-   * Loses the reply to the next command that has `command` in it, and cuts its connection.
+   * Loses the reply to the next command that contains `command`, and cuts its connection.
    *
-   * The command is forwarded, and the connection is cut only once a reply that matches has come: so it is certain
-   * that Redis has carried the command out, and that the client does not know.
+   * The command is forwarded, and the connection is cut only when a matching reply arrives. So Redis has certainly
+   * executed the command, and the client does not know.
    *
    * @returns Settles once that has happened.
    */
@@ -77,10 +77,10 @@ export class RedisProxy {
   }
 
   /**
-   * Falls silent on all connections that are there: nothing is forwarded, no end and no reset either.
+   * Falls silent on all present connections: neither data nor an end nor a reset is forwarded.
    *
-   * @param takesNew - Whether connections made from now on work. Those made while they do not are accepted, as by a
-   *   machine that hangs, and never answered.
+   * @param takesNew - Whether later connections work. If not, they are accepted but never answered, as by a machine
+   *   that hangs.
    */
   freeze(takesNew: boolean): void {
     this.#takesNew = takesNew;
@@ -91,7 +91,7 @@ export class RedisProxy {
     }
   }
 
-  /** Connections made from now on work again. Those that are frozen or ignored stay so. */
+  /** Lets new connections work again. Frozen and ignored ones do not recover. */
   takeNew(): void {
     this.#takesNew = true;
   }
@@ -105,7 +105,7 @@ export class RedisProxy {
     }
   }
 
-  /** Takes connections again. */
+  /** Accepts connections again. */
   open(): void {
     this.#isShut = false;
   }
@@ -135,7 +135,7 @@ export class RedisProxy {
     redis.on("error", () => {});
     const link: Link = { client, redis, isFrozen: false };
     this.#links.add(link);
-    /** Set once the command was forwarded whose reply is to be lost. */
+    /** Set once the command whose reply will be lost was forwarded. */
     let cut: Cut | undefined;
     let lost = "";
     client.on("data", (bytes) => {
@@ -170,7 +170,7 @@ export class RedisProxy {
   }
 }
 
-/** @returns The most of these times that lie within any `spanMs`. */
+/** @returns The largest number of these times within any `spanMs`. */
 export function mostWithin(spanMs: number, times: readonly number[]): number {
   let most = 0;
   let first = 0;

@@ -4,7 +4,7 @@ import { RedisServer, freePort } from "./redis-server.js";
 
 const PASSWORD = "secret";
 const SLOTS = 16_384;
-/** After so many milliseconds a node that does not answer counts as failed. */
+/** Time after which a node that does not answer counts as failed, in milliseconds. */
 const NODE_TIMEOUT_MS = 2_000;
 
 /** A cluster of three masters, and a replica of the one that holds the stream. */
@@ -68,22 +68,22 @@ export class RedisCluster {
     return cluster;
   }
 
-  /** Where clients find it. The replica is learnt from the others. */
+  /** Address for clients. The replica is learnt from the other nodes. */
   get place(): Place {
     return { nodes: this.#masters.map(({ port }) => port), password: PASSWORD };
   }
 
-  /** The master that holds the stream at first. */
+  /** The master that initially holds the stream. */
   get holder(): RedisServer {
     return this.#holder;
   }
 
-  /** The one that takes its place. */
+  /** The replica that takes its place. */
   get replica(): RedisServer {
     return this.#replica;
   }
 
-  /** The replica becomes the master, and nothing is lost. Once: the nodes do not vote again soon after. */
+  /** Makes the replica the master, without losses. Works once, because the nodes do not vote again soon after. */
   async swap(): Promise<void> {
     await this.#replica.command("CLUSTER", "FAILOVER");
     await until("the replica to be the master", async () =>
@@ -96,7 +96,7 @@ export class RedisCluster {
   }
 }
 
-/** Gives the suite a cluster, started when it is first asked for and stopped at the end of the suite. */
+/** Provides a cluster to the suite, started on first use and stopped at the end of the suite. */
 export function useRedisCluster(key: string): () => Promise<RedisCluster> {
   let cluster: Promise<RedisCluster> | undefined;
   afterAll(async () => (await cluster)?.stop());
@@ -111,7 +111,7 @@ async function startNode(): Promise<RedisServer> {
     requirepass: PASSWORD,
     masterauth: PASSWORD,
     "repl-diskless-sync-delay": "0",
-    // A replica is named by the others only once it has received something.
+    // The other nodes announce a replica only once it has received data.
     "repl-ping-replica-period": "1",
   };
   return RedisServer.start(
@@ -124,7 +124,7 @@ async function meet(node: RedisServer, other: RedisServer): Promise<void> {
   await node.command("CLUSTER", "MEET", "127.0.0.1", String(other.port), busPort);
 }
 
-/** Asks again and again until it is so. */
+/** Asks repeatedly until a condition holds. */
 export async function until(
   what: string,
   isTrue: () => Promise<boolean>,

@@ -12,7 +12,7 @@ import { RedisServer, freePort } from "./redis-server.js";
 
 const NAME = "tidewire-master";
 const PASSWORD = "secret";
-/** After so many milliseconds a master that does not answer counts as down. */
+/** Time after which a master that does not answer counts as down, in milliseconds. */
 const DOWN_AFTER_MS = 2_000;
 
 /** A master and a replica, watched by three sentinels. */
@@ -60,7 +60,7 @@ export class RedisSentinel {
     });
   }
 
-  /** Where clients find it. The third sentinel is learnt from the others. */
+  /** Address for clients. The third sentinel is learnt from the others. */
   get place(): Place {
     const sentinels = this.#sentinels.slice(0, 2).map(({ port }) => port);
     return { name: NAME, sentinels, password: PASSWORD };
@@ -70,12 +70,12 @@ export class RedisSentinel {
     return this.#servers[0];
   }
 
-  /** The one that takes its place. */
+  /** The replica that takes its place. */
   get replica(): RedisServer {
     return this.#servers[1];
   }
 
-  /** One sentinel says nothing any more. */
+  /** Silences one sentinel. */
   pauseSentinel(): void {
     this.#sentinels[0]?.pause();
   }
@@ -86,7 +86,7 @@ export class RedisSentinel {
   }
 }
 
-/** Gives the suite a watched master, started when it is first asked for and stopped at the end of the suite. */
+/** Provides a watched master to the suite, started on first use and stopped at the end of the suite. */
 export function useRedisSentinel(): () => Promise<RedisSentinel> {
   let sentinel: Promise<RedisSentinel> | undefined;
   afterAll(async () => (await sentinel)?.stop());

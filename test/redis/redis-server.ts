@@ -13,9 +13,9 @@ const MISSING = "redis-server is not installed: install the package redis-server
 const IS_INSTALLED = spawnSync("redis-server", ["--version"]).status === 0;
 
 /**
- * A suite that starts Redis servers of its own. Where there is none it says so and skips; under `CI=true` the file fails.
+ * A suite that starts its own Redis servers. Without Redis it is skipped with a notice; under `CI=true` the file fails.
  *
- * @param name - What the suite is about.
+ * @param name - Name of the suite.
  * @param define - Defines the tests.
  */
 export function describeWithRedis(name: string, define: () => void): void {
@@ -28,7 +28,7 @@ export function describeWithRedis(name: string, define: () => void): void {
   });
 }
 
-/** A port that nobody listens on. */
+/** A free port. */
 export async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -38,7 +38,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** A `redis-server` process of the test's own, with an append-only file in a directory of its own. */
+/** A `redis-server` process for the test, with an append-only file in its own directory. */
 export class RedisServer {
   readonly port: number;
   readonly dir: string;
@@ -59,14 +59,14 @@ export class RedisServer {
     return server;
   }
 
-  /** With the password that it was started with. */
+  /** The URL, including the password that it was started with. */
   get url(): string {
     const at = this.#args.indexOf("--requirepass");
     const password = at === -1 ? "" : `:${this.#args[at + 1]}@`;
     return `redis://${password}127.0.0.1:${this.port}`;
   }
 
-  /** Starts the process, again after `kill`, with what the append-only file holds. */
+  /** Starts the process; after `kill`, with the data of the append-only file. */
   async run(): Promise<void> {
     const process = spawn(
       "redis-server",
@@ -81,17 +81,17 @@ export class RedisServer {
     await within("redis-server to answer", this.#answers(process));
   }
 
-  /** Stops it in the middle of whatever it does: connections stay open, nothing is answered. */
+  /** Stops it abruptly: connections stay open, but it does not reply. */
   pause(): void {
     this.#process?.kill("SIGSTOP");
   }
 
-  /** Lets it go on. */
+  /** Resumes it. */
   resume(): void {
     this.#process?.kill("SIGCONT");
   }
 
-  /** Ends it without a warning. */
+  /** Kills it without warning. */
   async kill(): Promise<void> {
     const process = this.#process;
     this.#process = undefined;
@@ -101,13 +101,13 @@ export class RedisServer {
     await exit;
   }
 
-  /** Ends it and removes its directory. */
+  /** Stops it and removes its directory. */
   async stop(): Promise<void> {
     await this.kill();
     fs.rmSync(this.dir, { recursive: true, force: true });
   }
 
-  /** Sends one command over a connection of its own. */
+  /** Sends one command over a separate connection. */
   async command(...args: string[]): Promise<unknown> {
     const client = createClient({
       url: this.url,
@@ -139,9 +139,9 @@ export class RedisServer {
 }
 
 /**
- * Gives the suite a server, started when it is first asked for and stopped at the end of the suite.
+ * Provides a server to the suite, started on first use and stopped at the end of the suite.
  *
- * @param scope - `"suite"` for one that all its tests share, `"test"` for one each.
+ * @param scope - `"suite"` for one server shared by all tests, `"test"` for one per test.
  */
 export function useRedis(scope: "suite" | "test", ...args: string[]): () => Promise<RedisServer> {
   let server: Promise<RedisServer> | undefined;

@@ -7,9 +7,9 @@ import type { Load } from "./node.js";
 import { describeWithRedis, useRedis } from "./redis-server.js";
 import { CHANNEL, verify } from "./witness.js";
 
-/** For so long Redis may be silent until a reader gives its connection up. */
+/** Silence of Redis after which a reader abandons its connection, in milliseconds. */
 const SILENT_MS = 7_000;
-/** An event that takes longer than that over such a link, in bytes and bytes a second. */
+/** Size of an event that takes longer than that over the link, and the link's bytes per second. */
 const EVENT_BYTES = 760_000;
 const LINK_BYTES = 100_000;
 
@@ -21,7 +21,7 @@ const load = (count: number, prefix: string, perSecond: number): Load => ({
   prefix,
 });
 
-/** Holds this process, as a stop or a long computation does. */
+/** Blocks this process, like a stop or a long computation. */
 function block(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
@@ -48,17 +48,17 @@ describeWithRedis("A process that was stopped itself", () => {
     await verify(server, [outcomes], [witness]);
   }, 30_000);
 
-  it("does not take a publish for lost that was answered meanwhile", async () => {
+  it("does not treat a publish that was answered meanwhile as lost", async () => {
     const server = await redis();
     const publisher = createRedisPublisher({ url: server.url, publishTimeoutMs: 1_000 });
     await publisher.publish(CHANNEL, { data: "before" });
     const published = publisher.publish(CHANNEL, { data: "meanwhile" });
-    // It is sent, and the answer comes while nobody here can read it.
+    // It is sent, and the answer arrives while this process cannot read it.
     await new Promise(setImmediate);
     await new Promise(setImmediate);
     block(3_000);
     await expect(published).resolves.toHaveProperty("id");
-    // The same before it was sent.
+    // The same before it is sent.
     const later = publisher.publish(CHANNEL, { data: "later" });
     block(3_000);
     await expect(later).resolves.toHaveProperty("id");
@@ -84,7 +84,7 @@ describeWithRedis("A slow link to Redis", () => {
     await publisher.publish(CHANNEL, { data });
     await eventually("the event", () => witness.events.length === 1, 40_000);
     const liveMs = performance.now() - start;
-    // One that starts reads it back.
+    // A starting node reads it back.
     const fresh = await cluster.node({ url: proxy.url });
     const back = cluster.newcomer(fresh);
     back.cut("rst");
@@ -95,7 +95,7 @@ describeWithRedis("A slow link to Redis", () => {
       `760 KB at 100 KB/s: live after ${Math.round(liveMs)} ms, from the past after ${Math.round(performance.now() - start - liveMs)} ms`,
     );
     expect(back.resets).toEqual([]);
-    // Each time once.
+    // Transferred once each time.
     expect(proxy.received - received).toBeLessThan(2.1 * EVENT_BYTES);
     for (const one of [node, fresh]) {
       expect(await one.stats()).toMatchObject({ log: { reconnects: 0 }, errors: [] });
@@ -103,7 +103,7 @@ describeWithRedis("A slow link to Redis", () => {
     await publisher.close();
   }, 90_000);
 
-  it("makes progress with what was missed while it was away, however large the events are", async () => {
+  it("makes progress with missed events, however large they are", async () => {
     const server = await redis();
     const proxy = await cluster.proxy(server);
     const publisher = createRedisPublisher({ url: server.url });
@@ -114,14 +114,14 @@ describeWithRedis("A slow link to Redis", () => {
     proxy.bytesPerSecond = 1_000_000;
     proxy.open();
     await eventually("the first one", () => witness.events.length > 0);
-    // Not all in one reply: those that come later are still on their way.
+    // Not all in one reply: later ones are still on their way.
     expect(witness.events.length).toBeLessThan(4);
     await eventually("all of them", () => witness.events.length === 6);
     expect(await node.stats()).toMatchObject({ log: { reconnects: 1 } });
     await publisher.close();
   }, 30_000);
 
-  it("does not delay what is published by what is read back", async () => {
+  it("does not delay publishes by reading back", async () => {
     const server = await redis();
     const proxy = await cluster.proxy(server);
     const publisher = createRedisPublisher({ url: server.url });
@@ -135,7 +135,7 @@ describeWithRedis("A slow link to Redis", () => {
     const order: string[] = [];
     const page = log.past?.read(id, tail).finally(() => order.push("read"));
     await setTimeout(100);
-    // Takes milliseconds, and the page takes a second.
+    // Takes milliseconds, while the page takes a second.
     await log.append(CHANNEL, { data: "meanwhile" }).finally(() => order.push("published"));
     expect(await page).toMatchObject({ entries: expect.any(Array) });
     expect(order).toEqual(["published", "read"]);

@@ -29,7 +29,7 @@ describeWithRedis("A node that has just started", () => {
     return node;
   }
 
-  /** Makes a client that comes back with a position. */
+  /** Creates a client that returns with a position. */
   function returning(
     { port }: ClusterNode,
     channels: readonly string[],
@@ -64,8 +64,8 @@ describeWithRedis("A node that has just started", () => {
       proxies.push(way);
       const reads = readsThrough(way);
       const node = await startNode({ ...log, url: way.url });
-      // Each at a place of its own, all over the past; who comes first is chance. The last hundred events are on
-      // each channel once, so that all of them have missed something.
+      // Each at its own place in the past, arriving in random order. The last hundred events are once on each channel,
+      // so that every client has missed something.
       const returned = past
         .slice(0, 10_000)
         .filter((_, index) => index % 2 === 0)
@@ -83,7 +83,7 @@ describeWithRedis("A node that has just started", () => {
           client.connect();
         }),
       );
-      // Life goes on meanwhile: the window grows at its other end.
+      // Meanwhile the window grows at its other end.
       const meanwhile = await before.publish({
         channels: names,
         from: 10_100,
@@ -92,7 +92,7 @@ describeWithRedis("A node that has just started", () => {
         prefix: "",
       });
       await arrived;
-      // A double of what came before would be in front of these.
+      // A duplicate of an earlier event would precede these.
       const last = await before.publish({
         channels: names,
         from: 10_300,
@@ -101,7 +101,7 @@ describeWithRedis("A node that has just started", () => {
         prefix: "",
       });
 
-      // One node has published all of it, one after the other: so it is in the log.
+      // One node has published everything in sequence, so the log has the same order.
       const published = [...past, ...meanwhile, ...last];
       expect(published.every(({ id }) => id !== undefined)).toBe(true);
       const expected = returned.map(({ after, channels }) =>
@@ -136,7 +136,7 @@ describeWithRedis("A node that has just started", () => {
       );
       expect(errors).toEqual([]);
       expect(replays).toBe(clients.length);
-      // None at all would mean that they are counted wrongly.
+      // Zero would indicate a counting error.
       expect(reads.pages).toBeGreaterThan(0);
       expect(reads.pages + reads.lookups).toBeLessThanOrEqual(50);
     },
@@ -160,7 +160,7 @@ describeWithRedis("A node that has just started", () => {
       proxies.push(way);
       const reads = readsThrough(way);
       const node = await startNode({ ...log, url: way.url });
-      // After all of these positions something is missing: the last one is right before what is there.
+      // Something is missing after all of these positions: the last one directly precedes the kept entries.
       const late = lost.map(({ id = "" }) => returning(node, ["news"], id));
       await Promise.all(
         late.map(async (client) => {
@@ -187,7 +187,7 @@ describeWithRedis("A node that has just started", () => {
     },
   );
 
-  it("tells a client once that it was away for longer than the hub retains, and replays to one that was not", async () => {
+  it("resets a client once that was away for longer than the hub retains, and replays to one that was not", async () => {
     const { url } = await redis();
     const log = { url, key: "retention" };
     const before = await startNode(log);
@@ -209,7 +209,7 @@ describeWithRedis("A node that has just started", () => {
     expect(late.events.map(({ data }) => data)).toEqual(["1000"]);
     expect(early.events.map(({ data }) => data)).toEqual([...dataAfter(900), "1000"]);
 
-    // The reset has given it a position that is good.
+    // The reset has given it a valid position.
     late.cut("fin");
     await before.publish({ ...load, from: 1_001, count: 10 });
     late.connect();
@@ -220,12 +220,12 @@ describeWithRedis("A node that has just started", () => {
   });
 });
 
-/** How often the past was asked for through a proxy, from now on. */
+/** Counts later reads of the past through a proxy. */
 function readsThrough(proxy: RedisProxy): { pages: number; lookups: number } {
   const reads = { pages: 0, lookups: 0 };
   proxy.onSent = (bytes) => {
     const text = bytes.toString("latin1");
-    // One of each is under way at a time.
+    // One of each is in flight at a time.
     if (text.includes('collect("XREVRANGE"')) reads.pages += 1;
     if (text.includes("local found")) reads.lookups += 1;
   };

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import net from "node:net";
 
-/** A reply, or a command, which is an array of texts. */
+/** A reply, or a command, which is an array of strings. */
 type Value = string | number | null | Value[];
 
 type StreamEntry = [id: string, fields: string[]];
@@ -9,7 +9,7 @@ type StreamEntry = [id: string, fields: string[]];
 /** A page of the past. */
 interface Page {
   readonly entries: number;
-  /** Of all fields. */
+  /** Characters of all fields. */
   readonly characters: number;
 }
 
@@ -18,10 +18,10 @@ export function isPage(args: readonly string[]): boolean {
   return args[0] === "EVAL" && args[1]?.includes('collect("XREVRANGE"') === true;
 }
 
-/** Stands between a log and Redis, to see what is asked and to do something in between. */
+/** Sits between a log and Redis, to observe commands and to act in between. */
 export class Tap {
   readonly pages: Page[] = [];
-  /** Called with each command before it is sent on. */
+  /** Called with each command before it is forwarded. */
   before: (args: readonly string[]) => Promise<void> | void = () => {};
   readonly url: string;
   readonly #server: net.Server;
@@ -58,11 +58,11 @@ export class Tap {
         other.destroy();
       });
     }
-    /** Commands that have no reply yet. */
+    /** Commands without a reply so far. */
     const sent: string[][] = [];
     const commands = new Parser();
     const replies = new Parser();
-    /** Commands leave in the order in which they came, whatever is done before one of them. */
+    /** Commands are forwarded in order of arrival, whatever happens before one of them. */
     let turn: Promise<void> = Promise.resolve();
     client.on("data", (bytes) => {
       for (const { value, raw } of commands.push(bytes)) {
@@ -89,7 +89,7 @@ export class Tap {
   }
 }
 
-/** Takes RESP2 apart. Texts are Latin-1: one character a byte. */
+/** Parses RESP2. Text is Latin-1: one character per byte. */
 class Parser {
   #text = "";
   #at = 0;
@@ -106,7 +106,7 @@ class Parser {
     }
   }
 
-  /** @returns `undefined` if there is more to come. */
+  /** @returns `undefined` if more data is needed. */
   #read(): Value | undefined {
     const end = this.#text.indexOf("\r\n", this.#at);
     if (end === -1) return undefined;

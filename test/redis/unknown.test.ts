@@ -11,10 +11,10 @@ import { describeWithRedis, useRedis } from "./redis-server.js";
 import type { RedisServer } from "./redis-server.js";
 import { CHANNEL, readStream, verify } from "./witness.js";
 
-/** What Redis replies to `XADD`, or to a script that gives the id of an entry. */
+/** The reply of Redis to `XADD`, or to a script that returns the id of an entry. */
 const ENTRY_ID = /\$\d+\r\n\d+-\d+/;
 
-/** An event, and `data` as the key of those that are published with one. */
+/** One event, with its data as the `dedupeKey` if it has one. */
 const one = (data: string, dedupe: boolean = false): Load => ({
   channels: [CHANNEL],
   // The number is part of the data.
@@ -53,9 +53,10 @@ describeWithRedis("What becomes of a publish", () => {
     const tally = await verify(server, [outcomes], witnesses);
     expect(tally).toMatchObject({ published: 2, rejected: 0, unknown: 1, unknownButThere: 1 });
     console.log(`lost reply: told within ${tally.slowestMs} ms`);
-    // It is told when the connection is cut, and the next one waits for a new one: neither takes as long as a reply may.
+    // The outcome is known when the connection is cut. The next publish waits for a new connection. Neither takes as
+    // long as a reply may.
     expect(tally.slowestMs).toBeLessThan(2_000);
-    // The connection that reads is another one.
+    // The reading connection is a different one.
     expect((await node.stats()).log).toMatchObject({ state: "live", reconnects: 0 });
   });
 
@@ -76,12 +77,12 @@ describeWithRedis("What becomes of a publish", () => {
     expect(there).toHaveLength(1);
 
     const again = await node.publish(one("order ", true));
-    // From another process too: whoever takes over a job does not know whether the event was published.
+    // From another process too: a process that takes over a job does not know whether the event was published.
     const elsewhere = await other.publish(one("order ", true));
     expect([again[0]?.id, elsewhere[0]?.id]).toEqual([there[0]?.id, there[0]?.id]);
     expect(await readStream(server)).toEqual(there);
 
-    // What comes behind is received after all that may have come twice.
+    // This event arrives after any possible duplicates.
     await node.publish(one("last "));
     const stream = await readStream(server);
     expect(stream).toHaveLength(2);
@@ -111,11 +112,11 @@ describeWithRedis("What becomes of a publish", () => {
     ]);
     expect(Math.max(...refused.map(({ ms }) => ms))).toBeLessThan(1_000);
     expect(await readStream(server)).toHaveLength(1);
-    // It refuses to be written to, not to be read.
+    // It refuses writes, not reads.
     expect(await node.stats()).toMatchObject({ log: { state: "live", reconnects: 0 }, errors: [] });
 
     await server.command("CONFIG", "SET", setting, taking);
-    // The key of a publish that was refused is free.
+    // The key of a refused publish is free.
     outcomes.push(...(await node.publish(one("order ", true))), ...(await node.publish(one("a "))));
     const tally = await verify(server, [outcomes], [witness]);
     expect(tally).toMatchObject({ published: 3, rejected: 0, unknown: 0 });
@@ -167,10 +168,10 @@ describeWithRedis("What becomes of a publish", () => {
     } while (outcomes.at(-1)?.id === undefined);
     const tally = await verify(server, [outcomes], [client]);
     expect(tally).toMatchObject({ published: 1, unknown: 0 });
-    // Its stream opened before the log had a position: what was published in between may be lost.
+    // Its stream opened before the log had a position, so events published in between may be lost.
     client.hasStayed(openedAt, performance.now(), [{ reason: "unknown", channels: [CHANNEL] }]);
     const { errors, log } = await node.stats();
-    // It was never there before, and so it is not back.
+    // It was never connected before, so it was not restored.
     expect(log.reconnects).toBe(0);
     expect(errors).toHaveLength(1);
   }, 30_000);
@@ -184,9 +185,9 @@ describeWithRedis("A publisher in a process without sessions", () => {
     const server = await redis();
     const nodes = await Promise.all([1, 2].map(() => cluster.node({ url: server.url })));
     const witnesses = await Promise.all(nodes.map((node) => cluster.witness(node)));
-    // So that both nodes have all their connections.
+    // Ensures that both nodes have all their connections.
     for (const node of nodes) await node.publish(one("node "));
-    // One that publishes and one that follows; the one that read back when they started is closed.
+    // One publishes and one follows. The one that read back at start is closed.
     let before: string[];
     do before = [...(await connections(server)).keys()];
     while (before.length > 4);
@@ -200,7 +201,7 @@ describeWithRedis("A publisher in a process without sessions", () => {
     const own = [...(await connections(server))].filter(([id]) => !before.includes(id));
     expect(own).toMatchObject([[expect.any(String), { cmd: "xadd", flags: "N" }]]);
 
-    // All of these are on their way when it is closed.
+    // All of these are in flight when it is closed.
     const pending = Array.from({ length: 200 }, (_, number) =>
       publisher.publish(CHANNEL, { data: `last ${number}` }),
     );
@@ -229,7 +230,7 @@ describeWithRedis("A publisher in a process without sessions", () => {
     await publisher.publish(CHANNEL, { data: "b" }, { dedupeKey: "b" });
     expect((await connections(server)).size).toBe(1);
     const stats = String(await server.command("INFO", "commandstats"));
-    // To drop what is old it looks at the newest entry: XREVRANGE, in a script.
+    // To drop old events it looks at the newest entry: XREVRANGE, in a script.
     expect(stats).toContain("cmdstat_xadd:calls=2");
     expect(stats).not.toMatch(/cmdstat_(xread|xrange|xinfo)/);
     await publisher.close();
@@ -276,7 +277,7 @@ describeWithRedis("A log that is closed with little time", () => {
     server.resume();
   });
 
-  it("settles what Redis answers in time", async () => {
+  it("settles publishes that Redis answers in time", async () => {
     const server = await redis();
     const log = redisLog({ url: server.url });
     const pending = Array.from({ length: 100 }, (_, n) => log.append(CHANNEL, { data: String(n) }));
@@ -284,7 +285,7 @@ describeWithRedis("A log that is closed with little time", () => {
     expect(new Set(await Promise.all(pending)).size).toBe(100);
   });
 
-  it("rejects as not published what could not be sent, without waiting for a Redis that is not there", async () => {
+  it("rejects unsent events as not published, without waiting for an unreachable Redis", async () => {
     const server = await redis();
     await server.kill();
     const log = redisLog({ url: server.url });
@@ -300,7 +301,7 @@ describeWithRedis("A log that is closed with little time", () => {
 describeWithRedis("The process that has a log", () => {
   const redis = useRedis("test");
 
-  /** Runs a program. @returns How long it took to exit, in milliseconds, and what it has printed. */
+  /** Runs a program. @returns Its running time in milliseconds, and its output. */
   async function run(program: string): Promise<{ ms: number; output: string }> {
     const packages = ["core", "redis"].map((name) => import.meta.resolve(`@tidewire/${name}`));
     const child = spawn(process.execPath, [
@@ -317,7 +318,7 @@ describeWithRedis("The process that has a log", () => {
     return { ms: performance.now() - start, output };
   }
 
-  it("exits when it has nothing else to do, also if the log was never closed", async () => {
+  it("exits when it has nothing else to do, even if the log was never closed", async () => {
     const { url } = await redis();
     const hub = `const hub = createHub({ log: redisLog({ url: "${url}" }) });`;
     const published = `await hub.publish("a", "1"); await hub.publish("a", "2", { dedupeKey: "2" }); console.log("done");`;
@@ -327,7 +328,7 @@ describeWithRedis("The process that has a log", () => {
     expect(runs.map(({ output }) => output)).toEqual(["", "done\n", "done\n"]);
   }, 40_000);
 
-  it("does not exit while something is being published", async () => {
+  it("does not exit while a publish is pending", async () => {
     const server = await redis();
     server.pause();
     const { output } = await run(
@@ -349,7 +350,7 @@ describeWithRedis("The process that has a log", () => {
   });
 });
 
-describeWithRedis("What is remembered of a dedupe key", () => {
+describeWithRedis("The memory of dedupe keys", () => {
   const redis = useRedis("test");
 
   it("survives Redis dropping keys that have a time to live", async () => {
@@ -367,7 +368,7 @@ describeWithRedis("What is remembered of a dedupe key", () => {
     await log.close();
   });
 
-  it("is another one for each key, also where keys are no text", async () => {
+  it("is separate for each key, even if keys are not text", async () => {
     const server = await redis();
     const log = redisLog({ url: server.url });
     const keys = [
@@ -390,19 +391,19 @@ describeWithRedis("What is remembered of a dedupe key", () => {
     await log.close();
   });
 
-  it("is forgotten after its window, to the millisecond, and dropped in the time of two", async () => {
+  it("is forgotten after its window, to the millisecond, and dropped within two windows", async () => {
     const server = await redis();
     const log = redisLog({ url: server.url, dedupeWindowMs: 400 });
     const append = (dedupeKey: string): Promise<string> =>
       log.append("a", { data: "x" }, { dedupeKey });
     const msOf = (id: string): number => Number(id.slice(0, id.indexOf("-")));
     const first = await append("k");
-    // Whatever else is published meanwhile, and also if that takes the place of what was there.
+    // Whatever else is published meanwhile, even if that replaces the earlier hash.
     let last = first;
     for (let n = 0; msOf(last) - msOf(first) < 380; n++) {
       last = await append(`other ${n}`);
       const again = await append("k");
-      // The same event, or one from after the time was over.
+      // Either the same event, or one from after the window.
       expect(again === first || msOf(again) - msOf(first) >= 400, again).toBe(true);
     }
     await setTimeout(100);
@@ -427,7 +428,7 @@ describeWithRedis("What is remembered of a dedupe key", () => {
   });
 });
 
-/** @returns What Redis says of its connections, by their id, without the one that asks. */
+/** @returns Redis' information about its connections by id, without the one that asks. */
 async function connections(server: RedisServer): Promise<Map<string, Record<string, string>>> {
   const list = String(await server.command("CLIENT", "LIST"));
   const parsed = list
@@ -440,7 +441,7 @@ async function connections(server: RedisServer): Promise<Map<string, Record<stri
   );
 }
 
-/** Redis takes note of a connection that was closed a little later. */
+/** Redis notices a closed connection slightly later. */
 async function expectConnections(server: RedisServer, ids: readonly string[]): Promise<void> {
   const end = performance.now() + 2_000;
   let now: string[];

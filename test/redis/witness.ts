@@ -7,15 +7,15 @@ import type { RedisServer } from "./redis-server.js";
 /** The channel that the witnesses are subscribed to. */
 export const CHANNEL = "news";
 
-/** A client that stays and takes note of all that comes. */
+/** A client that stays and records all events. */
 export class Witness extends EventClient {
-  /** When heartbeats came, in milliseconds of `performance.now()`. */
+  /** Times of heartbeats, on the clock of `performance.now()`. */
   readonly heartbeats: number[] = [];
 
   constructor(node: ClusterNode) {
     super(node.port, `/?channel=${CHANNEL}`);
     this.onChunk = (chunk) => {
-      // Events have no line that begins with a colon.
+      // Events have no line that starts with a colon.
       if (chunk.includes("\n:\n")) this.heartbeats.push(performance.now());
       return chunk;
     };
@@ -26,9 +26,9 @@ export class Witness extends EventClient {
   }
 
   /**
-   * The stream is the one that was opened at first, and it was alive all the time between two moments.
+   * Checks that the stream is the one opened first, and that it was alive all the time between two moments.
    *
-   * @param resets - Those that it was sent.
+   * @param resets - Expected resets.
    */
   hasStayed(from: number, to: number, resets: typeof this.resets = []): void {
     // oxlint-disable vitest/no-standalone-expect -- called by tests
@@ -37,31 +37,30 @@ export class Witness extends EventClient {
     expect(this.resets).toEqual(resets);
     const beats = [from, ...this.heartbeats.filter((time) => time > from && time < to), to];
     const gaps = beats.slice(1).map((time, index) => time - (beats[index] as number));
-    // One each second, at a resolution of half a second, on a machine that does other things too.
+    // One each second, with a resolution of half a second, on a machine that is also busy otherwise.
     expect(Math.max(...gaps), "the longest time without a heartbeat").toBeLessThan(3_000);
     // oxlint-enable vitest/no-standalone-expect
   }
 }
 
-/** How many publishes ended how. */
+/** Number of publishes by outcome. */
 export interface Tally {
   readonly published: number;
   readonly rejected: number;
   readonly unknown: number;
-  /** Of the unknown ones: those that are in the stream. */
+  /** Of the unknown ones, the number that is in the stream. */
   readonly unknownButThere: number;
-  /** The longest that any of them took to settle, in milliseconds. */
+  /** Longest time to settle, in milliseconds. */
   readonly slowestMs: number;
 }
 
 /**
- * Compares what publishers were told, what is in the stream, and what was received.
+ * Compares the publishers' outcomes, the content of the stream and the received events.
  *
- * Every witness has received the stream: each entry once, in its order, with its id. What a publisher was given an id
- * for is there under that id, and in the order in which it was published; what was rejected is not there; what is
- * unknown is there once or not at all.
+ * Every witness has received the stream: each entry once, in order, with its id. An event with an id is in the stream
+ * under that id, in the order of publishing; a rejected event is not; an unknown one is there once or not at all.
  *
- * @param outcomes - Of all that was ever published, one list for each publisher, in the order of its calls.
+ * @param outcomes - All publishes ever made, one list per publisher in call order.
  */
 export async function verify(
   server: RedisServer,
@@ -94,7 +93,7 @@ export async function verify(
     expect(order).toEqual(order.toSorted((a, b) => Number(a) - Number(b)));
   }
   const unknownButThere = unknown.filter(({ data }) => places.has(data)).length;
-  // Nobody else has published.
+  // There were no other publishers.
   expect(published.length + unknownButThere).toBe(stream.length);
   return {
     published: published.length,
@@ -105,12 +104,12 @@ export async function verify(
   };
 }
 
-/** @returns The events in the stream, with the ids that clients know them by. */
+/** @returns The events in the stream, with their client-facing ids. */
 export async function readStream(server: RedisServer): Promise<{ id: string; data: string }[]> {
   const entries = (await server.command("XRANGE", "tidewire", "-", "+")) as [string, string[]][];
   return entries.flatMap(([streamId, fields]) => {
     const field = (name: string): string | undefined => fields[fields.indexOf(name) + 1];
-    // A stream that was empty has an entry that is no event.
+    // An initially empty stream has an entry that is not an event.
     if (!fields.includes("c")) return [];
     return [{ id: `${streamId}~${field("t")}`, data: field("d") ?? "" }];
   });

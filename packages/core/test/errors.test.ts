@@ -12,7 +12,7 @@ describe("SseError", () => {
     expect(String(error)).toBe("SseError: What came");
   });
 
-  it("has no statusCode and no cause unless they are given", () => {
+  it("has no statusCode and no cause unless given", () => {
     const error = new SseError("ERR_SSE_INVALID_DATA", "x");
     expect("statusCode" in error).toBe(false);
     expect("cause" in error).toBe(false);
@@ -33,11 +33,11 @@ describe("SseError", () => {
 });
 
 describe("isSseError", () => {
-  it("knows an error of this copy", () => {
+  it("recognizes an error of this copy", () => {
     expect(isSseError(new SseError("ERR_SSE_INVALID_DATA", "x"))).toBe(true);
   });
 
-  it("knows an error of another copy of the package", async () => {
+  it("recognizes an error of another copy of the package", async () => {
     vi.resetModules();
     const other = await import("../src/errors.js");
     expect(other.SseError).not.toBe(SseError);
@@ -50,9 +50,9 @@ describe("isSseError", () => {
     ["a string", "ERR_SSE_INVALID_DATA"],
     ["a plain object", { name: "SseError", code: "ERR_SSE_INVALID_DATA" }],
     ["any other error", new Error("x")],
-    ["an error with the name alone", Object.assign(new Error("x"), { name: "SseError" })],
+    ["an error with only the name", Object.assign(new Error("x"), { name: "SseError" })],
     [
-      "an error with the code alone",
+      "an error with only the code",
       Object.assign(new Error("x"), { code: "ERR_SSE_INVALID_DATA" }),
     ],
     [
@@ -60,7 +60,7 @@ describe("isSseError", () => {
       Object.assign(new Error("x"), { name: "SseError", code: 7 }),
     ],
     [
-      "an error of Node",
+      "a Node error",
       Object.assign(new Error("x"), { name: "SseError", code: "ERR_STREAM_DESTROYED" }),
     ],
   ])("is false for %s", (_name, value) => {

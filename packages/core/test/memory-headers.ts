@@ -3,7 +3,7 @@ import type { HeaderTarget } from "../src/http/head.js";
 type Value = number | string | string[];
 
 /**
- * A response's headers without a response: names in any case, as `node:http` takes them.
+ * A response's headers without a response. Names may have any case, as in `node:http`.
  */
 export class MemoryHeaders implements HeaderTarget {
   readonly #values: Map<string, Value> = new Map();
@@ -24,7 +24,7 @@ export class MemoryHeaders implements HeaderTarget {
     this.#values.delete(name.toLowerCase());
   }
 
-  /** All headers, their names in lower case. */
+  /** All headers, with names in lower case. */
   all(): Record<string, Value> {
     return Object.fromEntries(this.#values);
   }

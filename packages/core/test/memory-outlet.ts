@@ -1,4 +1,4 @@
-/** An outlet without a network, for tests that decide when its client reads. */
+/** An outlet without a network, for tests that control when its client reads. */
 
 import type { IncomingHttpHeaders } from "node:http";
 import { Heartbeat } from "../src/outlet/heartbeat.js";
@@ -7,22 +7,22 @@ import type { OutletRequest, OutletSettings } from "../src/outlet/outlet.js";
 import type { SharedFrames } from "../src/wire/shared-frames.js";
 import { MemoryHeaders } from "./memory-headers.js";
 
-/** How a {@link MemoryOutlet} behaves. */
+/** Options of a {@link MemoryOutlet}. */
 export interface MemoryOutletOptions {
   readonly method?: string;
   readonly url?: string;
   readonly headers?: IncomingHttpHeaders;
-  /** Bytes of a client that does not read at which `write` says to wait. 16 KiB if absent. */
+  /** Buffered bytes of a client that does not read at which `write` asks to wait. Default: 16 KiB. */
   readonly highWaterMark?: number;
-  /** `true`: the head stays back until `sendHead()`, as behind a framework's asynchronous hooks. */
+  /** `true`: the head is held back until `sendHead()`, as by a framework's asynchronous hooks. */
   readonly holdsHead?: boolean;
-  /** `true`: the client has left before there was a session. */
+  /** `true`: the client left before the session existed. */
   readonly isGone?: boolean;
-  /** What `start` throws, as a hook on the head may. */
+  /** Error that `start` throws, as a hook on the head may. */
   readonly startError?: Error;
 }
 
-/** Settings of an outlet that stands alone. */
+/** Settings of a standalone outlet. */
 export function makeSettings(settings: Partial<OutletSettings> = {}): OutletSettings {
   return {
     heartbeat: new Heartbeat(),
@@ -36,7 +36,7 @@ export function makeSettings(settings: Partial<OutletSettings> = {}): OutletSett
 /**
  * A response without a network.
  *
- * Its client reads at once until `stopReading()`; from then on bytes stay in the buffer until `take()`.
+ * Its client reads immediately until `stopReading()`; then bytes stay in the buffer until `take()`.
  */
 export class MemoryOutlet extends Outlet {
   readonly request: OutletRequest;
@@ -45,13 +45,13 @@ export class MemoryOutlet extends Outlet {
   readonly isQueued = false;
   readonly context = "the framework's request";
   readonly headers: MemoryHeaders = new MemoryHeaders();
-  /** Status of the head of the stream, or of the answer in its place. */
+  /** Status of the head of the stream, or of the answer instead. */
   status: number | undefined;
-  /** Each `write` as it came. */
+  /** Each `write` separately. */
   readonly writes: Uint8Array[] = [];
-  /** What was called beside `write`, in order. */
+  /** Calls other than `write`, in order. */
   readonly calls: ("start" | "end" | "destroy" | "answer" | "refuse")[] = [];
-  /** What `refuse` was given. */
+  /** Argument of `refuse`. */
   refusal: unknown;
   readonly #options: MemoryOutletOptions;
   #isHeadSent = false;
@@ -146,19 +146,19 @@ export class MemoryOutlet extends Outlet {
     this.#closeWhenEmpty();
   }
 
-  /** All that was written, as text. */
+  /** Everything written, as text. */
   get text(): string {
     return Buffer.concat(this.writes).toString();
   }
 
-  /** Lets the head go that `holdsHead` kept back. */
+  /** Sends the head that `holdsHead` held back. */
   sendHead(): void {
     if (this.#isClosed) return;
     this.#isHeadSent = true;
     this.headSent();
   }
 
-  /** The route answers in some other way, past the session. */
+  /** The route answers without the session. */
   answerElsewhere(): void {
     this.#isHeadSent = true;
     this.#isEnded = true;
@@ -170,12 +170,12 @@ export class MemoryOutlet extends Outlet {
     this.owner.outletFailed("error");
   }
 
-  /** The client takes nothing more by itself. */
+  /** The client stops reading by itself. */
   stopReading(): void {
     this.#isReading = false;
   }
 
-  /** The client takes this many of the buffered bytes, all of them if absent. */
+  /** The client reads this many of the buffered bytes; all of them if absent. */
   take(bytes: number = this.#buffered): void {
     this.#buffered -= bytes;
     this.#taken += bytes;
@@ -187,13 +187,13 @@ export class MemoryOutlet extends Outlet {
     }
   }
 
-  /** The client takes all, and the response does not tell of it. */
+  /** The client reads everything, but the response does not report it. */
   takeUnnoticed(): void {
     this.#needsDrain = false;
     this.take();
   }
 
-  /** The client takes what is buffered and reads on. */
+  /** The client reads the buffered bytes and continues to read. */
   readOn(): void {
     this.#isReading = true;
     this.take();
@@ -205,7 +205,7 @@ export class MemoryOutlet extends Outlet {
   }
 
   #closeWhenEmpty(): void {
-    // As in Node: the "close" of a response comes in a later turn than its end.
+    // As in Node, a response emits "close" in a later turn than its end.
     if (this.#buffered === 0) queueMicrotask(() => this.#close("server"));
   }
 

@@ -1,4 +1,4 @@
-/** Delivery without a network: clients whose sockets are full whenever a test says so. */
+/** Delivery without a network: clients whose sockets are full on command. */
 
 import { Delivery } from "../src/delivery/delivery.js";
 import type { DeliveryObserver } from "../src/delivery/audience.js";
@@ -19,7 +19,7 @@ import type { DispatchedEvent } from "./whatwg-parser.js";
 
 const OPTIONS = resolveOptions();
 
-/** A comment that fills the socket of a client. Not written down. */
+/** A comment that fills a client's socket. Not recorded. */
 const FULL: Buffer = Buffer.from(":full\n\n");
 
 /** A client: an outlet that writes into memory. */
@@ -34,9 +34,9 @@ export class MemoryClient extends Outlet {
   readonly bufferedBytes = 0;
   readonly progress = 0;
   hasFailed = false;
-  /** `true`: the next write fills the socket, as does every one until `drain`. */
+  /** `true`: the next write fills the socket, as does every later one until `drain`. */
   fillsUp = false;
-  /** Each write as it came. */
+  /** Each write separately. */
   readonly writes: Buffer[] = [];
   /** Called after each write. */
   onWrite: () => void = () => {};
@@ -63,14 +63,14 @@ export class MemoryClient extends Outlet {
 
   start(): void {}
 
-  /** The head goes out. */
+  /** Sends the head. */
   sendHead(): void {
     this.headSent();
   }
 
   protected put(bytes: Uint8Array): boolean {
     const frame = Buffer.from(bytes);
-    // The opening comment comes with whatever is written first.
+    // The opening comment comes with the first bytes, whatever they are.
     const own = frame.subarray(0, 3).toString() === ":\n\n" ? frame.subarray(3) : frame;
     if (own.byteLength === 0) return true;
     if (own.equals(FULL)) return !this.fillsUp;
@@ -93,52 +93,52 @@ export class MemoryClient extends Outlet {
     this.finish();
   }
 
-  /** The client stops taking anything. */
+  /** The client stops reading. */
   block(): void {
     this.fillsUp = true;
     this.send(FULL);
   }
 
-  /** The client has taken all. `fillsUp` stays: the next write blocks again. */
+  /** The client has read everything. `fillsUp` stays, so the next write blocks again. */
   drainOnce(): void {
     this.drained();
   }
 
-  /** The client has taken all and keeps up from now on. */
+  /** The client has read everything and keeps up from now on. */
   drain(): void {
     this.fillsUp = false;
     this.drainOnce();
   }
 
-  /** All that was written, as text. */
+  /** Everything written, as text. */
   get text(): string {
     return Buffer.concat(this.writes).toString();
   }
 
-  /** What a client makes of it. */
+  /** The events that a client dispatches. */
   get events(): readonly DispatchedEvent[] {
     return interpret(this.writes).events;
   }
 
-  /** Data of the events that are the application's. */
+  /** Data of the application's events. */
   get data(): string[] {
     return this.events.filter(({ type }) => !type.startsWith("sse-")).map(({ data }) => data);
   }
 
-  /** Types and last event IDs of Tidewire's own events, `sse-` left out. */
+  /** Types (without `sse-`) and last event IDs of Tidewire's own events. */
   get signals(): string[] {
     return this.events
       .filter(({ type }) => type.startsWith("sse-"))
       .map(({ type, lastEventId }) => `${type.slice(4)} ${lastEventId}`);
   }
 
-  /** The id that the client would come back with. */
+  /** The id that the client would report on reconnecting. */
   get lastEventId(): string {
     return interpret(this.writes).lastEventId;
   }
 }
 
-/** What delivery has told, written down. */
+/** Records everything that delivery reports. */
 export class RecordingObserver implements DeliveryObserver<Subscription> {
   events = 0;
   bytes = 0;
@@ -164,12 +164,12 @@ export class RecordingObserver implements DeliveryObserver<Subscription> {
   }
 }
 
-/** Ids of a log whose order is that of their numbers: `e.7`. */
+/** Ids of a log in numerical order: `e.7`. */
 export function numberedId(number: number): string {
   return `e.${number}`;
 }
 
-/** The order of {@link numberedId}; `NaN` for anything else. */
+/** The order of {@link numberedId}; `NaN` for other text. */
 export function compareNumbered(a: string, b: string): number {
   const numberOf = (id: string): number => (/^e\.\d{1,15}$/.test(id) ? Number(id.slice(2)) : NaN);
   return numberOf(a) - numberOf(b);
@@ -177,7 +177,7 @@ export function compareNumbered(a: string, b: string): number {
 
 const RETENTION: Retention = { maxAgeMs: 300_000, maxEvents: 1_000, maxBytes: 64 * 1024 * 1024 };
 
-/** A real window and a real delivery, fed by hand. */
+/** A real window and a real delivery, fed by the test. */
 export class Harbor {
   readonly window: Window;
   readonly delivery: Delivery;
@@ -190,7 +190,7 @@ export class Harbor {
     this.delivery = new Delivery(this.window, this.observer, OPTIONS);
   }
 
-  /** What the log hands over in one call: each as `channel data`, the data empty if there is none. */
+  /** Delivers entries in one call, as the log does: each as `channel data`, with empty data if there is none. */
   publish(...items: readonly string[]): void {
     this.delivery.entries(
       items.map((item): LogEntry => {
@@ -200,7 +200,7 @@ export class Harbor {
     );
   }
 
-  /** Subscribes, and lets the turn come in which what there is gets written. */
+  /** Subscribes, and lets a turn pass in which existing events are written. */
   subscribe(
     channels: string | readonly string[],
     { lastEventId = "", ...options }: SubscribeOptions & { readonly lastEventId?: string } = {},
@@ -212,9 +212,9 @@ export class Harbor {
   }
 
   /**
-   * Subscribes, and leaves the rest to later turns.
+   * Subscribes, and leaves everything else to later turns.
    *
-   * @param others - Further calls in the same turn.
+   * @param others - More calls in the same turn.
    */
   begin(
     channels: string | readonly string[],
@@ -240,7 +240,7 @@ export class Harbor {
   }
 }
 
-/** Lets delivery have its turns until nothing is left to do. */
+/** Runs turns of delivery until it is idle. */
 export async function turns(count = 5): Promise<void> {
   for (let turn = 0; turn < count; turn++) {
     await new Promise((resolve) => {

@@ -1,4 +1,4 @@
-/** A session without a hub, for tests of one event stream. */
+/** A session without a hub, for tests of a single event stream. */
 
 import { createCors } from "../src/http/cors.js";
 import type { Cors } from "../src/http/cors.js";
@@ -11,16 +11,16 @@ import { EventStream } from "../src/session/event-stream.js";
 import { MemoryOutlet, makeSettings } from "./memory-outlet.js";
 import type { MemoryOutletOptions } from "./memory-outlet.js";
 
-/** A hub's part towards its sessions, which writes down what it hears. */
+/** The hub's side of its sessions, which records all calls. */
 export class RecordingHost {
   readonly options: ResolvedOptions;
   readonly cors: Cors | undefined;
   readonly heartbeat: Heartbeat<Outlet> = new Heartbeat();
   /** Takes the clients that are turned away. */
   readonly held: Held;
-  /** What `turnAway` answers. */
+  /** Answer of `turnAway`. */
   obstacle: "shutdown" | "busy" | undefined;
-  /** What the session told its hub, in order. */
+  /** Calls of the session to its hub, in order. */
   readonly calls: ("opened" | "closed" | "released" | "turnedAway")[] = [];
   readonly reports: { readonly error: unknown; readonly stage: ErrorStage }[] = [];
 
@@ -91,14 +91,14 @@ export interface SessionUnderTest {
   readonly host: RecordingHost;
 }
 
-/** What a stream begins with that has nothing to send in its first turn. */
+/** Start of a stream that has nothing to send in its first turn. */
 export const OPENING = ":\n\n";
 
 /**
- * Makes a session.
+ * Creates a session.
  *
- * @param options - Of its hub. `reconnectionTimeMs` is off unless given, so that the first block has none.
- * @param outletOptions - Of its sink.
+ * @param options - Options of its hub. `reconnectionTimeMs` is off unless given, so that the first block has none.
+ * @param outletOptions - Options of its outlet.
  */
 export function makeSession(
   options: HubOptions = {},
@@ -114,7 +114,7 @@ export function makeSession(
   return { session: new TestSession(sink, host), sink, host };
 }
 
-/** Lets every promise that can settle do so, and the turn end. Fake timers leave both alone. */
+/** Lets all pending promises settle and the turn end. Fake timers do not affect either. */
 export async function settle(): Promise<void> {
   for (let tick = 0; tick < 3; tick++) {
     for (let turn = 0; turn < 20; turn++) await Promise.resolve();

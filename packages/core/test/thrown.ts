@@ -2,7 +2,7 @@ import { SseError } from "../src/errors.js";
 import type { SseErrorCode } from "../src/errors.js";
 
 /**
- * Runs what must throw an error of Tidewire.
+ * Runs code that must throw an error of Tidewire.
  *
  * @returns Its code and message.
  */
@@ -20,7 +20,7 @@ export function thrownBy(run: () => unknown): {
   throw new Error("Nothing was thrown");
 }
 
-/** Gives a value a type that it does not have, as a program in JavaScript may. */
+/** Gives a value a wrong type, as a JavaScript program may. */
 export function untyped<T>(value: unknown): T {
   return value as T;
 }

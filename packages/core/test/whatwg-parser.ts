@@ -7,19 +7,19 @@ export interface DispatchedEvent {
   readonly lastEventId: string;
 }
 
-/** Everything that a stream does to its client. */
+/** Everything that a stream does in its client. */
 export interface Interpretation {
   readonly events: readonly DispatchedEvent[];
-  /** Each reconnection time that was set, in order. */
+  /** Every reconnection time set, in order. */
   readonly retries: readonly number[];
   /** The last event ID that a reconnection would report. */
   readonly lastEventId: string;
 }
 
 /**
- * Interprets an event stream by the letter of the standard, step for step and with no care for speed.
+ * Interprets an event stream exactly as the standard says, step by step, without optimization.
  *
- * @param chunks - Bytes of the body, cut anywhere.
+ * @param chunks - Bytes of the body, split anywhere.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  */
 export function interpret(chunks: readonly Uint8Array[]): Interpretation {
@@ -30,7 +30,7 @@ export function interpret(chunks: readonly Uint8Array[]): Interpretation {
   let lastEventIdBuffer = "";
   let lastEventId = "";
 
-  // "UTF-8 decode" takes one leading byte order mark away, as a TextDecoder does.
+  // "UTF-8 decode" removes one leading byte order mark, as a TextDecoder does.
   const decoder = new TextDecoder();
   let text = "";
   for (const chunk of chunks) text += decoder.decode(chunk, { stream: true });
@@ -66,7 +66,7 @@ export function interpret(chunks: readonly Uint8Array[]): Interpretation {
   }
 }
 
-/** Lines that have their end: CRLF, LF or CR. What comes after the last end is no line yet. */
+/** Complete lines, ending in CRLF, LF or CR. Text after the last line end is not a line yet. */
 function completeLines(text: string): string[] {
   const lines: string[] = [];
   let line = "";

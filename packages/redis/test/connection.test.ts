@@ -7,13 +7,13 @@ import type { Client, ConnectionOptions } from "../src/client.js";
 import { Connection } from "../src/connection.js";
 import type { Locator } from "../src/locator.js";
 
-/** Speaks as much of Redis' protocol as a client needs to connect. */
+/** Implements the part of the Redis protocol that a client needs to connect. */
 class Listener {
   readonly port: number;
   readonly sockets: net.Socket[] = [];
-  /** What was received on all connections, in order. */
+  /** Commands received on all connections, in order. */
   readonly commands: string[][] = [];
-  /** What is replied; `undefined` for nothing. */
+  /** Returns the reply; `undefined` for none. */
   reply: (args: readonly string[]) => string | undefined = replyAsRedis;
   readonly #server: net.Server;
 
@@ -94,7 +94,7 @@ function parseCommand(text: string): { args: string[]; length: number } | undefi
   return { args, length: at };
 }
 
-/** A connection, and what it has told. */
+/** A connection and its recorded events. */
 interface Observed {
   readonly connection: Connection;
   readonly ups: Client[];
@@ -120,7 +120,7 @@ function observe(find: Locator["find"], hasFailover = false): Observed {
   return { connection, ups, downs };
 }
 
-/** @returns A function that always finds the server at an address. */
+/** @returns A function that always returns the server at an address. */
 function findAt(url: string): Locator["find"] {
   return () => Promise.resolve(parseUrl(url));
 }
@@ -129,7 +129,7 @@ function connectTo(listener: Listener): Observed {
   return observe(findAt(listener.url));
 }
 
-/** @returns The client, once it can be used. */
+/** @returns The client, once it is usable. */
 function used(connection: Connection, isPatient?: boolean): Promise<Client> {
   return new Promise((resolve, reject) => {
     connection.use(resolve, reject, isPatient);
@@ -145,7 +145,7 @@ describe("Connection", () => {
     const listener = await Listener.start();
     const { connection, ups, downs } = connectTo(listener);
     const client = await used(connection);
-    // The only connection there ever was: made for the first who asked.
+    // The only connection so far, opened for the first caller.
     expect(listener.sockets.length).toBe(1);
     expect(ups).toEqual([client]);
     expect(downs).toEqual([]);
@@ -156,7 +156,7 @@ describe("Connection", () => {
     expect(listener.sockets.length).toBe(1);
   });
 
-  it("takes along what is known besides the address", async () => {
+  it("passes on all settings besides the address", async () => {
     const listener = await Listener.start();
     const { connection } = observe(findAt(`redis://:secret@127.0.0.1:${listener.port}/3`));
     await used(connection);
@@ -175,7 +175,7 @@ describe("Connection", () => {
     expect([first.sockets.length, second.sockets.length]).toEqual([1, 1]);
   });
 
-  it("serves those who have waited in their order, and whoever comes up first", async () => {
+  it("serves waiting callers in order, before any new caller", async () => {
     const listener = await Listener.start();
     const order: string[] = [];
     const connection = new Connection({ find: findAt(listener.url), hasFailover: false }, false, {
@@ -186,7 +186,7 @@ describe("Connection", () => {
     const fail = (): void => void order.push("failed");
     connection.use(() => {
       order.push("first");
-      // It is there now: nobody waits any more, and nobody is overtaken by much.
+      // The client is connected now, so this call is served at once.
       connection.use(() => order.push("inner"), fail);
     }, fail);
     connection.use(() => order.push("second"), fail, true);
@@ -196,7 +196,7 @@ describe("Connection", () => {
     expect(order).toEqual(["up", "first", "inner", "second", "third"]);
   });
 
-  it("is not there while Redis loads its data", async () => {
+  it("is not usable while Redis loads its data", async () => {
     const listener = await Listener.start();
     let pings = 0;
     listener.reply = (args) =>
@@ -211,11 +211,11 @@ describe("Connection", () => {
       [true, true],
       [true, true],
     ]);
-    // Those that were given up are closed.
+    // Abandoned connections are closed.
     await settled("one left", () => listener.openCount === 1);
   });
 
-  it("comes back after a loss, and whoever asks meanwhile waits", async () => {
+  it("reconnects after a loss, and callers wait meanwhile", async () => {
     const listener = await Listener.start();
     const { connection, ups, downs } = connectTo(listener);
     const before = await used(connection);
@@ -228,7 +228,7 @@ describe("Connection", () => {
     expect(await after.sendCommand(["ECHO", "again"])).toBe("again");
   });
 
-  it("does not send again what was sent and not answered", async () => {
+  it("does not resend commands that were sent but not answered", async () => {
     const listener = await Listener.start();
     listener.reply = (args) => (args[0] === "XADD" ? undefined : replyAsRedis(args));
     const { connection } = connectTo(listener);
@@ -242,17 +242,17 @@ describe("Connection", () => {
     listener.cut();
     const error = await failure;
     expect(error).toBeInstanceOf(Error);
-    // Whoever publishes would otherwise be told that it is certainly not there.
+    // Otherwise a publisher would wrongly learn that its event is certainly not in the stream.
     expect(isRefusal(error)).toBe(false);
     const after = await used(connection);
-    // Commands are carried out in their order: one that was sent again would have come before.
+    // Commands are executed in order, so a resent one would have come before.
     expect(await after.sendCommand(["ECHO", "end"])).toBe("end");
     expect(listener.countOf("XADD")).toBe(1);
-    // A client that is gone does not keep commands for later either.
+    // A closed client does not queue commands either.
     await expect(before.sendCommand(["XADD", "tidewire", "*", "d", "y"])).rejects.toThrow(Error);
   });
 
-  it("takes note of every piece that it receives, also in the middle of a reply", async () => {
+  it("counts every piece of data that it receives, even in the middle of a reply", async () => {
     const listener = await Listener.start();
     listener.reply = (args) => (args[0] === "GET" ? undefined : replyAsRedis(args));
     const { connection } = connectTo(listener);
@@ -269,7 +269,7 @@ describe("Connection", () => {
     expect(await value).toBe("abcdef");
   });
 
-  it("is used at once by an owner that does without a probe", async () => {
+  it("is used at once by an owner that skips the probe", async () => {
     const listener = await Listener.start();
     const ups: Client[] = [];
     const connection = new Connection({ find: findAt(listener.url), hasFailover: false }, false, {
@@ -279,11 +279,11 @@ describe("Connection", () => {
     closers.push(() => connection.close());
     const client = await used(connection);
     expect(await client.sendCommand(["ECHO", "first"])).toBe("first");
-    // Nothing else was sent before: that would have taken another round trip.
+    // No other command was sent first, which would have cost another round trip.
     expect(listener.commands).toEqual([["ECHO", "first"]]);
   });
 
-  it("is made anew when its owner says that it is of no use", async () => {
+  it("is reopened when its owner reports that it does not work", async () => {
     const listener = await Listener.start();
     const { connection, ups, downs } = connectTo(listener);
     const before = await used(connection);
@@ -297,7 +297,7 @@ describe("Connection", () => {
     await settled("the first one cut", () => listener.openCount === 1);
   });
 
-  it("gives up one that is accepted and never answered", async () => {
+  it("abandons a connection that is accepted but never answered", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     vi.spyOn(Math, "random").mockReturnValue(0);
     const listener = await Listener.start();
@@ -305,7 +305,7 @@ describe("Connection", () => {
     const { connection, downs, ups } = connectTo(listener);
     connection.start();
     const until = async (isTrue: () => boolean): Promise<void> => {
-      // Real time: what the listener sees does not hang on timers.
+      // Real time, because the listener does not depend on timers.
       while (!isTrue()) await new Promise(setImmediate);
     };
     await until(() => listener.commands.length > 0);
@@ -337,11 +337,11 @@ describe("Connection", () => {
     };
     expect(await pausesFor(1, 9)).toEqual([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000]);
     expect(await pausesFor(0.5, 8)).toEqual([50, 100, 200, 400, 800, 1_600, 2_500, 2_500]);
-    // However it is drawn, there is a pause.
+    // There is a pause, whatever number is drawn.
     expect(await pausesFor(0, 5)).toEqual([50, 50, 50, 50, 50]);
   });
 
-  it("tries more often, and waits less, where another server takes over", async () => {
+  it("tries more often, and waits less, if another server takes over", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     vi.spyOn(Math, "random").mockReturnValue(1);
     const attempts: number[] = [];
@@ -358,7 +358,7 @@ describe("Connection", () => {
     expect(downs.at(-1)).toEqual(new Error("Redis did not answer within 2000 ms"));
   });
 
-  it("gives a client that is retired to no caller any more, and may still be answered", async () => {
+  it("does not offer a retired client to callers, but may still receive its answers", async () => {
     const listener = await Listener.start();
     const { connection, ups, downs } = connectTo(listener);
     const before = await used(connection);
@@ -372,7 +372,7 @@ describe("Connection", () => {
     expect(ups.length).toBe(2);
   });
 
-  it("begins with short pauses again once it was of use, and not as soon as it is there", async () => {
+  it("returns to short pauses once it has worked, not as soon as it is connected", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     vi.spyOn(Math, "random").mockReturnValue(1);
     const listener = await Listener.start();
@@ -389,7 +389,7 @@ describe("Connection", () => {
     await until(() => ups.length === 1);
     listener.cut();
     await until(() => downs.length === 5);
-    // A Redis that takes connections and then fails must not be asked twenty times a second by every node.
+    // A Redis that accepts connections and then fails must not be asked twenty times a second by every node.
     await vi.advanceTimersByTimeAsync(1_599);
     expect(listener.sockets.length).toBe(1);
     await vi.advanceTimersByTimeAsync(1);
@@ -401,7 +401,7 @@ describe("Connection", () => {
     await until(() => ups.length === 3);
   });
 
-  it("lets those wait for a second who can wait, and then tells them at once", async () => {
+  it("lets callers wait for up to a second, and later fails them at once", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const reason = new Error("Nobody is there");
     const { connection } = observe(async () => {
@@ -417,7 +417,7 @@ describe("Connection", () => {
     ask("first");
     ask("patient", true);
     await vi.advanceTimersByTimeAsync(600);
-    // The second is that of the outage, not of each who asks.
+    // The second is counted from the outage, not from each call.
     ask("later");
     await vi.advanceTimersByTimeAsync(399);
     expect(told).toEqual([]);
@@ -431,7 +431,7 @@ describe("Connection", () => {
     expect(told.at(-1)).toBe("patient failed: The connection is closed");
   });
 
-  it("serves a patient one however long it takes", async () => {
+  it("serves a patient caller however long it takes", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     const listener = await Listener.start();
     let isThere = false;
@@ -454,14 +454,14 @@ describe("Connection", () => {
     expect(await served[0]?.sendCommand(["ECHO", "there"])).toBe("there");
   });
 
-  it("says why nobody is there where the connection is refused", async () => {
+  it("reports the reason if the connection is refused", async () => {
     const listener = await Listener.start();
     await listener.close();
     const { connection, ups, downs } = connectTo(listener);
     await expect(used(connection)).rejects.toMatchObject({ code: "ECONNREFUSED" });
     expect(ups).toEqual([]);
     expect(downs.length).toBeGreaterThan(1);
-    // The second is over: whoever asks now does not wait for another one.
+    // The second has passed: new callers do not wait for another one.
     await delay(20);
     const errors: unknown[] = [];
     connection.use(
@@ -472,7 +472,7 @@ describe("Connection", () => {
   });
 
   describe("that is closed", () => {
-    it("is cut, stays so and fails whoever asks", async () => {
+    it("is cut, stays closed and fails all callers", async () => {
       const listener = await Listener.start();
       const { connection, downs } = connectTo(listener);
       await used(connection);
@@ -483,11 +483,11 @@ describe("Connection", () => {
       await expect(used(connection)).rejects.toThrow("The connection is closed");
       await expect(used(connection, true)).rejects.toThrow("The connection is closed");
       expect(listener.sockets.length).toBe(1);
-      // Nothing was lost that anybody should hear of.
+      // No loss was reported.
       expect(downs).toEqual([]);
     });
 
-    it("before it was there fails all who wait, each once", async () => {
+    it("before it was connected fails all waiting callers, each once", async () => {
       const listener = await Listener.start();
       listener.reply = () => undefined;
       const { connection, ups } = connectTo(listener);
@@ -506,7 +506,7 @@ describe("Connection", () => {
       expect(ups).toEqual([]);
     });
 
-    it("while its server is looked up makes no connection", async () => {
+    it("during the lookup of its server opens no connection", async () => {
       const listener = await Listener.start();
       let give: (options: ConnectionOptions) => void = () => {};
       let signal: AbortSignal | undefined;
@@ -524,11 +524,11 @@ describe("Connection", () => {
       expect(ups).toEqual([]);
     });
 
-    it("while its socket is opened leaves no connection behind", async () => {
+    it("while its socket is being opened leaves no connection behind", async () => {
       const listener = await Listener.start();
       const { connection, ups } = connectTo(listener);
       connection.start();
-      // The client is made, and has begun to connect.
+      // The client exists and has started to connect.
       for (let turn = 0; turn < 10; turn++) await Promise.resolve();
       connection.close();
       await settled("the attempt", () => listener.sockets.length === 1);
@@ -536,7 +536,7 @@ describe("Connection", () => {
       expect(ups).toEqual([]);
     });
 
-    it("in a pause tries no more", async () => {
+    it("during a pause makes no more attempts", async () => {
       vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
       let attempts = 0;
       const { connection } = observe(async () => {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { Deadline } from "../src/deadline.js";
 
-/** Holds the event loop, as a stopped process does. */
+/** Blocks the event loop, as in a stopped process. */
 function block(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
@@ -13,7 +13,7 @@ describe("Deadline", () => {
     vi.useRealTimers();
   });
 
-  it("expires once its time is over, and not if it is cleared before", async () => {
+  it("expires when its time has passed, unless cleared first", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "clearImmediate"] });
     const expired: string[] = [];
     const deadline = (name: string, ms: number): Deadline =>
@@ -34,7 +34,7 @@ describe("Deadline", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("begins anew with everything that is received", async () => {
+  it("restarts with all received data", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "clearImmediate"] });
     let received = 0;
     let isExpired = false;
@@ -51,7 +51,7 @@ describe("Deadline", () => {
     deadline.clear();
   });
 
-  it("takes a pause of the process for a short time, however long it was", async () => {
+  it("counts a pause of the process as a short time, however long it was", async () => {
     let isExpired = false;
     const deadline = new Deadline({
       ms: 600,
@@ -66,7 +66,7 @@ describe("Deadline", () => {
     deadline.clear();
   });
 
-  it("is not over before the event loop has read what came during a pause", async () => {
+  it("does not expire before the event loop has read data that arrived during a pause", async () => {
     const server = net.createServer((socket) => void socket.end("answer")).listen(0, "127.0.0.1");
     await once(server, "listening");
     let isExpired = false;
@@ -78,7 +78,7 @@ describe("Deadline", () => {
     const socket = net.connect((server.address() as net.AddressInfo).port, "127.0.0.1");
     socket.once("data", () => deadline.clear());
     await once(socket, "connect");
-    // The answer comes while this process does something else for longer than it may take.
+    // The answer arrives while this process is busy for longer than the limit.
     block(200);
     await once(socket, "data");
     await new Promise(setImmediate);

@@ -16,7 +16,7 @@ import {
 } from "../src/entry.js";
 
 const tags = fc.constantFrom("", "00000", "00001", "0000z", "9zzzz", "a0000");
-/** What Redis can count to, and often numbers of today. */
+/** The full range of Redis, with a bias to realistic numbers. */
 const uint64 = fc.oneof(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.nat(), fc.nat(20));
 const places = fc.record({ ms: uint64, counter: uint64, tag: tags });
 
@@ -31,16 +31,16 @@ function idOf({ ms, counter, tag }: Numbers): string {
 }
 
 describe("drawTag", () => {
-  it("gives five digits of base 36, which differ", () => {
+  it("returns five random digits of base 36", () => {
     const drawn = Array.from({ length: 1_000 }, drawTag);
     for (const tag of drawn) expect(tag).toMatch(/^[0-9a-z]{5}$/);
-    // Two in a thousand of sixteen million may be the same; many may not.
+    // Among a thousand of sixteen million a few may coincide, but not many.
     expect(new Set(drawn).size).toBeGreaterThan(990);
   });
 });
 
 describe("formatId and parseId", () => {
-  it("join and part what Redis and the publisher gave", () => {
+  it("join and split the parts from Redis and the publisher", () => {
     expect(formatId({ streamId: "1700000000000-3", tag: "0a1b2" })).toBe("1700000000000-3~0a1b2");
     expect(parseId("1700000000000-3~0a1b2")).toEqual({
       streamId: "1700000000000-3",
@@ -50,7 +50,7 @@ describe("formatId and parseId", () => {
     expect(parseId("1-0~")).toEqual({ streamId: "1-0", tag: "" });
   });
 
-  it("are the inverse of each other, and an id is one of at most 128 legal characters", () => {
+  it("are inverse to each other, and an id has at most 128 legal characters", () => {
     fc.assert(
       fc.property(places, (place) => {
         const id = idOf(place);
@@ -62,26 +62,26 @@ describe("formatId and parseId", () => {
 
   it.each([
     ["nothing", ""],
-    ["an id of the log in memory", "k3j2h1-12"],
+    ["an id of the in-memory log", "k3j2h1-12"],
     ["Redis' own id", "1-0"],
     ["a tag of four digits", "1-0~0000"],
     ["a tag of six digits", "1-0~000000"],
     ["a tag in capitals", "1-0~0000A"],
     ["no counter", "1~00000"],
     ["a sign", "-1-0~00000"],
-    ["a zero in front, which would be a second name of the same place", "01-0~00000"],
+    ["a leading zero, which would be a second name of the same place", "01-0~00000"],
     ["more than Redis can count", "18446744073709551616-0~00000"],
     ["a counter of more than Redis can count", "1-18446744073709551616~00000"],
     ["more digits than Redis has", "111111111111111111111-0~00000"],
     ["a fraction", "1.5-0~00000"],
     ["an exponent", "1e3-0~00000"],
-    ["space in front", " 1-0~00000"],
-    ["a line break behind", "1-0~00000\n"],
+    ["leading space", " 1-0~00000"],
+    ["a trailing line break", "1-0~00000\n"],
     ["something behind", "1-0~00000~"],
-    ["a range of Redis", "(1-0~00000"],
+    ["a Redis range", "(1-0~00000"],
     ["digits of another script", "١-0~00000"],
-    ["the id of a client that is not to come back", "~end"],
-  ])("know no place for %s", (_, id) => {
+    ["the id of a client that must not come back", "~end"],
+  ])("return no place for %s", (_, id) => {
     expect(parseId(id)).toBeUndefined();
     expect(compareIds(id, "1-0~00000")).toBeNaN();
     expect(compareIds("1-0~00000", id)).toBeNaN();
@@ -98,7 +98,7 @@ describe("compareIds", () => {
     }
   });
 
-  it("is zero for nothing but the very same id", () => {
+  it("is zero only for equal ids", () => {
     fc.assert(
       fc.property(places, places, (left, right) => {
         const [a, b] = [idOf(left), idOf(right)];
@@ -108,7 +108,7 @@ describe("compareIds", () => {
   });
 
   it("is an order", () => {
-    // Small numbers, so that they are often the same.
+    // Small numbers, so that equal ones are frequent.
     const near = fc.record({ ms: fc.nat(2), counter: fc.nat(2), tag: tags });
     fc.assert(
       fc.property(near, near, near, (left, middle, right) => {
@@ -122,11 +122,11 @@ describe("compareIds", () => {
     );
   });
 
-  it("compares every id that Redis can make, of 64 bits in each part", () => {
+  it("compares all possible Redis ids, with 64 bits in each part", () => {
     const MAX = "18446744073709551615";
     expect(compareIds("18446744073709551614-0~", `${MAX}-0~`)).toBeLessThan(0);
     expect(compareIds(`${MAX}-18446744073709551614~zzzzz`, `${MAX}-${MAX}~00000`)).toBeLessThan(0);
-    // Microseconds, as some programs make them, and the milliseconds of the same time.
+    // Microseconds, as some programs use, and milliseconds of the same time.
     expect(compareIds("1795657793533-5~", "1795657793533000-0~")).toBeLessThan(0);
     fc.assert(
       fc.property(places, places, (left, right) => {
@@ -141,7 +141,7 @@ describe("compareIds", () => {
 });
 
 describe("compareStreamIds", () => {
-  it("compares ids of Redis as numbers", () => {
+  it("compares Redis ids as numbers", () => {
     expect(compareStreamIds("9-0", "10-0")).toBeLessThan(0);
     expect(compareStreamIds("10-2", "10-10")).toBeLessThan(0);
     expect(compareStreamIds("10-10", "10-2")).toBeGreaterThan(0);
@@ -150,14 +150,14 @@ describe("compareStreamIds", () => {
 });
 
 describe("timeOf", () => {
-  it("gives the milliseconds of the id", () => {
+  it("returns the milliseconds of the id", () => {
     expect(timeOf("1700000000000-12")).toBe(1_700_000_000_000);
     expect(timeOf("0-1")).toBe(0);
   });
 });
 
 describe("encodeEntry and decodeEntry", () => {
-  it("give back what was published", () => {
+  it("return the published event", () => {
     fc.assert(
       fc.property(
         fc.record({
@@ -180,7 +180,7 @@ describe("encodeEntry and decodeEntry", () => {
     );
   });
 
-  it("leave out fields that the message has not", () => {
+  it("omit fields that the message does not have", () => {
     expect(encodeEntry("00000", "news", { data: "" })).toEqual([
       "t",
       "00000",
@@ -212,7 +212,7 @@ describe("encodeEntry and decodeEntry", () => {
     });
   });
 
-  it("take an entry of another program in any order of fields, and those they do not know", () => {
+  it("accept an entry of another program with fields in any order, including unknown ones", () => {
     expect(decodeEntry(["5-1", ["d", "x", "trace", "1", "c", "news"]])).toEqual({
       id: "5-1~",
       channel: "news",
@@ -224,18 +224,18 @@ describe("encodeEntry and decodeEntry", () => {
 
   it.each([
     ["has no fields", []],
-    ["has a channel alone", ["t", "00000", "c", "news"]],
-    ["has data alone", ["t", "00000", "d", "x"]],
-    ["is a place to begin at", ["t", "00000"]],
+    ["has only a channel", ["t", "00000", "c", "news"]],
+    ["has only data", ["t", "00000", "d", "x"]],
+    ["is an initial place", ["t", "00000"]],
     ["is a mark", ["t", "00000", "lost", "4-0"]],
     ["has a name without a value", ["c", "news", "d"]],
-    ["has names of other fields", ["C", "news", "D", "x"]],
+    ["has other field names", ["C", "news", "D", "x"]],
   ])("find no event in an entry that %s", (_, fields) => {
     expect(decodeEntry(["5-1", fields])).toBeUndefined();
   });
 
   it.each(["", "0000", "000000", "0000A", "00~00", "0000\n", "👍000"])(
-    "take %j for no tag: it would not be part of a legal id",
+    "do not treat %j as a tag: it would not be part of a legal id",
     (tag) => {
       const fields = ["t", tag, "c", "news", "d", "x"];
       expect(decodeEntry(["5-1", fields])?.id).toBe("5-1~");
@@ -245,7 +245,7 @@ describe("encodeEntry and decodeEntry", () => {
 });
 
 describe("placeOf and isAt", () => {
-  it("tell an entry from another one with the same id of Redis", () => {
+  it("distinguish an entry from another one with the same Redis id", () => {
     const entry = ["5-1", encodeEntry("0a1b2", "news", { data: "t" })] as const;
     expect(placeOf(entry)).toEqual({ streamId: "5-1", tag: "0a1b2" });
     expect(isAt(entry, { streamId: "5-1", tag: "0a1b2" })).toBe(true);
@@ -254,13 +254,13 @@ describe("placeOf and isAt", () => {
     expect(isAt(entry, { streamId: "5-2", tag: "0a1b2" })).toBe(false);
   });
 
-  it("know the place of a mark and of an entry without a tag", () => {
+  it("return the place of a mark and of an entry without a tag", () => {
     expect(placeOf(["5-1", ["t", "0a1b2"]])).toEqual({ streamId: "5-1", tag: "0a1b2" });
     expect(placeOf(["5-1", ["x", "t"]])).toEqual({ streamId: "5-1", tag: "" });
     expect(isAt(["5-1", ["x", "y"]], { streamId: "5-1", tag: "" })).toBe(true);
   });
 
-  it("take the same one of several tags as the id that clients are given", () => {
+  it("use the same one of several tags as the client-facing id", () => {
     const fields = ["t", "0a1b2", "c", "news", "t", "zzzzz", "d", "x"];
     expect(decodeEntry(["5-1", fields])?.id).toBe("5-1~0a1b2");
     expect(placeOf(["5-1", fields])).toEqual({ streamId: "5-1", tag: "0a1b2" });
@@ -268,18 +268,18 @@ describe("placeOf and isAt", () => {
 });
 
 describe("isMark", () => {
-  it("knows the mark of a lost history", () => {
+  it("recognizes the mark of a lost history", () => {
     expect(isMark(["7-0", ["t", "0a1b2", "lost", "5-1"]])).toBe(true);
   });
 
   it.each([
-    ["is a place to begin at", ["t", "0a1b2"]],
+    ["is an initial place", ["t", "0a1b2"]],
     ["is an event", encodeEntry("0a1b2", "lost", { data: "5-1" })],
-    ["is an event of another program that has such a field", ["c", "x", "d", "y", "lost", "5-1"]],
-    ["says nothing of a place", ["lost", "yesterday"]],
+    ["is an event of another program with such a field", ["c", "x", "d", "y", "lost", "5-1"]],
+    ["does not name a place", ["lost", "yesterday"]],
     ["has more than Redis' own id", ["lost", "5-1~00000"]],
     ["has nothing", []],
-  ])("finds none in an entry that %s", (_, fields) => {
+  ])("finds no mark in an entry that %s", (_, fields) => {
     expect(isMark(["7-0", fields])).toBe(false);
   });
 });

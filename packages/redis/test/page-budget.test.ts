@@ -4,17 +4,17 @@ import { PageBudget } from "../src/page-budget.js";
 
 const MEBIBYTE = 1_048_576;
 
-/** A page of one entry that weighs so many bytes. */
+/** A page with one entry of this size. */
 function pageOf(bytes: number): StreamEntry[] {
   return [["1-0", ["d", "x".repeat(bytes - 1)]]];
 }
 
 describe("PageBudget", () => {
-  it("begins with a quarter of a mebibyte: nobody knows the link yet", () => {
+  it("starts with a quarter of a mebibyte, because the link is still unknown", () => {
     expect(new PageBudget()).toMatchObject({ bytes: MEBIBYTE / 4, entries: 1_000 });
   });
 
-  it("doubles while full pages come quickly, up to a mebibyte", () => {
+  it("doubles while full pages arrive quickly, up to a mebibyte", () => {
     const budget = new PageBudget();
     const sizes: number[] = [];
     for (let page = 0; page < 4; page++) {
@@ -24,7 +24,7 @@ describe("PageBudget", () => {
     expect(sizes).toEqual([MEBIBYTE / 2, MEBIBYTE, MEBIBYTE, MEBIBYTE]);
   });
 
-  it("stays as it is after a page that was not full, and after one that took a while", () => {
+  it("stays unchanged after a page that was not full, and after a slow one", () => {
     const budget = new PageBudget();
     budget.took(pageOf(1_000), 10);
     budget.took([], 10);

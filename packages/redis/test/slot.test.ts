@@ -24,7 +24,7 @@ describe("slotOf", () => {
   });
 
   it.each(["{}news", "news{", "news}", "}news{", "news{}{other}"])(
-    "takes no account of braces that are not a tag: %s",
+    "ignores braces that are not a tag: %s",
     (key) => {
       expect(slotOf(key)).not.toBe(slotOf("news"));
       expect(slotOf(key)).not.toBe(slotOf("other"));

@@ -14,30 +14,30 @@ function numberOf(id: string): number {
   return /^n\d+$/.test(id) ? Number(id.slice(1)) : NaN;
 }
 
-/** A past of `n1` to `n<count>`, of which the first ones may be gone, read in pages of three. */
+/** A past of `n1` to `n<count>`, whose oldest entries may be gone, read in pages of three. */
 class Past implements PastLog {
   readonly window: Window;
   readonly backfill: Backfill;
   readonly reports: unknown[] = [];
-  /** Each read: from where, up to where. */
+  /** The range of each read. */
   readonly reads: (readonly [string | undefined, string])[] = [];
-  /** Each lookup. */
+  /** The ids of each lookup. */
   readonly finds: (readonly string[])[] = [];
-  /** Ids that look like others and were never given. */
+  /** Plausible ids that were never assigned. */
   readonly madeUp = new Set<string>();
-  /** What the log holds at a number. */
+  /** The log entry with a number. */
   entryOf: (n: number) => LogEntry = (n) => ({
     id: `n${n}`,
     channel: `c${n % 2}`,
     data: String(n),
   });
-  /** Entries in all pages. */
+  /** Number of entries in all pages. */
   transferred = 0;
   first = 1;
   ageMs = 1_000;
   failure: Error | undefined;
   syncs = 0;
-  /** Called before a `sync` is done. */
+  /** Called before a `sync` ends. */
   onSync: () => void = () => {};
   /** Called before a reply. */
   onRead: () => void = () => {};
@@ -100,7 +100,7 @@ class Past implements PastLog {
     this.window.append(`n${n}`, frame, performance.now());
   }
 
-  /** What a client at a position would be sent. */
+  /** Events that a client at a position would be sent. */
   after(position: number): string[] {
     const { frames } = this.window.slice(
       new Map([
@@ -116,7 +116,7 @@ class Past implements PastLog {
 }
 
 describe("Backfill", () => {
-  it("puts what is older in front of the window, page by page, until the position is there", async () => {
+  it("puts older entries in front of the window, page by page, until the position is loaded", async () => {
     const past = new Past(10);
     const position = await past.backfill.locate("n2");
     expect(past.after(position as number)).toEqual(["3", "4", "5", "6", "7", "8", "9", "10"]);
@@ -129,7 +129,7 @@ describe("Backfill", () => {
     expect(past.window.locate("n5")).toBe((position as number) + 3);
   });
 
-  it("goes on seamlessly into what is published meanwhile", async () => {
+  it("continues seamlessly into events published meanwhile", async () => {
     const past = new Past(10);
     let next = 11;
     past.onRead = () => past.append(next++);
@@ -139,7 +139,7 @@ describe("Backfill", () => {
     expect(past.after(position as number)).toEqual(all);
   });
 
-  it("reads once for all who wait, as far back as the oldest of them", async () => {
+  it("reads once for all waiting clients, back to the oldest of them", async () => {
     const past = new Past(30);
     const ids = Array.from({ length: 1_000 }, (_, n) => `n${5 + (n % 24)}`);
     const positions = await Promise.all(ids.map((id) => past.backfill.locate(id)));
@@ -149,7 +149,7 @@ describe("Backfill", () => {
     }
   });
 
-  it("says trimmed for what the log has not any more, and unknown for what lies between its ids", async () => {
+  it("returns trimmed for ids that the log has dropped, and unknown for ids between its own", async () => {
     const past = new Past(10);
     past.first = 4;
     expect(await past.backfill.locate("n3")).toBe("trimmed");
@@ -157,7 +157,7 @@ describe("Backfill", () => {
     expect(past.after(past.window.locate("n4") as number)).toEqual(["5", "6", "7", "8", "9", "10"]);
   });
 
-  it("takes no more than the window may hold, and says trimmed for what is older", async () => {
+  it("loads no more than the window may hold, and returns trimmed for older ids", async () => {
     const past = new Past(10, { ...RETENTION, maxEvents: 5 });
     expect(await past.backfill.locate("n2")).toBe("trimmed");
     expect(past.window.size).toBe(5);
@@ -169,24 +169,24 @@ describe("Backfill", () => {
     past.ageMs = RETENTION.maxAgeMs + 1;
     expect(await past.backfill.locate("n2")).toBe("trimmed");
     expect(past.finds).toEqual([["n2"]]);
-    // Nor asks again for one that was away for even longer.
+    // Nor does it ask again for one that was away even longer.
     expect(await past.backfill.locate("n1")).toBe("trimmed");
     expect(past.finds).toHaveLength(1);
     expect(past.reads).toEqual([]);
   });
 
-  it("looks made-up ids up, many at once, and reads nothing for them", async () => {
+  it("looks up made-up ids, many at once, and reads nothing for them", async () => {
     const past = new Past(1_000);
     const ids = Array.from({ length: 500 }, (_, n) => `n${n + 1}`);
     for (const id of ids) past.madeUp.add(id);
     const places = await Promise.all(ids.map((id) => past.backfill.locate(id)));
     expect(new Set(places)).toEqual(new Set(["unknown"]));
     expect(past.reads).toEqual([]);
-    // The first one did not wait for the others.
+    // The first client did not wait for the others.
     expect(past.finds.map((asked) => asked.length)).toEqual([1, 128, 128, 128, 115]);
   });
 
-  it("serves a client with a good id between two lookups of made-up ones", async () => {
+  it("serves a client with a valid id between two lookups of made-up ones", async () => {
     const past = new Past(2_000);
     const ids = Array.from({ length: 1_500 }, (_, n) => `n${n + 1}`);
     for (const id of ids) past.madeUp.add(id);
@@ -199,18 +199,18 @@ describe("Backfill", () => {
     expect(past.finds.length).toBeGreaterThan(10);
   });
 
-  it("asks for no more than the window has room for, and never again for what is older", async () => {
+  it("asks for no more than the window has room for, and never again for older entries", async () => {
     const past = new Past(10, { ...RETENTION, maxEvents: 5 });
     for (let n = 11; n <= 14; n++) past.append(n);
     expect(await past.backfill.locate("n2")).toBe("trimmed");
-    // One, the entry at the place where the window began, and the one before, whose id is a position.
+    // One entry, the entry at the start of the window, and the one before, whose id is a position.
     expect(past.transferred).toBe(3);
     const asked = past.reads.length + past.finds.length;
     for (let n = 1; n < 9; n++) expect(await past.backfill.locate(`n${n}`)).toBe("trimmed");
     expect(past.reads.length + past.finds.length).toBe(asked);
   });
 
-  it("asks nothing for what is older than a window that has dropped entries", async () => {
+  it("does not ask for entries older than a window that has dropped entries", async () => {
     const past = new Past(10, { ...RETENTION, maxEvents: 3 });
     for (let n = 11; n <= 30; n++) past.append(n);
     for (const id of ["n5", "n20", "n26"]) expect(await past.backfill.locate(id)).toBe("trimmed");
@@ -220,7 +220,7 @@ describe("Backfill", () => {
     expect(past.window.locate("n48")).toBe(38);
   });
 
-  it("gives up what no client waits for any more", async () => {
+  it("abandons reads that no client waits for any more", async () => {
     const past = new Past(100);
     let isWanted = true;
     let isTold = false;
@@ -237,7 +237,7 @@ describe("Backfill", () => {
     expect(typeof (await past.backfill.locate("n50"))).toBe("number");
   });
 
-  it("passes over what no client may be sent, and keeps its place", async () => {
+  it("skips entries that cannot be sent to clients, and keeps their places", async () => {
     const past = new Past(10, RETENTION, 1_000);
     const { entryOf } = past;
     past.entryOf = (n) => {
@@ -246,7 +246,7 @@ describe("Backfill", () => {
     };
     const position = (await past.backfill.locate("n2")) as number;
     expect(past.after(position)).toEqual(["3", "7", "9", "10"]);
-    // A client may have been given it by a node that takes larger events.
+    // A node that accepts larger events may have sent it to a client.
     expect(past.window.locate("n8")).toBe(position + 6);
   });
 
@@ -264,7 +264,7 @@ describe("Backfill", () => {
     expect(past.reads.length).toBeLessThanOrEqual(10);
   });
 
-  it("does not chase a window that drops entries while it is read for", async () => {
+  it("does not chase a window that drops entries during the read", async () => {
     const past = new Past(10, { ...RETENTION, maxEvents: 4 });
     for (let n = 11; n <= 13; n++) past.append(n);
     let next = 14;
@@ -289,7 +289,7 @@ describe("Backfill", () => {
     expect(past.window.tailId).toBe("n50");
   });
 
-  it("has no place for a client that waits when the log is closed", async () => {
+  it("has no place for a waiting client when the log is closed", async () => {
     const past = new Past(10);
     past.failure = new SseError("ERR_SSE_CLOSED", "closed");
     expect(await past.backfill.locate("n2")).toBe("unknown");
@@ -297,7 +297,7 @@ describe("Backfill", () => {
     expect(past.reports).toEqual([]);
   });
 
-  it("reports a log that refuses to be read, and lets nobody wait for ever", async () => {
+  it("reports a log that refuses to be read, and does not leave clients waiting", async () => {
     const past = new Past(10);
     past.failure = new Error("no");
     expect(await past.backfill.locate("n2")).toBe("unknown");
@@ -306,7 +306,7 @@ describe("Backfill", () => {
     expect(typeof (await past.backfill.locate("n2"))).toBe("number");
   });
 
-  it("has a client that is ahead wait until all was delivered, one wait for all", async () => {
+  it("makes clients that are ahead wait until everything is delivered, in one shared wait", async () => {
     const past = new Past(10);
     past.onSync = () => {
       past.onSync = () => {};
@@ -316,12 +316,12 @@ describe("Backfill", () => {
     const ids = ["n11", "n12", "n13", "n11"];
     const places = await Promise.all(ids.map((id) => past.backfill.locate(id)));
     expect(places).toEqual([1, 2, "unknown", 1]);
-    // The first one did not wait for the others.
+    // The first client did not wait for the others.
     expect(past.syncs).toBe(2);
     expect(past.reads).toEqual([]);
   });
 
-  it("asks the log a few times, and not for each, when thousands come for what was trimmed", async () => {
+  it("asks the log a few times instead of for each client when thousands ask for trimmed entries", async () => {
     const past = new Past(1_000);
     past.first = 900;
     const ids = Array.from({ length: 999 }, (_, n) => `n${n + 1}`);
@@ -329,7 +329,7 @@ describe("Backfill", () => {
     expect(places.map((place) => typeof place)).toEqual(
       ids.map((id) => (numberOf(id) < 900 ? "string" : "number")),
     );
-    // Some to find out where it begins, and those that read a hundred entries in pages of three.
+    // Some to find the start, and those that read a hundred entries in pages of three.
     expect(past.reads.length).toBeLessThan(15 + 100 / 3);
   });
 
@@ -356,7 +356,7 @@ describe("Backfill", () => {
     expect(past.window.tail).toBe(0);
   });
 
-  it("reads back until somebody has enough, once for all who need it", async () => {
+  it("reads back until a caller has enough, once for all callers", async () => {
     const past = new Past(30);
     const has = (count: number) => (): boolean => past.window.size >= count;
     const done: string[] = [];
@@ -368,7 +368,7 @@ describe("Backfill", () => {
     expect(done).toEqual(["few 4", "few 7", "more 10"]);
     expect(past.reads).toHaveLength(3);
     expect(past.backfill.readBack(has(10), () => true)).toBeUndefined();
-    // More than there is: all of it, and no page is read after that.
+    // More than exists: everything, and no page is read after that.
     await read("all", Infinity);
     expect(past.window.size).toBe(30);
     const { length } = past.reads;
@@ -391,7 +391,7 @@ describe("Backfill", () => {
     ).toBeUndefined();
   });
 
-  it("stops reading back when nobody wants it any more, or the log fails, and tries again later", async () => {
+  it("stops reading back when it is not wanted any more, or the log fails, and tries again later", async () => {
     const past = new Past(30);
     let isWanted = true;
     past.onRead = () => void (isWanted = past.reads.length < 2);
@@ -415,7 +415,7 @@ describe("Backfill", () => {
     expect(past.window.size).toBe(30);
   });
 
-  it("ends all reading back with a reset", async () => {
+  it("ends all reads with a reset", async () => {
     const past = new Past(30);
     past.onRead = () => {
       past.onRead = () => {};

@@ -4,10 +4,10 @@ import { ChannelSet } from "../../src/delivery/channel-set.js";
 
 const RUNS = Number(process.env["FAST_CHECK_RUNS"] ?? 2_000);
 
-/** Few, so that they meet again; some that a plain object would stumble over. */
+/** Few, so that they recur; some that a plain object would mishandle. */
 const NAMES = ["a", "b", "", "__proto__", "constructor", "undefined", "0"];
 
-/** What a set stands for: channels, and the start of those that have one. */
+/** Model of a set: channels, and the start of those that have one. */
 class Model {
   readonly channels = new Map<string, number | undefined>();
 
@@ -73,7 +73,7 @@ describe("ChannelSet", () => {
     );
   });
 
-  it("takes the empty name and position 0 for what they are", () => {
+  it("treats the empty name and position 0 like any other", () => {
     const set = new ChannelSet();
     set.add("", 0);
     expect([set.size, set.has(""), set.startOf("")]).toEqual([1, true, 0]);
@@ -83,7 +83,7 @@ describe("ChannelSet", () => {
   });
 
   it.each([1, 2, 3])(
-    "lets each of %i channels be deleted while its names are gone over",
+    "lets each of %i channels be deleted during iteration over its names",
     (count) => {
       const set = new ChannelSet();
       for (const channel of NAMES.slice(0, count)) set.add(channel, 1);

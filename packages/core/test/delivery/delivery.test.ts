@@ -6,7 +6,7 @@ afterEach(() => {
 });
 
 describe("delivery", () => {
-  it("lets go of channels with their last subscription", () => {
+  it("drops channels with their last subscription", () => {
     const harbor = new Harbor();
     const sessions = [harbor.subscribe(["a", "b"]), harbor.subscribe("a")];
     expect(harbor.delivery.audience.of("a")?.size).toBe(2);
@@ -17,7 +17,7 @@ describe("delivery", () => {
     expect(harbor.delivery.audience.of("a")).toBeUndefined();
   });
 
-  it("counts what was handed over, live and read later", async () => {
+  it("counts delivered events, live and read later", async () => {
     const harbor = new Harbor();
     const live = harbor.subscribe("a");
     const behind = harbor.subscribe("a");
@@ -31,7 +31,7 @@ describe("delivery", () => {
     expect(live.data).toEqual(["1", "2"]);
   });
 
-  it("needs no more memory than the window in a loop that publishes without a turn", async () => {
+  it("needs no more memory than the window in a loop that publishes without yielding", async () => {
     const harbor = new Harbor({ maxEvents: 1_000 });
     const session = harbor.subscribe("a");
     const large = "x".repeat(1_000);
@@ -49,17 +49,17 @@ describe("delivery", () => {
     expect(session.data).toEqual(["before", "after"]);
   });
 
-  it("never fills memory anew that holds what is still to be handed over, however old it has become", async () => {
+  it("never reuses memory of entries that are still to be handed over, however old they are", async () => {
     const harbor = new Harbor({ maxAgeMs: 1_000, maxEvents: 100_000 });
     const session = harbor.subscribe("a");
     const written: Uint8Array[] = [];
-    // As a socket does: it keeps the bytes, and reads them later.
+    // Like a socket: it keeps the bytes and reads them later.
     vi.spyOn(session, "writeFrames").mockImplementation(({ bytes }) => written.push(bytes) > 0);
     const other = `other ${"y".repeat(1_000)}`;
     for (let n = 0; n < 10; n++) harbor.publish(other);
     harbor.publish(`a ${"x".repeat(1_000)}`);
     for (let n = 0; n < 100; n++) harbor.publish(other);
-    // The process was stopped, and all that came before is too old when a client looks for its place.
+    // The process was paused, and all earlier entries are too old when a client is located.
     harbor.window.trim(performance.now() + 2_000);
     expect(harbor.window.size).toBe(0);
     await turns();
@@ -67,7 +67,7 @@ describe("delivery", () => {
     expect(Buffer.concat(written).toString()).toMatch(/^id: e\.11\ndata: x{1000}\n\n$/);
   });
 
-  it("joins the frames of a turn once for all with the same channels", async () => {
+  it("joins the frames of a turn once for all subscriptions with the same channels", async () => {
     const harbor = new Harbor();
     const concat = vi.spyOn(Buffer, "concat");
     for (let n = 0; n < 50; n++) harbor.subscribe("a");
@@ -80,7 +80,7 @@ describe("delivery", () => {
     expect(concat.mock.calls.length).toBeLessThanOrEqual(2);
   });
 
-  it("keeps channels apart whatever they are called", async () => {
+  it("keeps channels apart whatever their names", async () => {
     const harbor = new Harbor();
     const odd = '["a","b"]';
     const [one, two] = [harbor.subscribe(odd), harbor.subscribe(["a", "b"])];
@@ -89,7 +89,7 @@ describe("delivery", () => {
     expect([one.data, two.data]).toEqual([["odd"], ["1", "2"]]);
   });
 
-  it("serves many subscriptions over several turns, and what comes meanwhile after it", async () => {
+  it("serves many subscriptions over several turns, and later events after that", async () => {
     const harbor = new Harbor();
     let clock = 0;
     vi.spyOn(performance, "now").mockImplementation(() => clock);
@@ -109,7 +109,7 @@ describe("delivery", () => {
     expect(harbor.delivery.audience.position).toBe(2);
   });
 
-  it("serves one that joins between two slices of a batch only what came after it", async () => {
+  it("sends a subscription that joins between two slices of a batch only later events", async () => {
     const harbor = new Harbor();
     let clock = 0;
     vi.spyOn(performance, "now").mockImplementation(() => clock);
@@ -127,7 +127,7 @@ describe("delivery", () => {
     expect(late.data).toEqual(["2"]);
   });
 
-  it("passes over one that closes while a batch is handed over", async () => {
+  it("skips a subscription that closes while a batch is handed over", async () => {
     const harbor = new Harbor();
     const [first, second] = [new MemoryClient(), new MemoryClient()];
     harbor.subscribe("a", {}, first);
@@ -138,7 +138,7 @@ describe("delivery", () => {
     expect([first.data, second.data]).toEqual([["1"], []]);
   });
 
-  it("carries on what is published because a client left in the middle of a batch", async () => {
+  it("delivers events that are published because a client left in the middle of a batch", async () => {
     const harbor = new Harbor();
     const [first, second, third] = [new MemoryClient(), new MemoryClient(), new MemoryClient()];
     for (const session of [first, second, third]) harbor.subscribe("a", {}, session);
@@ -154,7 +154,7 @@ describe("delivery", () => {
     ]);
   });
 
-  it("writes nothing to one that leaves all its channels while a batch is handed over", async () => {
+  it("writes nothing to a subscription that leaves all its channels while a batch is handed over", async () => {
     const harbor = new Harbor();
     const [first, second] = [new MemoryClient(), new MemoryClient()];
     harbor.subscribe(["a", "b"], {}, first);
@@ -167,7 +167,7 @@ describe("delivery", () => {
     expect(second.lastEventId).toBe("e.0");
   });
 
-  it("goes on with the others when the log is reset while a batch is handed over", async () => {
+  it("continues with the others when the log is reset while a batch is handed over", async () => {
     const harbor = new Harbor();
     const [first, second] = [new MemoryClient(), new MemoryClient()];
     harbor.subscribe("a", {}, first);
@@ -186,10 +186,10 @@ describe("delivery", () => {
     ]);
   });
 
-  it("lets one that is behind read on while others are published to without end", async () => {
+  it("lets a subscription that is behind read on under continuous publishing to others", async () => {
     const harbor = new Harbor();
     let clock = 0;
-    // Every look at the clock finds the turn over.
+    // Every check of the clock finds the turn over.
     vi.spyOn(performance, "now").mockImplementation(() => (clock += 10));
     const large = "x".repeat(60_000);
     for (let n = 1; n <= 5; n++) harbor.publish(`a ${n}${large}`);
@@ -202,7 +202,7 @@ describe("delivery", () => {
     expect(behind.data.map((data) => data[0])).toEqual(["1", "2", "3", "4", "5"]);
   });
 
-  it("has one that catches up wait for its turn once, however often its socket drains", async () => {
+  it("queues a subscription that catches up once, however often its socket drains", async () => {
     const harbor = new Harbor();
     const large = "x".repeat(60_000);
     for (let n = 1; n <= 30; n++) harbor.publish(`a ${n}${large}`);

@@ -10,7 +10,7 @@ const entry = (fields: Partial<LogEntry>): LogEntry => ({
 });
 
 describe("encodeEntry", () => {
-  it("encodes what the hub would have published, up to the very last byte", () => {
+  it("encodes everything that the hub would have published, up to the very last byte", () => {
     const block = "id: 1-0~\ndata: \u20ac\u20ac\n\n";
     expect(encodeEntry(entry({ data: "\u20ac\u20ac" }), Buffer.byteLength(block))).toBe(block);
     expect(() => encodeEntry(entry({ data: "\u20ac\u20acx" }), Buffer.byteLength(block))).toThrow(
@@ -21,13 +21,13 @@ describe("encodeEntry", () => {
   it.each([
     ["a reserved event type", { event: "sse-reset" }, "ERR_SSE_INVALID_FIELD"],
     [
-      "an id that only a message of one stream may have",
+      "an id that only a single-stream message may have",
       { id: "urn:uuid:1" },
       "ERR_SSE_INVALID_FIELD",
     ],
     ["an event type with a line break", { event: "a\nid: 7" }, "ERR_SSE_INVALID_FIELD"],
     ["an empty event type", { event: "" }, "ERR_SSE_INVALID_FIELD"],
-    ["a reconnection time that is no number", { retry: NaN }, "ERR_SSE_INVALID_FIELD"],
+    ["a reconnection time that is not a number", { retry: NaN }, "ERR_SSE_INVALID_FIELD"],
     ["no channel", { channel: "" }, "ERR_SSE_INVALID_OPTION"],
     ["a channel that is too long", { channel: "c".repeat(257) }, "ERR_SSE_INVALID_OPTION"],
   ])("refuses %s", (_, fields, code) => {
@@ -36,7 +36,7 @@ describe("encodeEntry", () => {
 });
 
 describe("UnsendableReports", () => {
-  it("reports ten in ten seconds, and how many there were beyond that", () => {
+  it("reports ten in ten seconds, and the number of further ones", () => {
     const reports: unknown[] = [];
     const unsendable = new UnsendableReports((error) => void reports.push(error));
     for (let n = 0; n < 25; n++) unsendable.add(n, n);

@@ -1,6 +1,6 @@
 /**
- * The promise, held against a real hub whose sockets, clock, log and callbacks do what the property wants: every write of
- * every interleaving is checked at the moment of it. What a stream has to be is in `stream-model.ts`.
+ * Checks the promise against a real hub whose sockets, clock, log and callbacks are controlled by the property: every
+ * write of every interleaving is checked as it happens. `stream-model.ts` defines the correct behaviour of a stream.
  */
 
 import { AsyncLocalStorage } from "node:async_hooks";
@@ -16,48 +16,47 @@ import type { CloseReason } from "../../src/session/session.js";
 import { Call, Chronicle, Connection, ModelLog } from "./stream-model.js";
 import type { Counts, ModelExchange, ModelOutlet, SnapshotKind } from "./stream-model.js";
 
-// A real hub, but for the sockets.
+// A real hub, except for the sockets.
 vi.mock("../../src/outlet/node-sink.js", async () => {
   const { ModelOutlet: NodeSink } = await import("./stream-model.js");
   return { NodeSink };
 });
 
-// In CI always the same: a rare fault must not fail a change that has nothing to do with it. Elsewhere each run looks
-// at others.
+// Fixed in CI, so that a rare fault does not fail an unrelated change. Elsewhere each run uses another seed.
 const SEED = Number(
   process.env["SEED"] ?? (process.env["CI"] ? 71 : Math.floor(Math.random() * 2 ** 31)),
 );
-/** Leads to one failure at once: what fast-check prints with it. */
+/** Replays one failure directly: the path that fast-check prints. */
 const PATH = process.env["FAST_CHECK_PATH"] ?? "";
-/** Deliveries that the soak checks; none unless it was asked for. */
+/** Number of deliveries that the soak checks; 0 unless requested. */
 const SOAK = Number(
   process.env["SOAK_DELIVERIES"] ?? (process.env["SOAK"] === "full" ? 10_000_000 : 0),
 );
-/** Random interleavings; a soak has them counted by deliveries. */
+/** Random interleavings. A soak counts deliveries instead. */
 const RUNS = Math.min(
   Number(process.env["FAST_CHECK_RUNS"] ?? (process.env["CI"] ? 20_000 : 2_000)),
   SOAK > 0 ? 20_000 : Infinity,
 );
 const TIMEOUT_MS = Math.max(60_000, RUNS * 20);
-/** An interleaving takes milliseconds: one that takes so long never ends. */
+/** An interleaving takes milliseconds: one that takes this long has hung. */
 const HANG_MS = 20_000;
 
 const CHANNELS = ["a", "b", "c", "d"];
 const CLIENTS = 3;
-/** More than are served before delivery looks at the clock. */
+/** More than delivery serves between two checks of the clock. */
 const CROWD = 40;
-/** Most that a snapshot is made of. */
+/** Most messages in a snapshot. */
 const MAX_PARTS = 3;
-/** Bytes that others are given at most before one that is behind has its turn: two slices each, with a large event. */
+/** Most bytes for others before a subscription that is behind gets its turn: two slices each, with a large event. */
 const MAX_PASSED = 4 * 100_000;
-/** Promise jobs in a row that a call takes at most, with some to spare. */
+/** Longest chain of promise jobs in a call, with a margin. */
 const JOBS = 24;
-/** How long a log that is starting may hold back a head. */
+/** How long a starting log may hold back a head. */
 const HOLD_MS = 1_000;
-/** The clock goes on with each look: what a step may take. */
+/** The clock advances with each reading: tolerance for one step. */
 const CLOCK_ERROR_MS = 400;
 
-/** How often each step is drawn. */
+/** Relative frequency of each step. */
 const WEIGHTS = {
   publish: 6,
   burst: 5,
@@ -90,13 +89,13 @@ const STEPS = Object.entries(WEIGHTS).flatMap(([what, weight]) =>
   Array<What>(weight).fill(what as What),
 );
 
-/** What happens next. */
+/** One step of an interleaving. */
 interface Step {
   readonly what: What;
   readonly who: number;
-  /** Everything that the step has to choose. */
+  /** Number from which all choices of the step are derived. */
   readonly choice: number;
-  /** What comes before the next step: nothing, the promise jobs of this turn, or the end of the turn. */
+  /** What runs before the next step: nothing, the promise jobs of this turn, or the rest of the turn. */
   readonly pause: "none" | "jobs" | "turn";
 }
 
@@ -114,14 +113,14 @@ interface Scenario {
   readonly hasCors: boolean;
   readonly holdsHead: boolean;
   readonly highWaterMark: number;
-  /** How fast the clock goes on with every look at it: slow turns are cut into slices. */
+  /** How far the clock advances with each reading: slow turns are cut into slices. */
   readonly tick: number;
   readonly hasCrowd: boolean;
-  /** Whether a few events are more than one write holds. */
+  /** Whether a few events exceed one write. */
   readonly isLarge: boolean;
-  /** Whether async contexts are followed, which makes every promise dearer. */
+  /** Whether async contexts are tracked, which slows down every promise. */
   readonly hasContexts: boolean;
-  /** How each client connects at the beginning. */
+  /** How each client connects at the start. */
   readonly first: readonly number[];
   readonly steps: readonly Step[];
 }
@@ -143,7 +142,7 @@ const scenario: fc.Arbitrary<Scenario> = fc.record({
   steps: fc.array(step, { minLength: 5, maxLength: 60, size: "max" }),
 });
 
-/** Takes small choices out of a number. */
+/** Derives small choices from a number. */
 class Choices {
   #left: number;
 
@@ -178,14 +177,14 @@ interface Timer {
   unref(): Timer;
 }
 
-/** Time that goes on when a test says so. */
+/** Time controlled by the test. */
 class Clock {
   tick = 0;
   #now = 0;
   readonly #timers = new Set<Timer>();
   readonly #immediates: (() => void)[] = [];
 
-  /** What it shows, without a look. */
+  /** The current time, without advancing it. */
   get time(): number {
     return this.#now;
   }
@@ -217,7 +216,7 @@ class Clock {
     return this.#immediates.splice(0);
   }
 
-  /** @returns What has to run in this time, in order; each is to be run in a turn. */
+  /** @returns Callbacks due in this period, in order; each has to run in its own turn. */
   *pass(ms: number): Iterable<() => void> {
     const end = this.#now + ms;
     for (;;) {
@@ -239,7 +238,7 @@ const realImmediate = setImmediate;
 let clock = new Clock();
 
 beforeEach(() => {
-  // Not spies, which would keep millions of calls.
+  // Not spies, which would record millions of calls.
   vi.stubGlobal("performance", { now: () => clock.now() });
   vi.stubGlobal("setImmediate", (run: () => void) => clock.immediate(run));
   vi.stubGlobal("setTimeout", (run: () => void, ms: number) => clock.add(run, ms, false));
@@ -252,7 +251,7 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-/** What came about in all runs: a property of runs in which nothing happens would hold as well. */
+/** Events over all runs: the property would also hold for runs in which nothing happens. */
 const counts: Counts & Record<"replays" | "contexts" | "early" | "completed", number> = {
   events: 0,
   latest: 0,
@@ -268,26 +267,26 @@ const counts: Counts & Record<"replays" | "contexts" | "early" | "completed", nu
 const contexts = new AsyncLocalStorage<unknown>();
 const PUBLISHER = { is: "the publisher" };
 
-/** One stream: the real one, and what it has to be. */
+/** A real stream and its model. */
 interface Stream {
   readonly model: Connection;
   readonly session: Session;
   readonly outlet: ModelOutlet;
 }
 
-/** A client and the ids that it may come back with, newest last. */
+/** A client and the ids that it may reconnect with, newest last. */
 interface Client {
   stream: Stream | undefined;
   readonly ids: string[];
 }
 
-/** Something that the test brings about when it wants to. */
+/** Something pending that the test triggers at will. */
 interface Pending {
   readonly run: (choices: Choices) => void;
   readonly owner: Connection | undefined;
 }
 
-/** One run. */
+/** State of one run. */
 class World {
   readonly #setting: Scenario;
   readonly #chronicle: Chronicle;
@@ -302,13 +301,13 @@ class World {
   #hub: Hub;
   #pending: Pending[] = [];
   #turn = 0;
-  /** `true` while delivery has its turn. */
+  /** `true` while delivery takes a turn. */
   #isInLoop = false;
   #callCount = 0;
   #order = 0;
   readonly #failures: string[] = [];
   readonly #trace: string[] = [];
-  /** The call that `authorize` is asked about, and how it answers. */
+  /** The call that `authorize` decides, and its answer. */
   #asking: { readonly call: Call; readonly model: Connection; readonly how: Answer } | undefined;
 
   constructor(setting: Scenario) {
@@ -328,7 +327,7 @@ class World {
       const client = this.#clients[who] as Client;
       this.#trace.push(`${what} ${who} ${choice} ${pause}`);
       const waits = this.#step(what, client, new Choices(choice));
-      // No promise job comes between two steps that are to follow each other at once.
+      // No promise job runs between two steps that must follow each other directly.
       if (waits !== undefined) await waits;
       if (pause === "jobs") await this.#jobs();
       else if (pause === "turn") await this.#endTurn();
@@ -339,7 +338,7 @@ class World {
     this.#check();
   }
 
-  /** Ends what the run has begun, also one that has failed. */
+  /** Ends everything that the run started, even after a failure. */
   async tidy(): Promise<void> {
     for (const { outlet } of this.#streams) outlet.leave();
     for (const outlet of this.#crowd) outlet.leave();
@@ -419,13 +418,13 @@ class World {
   }
 
   #burst(count: number, choices: Choices): void {
-    // What processes say to each other is in the log, too.
+    // The log also carries messages between processes.
     if (choices.below(8) === 1) void this.#log.append("~control", { data: "" });
     const channels = [choices.of(CHANNELS), choices.of(CHANNELS)] as const;
     for (let i = 0; i < count; i++) this.#publish(choices.of(channels));
   }
 
-  /** Steady traffic. */
+  /** Publishes steady traffic. */
   async #flow(choices: Choices): Promise<void> {
     for (let round = 2 + choices.below(4); round > 0; round--) {
       this.#burst(1 + choices.below(4), choices);
@@ -433,7 +432,7 @@ class World {
     }
   }
 
-  /** The client loses its connection and is back. */
+  /** Disconnects and reconnects the client. */
   #bounce(client: Client, choices: Choices): Promise<void> | undefined {
     this.#cut(client);
     const connect = (): void => {
@@ -452,7 +451,7 @@ class World {
       (run) => this.#pending.push({ run, owner: undefined }),
       {
         isLate: this.#setting.log === "late",
-        // Few pages may hold all that a process can, or `latest` may have to wait for many.
+        // Either a few pages hold everything the process can, or `latest` has to wait for many.
         pageSize: this.#setting.tick === 0 ? Math.ceil(this.#setting.maxEvents / 4) + 2 : 2,
       },
     );
@@ -483,7 +482,7 @@ class World {
     });
   }
 
-  /** So many that they are not served in one go. */
+  /** Connects so many clients that they are not served in one turn. */
   #gather(): void {
     if (!this.#setting.hasCrowd || !this.#chronicle.isStarted) return;
     for (let i = 0; i < CROWD; i++) {
@@ -537,7 +536,7 @@ class World {
     if (which === 0) return "";
     const any = this.#chronicle.idOf(choices.below(newest + 1));
     if (which === 1) return choices.of(["nonsense", "e0.99999", "e0.0", "AAAAAAAA.1", any]);
-    // Of another process, which was ahead of this one.
+    // Comes from another process, which was ahead of this one.
     if (which === 2 && keepsPast && newest > tail) return this.#chronicle.idOf(newest);
     if (which < 5) return ids[choices.below(Math.max(1, ids.length))] ?? "";
     return ids.at(-1) ?? "";
@@ -557,7 +556,7 @@ class World {
       "rejects",
     ];
     const latest = kind === 0 || kind === 1 ? 1 + choices.below(4) : 0;
-    // Failures end a stream: only now and then.
+    // Failures end a stream, so they are rare.
     const isFailing = choices.below(8) === 0;
     const snapshot =
       kind < 2 || kind > 5 ? "none" : choices.of(snapshots.slice(0, isFailing ? 6 : 4));
@@ -647,8 +646,8 @@ class World {
         event: "state",
         data: { call: call.number, take, part, of, padding, owner: model },
       }));
-      // What a snapshot may do beside giving a state.
-      // Once: two that push each other out of the window would never come to an end.
+      // Side effects of a snapshot besides its state. Only once: two that push each other out of the window would never
+      // end.
       if (aside === 0 && take === 1) this.#publishAside();
       else if (aside === 1) this.#unsubscribeOf(model, session, [...call.wanted]);
       else if (aside === 2) this.#unsubscribeOf(model, session, ["b"]);
@@ -704,7 +703,7 @@ class World {
   #send(stream: Stream | undefined): void {
     if (stream === undefined || stream.session.state === "closed") return;
     const { model, session, outlet } = stream;
-    // One whose events do not fit into one write is behind.
+    // A stream whose events do not fit into one write is behind.
     const keepsUp = !outlet.isBlocked && !outlet.hasStopped && !this.#setting.isLarge;
     model.wasLive = outlet.reader?.isLive === true && keepsUp;
     model.isOpenedByRoute = true;
@@ -730,7 +729,7 @@ class World {
     const isSlow = reason === "slow" && outlet.hasStopped;
     if (reason === "completed") counts.completed += 1;
     if (!model.mayClose.has(reason) && !isSlow) this.#fail(`closed with ${reason}`);
-    // It may come from within a delivery to others, and do what it likes to them.
+    // It may come from within a delivery to others, and affect them in any way.
     if (reason !== "error" && reason !== "slow") return;
     const other = choices.of(this.#clients).stream;
     const what = choices.below(5);
@@ -764,7 +763,7 @@ class World {
     });
   }
 
-  /** From within a callback. While a call takes effect nobody could say which of the two comes first. */
+  /** Publishes from within a callback. While a call takes effect, the order of the two is undefined. */
   #publishAside(): void {
     const isJoining = this.#streams.some(({ model }) => model.unsure.size > 0);
     if (!isJoining) this.#publish("a");
@@ -773,7 +772,7 @@ class World {
   async #resolve(choices: Choices): Promise<void> {
     const [pending] = this.#pending.splice(choices.below(Math.max(1, this.#pending.length)), 1);
     if (pending === undefined) return;
-    // One at a time: which of two comes first is nobody's promise.
+    // One at a time, because their order is not defined.
     await this.#jobs();
     pending.run(choices);
     await this.#jobs();
@@ -822,7 +821,7 @@ class World {
     await this.#jobs();
   }
 
-  /** The calls that were answered take effect in the next promise jobs. */
+  /** Answered calls take effect in the next promise jobs. */
   #beforeJobs(): void {
     for (const { model, session } of this.#streams) {
       const answered = model.calls.filter(({ phase }) => phase === "answered");
@@ -844,14 +843,14 @@ class World {
     }
   }
 
-  /** The promise jobs of this turn. */
+  /** Runs the promise jobs of this turn. */
   async #jobs(): Promise<void> {
     this.#beforeJobs();
     for (let i = 0; i < JOBS; i++) await Promise.resolve();
     for (const { model } of this.#streams) model.unsure.clear();
   }
 
-  /** The end of this turn: other turns may come before the next round of the event loop. */
+  /** Ends this turn: other turns may follow before the next round of the event loop. */
   async #endTurn(): Promise<void> {
     await this.#jobs();
     await new Promise((resolve) => {
@@ -860,7 +859,7 @@ class World {
     this.#turn += 1;
   }
 
-  /** One round of the event loop. */
+  /** Runs one round of the event loop. */
   async #loop(): Promise<void> {
     await this.#endTurn();
     for (const run of clock.takeImmediates()) {
@@ -871,7 +870,7 @@ class World {
     }
   }
 
-  /** A stream is given something: those that are behind, too, have their turns. */
+  /** A stream was given bytes: subscriptions that are behind must get their turns too. */
   #expectTurns(writer: Connection, bytes: number): void {
     writer.passedBy = 0;
     const isBehind = this.#streams.some(
@@ -896,7 +895,7 @@ class World {
     this.#expectHeads();
   }
 
-  /** A log that is starting holds back a head for a second, no longer and no shorter. */
+  /** A starting log holds back a head for a second, no longer and no shorter. */
   #expectHeads(): void {
     if (this.#chronicle.isStarted) return;
     for (const { model, session } of this.#streams) {
@@ -912,11 +911,11 @@ class World {
     }
   }
 
-  /** Rounds of the event loop until there is nothing to do. Then every stream that waits for nothing has everything. */
+  /** Runs the event loop until it is idle. Then every stream that is not waiting has everything. */
   async #settleDown(): Promise<void> {
     await this.#loop();
     for (let round = 0; !clock.isQuiet; round++) {
-      // A crowd that has a thousand large events to catch up on may take one slice in each.
+      // A crowd that has to catch up on a thousand large events may take one slice per round.
       if (round > 20_000) throw new Error("There is no end to it");
       await this.#loop();
     }
@@ -927,7 +926,7 @@ class World {
     if (session.state !== "open" || outlet.hasStopped || !this.#chronicle.isStarted) return true;
     if (model.calls.some((call) => call.isHeld && call.members.size > 0)) return true;
     const isEarly = model.calls.some((call) => call.isEarly && call.isPending);
-    // It waits for answers, and for what the log has taken and not handed back.
+    // Waits for answers, and for events that the log has not delivered back.
     const lags = this.#chronicle.newest > this.#chronicle.tail;
     const isCompleting =
       model.completing !== undefined && (lags || model.calls.some((call) => call.isPending));
@@ -938,7 +937,9 @@ class World {
     return this.#pending.some(({ owner }) => owner === undefined);
   }
 
-  /** Everything is answered, sent, read. Then all clients have everything, and once they have left nothing is left. */
+  /**
+   * Answers, sends and reads everything. Then all clients have everything, and nothing remains after they have left.
+   */
   async #finish(): Promise<void> {
     await this.#startLog();
     await this.#startLog();
@@ -951,7 +952,7 @@ class World {
       if (this.#pending.length === 0) await this.#settleDown();
     }
     this.#check();
-    // What nobody answers is given up.
+    // Calls without an answer are abandoned.
     for (const stream of this.#streams) {
       for (const call of stream.model.calls) {
         if (call.isPending) this.#unsubscribe(stream, [...call.wanted]);
@@ -961,7 +962,7 @@ class World {
       await this.#resolve(new Choices(0));
       if (this.#pending.length === 0) await this.#settleDown();
     }
-    // Whoever is still there is live.
+    // All remaining streams are live.
     for (const channel of CHANNELS) this.#publish(channel);
     await this.#settleDown();
     for (const { model, session } of this.#streams) {
@@ -1017,10 +1018,10 @@ const ANSWERS: readonly Answer[] = [
   "throws",
 ];
 
-/** The real one: while an interleaving is played, time is the clock's. */
+/** The real functions: during an interleaving, the test's clock is in charge. */
 const { setTimeout: delay, clearTimeout: undelay } = globalThis;
 
-/** One that hangs is not made smaller: each attempt would take as long. */
+/** A run that hangs is not shrunk, because each attempt would take as long. */
 let hasHung = false;
 
 async function play(setting: Scenario): Promise<void> {
@@ -1058,7 +1059,7 @@ it(
 );
 
 it.runIf(SOAK > 0)(
-  "the same for as many deliveries as the soak is asked for",
+  "the same for the number of deliveries requested for the soak",
   { timeout: Math.max(600_000, SOAK / 2) },
   async () => {
     const before = counts.events;

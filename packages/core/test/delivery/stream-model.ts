@@ -1,6 +1,6 @@
 /**
- * What a stream has to be, by the promise and in terms of its own: everything that was published, and for each
- * connection what may be written to it now. The property test of the core holds each write against it.
+ * The model of a stream, independent of the implementation: everything published, and for each connection the writes
+ * that are valid at present. The core's property test checks each write against it.
  */
 
 import type {
@@ -19,26 +19,26 @@ import type { OutletSettings } from "../../src/outlet/outlet.js";
 import { MemoryOutlet } from "../memory-outlet.js";
 import type { MemoryOutletOptions } from "../memory-outlet.js";
 
-/** The client has no position. */
+/** Value for a client without a position. */
 const NO_POSITION = -1;
 
-/** Everything that was published, by positions that count it, and how much of it one process has and keeps. */
+/** Everything published, by position, and how much of it one process has and keeps. */
 export class Chronicle {
-  /** `true`: the log can be read back. `false`: what the process has not kept is gone. */
+  /** `true`: the log can be read back. `false`: entries that the process has not kept are gone. */
   readonly keepsPast: boolean;
   readonly #maxEvents: number;
-  /** By position; the first is where the log began. */
+  /** By position; the first is the start of the log. */
   readonly #ids: string[] = [""];
   readonly #channels: string[] = [""];
   readonly #byChannel = new Map<string, number[]>();
   readonly #places = new Map<string, { readonly position: number; readonly epoch: number }>();
-  /** Goes up with each replacement of the history: ids of the one before are void. */
+  /** Incremented with each replacement of the history, which voids earlier ids. */
   epoch = 0;
-  /** Newest entry that the process has. */
+  /** Position of the newest entry that the process has. */
   tail = 0;
   /** The process has everything after it. */
   base = 0;
-  /** The log has nothing up to here any more. */
+  /** Entries up to here are gone from the log. */
   trimmed = 0;
   /** `true` once the process knows a position of the log. */
   isStarted = false;
@@ -48,19 +48,19 @@ export class Chronicle {
     this.#maxEvents = maxEvents;
   }
 
-  /** Position of the newest entry of the log. */
+  /** Position of the log's newest entry. */
   get newest(): number {
     return this.#ids.length - 1;
   }
 
-  /** First position that is kept for replay. */
+  /** First position kept for replay. */
   get keptFrom(): number {
     const byCount = this.tail - this.#maxEvents + 1;
     const own = Math.max(this.base + 1, byCount);
     return this.keepsPast ? Math.min(own, Math.max(this.trimmed + 1, byCount)) : own;
   }
 
-  /** `true` if it is known of every channel what was dropped of it. */
+  /** `true` if the last dropped entry of every channel is known. */
   get knowsDropped(): boolean {
     return this.#byChannel.size <= this.#maxEvents;
   }
@@ -83,7 +83,7 @@ export class Chronicle {
     return this.#ids[position] ?? "";
   }
 
-  /** @returns The position of an id of the present history; `undefined` for anything else. */
+  /** @returns The position of an id in the present history; `undefined` for any other. */
   place(id: string): number | undefined {
     const place = this.#places.get(id);
     return place?.epoch === this.epoch ? place.position : undefined;
@@ -101,7 +101,7 @@ export class Chronicle {
     return own[low] ?? Infinity;
   }
 
-  /** @returns The last positions of these channels, in order. At most so many. */
+  /** @returns The last positions of these channels, in order, limited to a count. */
   lastOf(channels: ReadonlySet<string>, from: number, upTo: number, count: number): number[] {
     const found: number[] = [];
     for (let position = upTo; position >= from && found.length < count; position--) {
@@ -110,15 +110,15 @@ export class Chronicle {
     return found;
   }
 
-  /** A process begins at the newest entry. */
+  /** A process starts at the newest entry. */
   begin(id: string = this.idOf(this.newest)): string {
     this.#settle(id);
     return id;
   }
 
-  /** What comes goes on after `id`; all before is void, and its ids too if the history is another one. */
+  /** The log continues after `id`. Earlier positions are void, and so are earlier ids if the history was replaced. */
   restart(id: string, isFork: boolean): void {
-    // What the process has not had yet is in no history.
+    // Entries that the process has not received belong to no history.
     if (isFork) {
       for (const own of this.#byChannel.values()) {
         while ((own.at(-1) ?? 0) > this.tail) own.pop();
@@ -137,10 +137,10 @@ export class Chronicle {
   }
 }
 
-/** A log that a test drives: the one in memory, or one that keeps its past, starts late and lags as the test says. */
+/** A log driven by the test: in memory, or one that keeps its past, starts late and lags on command. */
 export class ModelLog implements Log {
   readonly past: LogPast | undefined;
-  /** `true`: what is appended reaches the process when the test says so. */
+  /** `true`: appended entries reach the process on command. */
   lags = false;
   readonly #chronicle: Chronicle;
   readonly #messages: LogMessage[];
@@ -152,8 +152,8 @@ export class ModelLog implements Log {
   #pinnedId = "";
 
   /**
-   * @param messages - What was published, by position: it outlives the process.
-   * @param wait - Takes what is done when the test says so.
+   * @param messages - Published messages by position, which outlive the process.
+   * @param wait - Receives actions that the test triggers later.
    */
   constructor(
     chronicle: Chronicle,
@@ -200,7 +200,7 @@ export class ModelLog implements Log {
     });
   }
 
-  /** A log that starts late finds its position; called again, it tells. */
+  /** A log that starts late finds its position; a second call reports it. */
   startOn(): void {
     const resolve = this.#started;
     if (resolve === undefined) return;
@@ -223,7 +223,7 @@ export class ModelLog implements Log {
     return id;
   }
 
-  /** Everything that is in the log reaches the process. */
+  /** Delivers everything in the log to the process. */
   arrive(): void {
     const chronicle = this.#chronicle;
     if (!chronicle.keepsPast || !this.#isPinned) return;
@@ -233,7 +233,7 @@ export class ModelLog implements Log {
     this.#follower?.entries(this.#entries(from, chronicle.newest));
   }
 
-  /** The history was replaced; or what the process has yet to get was trimmed, and with it all before. */
+  /** The history was replaced, or undelivered entries were trimmed together with all earlier ones. */
   reset(reason: "fork" | "trimmed"): void {
     const chronicle = this.#chronicle;
     if (!this.#isPinned) return;
@@ -245,7 +245,7 @@ export class ModelLog implements Log {
     this.#follower?.reset(reason, id);
   }
 
-  /** Whether an id of now has a place after a reset, and nothing behind it is lost. */
+  /** Whether a present id still has a place after a reset, without a loss after it. */
   survives(reason: "fork" | "trimmed", id: string): boolean {
     const chronicle = this.#chronicle;
     const place = chronicle.place(id);
@@ -253,7 +253,7 @@ export class ModelLog implements Log {
     return reason === "trimmed" && place >= chronicle.trimmed;
   }
 
-  /** The log forgets what is older than its newest entries. */
+  /** The log drops all but its newest entries. */
   trim(left: number): void {
     const chronicle = this.#chronicle;
     if (!chronicle.keepsPast) return;
@@ -315,27 +315,27 @@ export class ModelLog implements Log {
   }
 }
 
-/** What a {@link ModelOutlet} is made of: in place of a request and a response. */
+/** Stands in for the request and response of a {@link ModelOutlet}. */
 export interface ModelExchange extends MemoryOutletOptions {
-  /** Called with everything that is written, right before. */
+  /** Called with all bytes, right before they are written. */
   readonly wrote: (bytes: Uint8Array) => void;
   /** Called when the head is held back. */
   readonly held: () => void;
   outlet: ModelOutlet | undefined;
 }
 
-/** An outlet that tells of each write at the moment of it. */
+/** An outlet that reports each write as it happens. */
 export class ModelOutlet extends MemoryOutlet {
   /** `true`: the next write throws, as a wrapper around a response may. */
   throwsNext = false;
-  /** `true` while the client takes nothing by itself. */
+  /** `true` while the client does not read by itself. */
   hasStopped = false;
   readonly #exchange: ModelExchange;
 
   constructor(exchange: ModelExchange, settings: OutletSettings) {
     super(exchange, settings);
     this.#exchange = exchange;
-    // The only way back: the hub makes it.
+    // The only way to return it, because the hub creates it.
     exchange.outlet = this;
   }
 
@@ -364,7 +364,7 @@ export class ModelOutlet extends MemoryOutlet {
   }
 }
 
-/** How the state of the channels of a call is given. */
+/** How the state of a call's channels is provided. */
 export type SnapshotKind = "none" | "sync" | "held" | "throws" | "rejects";
 
 /** One call of `subscribe`. */
@@ -372,7 +372,7 @@ export class Call {
   readonly number: number;
   readonly latest: number;
   readonly snapshot: SnapshotKind;
-  /** Whether it has a part in the replay: its turn alone says so. */
+  /** Whether it takes part in the replay, which only its turn decides. */
   readonly isReplayed: boolean;
   /** Whether the replay waits for it. */
   readonly isAwaited: boolean;
@@ -380,41 +380,41 @@ export class Call {
   readonly isFirst: boolean;
   /** Whether it was made before the log had a position. */
   readonly isEarly: boolean;
-  /** Channels not left since the call. */
+  /** The call's channels, except those left since. */
   readonly wanted: Set<string>;
-  /** Those of them that it has joined, and that were not left since. */
+  /** Channels of these that have joined and were not left since. */
   readonly members = new Set<string>();
   /** `asked`, `answered`, and after the next promise jobs `effective` or `over`. */
   phase: "asked" | "answered" | "effective" | "over" = "asked";
-  /** Answers that are missing. */
+  /** Number of missing answers. */
   missing = 0;
   readonly refused = new Set<string>();
   hasThrown = false;
   /** Whether it was answered before the log had a position. */
   hasWaited = false;
-  /** When it began to wait for the log. */
+  /** When it started to wait for the log. */
   since = Infinity;
   /** Order in which calls wait for the log. */
   order = Infinity;
-  /** Whether the state of its channels has to be written; `undefined`: it may be. */
+  /** Whether the state of its channels must be written; `undefined`: optional. */
   owesState: boolean | undefined = false;
-  /** Whether that has to come before any position. */
+  /** Whether it must come before any position. */
   comesFirst = false;
-  /** Whether a state was taken since it was owed. */
+  /** Whether a state was taken since it became due. */
   isTaken = false;
-  /** Number of the last state taken. */
+  /** Number of the last state that was taken. */
   take = 0;
   takenAt = NO_POSITION;
-  /** Messages of it that were written. */
+  /** Number of its messages that were written. */
   parts = 0;
   isHeld = false;
-  /** Whether the newest events have to be written; `undefined`: they may be. */
+  /** Whether the newest events must be written; `undefined`: optional. */
   owesLatest: boolean | undefined = false;
   latestUpTo = NO_POSITION;
   readonly latestSeen: number[] = [];
-  /** What has to be there at least when the first of them is written. */
+  /** Events that must at least be included when the first of them is written. */
   latestDue: readonly number[] | undefined;
-  /** What `subscribe` has resolved to. */
+  /** Result of `subscribe`. */
   result: boolean | undefined;
 
   constructor(
@@ -440,56 +440,56 @@ export class Call {
 /** A channel of a stream. */
 interface Member {
   readonly call: Call;
-  /** Nothing up to here may be written any more. */
+  /** Events up to here must not be written any more. */
   from: number;
-  /** Everything after it has to be. Usually the same. */
+  /** All later events must be written. Usually equal to `from`. */
   due: number;
-  /** `true`: nothing may be written before a reset. */
+  /** `true`: a reset must be written first. */
   owesReset: boolean;
 }
 
-/** One stream, as the promise has it. */
+/** The model of one stream. */
 export class Connection {
   readonly reported: string;
   readonly calls: Call[] = [];
   readonly members = new Map<string, Member>();
-  /** Channels that are being joined or left in this moment: whether they belong to the stream cannot be said. */
+  /** Channels being joined or left right now, which may or may not belong to the stream. */
   readonly unsure = new Set<string>();
-  /** Reasons for which the session may close. */
+  /** Allowed close reasons of the session. */
   readonly mayClose = new Set<string>();
-  /** Turn of the first call; `undefined` before. */
+  /** Turn of the first call; `undefined` before it. */
   firstTurn: number | undefined;
-  /** Set by `complete()`: what was published until then, and the calls made before. */
+  /** Set by `complete()`: events published until then, and calls made before. */
   completing: { readonly tail: number; readonly calls: readonly Call[] } | undefined;
   isClosed = false;
-  /** Whether the route has opened it by itself, before or after it subscribed. */
+  /** Whether the route has opened it explicitly, before or after subscribing. */
   isOpenedByRoute = false;
-  /** Whether it was opened before the log had a position. */
+  /** Whether it opened before the log had a position. */
   isOpenedEarly = false;
-  /** Position that the client was told last. */
+  /** Last position sent to the client. */
   told = NO_POSITION;
-  /** Channels for which there is a reason for a reset beside events that are lost. */
+  /** Channels with a cause for a reset other than lost events. */
   readonly #causes = new Set<string>();
-  /** Bytes that others were given since it was, while it was behind. */
+  /** Bytes that others got while it was behind. */
   passedBy = 0;
-  /** Messages sent, and those of them that came. */
+  /** Number of messages sent; the next field counts those received. */
   sent = 0;
   sentSeen = 0;
-  /** Whether the stream had everything when the application has sent the last message. */
+  /** Whether the stream had everything when the application sent the last message. */
   wasLive = false;
   readonly #chronicle: Chronicle;
   readonly #fail: (text: string) => void;
   readonly #counts: Counts;
-  /** Ids that the client gets, each with the number of bytes after which it has it. */
+  /** Ids that the client gets, each with the byte count at which it has it. */
   readonly #ids: { readonly end: number; readonly id: string }[];
   #written = 0;
-  /** Beginning of a block whose end has yet to come: a large one may be written in parts. */
+  /** Start of a block that is not complete yet: a large one may be written in parts. */
   #hasRetry = false;
   #hasCursor = false;
   #rest = "";
-  /** What the process had when the connection was made. */
+  /** Tail of the process when the connection was made. */
   readonly #firstTail: number;
-  /** Whether it was decided where the client stands. */
+  /** Whether the client's position has been decided. */
   #isPlaced = false;
 
   constructor(
@@ -506,12 +506,12 @@ export class Connection {
     this.#ids = [{ end: 0, id: reported }];
   }
 
-  /** @returns The last event ID of a client that has taken so many bytes. */
+  /** @returns The last event ID of a client that has read this many bytes. */
   lastEventId(taken: number): string {
     return this.#ids.findLast(({ end }) => end <= taken)?.id ?? "";
   }
 
-  /** For a failure: what it was to be. */
+  /** Describes the expectation for a failure. */
   describe(): string {
     const calls = this.calls.map((call) => {
       const { number, phase, latest, snapshot, isReplayed, isEarly } = call;
@@ -530,12 +530,12 @@ export class Connection {
     return this.reported !== "" && this.calls.some((call) => call.isAwaited && call.isPending);
   }
 
-  /** Whether a new stream waits for its first call, whose state comes before any position. */
+  /** Whether a new stream waits for its first call, whose state precedes any position. */
   get waitsForFirst(): boolean {
     return this.calls.some((call) => call.isFirst && call.snapshot !== "none" && call.isPending);
   }
 
-  /** Whether there is an event to write. */
+  /** Whether an event is due. */
   get hasDue(): boolean {
     if (this.waitsForFirst) return false;
     const { keptFrom, tail } = this.#chronicle;
@@ -555,13 +555,13 @@ export class Connection {
     const isResuming = this.reported !== "";
     const place = isResuming ? chronicle.place(this.reported) : undefined;
     const isKnown = place !== undefined && (chronicle.keepsPast || place <= tail);
-    // The position is that of the stream, whichever of its calls takes effect first.
+    // The position belongs to the stream, whichever of its calls takes effect first.
     const isOpen = call.isAwaited || !this.#isPlaced;
     const added = [...call.wanted].filter((channel) => !this.members.has(channel));
     if (isResuming && isOpen && (!isKnown || place < chronicle.trimmed)) this.#giveCause(added);
     if (!call.isAwaited && !this.isAwaiting) this.#isPlaced = true;
     if (added.length === 0) return;
-    // A client that is ahead of the process has what lies before its position.
+    // A client ahead of the process has everything up to its own position.
     const start = isKnown ? Math.max(tail, place) : tail;
     let from = start;
     let due = start;
@@ -573,20 +573,20 @@ export class Connection {
         this.told = Math.max(this.told, place);
       } else {
         owesReset = true;
-        // Where the reset puts it is nowhere before that.
+        // The reset cannot place it before this.
         from = this.#firstTail;
         due = this.#firstTail;
       }
     } else if (call.isEarly && isResuming) {
-      // It was not known where it began: it may have a part in the replay.
+      // Its start was unknown, so it may take part in the replay.
       from = Math.min(from, place ?? from);
-      // Where the calls of the first turn were cancelled the stream is a new one, wherever the client was.
+      // If the calls of the first turn were cancelled, the stream is a new one, whatever the client's position.
       if (!this.calls.some((other) => other.isReplayed && other.phase !== "over")) {
         from = Math.min(from, tail);
       }
       if (from < chronicle.keptFrom - 1 || isOpened) this.#giveCause(added);
     } else if (call.isEarly && isOpened) {
-      // One that was allowed only later may begin where it was allowed.
+      // A call that was allowed later may begin at that point.
       owesReset = call.hasWaited;
       this.#giveCause(added);
     }
@@ -605,7 +605,7 @@ export class Connection {
 
   /** Channels were left. */
   leave(channels: readonly string[]): void {
-    // Before the client was told a position: where it stands may have been decided with what was lost on them.
+    // Before the client got a position: the lost events on these channels may have influenced the decision.
     if (this.#ids.length === 1 && this.#hasLost(new Set(channels))) {
       this.#giveCause(this.members.keys());
     }
@@ -614,7 +614,7 @@ export class Connection {
       const call = this.members.get(channel)?.call;
       this.members.delete(channel);
       call?.members.delete(channel);
-      // What was to come of several channels was begun: which of it were theirs is not followed up.
+      // The order of several channels had begun. Which events belonged to the left ones is not tracked.
       if (call !== undefined && call.latestSeen.length > 0) call.owesLatest = undefined;
       for (const other of this.calls) {
         if (!other.isPending) continue;
@@ -625,24 +625,24 @@ export class Connection {
   }
 
   /**
-   * The log is about to be reset: every position is void.
+   * The log is about to be reset, which voids every position.
    *
-   * @param isKnown - Whether the position that the client reports has a place afterwards, too.
+   * @param isKnown - Whether the position reported by the client is still valid afterwards.
    */
   voidAll(isKnown: boolean): void {
     if (this.members.size === 0) return;
     this.#giveCause(this.members.keys());
-    // It may not have been looked for yet.
+    // It may not have been located yet.
     const mayReplay = isKnown && this.#ids.length === 1;
     for (const [channel, member] of this.members) {
-      // One that is just being joined may come after it.
+      // A call that is joining right now may come after it.
       if (this.unsure.has(channel)) member.due = Math.max(member.due, this.#chronicle.tail);
       else if (mayReplay && member.call.isReplayed) continue;
       else member.owesReset = true;
     }
   }
 
-  /** The state of the channels of a call is taken. @returns The number of the state. */
+  /** Takes the state of a call's channels. @returns The number of the state. */
   takeState(call: Call): number {
     const { tail } = this.#chronicle;
     if (this.isClosed) this.#fail(`snapshot ${call.number} is taken for a closed stream`);
@@ -676,7 +676,7 @@ export class Connection {
     this.#rest = text.slice(from);
   }
 
-  /** Nothing holds the stream up: everything must be there. */
+  /** The stream is not held up: everything must have been written. */
   expectAll(): void {
     if (this.waitsForFirst) return;
     for (const call of this.calls) {
@@ -725,7 +725,7 @@ export class Connection {
     if (type === "sse-reset") return;
     const position = this.#chronicle.place(id);
     if (position !== undefined) this.#tell(position);
-    // An old id that is made up is as good as a real one to a client that has missed nothing.
+    // A made-up old id is as good as a real one if the client has missed nothing.
     else if (id !== this.reported) this.#fail(`the id ${id} is none of the history`);
     else if (this.#ids.length > 2) this.#fail(`the id ${id} takes the client back`);
   }
@@ -748,7 +748,7 @@ export class Connection {
     if (id !== undefined && id !== this.#chronicle.idOf(position)) {
       this.#fail(`event ${position} has the id ${id}`);
     }
-    // Of a call that may have a part in the replay, or may not.
+    // Belongs to a call that may or may not take part in the replay.
     const isEither = call.owesLatest === undefined && id === undefined;
     if (position <= (isEither ? call.latestUpTo : member.from)) return this.#latest(call, position);
     if (member.owesReset) this.#fail(`event ${position} comes before the reset`);
@@ -781,10 +781,10 @@ export class Connection {
       .toSorted((a, b) => a - b);
   }
 
-  /** The newest events of a call must have come: nothing later may come before them. */
+  /** The newest events of a call must be complete, because no later event may precede them. */
   #endLatest(call: Call): void {
     if (call.owesLatest === false) return;
-    // While a channel is being left, whether its events are among them cannot be said.
+    // While a channel is being left, it is uncertain whether its events are included.
     const isSure = call.owesLatest === true && !this.#isUnsure(call);
     call.owesLatest = false;
     if (!isSure) return;
@@ -806,14 +806,14 @@ export class Connection {
     if (position < this.told) this.#fail(`told ${position} after ${this.told}`);
     this.#expectUpTo(position, `told ${position}`);
     for (const call of this.calls) {
-      // A client that comes back with a position is replayed on the channels of the first call, and not sent their state.
+      // A client that returns with a position gets a replay of the first call's channels instead of their state.
       if (call.isFirst && call.snapshot !== "none" && call.isPending && this.reported === "") {
         this.#fail(`told ${position} before the first call is answered`);
       }
       if (call.owesState === true && call.comesFirst && this.#isJoined(call)) {
         this.#fail(`told ${position} before the state of call ${call.number}`);
       }
-      // Cut here it would come back with less than that state has, and not be given another.
+      // A client cut off here would return with a position before that state, and get no other.
       if (call.comesFirst && call.isTaken && position < call.takenAt && this.#isJoined(call)) {
         this.#fail(`told ${position}, but the state of call ${call.number} has ${call.takenAt}`);
       }
@@ -826,7 +826,7 @@ export class Connection {
     return false;
   }
 
-  /** Whether a call has surely channels that were not left. */
+  /** Whether a call certainly has channels that were not left. */
   #isJoined({ members }: Call): boolean {
     for (const channel of members) if (!this.unsure.has(channel)) return true;
     return false;
@@ -835,7 +835,7 @@ export class Connection {
   #expectUpTo(position: number, when: string, isEnd: boolean = false): void {
     for (const [channel, { call, due, owesReset }] of this.members) {
       if (this.unsure.has(channel) || isUntaken(call)) continue;
-      // It may have a state yet to be taken, or a part in the replay: in the end it has everything either way.
+      // It may have a state to come, or take part in the replay: either way it has everything in the end.
       if (!isEnd && call.owesState === undefined && !call.isTaken) continue;
       if (owesReset) this.#fail(`${when}: ${channel} was not reset`);
       const next = this.#chronicle.firstAfter(channel, due);
@@ -868,9 +868,9 @@ export class Connection {
       if (position !== undefined) member.from = Math.max(member.from, position);
     }
     for (const call of this.calls) {
-      // It begins anew and reaches to where the channels go on, unless all of it, which may be nothing, was sent before.
+      // It starts over up to where its channels continue, unless all of it, possibly nothing, was sent before.
       if (call.owesLatest !== false) {
-        // Where they go on is known only if the reset has an id.
+        // That place is known only if the reset has an id.
         const isUnsent = call.latestSeen.length === 0 && this.#latestDue(call).length > 0;
         if (!isUnsent || position === undefined) call.owesLatest = undefined;
         call.latestSeen.length = 0;
@@ -878,7 +878,7 @@ export class Connection {
         call.latestUpTo = Math.max(call.latestUpTo, position ?? chronicle.tail);
       }
       if (call.snapshot === "none" || ![...call.members].some((name) => names.has(name))) continue;
-      // A client that is cut in the middle of the states must begin anew.
+      // A client cut off in the middle of the states must begin anew.
       if (position !== undefined) this.#fail(`reset to a position before the state`);
       call.owesState = true;
       call.isTaken = false;
@@ -891,7 +891,7 @@ export class Connection {
     for (const channel of channels) this.#causes.add(channel);
   }
 
-  /** Whether something that is due is not kept any more. */
+  /** Whether a due entry is not kept any more. */
   #hasLost(names: ReadonlySet<string>): boolean {
     const { keptFrom, tail, base, knowsDropped, keepsPast } = this.#chronicle;
     if (!knowsDropped) return true;
@@ -905,9 +905,9 @@ export class Connection {
     }
     for (const [channel, { call, from, due }] of this.members) {
       if (!names.has(channel)) continue;
-      // A process that began later does not know what was dropped after it.
+      // A process that started later does not know what was dropped after it.
       if (keepsPast && due < base && due < keptFrom - 1) return true;
-      // What may be written may be meant to be.
+      // Optional events may have been intended.
       const next = this.#chronicle.firstAfter(channel, from);
       if (next <= tail && next < keptFrom && !isUntaken(call)) return true;
     }
@@ -952,18 +952,18 @@ export class Connection {
   }
 }
 
-/** Whether all that is due until then will be part of a state. */
+/** Whether all events due until then will be part of a state. */
 function isUntaken({ owesState, isTaken }: Call): boolean {
   return owesState === true && !isTaken;
 }
 
-/** What came about. */
+/** Number of occurrences. */
 export interface Counts {
   events: number;
   latest: number;
   states: number;
   resets: number;
-  /** Resets without a cause. */
+  /** Number of resets without a cause. */
   causeless: number;
 }
 
@@ -975,7 +975,7 @@ export interface StateMessage {
   readonly of: number;
 }
 
-/** Whether events of a type are shared by all streams: they cannot carry what is meant for one. */
+/** Whether events of a type are shared by all streams, so they cannot carry data for one. */
 function isOfChannel(type: string): boolean {
   return type !== "sent" && type !== "state" && !type.startsWith("sse-");
 }

@@ -4,7 +4,7 @@ import type { SnapshotMessages } from "../../src/options/subscribe.js";
 import { Harbor, MemoryClient, turns } from "../memory-subscriber.js";
 import { interpret } from "../whatwg-parser.js";
 
-/** A snapshot that is ready when the test says so. */
+/** A snapshot that the test resolves later. */
 function slowSnapshot(): {
   snapshot: () => Promise<SnapshotMessages>;
   resolve: (messages: SnapshotMessages) => void;
@@ -38,7 +38,7 @@ function firstCursor(id: string): string {
 }
 
 describe("a live subscription", () => {
-  it("begins with a cursor event for the tail and gets what comes after", async () => {
+  it("begins with a cursor event for the tail and gets later events", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "a 2");
     const session = harbor.subscribe("a");
@@ -49,11 +49,11 @@ describe("a live subscription", () => {
     expect(session.text).toBe(`${firstCursor("e.2")}id: e.3\ndata: 3\n\n`);
   });
 
-  it("has a position before its first event also on an empty log", () => {
+  it("has a position before its first event, even on an empty log", () => {
     expect(new Harbor().subscribe("a").signals).toEqual(["cursor e.0"]);
   });
 
-  it("gets all that is published in one turn in one write, in order", async () => {
+  it("gets all events of one turn in one write, in order", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe(["a", "b"]);
     harbor.publish("b 1");
@@ -64,7 +64,7 @@ describe("a live subscription", () => {
     expect(session.data).toEqual(["1", "2", "4", "5"]);
   });
 
-  it("gets nothing of other channels", async () => {
+  it("gets no events of other channels", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     harbor.publish("b 1", "aa 2", "A 3");
@@ -83,7 +83,7 @@ describe("a live subscription", () => {
     expect(late.data).toEqual(["3"]);
   });
 
-  it("gets all of a batch that is larger than one write may be, in several", async () => {
+  it("gets a batch that exceeds one write in several writes", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     const large = "x".repeat(30_000);
@@ -105,7 +105,7 @@ describe("a live subscription", () => {
 });
 
 describe("a subscription whose socket backs up", () => {
-  it("keeps nothing, reads on from its cursor at drain and is live again", async () => {
+  it("stores nothing, reads on from its cursor at drain and is live again", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     session.block();
@@ -123,7 +123,7 @@ describe("a subscription whose socket backs up", () => {
     expect(session.data).toEqual(["1", "2", "3"]);
   });
 
-  it("goes on at drain with what is published in the turn of the drain", async () => {
+  it("continues at drain with events published in the turn of the drain", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     session.block();
@@ -151,7 +151,7 @@ describe("a subscription whose socket backs up", () => {
     expect(session.data.map((data) => data[0])).toEqual(["1", "2", "3", "4"]);
   });
 
-  it("is reset with `overflow` once the window has passed it, then goes on live", async () => {
+  it("gets a reset with `overflow` once the window has passed it, then continues live", async () => {
     const harbor = new Harbor({ maxEvents: 3 });
     const session = harbor.subscribe("a");
     session.block();
@@ -167,7 +167,7 @@ describe("a subscription whose socket backs up", () => {
     expect(session.data).toEqual(["6"]);
   });
 
-  it("is not reset for what others published while it had nothing to miss", async () => {
+  it("gets no reset for events of others while it had nothing to miss", async () => {
     const harbor = new Harbor({ maxEvents: 3 });
     const session = harbor.subscribe("a");
     session.block();
@@ -182,7 +182,7 @@ describe("a subscription whose socket backs up", () => {
     expect(harbor.observer.resets).toEqual([]);
   });
 
-  it("is served all of a window that holds just what it has missed", async () => {
+  it("gets all of a window that holds exactly the events it has missed", async () => {
     const harbor = new Harbor({ maxEvents: 5 });
     const session = harbor.subscribe("a");
     session.block();
@@ -195,7 +195,7 @@ describe("a subscription whose socket backs up", () => {
 });
 
 describe("a client that comes back", () => {
-  it("gets a cursor event that repeats its last event ID, and what came after that", () => {
+  it("gets a cursor event that repeats its last event ID, and all later events", () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2", "a 3", "a 4");
     const session = harbor.subscribe("a", { lastEventId: "e.1" });
@@ -230,7 +230,7 @@ describe("a client that comes back", () => {
     ["of another log", "f.3", "unknown"],
     ["garbage", "{}\u{1F600}\0", "unknown"],
     ["10 KB long", "e".repeat(10_240), "unknown"],
-  ])("is reset once if its id is %s, then goes on live", async (_name, lastEventId, reason) => {
+  ])("gets one reset if its id is %s, then continues live", async (_name, lastEventId, reason) => {
     const harbor = new Harbor({ maxEvents: 2 });
     harbor.publish("a 1", "a 2", "a 3", "a 4");
     const session = harbor.subscribe("a", { lastEventId });
@@ -244,7 +244,7 @@ describe("a client that comes back", () => {
     expect(harbor.observer.replays).toBe(0);
   });
 
-  it("gets what it has missed in slices, others in between", async () => {
+  it("gets missed events in slices, with others in between", async () => {
     const harbor = new Harbor();
     const large = "x".repeat(40_000);
     for (let n = 1; n <= 6; n++) harbor.publish(`a ${n}${large}`);
@@ -265,14 +265,14 @@ describe("a client that comes back", () => {
 });
 
 describe("`latest` and `snapshot` of the first channels", () => {
-  it("give a fresh client the newest events, then a cursor event", () => {
+  it("give a new client the newest events, then a cursor event", () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2", "a 3", "a 4", "b 5");
     const session = harbor.subscribe("a", { latest: 2 });
     expect(session.text).toBe(`id: e.3\ndata: 3\n\nid: e.4\ndata: 4\n\n${firstCursor("e.5")}`);
   });
 
-  it("give the newest events of each channel, in the order of the log", () => {
+  it("give the newest events of each channel, in log order", () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2", "a 3", "a 4", "b 5", "a 6", "c 7");
     const session = harbor.subscribe(["a", "b"], { latest: 2 });
@@ -299,7 +299,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
     expect(session.text).toBe(`event: state\ndata: {"n":1}\n\ndata: text\n\n${firstCursor("e.1")}`);
   });
 
-  it("send the snapshot after a reset that takes the id away, and the new one in the cursor event behind", () => {
+  it("send the snapshot after a reset that clears the id, and the new id in the cursor event that follows", () => {
     const harbor = new Harbor();
     harbor.publish("a 1");
     const session = harbor.subscribe("a", { lastEventId: "x", snapshot: () => ["state"] });
@@ -313,7 +313,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
     harbor.publish("a 1");
     const snapshot = (): string[] => ["state"];
     const session = harbor.subscribe("a", { snapshot });
-    // The newest entry is common to the history that was lost and to the new one.
+    // The newest entry is common to the lost history and the new one.
     harbor.delivery.reset("fork", "e.1");
     await turns();
     const end = session.text.indexOf("\n\n", session.text.indexOf("sse-reset")) + 2;
@@ -321,12 +321,12 @@ describe("`latest` and `snapshot` of the first channels", () => {
     expect(harbor.subscribe("a", { lastEventId, snapshot }).data).toEqual(["state"]);
   });
 
-  it("give a position behind a reset although the snapshot is empty", () => {
+  it("give a position after a reset even if the snapshot is empty", () => {
     const session = new Harbor().subscribe("a", { lastEventId: "x", snapshot: () => [] });
     expect(session.signals).toEqual(["reset ", "cursor e.0"]);
   });
 
-  it("call the snapshot anew after each reset", async () => {
+  it("call the snapshot again after each reset", async () => {
     const harbor = new Harbor({ maxEvents: 2 });
     let calls = 0;
     const session = harbor.subscribe("a", { snapshot: () => [`state ${++calls}`] });
@@ -338,7 +338,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
     expect(session.signals).toEqual(["cursor e.0", "reset ", "cursor e.3"]);
   });
 
-  it("hold back what is published until a late snapshot is there", async () => {
+  it("hold back events until a late snapshot has arrived", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1");
     const { snapshot, resolve } = slowSnapshot();
@@ -354,7 +354,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
     expect(session.subscription?.isLive).toBe(true);
   });
 
-  it("send what the snapshot itself publishes after it, once", async () => {
+  it("send events that the snapshot itself publishes after it, once", async () => {
     const harbor = new Harbor();
     const other = harbor.subscribe("a");
     const snapshot = (): string[] => {
@@ -364,11 +364,11 @@ describe("`latest` and `snapshot` of the first channels", () => {
     const session = harbor.subscribe("a", { snapshot });
     await turns();
     expect([session.data, other.data]).toEqual([["state", "joined"], ["joined"]]);
-    // The client knows of the position before: cut now, it gets what came after the state.
+    // The client knows the position before: cut off now, it gets all events after the state.
     expect(session.signals).toEqual(["cursor e.0"]);
   });
 
-  it("write nothing of a snapshot that is there after the client has left", async () => {
+  it("write nothing of a snapshot that arrives after the client has left", async () => {
     const { snapshot, resolve } = slowSnapshot();
     const session = new Harbor().subscribe("a", { snapshot });
     session.close();
@@ -377,7 +377,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
     expect(session.writes).toEqual([]);
   });
 
-  it("close the session if the snapshot throws, rejects, is no iterable or holds what cannot be sent", async () => {
+  it("close the session if the snapshot throws, rejects, is not iterable or contains invalid messages", async () => {
     const fault = new Error("no state");
     const snapshots: (() => SnapshotMessages | Promise<SnapshotMessages>)[] = [
       () => {
@@ -400,7 +400,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
     }
   });
 
-  it("report nothing of a snapshot that rejects after the client has left", async () => {
+  it("do not report a snapshot that rejects after the client has left", async () => {
     const harbor = new Harbor();
     const { snapshot, reject } = slowSnapshot();
     harbor.subscribe("a", { snapshot }).close();
@@ -409,7 +409,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
     expect(harbor.observer.errors).toEqual([]);
   });
 
-  it("never give a client a state that what comes after it no longer fits: a late snapshot whose position was trimmed", async () => {
+  it("never give a client a state that later events no longer fit: a late snapshot whose position was trimmed", async () => {
     const harbor = new Harbor({ maxEvents: 3 });
     harbor.publish("a 1");
     const { snapshot, resolve } = slowSnapshot();
@@ -419,13 +419,13 @@ describe("`latest` and `snapshot` of the first channels", () => {
     session.fillsUp = true;
     resolve(["state of 1"]);
     await turns();
-    // The socket is full and the client is cut: it comes back with what it has.
+    // The socket is full and the client is cut off: it returns with the bytes it has.
     const back = harbor.subscribe("a", { lastEventId: session.lastEventId });
     expect([session.data, session.signals]).toEqual([[], ["reset "]]);
     expect(back.signals).toEqual(["cursor e.9"]);
   });
 
-  it("never tell a client more than it was written: a late snapshot from before the log was replaced", async () => {
+  it("never give a client a position beyond the data it got: a late snapshot from before the log was replaced", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1");
     const { snapshot, resolve } = slowSnapshot();
@@ -437,7 +437,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
     expect(session.lastEventId).not.toBe("e.100");
   });
 
-  it("take a promise from another library for one", async () => {
+  it("accept a promise from another library", async () => {
     const session = new Harbor().subscribe("a", {
       snapshot: () =>
         ({
@@ -450,7 +450,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
   });
 });
 
-/** How channels join that have no part in a replay. */
+/** How channels join that take no part in a replay. */
 const LATER = { isReplayed: false, comesFirst: false };
 
 describe("a stream whose head is held back", () => {
@@ -458,7 +458,7 @@ describe("a stream whose head is held back", () => {
     return new MemoryClient({ holdsHead: true });
   }
 
-  it("gets what is published between subscribe and the head", async () => {
+  it("gets events published between subscribe and the head", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a", {}, held());
     harbor.publish("a 1");
@@ -469,7 +469,7 @@ describe("a stream whose head is held back", () => {
     expect(session.data).toEqual(["1", "2"]);
   });
 
-  it("gets each event once although `latest` is sent after it was published", async () => {
+  it("gets each event once even if `latest` is sent after it was published", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "a 2");
     const session = harbor.subscribe("a", { latest: 1 }, held());
@@ -480,7 +480,7 @@ describe("a stream whose head is held back", () => {
     expect(session.data).toEqual(["2", "3", "4"]);
   });
 
-  it("calls the snapshot with the head, and sends nothing that it holds already", async () => {
+  it("calls the snapshot with the head, and sends no event that it already contains", async () => {
     const harbor = new Harbor();
     let state = 0;
     const session = harbor.subscribe("a", { snapshot: () => [`state ${state}`] }, held());
@@ -492,7 +492,7 @@ describe("a stream whose head is held back", () => {
     expect(session.data).toEqual(["state 1"]);
   });
 
-  it("resumes with the head from where the client was", async () => {
+  it("resumes from the client's position when the head is sent", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "a 2");
     const session = harbor.subscribe("a", { lastEventId: "e.1" }, held());
@@ -505,8 +505,8 @@ describe("a stream whose head is held back", () => {
 });
 
 describe("a client that comes back, and leaves the channels that its position concerns", () => {
-  it.each(["before it is known that the position is lost", "after that"])(
-    "gets ids with all that it is sent: %s",
+  it.each(["before the position is known to be lost", "after that"])(
+    "gets ids with all its events: %s",
     async (when) => {
       const harbor = new Harbor();
       harbor.publish("a 1");
@@ -518,14 +518,14 @@ describe("a client that comes back, and leaves the channels that its position co
       subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
       subscription.join(["b"], {}, LATER);
       harbor.publish("b 2");
-      // Its client gets a position only behind the start of this one.
+      // Its client gets a position only after the start of this channel.
       subscription.join(["c"], {}, LATER);
       if (when !== "after that") subscription.leave(["a"]);
       subscription.place("another log");
       subscription.leave(["a"]);
       session.drain();
       await turns();
-      // Cut right after the event, it would come back with what it had, and be sent the event again.
+      // Cut off right after the event, it would return with its old position and get the event again.
       const event = session.events.find(({ data }) => data === "2");
       expect(event?.lastEventId).toBe("e.2");
       expect(session.lastEventId).toBe("e.2");
@@ -545,7 +545,7 @@ describe("channels added later", () => {
     expect(session.data).toEqual(["2", "3"]);
   });
 
-  it("get nothing of what was published before them in the same turn", async () => {
+  it("get no events published before they joined in the same turn", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     harbor.publish("a 1", "b 2");
@@ -555,7 +555,7 @@ describe("channels added later", () => {
     expect(session.data).toEqual(["1", "3", "4"]);
   });
 
-  it("start at their own place on a stream that resumes", async () => {
+  it("start at their own position on a stream that resumes", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2", "a 3");
     const session = new MemoryClient();
@@ -568,7 +568,7 @@ describe("channels added later", () => {
     expect(session.data).toEqual(["1", "3", "4", "5"]);
   });
 
-  it("are ignored if they are there already, with all that comes with them", () => {
+  it("are ignored if already joined, including their options", () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     session.subscription?.join(["a"], { latest: 5, snapshot: () => ["state"] }, LATER);
@@ -593,7 +593,7 @@ describe("channels added later", () => {
     ["snapshot", { snapshot: () => ["1 and 2"] }, ["1 and 2"]],
     ["`latest`", { latest: 2 }, ["1", "2"]],
   ])(
-    "give the client a position behind their %s: cut then, it is not replayed what that holds",
+    "give the client a position after their %s, so that a replay does not repeat the content",
     async (_name, options, state) => {
       const harbor = new Harbor();
       const session = harbor.subscribe("a");
@@ -607,7 +607,7 @@ describe("channels added later", () => {
     },
   );
 
-  it("get no event again that their snapshot holds, when it is called only at drain", async () => {
+  it("get no event again that their snapshot contains, if it is called only at drain", async () => {
     const harbor = new Harbor();
     let state = 0;
     const session = harbor.subscribe("a");
@@ -622,7 +622,7 @@ describe("channels added later", () => {
     expect(session.data).toEqual(["state 1", "2"]);
   });
 
-  it("get no event again that their `latest` holds, when it is sent only at drain", async () => {
+  it("get no event again that their `latest` contains, if it is sent only at drain", async () => {
     const harbor = new Harbor();
     harbor.publish("b 1");
     const session = harbor.subscribe("a");
@@ -676,7 +676,7 @@ describe("`latest` of channels added later", () => {
     expect(harbor.observer.resets).toEqual(["overflow"]);
   });
 
-  it("begins anew after a reset, and reaches to where its channel goes on", async () => {
+  it("starts over after a reset, and reaches to where its channel continues", async () => {
     const harbor = new Harbor({ maxEvents: 4 });
     const session = harbor.subscribe("a");
     const large = "x".repeat(70_000);
@@ -711,7 +711,7 @@ describe("`latest` of channels added later", () => {
     expect(session.data).toEqual(["2", "3", "4"]);
   });
 
-  it("reaches to the position of a client that comes from a node that is ahead", async () => {
+  it("reaches to the position of a client that comes from a node ahead of this one", async () => {
     const harbor = new Harbor();
     const session = new MemoryClient();
     const subscription = new Subscription(session, harbor.delivery.audience);
@@ -720,7 +720,7 @@ describe("`latest` of channels added later", () => {
     subscription.beginLater(true);
     subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
     subscription.join(["b"], { latest: 2 }, LATER);
-    // This node comes to know what the client has seen elsewhere.
+    // This node receives the events that the client has seen elsewhere.
     harbor.publish("b 2", "a 3");
     subscription.place("e.3");
     await turns();
@@ -730,7 +730,7 @@ describe("`latest` of channels added later", () => {
   });
 });
 
-it("never takes a client back to a lost position that concerns no channel of its stream any more", async () => {
+it("never takes a client back to a lost position that no longer concerns a channel of its stream", async () => {
   const harbor = new Harbor();
   harbor.publish("a 1");
   const session = new MemoryClient();
@@ -750,8 +750,8 @@ it("never takes a client back to a lost position that concerns no channel of its
   expect(session.lastEventId).toBe("e.2");
 });
 
-describe("a client that comes back while the log is reset, before its position is looked for", () => {
-  it("is replayed if its position belongs to the new history", async () => {
+describe("a client that comes back while the log is reset, before its position is located", () => {
+  it("gets a replay if its position belongs to the new history", async () => {
     const harbor = new Harbor();
     const session = new MemoryClient();
     const subscription = new Subscription(session, harbor.delivery.audience);
@@ -769,7 +769,7 @@ describe("a client that comes back while the log is reset, before its position i
   it.each([
     ["its position belongs to the lost one", [], "e.1", "trimmed"],
     ["a channel began in the lost one", ["b"], "e.100", "fork"],
-  ] as const)("is reset if %s", async (_, joined, lastEventId, reason) => {
+  ] as const)("gets a reset if %s", async (_, joined, lastEventId, reason) => {
     const harbor = new Harbor();
     const session = new MemoryClient();
     const subscription = new Subscription(session, harbor.delivery.audience);
@@ -785,7 +785,7 @@ describe("a client that comes back while the log is reset, before its position i
 });
 
 describe("channels joined by a second call in the same turn", () => {
-  it("are replayed to a client that comes back, as if it were one call", async () => {
+  it("are replayed to a returning client as if it were one call", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2", "a 3", "b 4");
     const session = new MemoryClient();
@@ -807,7 +807,7 @@ describe("channels joined by a second call in the same turn", () => {
     expect(session.signals).toEqual(["cursor e.2"]);
   });
 
-  it("bring their snapshots, once each, to a client that is reset, and what was not in them after", async () => {
+  it("bring their snapshots, once each, to a client with a reset, and other events afterwards", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2");
     const session = new MemoryClient();
@@ -826,7 +826,7 @@ describe("channels joined by a second call in the same turn", () => {
     expect(session.data.slice(2)).toEqual(calledAt[0] === 4 ? [] : ["3", "4"]);
   });
 
-  it("bring their snapshots before the client is given a position", async () => {
+  it("bring their snapshots before the client gets a position", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2");
     const connect = (lastEventId: string, session: MemoryClient): MemoryClient => {
@@ -840,7 +840,7 @@ describe("channels joined by a second call in the same turn", () => {
     first.fillsUp = true;
     connect("", first);
     await turns();
-    // Cut after the first write: what it has then, and what it gets when it comes back, is all of the state.
+    // Cut off after the first write: what it has then, and what it gets after reconnecting, is the whole state.
     const second = connect(first.lastEventId, new MemoryClient());
     await turns();
     expect([...first.data, ...second.data]).toContain("state of b");
@@ -848,7 +848,7 @@ describe("channels joined by a second call in the same turn", () => {
 });
 
 describe("channels that were left", () => {
-  it("get nothing more, and nothing is kept for them", async () => {
+  it("get no more events, and nothing is kept for them", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe(["a", "b"]);
     session.subscription?.leave(["b", "never joined"]);
@@ -870,7 +870,7 @@ describe("channels that were left", () => {
     expect(session.data).toEqual(["2"]);
   });
 
-  it("take no snapshot with them that was given for others as well", async () => {
+  it("leave a snapshot in place that also covers other channels", async () => {
     const harbor = new Harbor();
     const snapshot = (): string[] => ["state"];
     const session = harbor.subscribe("a", { snapshot });
@@ -881,7 +881,7 @@ describe("channels that were left", () => {
     expect(session.data).toEqual(["state", "state", "state"]);
   });
 
-  it("have their snapshots called no more after a reset", async () => {
+  it("do not have their snapshots called after a reset", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     session.subscription?.join(["b"], { snapshot: () => ["state of b"] }, LATER);
@@ -893,7 +893,7 @@ describe("channels that were left", () => {
 });
 
 describe("a reset that waits", () => {
-  it("is dropped when the client leaves the last channel that it concerns: a channel joined since has lost nothing", async () => {
+  it("is dropped when the client leaves the last affected channel: a channel joined since has lost nothing", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     session.block();
@@ -910,7 +910,7 @@ describe("a reset that waits", () => {
     expect(session.lastEventId).toBe("e.102");
   });
 
-  it("names every channel of its moment while one that it was for is left", async () => {
+  it("names every current channel while one of the affected channels remains", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe(["a", "b"]);
     session.block();
@@ -953,7 +953,7 @@ describe("the cursor event of the heartbeat", () => {
     expect(session.subscription?.beat(0, true)).toBeUndefined();
   });
 
-  it("says after which silence the stream is dead if it is the first of a stream that began with a reset", async () => {
+  it("carries the heartbeat interval if it is the first of a stream that began with a reset", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1");
     const session = harbor.subscribe("a", { lastEventId: "f.1" });
@@ -970,7 +970,7 @@ describe("the cursor event of the heartbeat", () => {
     }
   });
 
-  it("is due early when the client's position comes near the end of what is kept", async () => {
+  it("is due early when the client's position approaches the end of the window", async () => {
     const harbor = new Harbor({ maxEvents: 10 });
     const session = harbor.subscribe("a");
     for (let n = 1; n <= 6; n++) harbor.publish(`b ${n}`);
@@ -987,7 +987,7 @@ describe("the cursor event of the heartbeat", () => {
     expect(session.subscription?.beat(0, true)).toBeUndefined();
   });
 
-  it("never tells of what has yet to be handed over", async () => {
+  it("never covers entries that are not handed over yet", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     harbor.publish("a 1");
@@ -996,7 +996,7 @@ describe("the cursor event of the heartbeat", () => {
     expect(session.data).toEqual(["1"]);
   });
 
-  it("never tells of what has yet to be handed over when a burst has trimmed the position before it", async () => {
+  it("never covers entries that are not handed over yet when a burst has trimmed the position before it", async () => {
     const harbor = new Harbor({ maxEvents: 3 });
     const session = harbor.subscribe("a");
     harbor.publish("b 1");
@@ -1008,7 +1008,7 @@ describe("the cursor event of the heartbeat", () => {
 });
 
 describe("finish", () => {
-  it("calls back once everything that was published until then is written", async () => {
+  it("calls back once everything published until then is written", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     session.block();
@@ -1024,7 +1024,7 @@ describe("finish", () => {
     expect(written).toEqual([3]);
   });
 
-  it("calls back at once where everything is written", async () => {
+  it("calls back at once if everything is written", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     harbor.publish("b 1");
@@ -1035,7 +1035,7 @@ describe("finish", () => {
     expect(calls).toBe(1);
   });
 
-  it("waits for a snapshot that is late", async () => {
+  it("waits for a late snapshot", async () => {
     const harbor = new Harbor();
     const { snapshot, resolve } = slowSnapshot();
     const session = harbor.subscribe("a", { snapshot });
@@ -1048,7 +1048,7 @@ describe("finish", () => {
     expect(written).toEqual([["state"]]);
   });
 
-  it("never calls back if the session closes before", async () => {
+  it("never calls back if the session closes first", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     session.block();
@@ -1062,7 +1062,7 @@ describe("finish", () => {
 });
 
 describe("a reset by the log", () => {
-  it("tells every subscription once, whatever its channels, and goes on from the new tail", async () => {
+  it("reaches every subscription once, whatever its channels, and continues from the new tail", async () => {
     const harbor = new Harbor();
     const sessions = [harbor.subscribe("a"), harbor.subscribe(["a", "b"])];
     harbor.publish("a 1");
@@ -1075,7 +1075,7 @@ describe("a reset by the log", () => {
     for (const session of sessions) expect(session.data).toEqual(["new"]);
   });
 
-  it("voids the positions from before", async () => {
+  it("voids earlier positions", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "a 2");
     harbor.delivery.reset("fork", "e.1");
@@ -1083,7 +1083,7 @@ describe("a reset by the log", () => {
     expect(harbor.subscribe("a", { lastEventId: "e.1" }).signals).toEqual(["cursor e.1"]);
   });
 
-  it("reaches one whose socket is full at drain, and only once", async () => {
+  it("reaches a subscription with a full socket at drain, and only once", async () => {
     const harbor = new Harbor();
     const session = harbor.subscribe("a");
     session.block();

@@ -16,11 +16,11 @@ const TABLE: readonly [accept: string | undefined, accepted: boolean, named: boo
   ["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true, false],
   ["text/event-stream;q=0.1, text/html", true, true],
   ["text/event-stream ; q=0.001", true, true],
-  // Case of type and parameter.
+  // Upper and lower case in type and parameter.
   ["Text/Event-Stream", true, true],
   ["TEXT/*", true, false],
   ["text/event-stream;Q=0", false, false],
-  // Refused by quality, also where a wildcard would let it in: the more specific range wins.
+  // Excluded by quality, even if a wildcard would allow it: the more specific range wins.
   ["text/event-stream;q=0", false, false],
   ["text/event-stream;q=0.0", false, false],
   ["text/event-stream;q=0, */*", false, false],
@@ -29,7 +29,7 @@ const TABLE: readonly [accept: string | undefined, accepted: boolean, named: boo
   ["text/*;q=0, text/event-stream", true, true],
   ["*/*;q=0, text/event-stream", true, true],
   ["*/*;q=0", false, false],
-  // Garbage leaves no room for a stream, but never throws.
+  // Garbage excludes a stream, but never throws.
   ["garbage", false, false],
   [",,,", false, false],
   ["text/", false, false],
@@ -46,7 +46,7 @@ describe("acceptsEventStream", () => {
     expect(acceptsEventStream(accept)).toBe(accepted);
   });
 
-  it("takes a client that names the charset, which is always UTF-8", () => {
+  it("accepts a client that names the charset, which is always UTF-8", () => {
     expect(acceptsEventStream("text/event-stream; charset=utf-8")).toBe(true);
     expect(acceptsEventStream("text/event-stream;charset=UTF-8, application/json;q=0.5")).toBe(
       true,
@@ -62,7 +62,7 @@ describe("namesEventStream", () => {
     },
   );
 
-  it("sees the name behind a parameter", () => {
+  it("recognizes the name with a parameter", () => {
     expect(namesEventStream("text/event-stream; charset=utf-8")).toBe(true);
   });
 });

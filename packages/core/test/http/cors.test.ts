@@ -31,7 +31,7 @@ function actual(
 
 type Origin = Extract<CorsOptions["origin"], (...args: never[]) => unknown>;
 
-/** An `async` origin function that is rejected, perhaps after it has done something else. */
+/** An `async` origin function that rejects, optionally after another action. */
 function rejectedOrigin(
   fault: unknown,
   first: (callback: Parameters<Origin>[1]) => void = () => {},
@@ -78,14 +78,14 @@ function asking(origin: string, method = "GET", headers?: string): CorsRequest {
 }
 
 describe("an actual response", () => {
-  it("lets every origin read unless one is named", async () => {
+  it("lets every origin read unless one is given", async () => {
     expect(await actual({}, from(APP))).toEqual({
       error: undefined,
       headers: { "access-control-allow-origin": "*" },
     });
   });
 
-  it("names a fixed origin whoever asks", async () => {
+  it("names a fixed origin for every request", async () => {
     const headers = { "access-control-allow-origin": APP, vary: "Origin" };
     expect((await actual({ origin: APP }, from(APP))).headers).toEqual(headers);
     expect((await actual({ origin: APP }, from(OTHER))).headers).toEqual(headers);
@@ -105,7 +105,7 @@ describe("an actual response", () => {
     expect((await actual({ origin }, from(undefined))).headers).toEqual({ vary: "Origin" });
   });
 
-  it("reflects every origin where `origin` is true", async () => {
+  it("reflects every origin if `origin` is true", async () => {
     expect((await actual({ origin: true, credentials: true }, from(OTHER))).headers).toEqual({
       "access-control-allow-origin": OTHER,
       "access-control-allow-credentials": "true",
@@ -113,7 +113,7 @@ describe("an actual response", () => {
     });
   });
 
-  it("gives no headers where `origin` is false", async () => {
+  it("returns no headers if `origin` is false", async () => {
     expect(await actual({ origin: false }, from(APP))).toEqual({ error: undefined, headers: {} });
   });
 
@@ -125,13 +125,13 @@ describe("an actual response", () => {
     });
   });
 
-  it("adds to the Vary that is there", async () => {
+  it("adds to the existing Vary", async () => {
     const target = new MemoryHeaders({ Vary: "Accept-Encoding", "X-A": "1" });
     expect((await actual({ origin: APP }, from(APP), target)).headers).toEqual({
       "access-control-allow-origin": APP,
       vary: "Accept-Encoding, Origin",
     });
-    // Only the caller knows whether it still may set one.
+    // Only the caller knows whether it may still set a header.
     expect(target.all()).toEqual({ vary: "Accept-Encoding", "x-a": "1" });
   });
 
@@ -146,7 +146,7 @@ describe("an actual response", () => {
     },
   );
 
-  it("calls back in the same turn unless it has to ask somebody", () => {
+  it("calls back in the same turn unless the origin function is asynchronous", () => {
     let calls = 0;
     createCors({ origin: [APP] }, expectNothing).actual(
       from(APP),
@@ -169,7 +169,7 @@ describe("an actual response", () => {
     expect(asked).toEqual([APP, OTHER]);
   });
 
-  it("hands on the error of an origin function and gives no headers", async () => {
+  it("passes on the error of an origin function and returns no headers", async () => {
     const fault = new Error("The list of origins is out of reach");
     expect(await actual({ origin: (_origin, callback) => callback(fault) }, from(APP))).toEqual({
       error: fault,
@@ -177,7 +177,7 @@ describe("an actual response", () => {
     });
   });
 
-  it("hands on what an origin function throws, as if it had called back with it", async () => {
+  it("passes on an error that an origin function throws, as if it had called back with it", async () => {
     const fault = new Error("thrown");
     const origin = (): void => {
       throw fault;
@@ -185,25 +185,25 @@ describe("an actual response", () => {
     expect(await actual({ origin }, from(APP))).toEqual({ error: fault, headers: {} });
   });
 
-  it("hands on what an async origin function rejects with, as if it had called back with it", async () => {
+  it("passes on the rejection of an async origin function, as if it had called back with it", async () => {
     const fault = new Error("rejected");
     const origin = rejectedOrigin(fault);
     expect(await actual({ origin }, from(APP))).toEqual({ error: fault, headers: {} });
     expect(await preflight({ origin }, asking(APP))).toMatchObject({ error: fault });
   });
 
-  it("takes a rejection without a reason for an error, too", async () => {
+  it("treats a rejection without a reason as an error, too", async () => {
     const { error } = await actual({ origin: rejectedOrigin(undefined) }, from(APP));
     expect(error).toBeInstanceOf(Error);
   });
 
-  it("hands on what an async function that gives the options rejects with", async () => {
+  it("passes on the rejection of an async function that returns the options", async () => {
     const fault = new Error("rejected");
     const options = rejectedOrigin(fault) as SseCorsOptions;
     expect(await actual(options, from(APP))).toEqual({ error: fault, headers: {} });
   });
 
-  it("reports what an origin function fails with after it has answered", async () => {
+  it("reports an error of an origin function after it has answered", async () => {
     const reported: unknown[] = [];
     const fault = new Error("too late");
     const origin = rejectedOrigin(fault, (callback) => callback(null, true));
@@ -213,7 +213,7 @@ describe("an actual response", () => {
     expect(reported).toEqual([fault]);
   });
 
-  it("calls back once, also where an origin function calls back twice", () => {
+  it("calls back once, even if an origin function calls back twice", () => {
     let calls = 0;
     const origin: CorsOptions["origin"] = (_origin, callback) => {
       callback(null, true);
@@ -227,7 +227,7 @@ describe("an actual response", () => {
     expect(calls).toBe(1);
   });
 
-  it("takes a function that gives the options of a request", async () => {
+  it("accepts a function that returns the options for a request", async () => {
     const options: SseCorsOptions = (request, callback) => {
       callback(null, { origin: request.headers.origin === APP ? APP : false });
     };
@@ -237,7 +237,7 @@ describe("an actual response", () => {
     expect((await actual(options, from(OTHER))).headers).toEqual({});
   });
 
-  it("hands on the error of that function", async () => {
+  it("passes on the error of that function", async () => {
     const fault = new Error("no options");
     expect(await actual((_request, callback) => callback(fault), from(APP))).toEqual({
       error: fault,
@@ -245,7 +245,7 @@ describe("an actual response", () => {
     });
   });
 
-  it("leaves the options that it was given as they are", async () => {
+  it("does not modify the given options", async () => {
     const options: CorsOptions = Object.freeze({
       origin: APP,
       allowedHeaders: Object.freeze(["X-A"]) as string[],
@@ -257,7 +257,7 @@ describe("an actual response", () => {
 });
 
 describe("preflight", () => {
-  it("allows GET and HEAD unless more is named", async () => {
+  it("allows GET and HEAD unless other methods are given", async () => {
     const { isAllowed, headers } = await preflight(
       { origin: APP },
       asking(APP, "GET", "last-event-id"),
@@ -279,16 +279,16 @@ describe("preflight", () => {
     ["a list", ["GET", "POST"]],
     ["a string", "GET, POST"],
     ["lower case", ["get", "post"]],
-  ])("allows the methods that are named as %s", async (_name, methods) => {
+  ])("allows the methods given as %s", async (_name, methods) => {
     expect((await preflight({ origin: APP, methods }, asking(APP, "POST"))).isAllowed).toBe(true);
     expect((await preflight({ origin: APP, methods }, asking(APP, "PUT"))).isAllowed).toBe(false);
   });
 
-  it("allows every method where `methods` is the wildcard", async () => {
+  it("allows every method if `methods` is the wildcard", async () => {
     expect((await preflight({ methods: "*" }, asking(APP, "POST"))).isAllowed).toBe(true);
   });
 
-  it("allows every origin unless one is named", async () => {
+  it("allows every origin unless one is given", async () => {
     expect((await preflight({}, asking(OTHER))).headers).toMatchObject({
       "access-control-allow-origin": "*",
     });
@@ -297,9 +297,9 @@ describe("preflight", () => {
   it.each<[string, CorsRequest, CorsOptions]>([
     ["an origin that is not the fixed one", asking(OTHER), { origin: APP }],
     ["an origin that is not in the list", asking(OTHER), { origin: [APP] }],
-    ["every origin where `origin` is false", asking(APP), { origin: false }],
-    ["a method that is not named", asking(APP, "POST"), { origin: APP }],
-  ])("gives no headers for %s", async (_name, request, options) => {
+    ["every origin if `origin` is false", asking(APP), { origin: false }],
+    ["a method that is not listed", asking(APP, "POST"), { origin: APP }],
+  ])("returns no headers for %s", async (_name, request, options) => {
     expect(await preflight(options, request)).toEqual({
       error: undefined,
       isAllowed: false,
@@ -307,7 +307,7 @@ describe("preflight", () => {
     });
   });
 
-  it("adds to the Vary that is there", async () => {
+  it("adds to the existing Vary", async () => {
     const target = new MemoryHeaders({ Vary: "Accept-Encoding" });
     const { headers } = await preflight(
       { origin: APP, allowedHeaders: ["X-A"] },
@@ -323,7 +323,7 @@ describe("preflight", () => {
     ["a string", "X-A,X-B", "Last-Event-ID,X-A,X-B"],
     ["an empty list", [], "Last-Event-ID"],
   ])(
-    "joins Last-Event-ID to the allowed headers that are given as %s",
+    "adds Last-Event-ID to the allowed headers given as %s",
     async (_name, allowedHeaders, allowed) => {
       const { headers } = await preflight(
         { origin: APP, allowedHeaders },
@@ -333,7 +333,7 @@ describe("preflight", () => {
     },
   );
 
-  it("joins Last-Event-ID where a function gives the options", async () => {
+  it("adds Last-Event-ID if a function returns the options", async () => {
     const options: SseCorsOptions = (_request, callback) =>
       callback(null, { allowedHeaders: ["X-A"] });
     expect((await preflight(options, asking(APP))).headers).toMatchObject({
@@ -342,7 +342,7 @@ describe("preflight", () => {
     });
   });
 
-  it("allows what the client asks for where no header is listed", async () => {
+  it("allows the requested headers if none is listed", async () => {
     for (const allowedHeaders of [undefined, ""]) {
       const options: CorsOptions = allowedHeaders === undefined ? {} : { allowedHeaders };
       const { headers } = await preflight(
@@ -353,7 +353,7 @@ describe("preflight", () => {
     }
   });
 
-  it("says how long the answer holds and that credentials are allowed", async () => {
+  it("sets the max age and allows credentials", async () => {
     const { headers } = await preflight({ origin: APP, maxAge: 0, credentials: true }, asking(APP));
     expect(headers).toMatchObject({
       "access-control-max-age": "0",
@@ -369,7 +369,7 @@ describe("preflight", () => {
     expect((await preflight({ origin }, asking(OTHER))).isAllowed).toBe(false);
   });
 
-  it("hands on an error and gives no headers", async () => {
+  it("passes on an error and returns no headers", async () => {
     const fault = new Error("out of reach");
     expect(
       await preflight({ origin: (_origin, callback) => callback(fault) }, asking(APP)),
@@ -381,7 +381,7 @@ describe("preflight", () => {
   });
 
   it("does not end the response, whatever `preflightContinue` says", async () => {
-    // The target has no `end`: calling it would throw.
+    // The target has no `end`, so calling it would throw.
     const options = { origin: APP, preflightContinue: false, optionsSuccessStatus: 200 };
     expect((await preflight(options, asking(APP))).isAllowed).toBe(true);
   });

@@ -13,13 +13,13 @@ const STREAM = {
 };
 
 describe("setStreamHeaders", () => {
-  it("sets what an event stream needs and nothing that HTTP/2 forbids", () => {
+  it("sets the headers that an event stream needs and none that HTTP/2 forbids", () => {
     const target = new MemoryHeaders();
     setStreamHeaders(target, undefined);
     expect(target.all()).toEqual(STREAM);
   });
 
-  it("keeps what was set before and cannot be wrong of a stream", () => {
+  it("keeps earlier headers that can apply to a stream", () => {
     const target = new MemoryHeaders({
       "X-Request-Id": "7",
       Vary: "Origin",
@@ -34,7 +34,7 @@ describe("setStreamHeaders", () => {
     });
   });
 
-  it("wins over a type and a caching rule set before", () => {
+  it("replaces an earlier type and caching rule", () => {
     const target = new MemoryHeaders({
       "Content-Type": "application/json",
       "Cache-Control": "max-age=60",
@@ -43,7 +43,7 @@ describe("setStreamHeaders", () => {
     expect(target.all()).toEqual(STREAM);
   });
 
-  it("removes what describes a body of known length and content", () => {
+  it("removes headers that describe a body of known length and content", () => {
     const target = new MemoryHeaders({
       "Content-Length": 12,
       "Content-Encoding": "gzip",
@@ -53,7 +53,7 @@ describe("setStreamHeaders", () => {
     expect(target.all()).toEqual(STREAM);
   });
 
-  it("lets the caller's headers win, also over the defaults", () => {
+  it("lets the caller's headers win, even over the defaults", () => {
     const target = new MemoryHeaders({ "X-A": "before" });
     setStreamHeaders(target, {
       "x-a": "after",
@@ -69,7 +69,7 @@ describe("setStreamHeaders", () => {
     });
   });
 
-  it("does not hand the caller's own array to the response", () => {
+  it("does not pass the caller's own array to the response", () => {
     const target = new MemoryHeaders();
     const list = ["1"];
     setStreamHeaders(target, { "x-list": list });
@@ -88,10 +88,10 @@ describe("setStreamHeaders", () => {
 
   it.each([
     ["nothing", undefined, "Accept-Language", "Accept-Language"],
-    ["what CORS has set", "Origin", "Accept-Language", "Origin, Accept-Language"],
-    ["a list that has it already", "Origin, Accept", "origin, Cookie", "origin, Accept, Cookie"],
+    ["a value set by CORS", "Origin", "Accept-Language", "Origin, Accept-Language"],
+    ["a list that already has it", "Origin, Accept", "origin, Cookie", "origin, Accept, Cookie"],
     ["everything", "*", "Accept", "*"],
-  ])("adds to a `Vary` of %s, and takes nothing from it", (_name, before, added, after) => {
+  ])("adds to a `Vary` of %s, and removes nothing from it", (_name, before, added, after) => {
     const target = new MemoryHeaders(before === undefined ? {} : { Vary: before });
     setStreamHeaders(target, { VARY: added });
     expect(target.getHeader("vary")).toBe(after);
@@ -130,7 +130,7 @@ describe("removeBodyHeaders", () => {
 });
 
 describe("checkHeaders", () => {
-  it("takes names and values that can stand in a head", () => {
+  it("accepts names and values that are valid in HTTP", () => {
     const headers: StreamHeaders = {
       "X-A": "1",
       "!#$%&'*+-.^_`|~09": "\t ~\u0080\u00ff",
@@ -184,7 +184,7 @@ describe("checkHeaders", () => {
     "Trailer",
     "Transfer-Encoding",
     "Upgrade",
-  ])("refuses %s, which is not the caller's to set", (name) => {
+  ])("refuses %s, which the caller may not set", (name) => {
     expect(thrownBy(() => checkHeaders({ [name]: "x" }))).toMatchObject({
       code: "ERR_SSE_INVALID_OPTION",
       message: `The header \`${name}\` of an event stream is set by Tidewire or by Node`,
@@ -196,7 +196,7 @@ describe("checkHeaders", () => {
     ["a: b", '"a: b" (string)'],
     [["a", "b"], "an array"],
     [7, "7 (number)"],
-  ])("refuses headers that are no object: %j", (headers, described) => {
+  ])("refuses headers that are not an object: %j", (headers, described) => {
     expect(thrownBy(() => checkHeaders(untyped<StreamHeaders>(headers)))).toMatchObject({
       code: "ERR_SSE_INVALID_OPTION",
       message: `Expected \`headers\` to be an object, got ${described}`,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { readLastEventId } from "../../src/http/last-event-id.js";
 
-/** A header as Node gives it: the bytes of the wire, each as one character. */
+/** A header as Node returns it: each byte of the wire as one character. */
 function asReceived(value: string): string {
   return Buffer.from(value, "utf8").toString("latin1");
 }
@@ -20,7 +20,7 @@ describe("readLastEventId", () => {
     expect(readLastEventId("~end", "/news")).toBe("~end");
   });
 
-  it("reads the query parameter, exactly so spelt", () => {
+  it("reads the query parameter, with exactly this spelling", () => {
     expect(readLastEventId(undefined, "/news?lastEventId=42")).toBe("42");
     expect(readLastEventId(undefined, "/news?a=b&lastEventId=42&c=d")).toBe("42");
     expect(readLastEventId(undefined, "?lastEventId=42")).toBe("42");
@@ -32,12 +32,12 @@ describe("readLastEventId", () => {
     expect(readLastEventId(undefined, "/news?lastEventId=1&lastEventId=2")).toBe("1");
   });
 
-  it("takes the header before the query parameter, also an empty one", () => {
+  it("prefers the header to the query parameter, even if it is empty", () => {
     expect(readLastEventId("7", "/news?lastEventId=42")).toBe("7");
     expect(readLastEventId("", "/news?lastEventId=42")).toBe("");
   });
 
-  it("joins a header given as an array, as Node joins one that came twice", () => {
+  it("joins a header given as an array, as Node joins a repeated one", () => {
     expect(readLastEventId(["1", "2"], "/")).toBe("1, 2");
     expect(readLastEventId([], "/?lastEventId=42")).toBe("");
   });
@@ -46,11 +46,11 @@ describe("readLastEventId", () => {
     expect(readLastEventId(asReceived(id), "/")).toBe(id);
   });
 
-  it("gives replacement characters for a header that is no UTF-8", () => {
+  it("returns replacement characters for a header that is not UTF-8", () => {
     expect(readLastEventId("\u00e9", "/")).toBe("\ufffd");
   });
 
-  it("leaves a percent in the header alone", () => {
+  it("does not decode a percent sign in the header", () => {
     expect(readLastEventId("%41", "/")).toBe("%41");
   });
 

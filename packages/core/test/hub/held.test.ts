@@ -22,7 +22,7 @@ function makeHeld(options: HubOptions = {}): Held {
   return new Held(resolveOptions(options), (error, stage) => reports.push([error, stage]));
 }
 
-/** A client that is turned away, as a session hands it over. */
+/** A turned-away client, as a session hands it over. */
 function turnAway(held: Held, waitMs = 10_000, options: MemoryOutletOptions = {}): MemoryOutlet {
   const outlet = new MemoryOutlet(options);
   outlet.owner = { outletReady() {}, outletFailed() {}, outletClosed() {} };
@@ -72,7 +72,7 @@ describe("a client that is held", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("is cut also if it takes nothing", () => {
+  it("is cut even if it does not read", () => {
     const held = makeHeld();
     const outlet = turnAway(held, 5_000, { holdsHead: true });
     outlet.stopReading();
@@ -81,7 +81,7 @@ describe("a client that is held", () => {
     expect(outlet.calls).toEqual(["start", "destroy"]);
   });
 
-  it("is let go where the framework answers instead, before the head is out", () => {
+  it("is released if the framework answers instead, before the head is sent", () => {
     const held = makeHeld();
     const outlet = turnAway(held, 5_000, { holdsHead: true });
     outlet.failInFramework();
@@ -90,7 +90,7 @@ describe("a client that is held", () => {
     expect(outlet.calls).toEqual(["start"]);
   });
 
-  it("stays where the handler fails after its head is out", () => {
+  it("stays if the handler fails after its head is sent", () => {
     const held = makeHeld();
     const outlet = turnAway(held);
     outlet.failInFramework();
@@ -98,7 +98,7 @@ describe("a client that is held", () => {
     expect(outlet.calls).toEqual(["start"]);
   });
 
-  it("is cut where a write throws, which is reported", () => {
+  it("is cut if a write throws, which is reported", () => {
     const held = makeHeld();
     const outlet = turnAway(held, 5_000, { holdsHead: true });
     const fault = new Error("A wrapper around write");
@@ -112,10 +112,10 @@ describe("a client that is held", () => {
   });
 });
 
-describe("a client past maxHeld", () => {
+describe("a client beyond maxHeld", () => {
   const SSE_RETRY = /^(?::\n\n)?event: sse-retry\nretry: (\d+)\ndata: \{\}\n\n$/;
 
-  it("gets the time after which to come back, and its stream ends in order", async () => {
+  it("gets a reconnection time, and its stream ends in order", async () => {
     const held = makeHeld({ maxHeld: 1 });
     const first = turnAway(held);
     const second = turnAway(held, 12_345);
@@ -127,7 +127,7 @@ describe("a client past maxHeld", () => {
     expect(turnAway(held).calls).toEqual(["start"]);
   });
 
-  it("is cut if it does not take its end", () => {
+  it("is cut if it does not read its end", () => {
     const held = makeHeld({ maxHeld: 0 });
     const outlet = turnAway(held, 30_000, { holdsHead: true });
     outlet.stopReading();
@@ -161,7 +161,7 @@ describe("while the hub is closing", () => {
     expect([before.calls, during.calls]).toEqual([["start"], ["start"]]);
     held.end();
     expect(held.size).toBe(0);
-    // The outlet of this test does not tell when the kernel has taken its bytes.
+    // The outlet of this test does not report when the kernel has taken its bytes.
     held.destroy();
     expect([before.calls, during.calls]).toEqual([
       ["start", "destroy"],
@@ -170,7 +170,7 @@ describe("while the hub is closing", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("a client whose head is still held back gets it before the cut, if that takes no time", () => {
+  it("a client whose head is still held back gets it before the cut, if that is immediate", () => {
     const held = makeHeld();
     const outlet = turnAway(held, 5_000, { holdsHead: true });
     held.close();
@@ -188,7 +188,7 @@ describe("while the hub is closing", () => {
     held.end();
     const outlet = turnAway(held);
     expect(outlet.text).toBe(OPENING);
-    // The outlet of this test does not tell when the kernel has taken its bytes.
+    // The outlet of this test does not report when the kernel has taken its bytes.
     vi.advanceTimersByTime(1_500);
     expect(outlet.calls).toEqual(["start", "destroy"]);
     expect([held.size, vi.getTimerCount()]).toEqual([0, 0]);

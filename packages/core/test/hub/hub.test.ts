@@ -4,7 +4,7 @@ import type { HubOptions } from "../../src/options/hub.js";
 import { thrownBy, untyped } from "../thrown.js";
 
 describe("createHub", () => {
-  it("takes no options, and checks those that it is given", () => {
+  it("accepts no options, and checks given ones", () => {
     expect(createHub().sessionCount).toBe(0);
     expect(createHub({}).sessionCount).toBe(0);
     expect(thrownBy(() => createHub({ heartbeatMs: 0 }))).toMatchObject({
@@ -22,8 +22,8 @@ describe("hub.createSession", () => {
     ["nothing", undefined],
     ["null", null],
     ["an empty object", {}],
-    ["a request alone", { request: { headers: {} } }],
-    ["a response alone", { response: { writeHead: (): void => {} } }],
+    ["only a request", { request: { headers: {} } }],
+    ["only a response", { response: { writeHead: (): void => {} } }],
     ["something else", { request: { headers: {} }, response: {} }],
   ])("refuses %s", (_name, exchange) => {
     expect(thrownBy(() => createHub().createSession(untyped<never>(exchange)))).toMatchObject({

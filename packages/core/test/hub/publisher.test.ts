@@ -10,7 +10,7 @@ interface Appended {
   readonly options: PublishOptions | undefined;
 }
 
-/** A log that other processes read: this one only adds to it. */
+/** A log that other processes read. This test only adds to it. */
 function writeOnlyLog(): { readonly log: Log; readonly appended: Appended[]; closed: number } {
   const appended: Appended[] = [];
   const state = {
@@ -33,7 +33,7 @@ function writeOnlyLog(): { readonly log: Log; readonly appended: Appended[]; clo
 }
 
 describe("createPublisher", () => {
-  it("adds what is published to the log, serialized, and never starts to read it", async () => {
+  it("adds events to the log, serialized, and never starts reading it", async () => {
     const { log, appended } = writeOnlyLog();
     const publisher = createPublisher({ log });
     await expect(publisher.publish("a", { event: "e", data: { n: 1 }, retry: 5 })).resolves.toEqual(
@@ -46,7 +46,7 @@ describe("createPublisher", () => {
     ]);
   });
 
-  it("takes a serializer and a limit, as a hub does", async () => {
+  it("accepts a serializer and a limit, as a hub does", async () => {
     const { log, appended } = writeOnlyLog();
     const publisher = createPublisher({
       log,
@@ -60,7 +60,7 @@ describe("createPublisher", () => {
     );
   });
 
-  it("throws what is wrong before anything is published", () => {
+  it("throws for mistakes before anything is published", () => {
     const { log, appended } = writeOnlyLog();
     const publisher = createPublisher({ log });
     const wrong: [unknown[], string][] = [
@@ -92,13 +92,13 @@ describe("createPublisher", () => {
     expect(reports).toMatchObject([closed]);
   });
 
-  it("refuses a log that no other process reads", () => {
+  it("refuses a log that other processes cannot read", () => {
     expect(thrownBy(() => createPublisher({ log: memoryLog() })).code).toBe(
       "ERR_SSE_INVALID_OPTION",
     );
   });
 
-  it("needs a log, and knows no other options", () => {
+  it("requires a log, and refuses unknown options", () => {
     const create = createPublisher as unknown as (options?: unknown) => unknown;
     const { log } = writeOnlyLog();
     for (const options of [

@@ -18,16 +18,16 @@ afterEach(async () => {
 
 interface Harness {
   readonly hub: Hub;
-  /** What each call of the route came to. */
+  /** Outcome of each call of the route. */
   readonly results: unknown[];
   readonly sessions: Session[];
   readonly responses: http.ServerResponse[];
   get(path?: string, options?: RequestOptions): Promise<StreamClient>;
-  /** Sends a request whose answer nobody waits for. */
+  /** Sends a request without waiting for an answer. */
   leave(): Promise<{ cut(): void }>;
 }
 
-/** A route behind plain `node:http`. What it rejects with is answered with 500. */
+/** A route behind plain `node:http`. Rejections are answered with 500. */
 async function serve(
   channels: RouteChannels<http.IncomingMessage>,
   options?: RouteOptions<http.IncomingMessage>,
@@ -76,7 +76,7 @@ function nameOf({ url }: http.IncomingMessage): string {
 }
 
 describe("createRoute", () => {
-  it("subscribes every request to the channels it was made with", async () => {
+  it("subscribes every request to its channels", async () => {
     const names = ["news", "sport"];
     const { hub, get, results } = await serve(names);
     names.pop();
@@ -86,7 +86,7 @@ describe("createRoute", () => {
     expect(results).toEqual([true]);
   });
 
-  it("takes channels and options that are functions of the request", async () => {
+  it("accepts functions of the request as channels and options", async () => {
     const { hub, get } = await serve(nameOf, ({ url }) => ({ latest: url === "/news" ? 1 : 0 }));
     await hub.publish("news", "old news");
     await hub.publish("sport", "old sport");
@@ -116,7 +116,7 @@ describe("createRoute", () => {
     expect(order).toEqual(["channels", "options"]);
   });
 
-  it("resumes a client where it was", async () => {
+  it("resumes a client at its position", async () => {
     const { hub, get } = await serve(async (incoming) => nameOf(incoming));
     const { id } = await hub.publish("news", "one");
     await hub.publish("news", "two");
@@ -124,7 +124,7 @@ describe("createRoute", () => {
     expect(await client.until("data: two\n")).not.toContain("data: one\n");
   });
 
-  it("rejects with what a function has thrown, and asks for no options then", async () => {
+  it("rejects with the error of a function, and does not call `options` then", async () => {
     const fault = new Error("not logged in");
     let isAsked = false;
     const { get, results } = await serve(
@@ -141,13 +141,13 @@ describe("createRoute", () => {
     expect(isAsked).toBe(false);
   });
 
-  it("rejects with the error of `subscribe` for what a function has given", async () => {
+  it("rejects with the error of `subscribe` for an invalid result of a function", async () => {
     const { get, results } = await serve(async () => untyped(undefined));
     expect((await get()).status).toBe(500);
     expect(results).toMatchObject([{ code: "ERR_SSE_INVALID_OPTION" }]);
   });
 
-  it("rejects with what to do if the request has no session", async () => {
+  it("rejects with advice if the request has no session", async () => {
     const route = createRoute("news", undefined, "app.use(sse()) before this route");
     await expect(route({}, undefined)).rejects.toMatchObject({
       code: "ERR_SSE_INVALID_OPTION",
@@ -155,7 +155,7 @@ describe("createRoute", () => {
     });
   });
 
-  it("resolves to false if the client leaves while a function waits for what aborts with it", async () => {
+  it("resolves to false if the client leaves while a function waits for an operation that aborts with it", async () => {
     let isAsked = false;
     const { leave, results, sessions } = await serve(async () => {
       isAsked = true;
@@ -173,7 +173,7 @@ describe("createRoute", () => {
     expect(results).toEqual([false]);
   });
 
-  it("resolves to false if somebody else has answered while a function waited", async () => {
+  it("resolves to false if the request was answered elsewhere while a function waited", async () => {
     const { get, results, responses } = await serve(async () => {
       await new Promise(setImmediate);
       responses[0]?.writeHead(503);
@@ -190,7 +190,7 @@ describe("createRoute", () => {
     ["no channel", [], undefined],
     ["a reserved channel", "~news", undefined],
     ["an unknown option", "news", untyped({ last: 1 })],
-  ])("throws when it is made with %s", (_name, channels, options) => {
+  ])("throws when created with %s", (_name, channels, options) => {
     expect(thrownBy(() => createRoute(channels, options, "")).code).toBe("ERR_SSE_INVALID_OPTION");
   });
 });

@@ -23,11 +23,11 @@ describe("detach", () => {
     "\u4e00 beyond latin1, \u{1F600}",
     "half of a pair: \ud800 x",
     "n".repeat(256),
-  ])("gives an equal string: %j", (text) => {
+  ])("returns an equal string: %j", (text) => {
     expect(detach(` ${text}`.slice(1))).toBe(text);
   });
 
-  it("does not keep the text that a name was cut out of", () => {
+  it("does not keep the text that a name was sliced from", () => {
     const before = heapUsed();
     const kept: string[] = [];
     for (let n = 0; n < 100; n++) {
@@ -38,7 +38,7 @@ describe("detach", () => {
     expect(kept).toHaveLength(100);
   });
 
-  it("keeps a name once, however many ask for a copy", () => {
+  it("stores a name once, however many copies are made", () => {
     const copy = (n: number): string => detach(Buffer.from(`${"n".repeat(1_000)}${n}`).toString());
     const before = heapUsed();
     const kept = Array.from({ length: 10_000 }, (_, n) => copy(n % 3));

@@ -16,7 +16,7 @@ function recorder(): LogFollower & { readonly seen: LogEntry[] } {
 
 const ID = /^[A-Za-z0-9_-]{8}\.[1-9a-z][0-9a-z]{7}-(0|[1-9]\d{0,3})~[A-Za-z0-9_-]{5}$/;
 
-/** Starts a log, which a log in memory does at once. */
+/** Starts a log, which is synchronous for the in-memory log. */
 function started(log: Log): string {
   const tail = log.start(recorder());
   if (typeof tail !== "string") throw new Error("It starts later");
@@ -24,7 +24,7 @@ function started(log: Log): string {
 }
 
 describe("memoryLog", () => {
-  it("gives ids that do not count what is published", async () => {
+  it("assigns ids that do not reveal the number of events", async () => {
     const log = memoryLog();
     const tail = started(log);
     expect(tail).toMatch(ID);
@@ -34,7 +34,7 @@ describe("memoryLog", () => {
     const second = await log.append("mine", { data: "2" });
     expect(second).toMatch(ID);
     expect(second.slice(0, 9)).toBe(first.slice(0, 9));
-    // A counter that begins anew with each millisecond, and not at 0.
+    // A counter that restarts with each millisecond, but not at 0.
     const begins = new Set<string>();
     for (let n = 0; n < 20; n++) {
       await sleep(2);
@@ -44,7 +44,7 @@ describe("memoryLog", () => {
     expect(tail.slice(-5)).not.toBe(first.slice(-5));
   });
 
-  it("gives ids in ascending order, however many in a millisecond and wherever the clock goes", async () => {
+  it("assigns ascending ids, however many in a millisecond and whatever the clock does", async () => {
     let now = 1_700_000_000_000;
     const clock = vi.spyOn(Date, "now").mockImplementation(() => now);
     const log = memoryLog();
@@ -74,7 +74,7 @@ describe("memoryLog", () => {
     expect(follower.seen).toMatchObject([{ channel: "a", event: "e", data: "1", retry: 5 }]);
   });
 
-  it("takes the ids of another run for foreign: as those from before a restart", async () => {
+  it("treats ids of another run as foreign, like ids from before a restart", async () => {
     const [before, after] = [memoryLog(), memoryLog()];
     void before.start(recorder());
     const tail = started(after);
@@ -83,7 +83,7 @@ describe("memoryLog", () => {
     expect(after.compare(tail, old)).toBeNaN();
   });
 
-  it("knows its own ids from the future", async () => {
+  it("recognizes its own ids from the future", async () => {
     const log = memoryLog();
     const tail = started(log);
     expect(log.compare(tail.replace(/-\d+~/, "-2000~"), tail)).toBeGreaterThan(0);
@@ -117,7 +117,7 @@ describe("memoryLog", () => {
     ["1234567890-0~abcde"],
     ["1-0~abcde\n"],
     ["1-0~abcde "],
-  ])("takes an id that ends in %j for none", (end) => {
+  ])("treats an id that ends in %j as foreign", (end) => {
     const log = memoryLog();
     const tail = started(log);
     const made = tail.slice(0, 9) + end;
@@ -125,14 +125,14 @@ describe("memoryLog", () => {
     expect(log.compare(tail, made)).toBeNaN();
   });
 
-  it("never calls two ids equal that are not", () => {
+  it("never treats two different ids as equal", () => {
     const log = memoryLog();
     const epoch = started(log).slice(0, 9);
     expect(log.compare(`${epoch}1-0~abcde`, `${epoch}1-0~abcdf`)).toBeLessThan(0);
     expect(log.compare(`${epoch}1-0~abcdf`, `${epoch}1-0~abcde`)).toBeGreaterThan(0);
   });
 
-  it("cannot be read: the hub holds what is retained", () => {
+  it("cannot be read: the hub holds the retained events", () => {
     expect(memoryLog().past).toBeUndefined();
   });
 
@@ -173,7 +173,7 @@ describe("memoryLog", () => {
     clock.mockRestore();
   });
 
-  it("rejects what is appended before start and after close", async () => {
+  it("rejects appends before start and after close", async () => {
     const log = memoryLog();
     await expect(log.append("a", { data: "1" })).rejects.toMatchObject({ code: "ERR_SSE_CLOSED" });
     const follower = recorder();
@@ -183,7 +183,7 @@ describe("memoryLog", () => {
     expect(follower.seen).toEqual([]);
   });
 
-  it("is for one hub: a second one may not take the first one's events away", () => {
+  it("belongs to one hub: a second one cannot take the first one's events", () => {
     const log = memoryLog();
     void log.start(recorder());
     expect(thrownBy(() => log.start(recorder())).code).toMatch(/^ERR_SSE_/);

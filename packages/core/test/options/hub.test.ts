@@ -59,7 +59,7 @@ describe("DEFAULTS", () => {
     });
   });
 
-  it("are frozen, the range inside as well", () => {
+  it("are frozen, including the range inside", () => {
     expect(Object.isFrozen(DEFAULTS)).toBe(true);
     expect(Object.isFrozen(DEFAULTS.reconnectionTimeMs)).toBe(true);
     expect(() => Object.assign(DEFAULTS, { heartbeatMs: 1 })).toThrow(TypeError);
@@ -71,13 +71,13 @@ describe("DEFAULTS", () => {
 });
 
 describe("resolveOptions", () => {
-  it("gives the defaults for nothing, {} and undefined values", () => {
+  it("returns the defaults for no options, {} and undefined values", () => {
     expect(resolveOptions()).toEqual(DEFAULTS);
     expect(resolveOptions({})).toEqual(DEFAULTS);
     expect(resolve(Object.fromEntries(NAMES.map((name) => [name, undefined])))).toEqual(DEFAULTS);
   });
 
-  it("gives a frozen copy and leaves what it was given alone", () => {
+  it("returns a frozen copy and does not modify its argument", () => {
     const options = { heartbeatMs: 5_000 };
     const resolved = resolveOptions(options);
     expect(Object.isFrozen(resolved)).toBe(true);
@@ -110,7 +110,7 @@ describe("resolveOptions", () => {
     ],
     ["serialize", [String]],
     ["onError", [() => {}]],
-  ] as [keyof HubOptions, unknown[]][])("takes for %s each of %j", (name, values) => {
+  ] as [keyof HubOptions, unknown[]][])("accepts for %s each of %j", (name, values) => {
     for (const value of values) expect(resolve({ [name]: value })[name]).toBe(value);
   });
 
@@ -177,19 +177,19 @@ describe("resolveOptions", () => {
     },
   );
 
-  it("gives an error no statusCode: no request is at fault", () => {
+  it("throws an error without statusCode, because it is not about a request", () => {
     expect("statusCode" in thrownBy(() => resolve({ heartbeatMs: 0 })).error).toBe(false);
   });
 
   it.each(["heartbeatMs", "maxStreamMs", "stallTimeoutMs", "reconnectionTimeMs"])(
-    "tells the limit to who gives %s more than a timer takes",
+    "states the limit if %s exceeds a timer's range",
     (name) => {
       expect(thrownBy(() => resolve({ [name]: 2_147_483_648 })).message).toContain("2147483647");
     },
   );
 
   it.each(["maxBufferedBytes", "maxEventBytes", "maxSessions"])(
-    "does not limit %s, which is no time, to what a timer takes",
+    "does not limit %s, which is not a time, to a timer's range",
     (name) => {
       expect(resolve({ [name]: 4 * 1024 ** 3 })).toMatchObject({ [name]: 4 * 1024 ** 3 });
     },
@@ -207,7 +207,7 @@ describe("resolveOptions", () => {
     ["auth", undefined],
     ["lgo", undefined],
     ["toString", undefined],
-  ])("names an unknown option, and the one that was probably meant: %s, %s", (name, meant) => {
+  ])("names an unknown option, and the one probably meant: %s, %s", (name, meant) => {
     const all = NAMES.map((one) => `\`${one}\``).join(", ");
     const hint = meant === undefined ? `Expected one of ${all}` : `Did you mean \`${meant}\`?`;
     expect(thrownBy(() => resolve({ [name]: 1 }))).toMatchObject({
@@ -217,7 +217,7 @@ describe("resolveOptions", () => {
   });
 
   it.each(["", "__proto__", "a b", "x".repeat(200), "x".repeat(100_000)])(
-    "names an unknown option that is no name, briefly: %j",
+    "names an unknown option that is not a name, briefly: %j",
     (name) => {
       const options = Object.defineProperty({}, name, { value: undefined, enumerable: true });
       const { code, message } = thrownBy(() => resolve(options));
@@ -258,7 +258,7 @@ describe("resolveOptions", () => {
       { reconnectionTimeMs: { min: 5, max: 6, mean: 5 } },
       "Unknown option `reconnectionTimeMs.mean`. Expected one of `reconnectionTimeMs.min`, `reconnectionTimeMs.max`",
     ],
-  ])("names the path and the value of what is nested: %j", (options, message) => {
+  ])("names the path and the value of a nested option: %j", (options, message) => {
     expect(thrownBy(() => resolve(options))).toMatchObject({
       code: "ERR_SSE_INVALID_OPTION",
       message,
@@ -270,7 +270,7 @@ describe("resolveOptions", () => {
     [7, "7 (number)"],
     ["x", '"x" (string)'],
     [() => {}, "a function"],
-  ])("refuses options that are no object: %s", (options, described) => {
+  ])("refuses options that are not an object: %s", (options, described) => {
     expect(thrownBy(() => resolveOptions(untyped<HubOptions>(options)))).toMatchObject({
       code: "ERR_SSE_INVALID_OPTION",
       message: `Expected options to be an object, got ${described}`,
@@ -281,7 +281,7 @@ describe("resolveOptions", () => {
 describe("resolveOpenOptions", () => {
   const hub = resolveOptions({ heartbeatMs: 7_000, reconnectionTimeMs: 500, maxStreamMs: 60_000 });
 
-  it("fills in what the hub says", () => {
+  it("fills in the hub's options", () => {
     const resolved = {
       status: 200,
       headers: undefined,
@@ -307,7 +307,7 @@ describe("resolveOpenOptions", () => {
     ).toEqual(resolved);
   });
 
-  it("lets the stream's own options win, also where they are off or zero", () => {
+  it("lets the stream's own options win, even if they are off or zero", () => {
     const headers = { "X-A": "1" };
     expect(
       resolveOpenOptions(
@@ -331,7 +331,7 @@ describe("resolveOpenOptions", () => {
     });
   });
 
-  it.each([200, 201, 203, 206, 299])("takes the status %s", (status) => {
+  it.each([200, 201, 203, 206, 299])("accepts the status %s", (status) => {
     expect(resolveOpenOptions({ status }, hub).status).toBe(status);
   });
 
@@ -389,7 +389,7 @@ describe("resolveOpenOptions", () => {
     expect(message).toContain(`Unknown option \`${name}\``);
   });
 
-  it.each([7, "x", true])("refuses options that are no object: %j", (options) => {
+  it.each([7, "x", true])("refuses options that are not an object: %j", (options) => {
     expect(thrownBy(() => resolveOpenOptions(untyped<OpenOptions>(options), hub)).message).toMatch(
       /^Expected the options of open\(\) to be an object, got /,
     );
@@ -418,7 +418,7 @@ describe("checkMilliseconds", () => {
 });
 
 describe("draw", () => {
-  it("takes a number for itself", () => {
+  it("returns a number unchanged", () => {
     expect(draw(7)).toBe(7);
     expect(draw(0)).toBe(0);
   });

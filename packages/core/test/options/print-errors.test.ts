@@ -31,7 +31,7 @@ describe("The default of onError", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("prints further ones once a minute, as their number and the latest, with one timer for all stages", () => {
+  it("prints later ones once a minute, as a count and the latest, with one timer for all stages", () => {
     const print = printErrors();
     for (const error of ["a", "b", "c"]) print(error, { stage: "publish" });
     vi.advanceTimersByTime(20_000);
@@ -52,7 +52,7 @@ describe("The default of onError", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("prints at most one line a minute of a stage, however long it goes on", () => {
+  it("prints at most one line a minute per stage, however long errors continue", () => {
     const print = printErrors();
     for (let second = 0; second < 600; second++) {
       print(second, { stage: "write" });
@@ -86,7 +86,7 @@ describe("The default of onError", () => {
     clearTimeout(timer);
   });
 
-  it("is one for the process", () => {
+  it("is shared by the whole process", () => {
     expect(DEFAULTS.onError).toBeTypeOf("function");
   });
 });

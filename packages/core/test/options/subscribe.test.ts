@@ -61,11 +61,11 @@ describe("checkChannels", () => {
     [" ", [" "]],
     ["__proto__", ["__proto__"]],
     ["a,b", ["a,b"]],
-  ])("gives the names, each once: %j", (channels, names) => {
+  ])("returns the names, without duplicates: %j", (channels, names) => {
     expect(checkChannels(channels)).toEqual(names);
   });
 
-  it("gives an array of its own", () => {
+  it("returns a new array", () => {
     const given = ["a"];
     expect(checkChannels(given)).not.toBe(given);
   });

@@ -39,13 +39,13 @@ afterAll(() => server.close());
 
 interface Opened {
   readonly client: RawClient;
-  /** As many as there were requests, none of them begun. */
+  /** One for each request, none started yet. */
   readonly all: readonly ServerResponse[];
   readonly response: ServerResponse;
   readonly socket: Socket;
 }
 
-/** Sends requests over one connection, and waits until the server has them. */
+/** Sends requests over one connection, and waits until the server has received them. */
 async function request(count = 1, version = "1.1"): Promise<Opened> {
   const client = await RawClient.open(server.port);
   clients.push(client);
@@ -63,7 +63,7 @@ async function request(count = 1, version = "1.1"): Promise<Opened> {
   return { client, all: [...responses], response, socket: response.socket! };
 }
 
-/** As {@link request}, with the head of the first response sent and on its way. */
+/** Same as {@link request}, with the head of the first response sent. */
 async function open(count = 1, version = "1.1"): Promise<Opened> {
   const opened = await request(count, version);
   await write(opened.response, FIRST);
@@ -86,7 +86,7 @@ function writeChunk(response: ServerResponse, chunk: Uint8Array): boolean | unde
   return writeDirectly(response, response.req.socket, chunk);
 }
 
-/** Writes it one way or the other, as a sink does. */
+/** Writes directly or in the ordinary way, as a sink does. */
 function writeEither(response: ServerResponse): boolean | undefined {
   const isTaken = writeChunk(response, CHUNK);
   if (isTaken === undefined) response.write(EVENT);
@@ -105,12 +105,12 @@ function fill(response: ServerResponse): number {
 }
 
 describe("takesChunks", () => {
-  it("holds for HTTP/1.1 after the first write, unless it is switched off", async () => {
+  it("is true for HTTP/1.1 after the first write, unless switched off", async () => {
     const { response } = await open();
     expect(takesChunks(response)).toBe(IS_ON);
   });
 
-  it("holds for no body without chunks", async () => {
+  it("is false for a body without chunks", async () => {
     const { response: old } = await open(1, "1.0");
     expect(takesChunks(old)).toBe(false);
     responses = [];
@@ -125,7 +125,7 @@ describe("takesChunks", () => {
     expect(takesChunks(bare)).toBe(false);
   });
 
-  it("does not hold where the writes are wrapped", async () => {
+  it("is false if writes are wrapped", async () => {
     const { response } = await open();
     wrapWrites(response, { ordinaryWrites: 0 });
     expect(takesChunks(response)).toBe(false);
@@ -133,7 +133,7 @@ describe("takesChunks", () => {
 });
 
 describe("writeDirectly", () => {
-  it("sends the chunk and nothing else, before it returns", async () => {
+  it("sends exactly the chunk before it returns", async () => {
     const { client, response, socket } = await open();
     const before = socket.bytesWritten;
     expect(writeChunk(response, CHUNK)).toBe(true);
@@ -143,7 +143,7 @@ describe("writeDirectly", () => {
     expect(client.response().raw.toString()).toBe(`3\r\n${FIRST}\r\n${CHUNK.toString()}0\r\n\r\n`);
   });
 
-  it("leaves a response to the ordinary way that has to wait for its turn", async () => {
+  it("leaves a response that has to wait for its turn to the ordinary way", async () => {
     const { client, response, all } = await open(2);
     const second = all[1]!;
     expect(writeChunk(second, CHUNK)).toBeUndefined();
@@ -159,7 +159,7 @@ describe("writeDirectly", () => {
     ]);
   });
 
-  it("is for a response whose turn has come, once what waited has gone out", async () => {
+  it("writes to a response whose turn has come, once waiting bytes have been sent", async () => {
     const { client, response, all } = await open(2);
     const second = all[1]!;
     await write(second, FIRST);
@@ -169,7 +169,7 @@ describe("writeDirectly", () => {
     await client.untilBody("data: x\n\n", 1);
   });
 
-  it("leaves a response to the ordinary way that has ended", async () => {
+  it("leaves a response that has ended to the ordinary way", async () => {
     const { client, response } = await open();
     response.end();
     await client.until("the end", () => client.responses[0]?.isEnded === true);
@@ -180,7 +180,7 @@ describe("writeDirectly", () => {
     ["ended", (socket: Socket) => void socket.end()],
     ["destroyed", (socket: Socket) => void socket.destroy()],
     ["reset", (socket: Socket) => void socket.resetAndDestroy()],
-  ])("leaves a response to the ordinary way whose socket was %s", async (_how, cut) => {
+  ])("leaves a response whose socket was %s to the ordinary way", async (_how, cut) => {
     const { client, response, socket } = await open();
     const faults: unknown[] = [];
     socket.on("error", (error) => faults.push(error));
@@ -192,14 +192,14 @@ describe("writeDirectly", () => {
     expect(client.bytes.toString()).not.toContain("data: x");
   });
 
-  it("leaves a response to the ordinary way whose writes were wrapped late", async () => {
+  it("leaves a response whose writes were wrapped late to the ordinary way", async () => {
     const { response } = await open();
     expect(writeChunk(response, CHUNK)).toBe(true);
     wrapWrites(response, { ordinaryWrites: 0 });
     expect(writeChunk(response, CHUNK)).toBeUndefined();
   });
 
-  it("leaves a response to the ordinary way that holds back what has to go before", async () => {
+  it("leaves a response that holds back earlier bytes to the ordinary way", async () => {
     const { client, response, socket } = await open();
     response.cork();
     response.write(": before\n\n");
@@ -209,7 +209,7 @@ describe("writeDirectly", () => {
     await client.untilBody(": before\n\ndata: x\n\n");
   });
 
-  it("goes on after what others have written in the same turn and in another", async () => {
+  it("keeps the order with other writes in the same turn and in another", async () => {
     const { client, response } = await open();
     for (const text of ["1", "2"]) {
       expect(writeChunk(response, CHUNK)).toBe(true);
@@ -230,7 +230,7 @@ describe("writeDirectly", () => {
     await client.untilBody(`${FIRST}: 1\n\n${event}: 2\n\n${event}: 3\n\n${event}`);
   });
 
-  it("takes a chunk past the high water mark as taken if the kernel takes it at once", async () => {
+  it("counts a chunk above the high water mark as taken if the kernel takes it at once", async () => {
     const { client, response, socket } = await open();
     const drains = count(response);
     const { bytes, chunk } = shareFrames([Buffer.alloc(socket.writableHighWaterMark + 1, "x")]);
@@ -240,7 +240,7 @@ describe("writeDirectly", () => {
     expect([drains(), response.writableNeedDrain]).toEqual([0, false]);
   });
 
-  it("asks to wait when the socket is full, and tells when it is not", async () => {
+  it("asks to wait when the socket is full, and emits drain when it is not", async () => {
     const { client, response, socket } = await open();
     client.socket.pause();
     const drains = count(response);
@@ -250,7 +250,7 @@ describe("writeDirectly", () => {
       true,
       0,
     ]);
-    // Others may write all the same; that loses nothing.
+    // Other code may still write, without losing anything.
     expect(writeEither(response)).toBe(false);
     expect(response.write(EVENT)).toBe(false);
     const drained = once(response, "drain");
@@ -265,7 +265,7 @@ describe("writeDirectly", () => {
     expect(body.toString("latin1", body.length - 27)).toBe("data: x\n\n".repeat(3));
   });
 
-  it("loses no drain of a second and third time", async () => {
+  it("does not miss a second and third drain", async () => {
     const { client, response } = await open();
     for (let time = 0; time < 3; time++) {
       client.socket.pause();

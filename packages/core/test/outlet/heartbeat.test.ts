@@ -3,13 +3,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Heartbeat, MAX_SWEEPS, SWEEP_MS } from "../../src/outlet/heartbeat.js";
 import type { Beating } from "../../src/outlet/heartbeat.js";
 
-/** A member that writes down when it was driven and may spend time on it. */
+/** A member that records when it was driven and may use up time. */
 class Member implements Beating {
   place: number | undefined;
   watched: number | undefined;
-  /** What it asks for. */
+  /** Number of sweeps that it asks for. */
   sweeps = 1;
-  /** How often it says that it has to be watched on. */
+  /** How often it asks to be watched further. */
   looks = 0;
   readonly beats: number[] = [];
   /** Number of calls of `settle`. */
@@ -44,7 +44,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Members that each take a millisecond of the clock, so that a sweep over them is cut into slices. */
+/** Members that each use up a millisecond of the clock, so that a sweep over them is cut into slices. */
 function addSlow(heartbeat: Heartbeat, count: number, order: number[] = []): Member[] {
   vi.spyOn(performance, "now").mockImplementation(() => clock);
   return Array.from({ length: count }, (_, index) => {
@@ -57,14 +57,14 @@ function addSlow(heartbeat: Heartbeat, count: number, order: number[] = []): Mem
   });
 }
 
-/** One `setInterval` tick without the immediates behind it. */
+/** One `setInterval` tick, without the immediates after it. */
 function tick(): void {
   vi.advanceTimersByTime(SWEEP_MS - 1);
   vi.advanceTimersToNextTimer();
 }
 
 describe("Heartbeat", () => {
-  it("drives each member twice a second with a clock that never goes back", () => {
+  it("drives each member twice a second with a monotonic clock", () => {
     const heartbeat = new Heartbeat();
     const member = new Member();
     const start = performance.now();
@@ -77,7 +77,7 @@ describe("Heartbeat", () => {
     expect(member.beats).toEqual([1, 2, 3, 4].map((sweep) => start + sweep * SWEEP_MS));
   });
 
-  it("lets each sleep for as many sweeps as it asks for", () => {
+  it("lets each member sleep for as many sweeps as it asks for", () => {
     const heartbeat = new Heartbeat();
     const members = Array.from({ length: MAX_SWEEPS }, (_, index) => {
       const member = new Member();
@@ -96,7 +96,7 @@ describe("Heartbeat", () => {
     }
   });
 
-  it("has one that is watched settle in each sweep until it need not be, and leaves its beats as they are", () => {
+  it("settles a watched member in each sweep until it is done, without changing its beats", () => {
     const heartbeat = new Heartbeat();
     const members = [new Member(), new Member()];
     for (const member of members) {
@@ -110,7 +110,7 @@ describe("Heartbeat", () => {
     vi.advanceTimersByTime((MAX_SWEEPS - 1) * SWEEP_MS);
     expect(watched.settles).toBe(3);
     expect(members.map(({ beats }) => beats.length)).toEqual([2, 2]);
-    // Again, once it is settled.
+    // Again, after it has settled.
     watched.looks = 0;
     heartbeat.watch(watched);
     vi.advanceTimersByTime(2 * SWEEP_MS);
@@ -118,7 +118,7 @@ describe("Heartbeat", () => {
     expect(watched.watched).toBeUndefined();
   });
 
-  it("looks at each of those that are watched once in a sweep, whoever settles or leaves meanwhile", () => {
+  it("checks each watched member once in a sweep, even if others settle or leave meanwhile", () => {
     const heartbeat = new Heartbeat();
     const members = Array.from({ length: 200 }, () => new Member());
     for (const [index, member] of members.entries()) {
@@ -180,7 +180,7 @@ describe("Heartbeat", () => {
     expect(member.beats).toHaveLength(1);
   });
 
-  it("ignores the delete of what was not added", () => {
+  it("ignores the delete of a member that was not added", () => {
     const heartbeat = new Heartbeat();
     heartbeat.delete(new Member());
     heartbeat.add(new Member());
@@ -188,7 +188,7 @@ describe("Heartbeat", () => {
     expect(vi.getTimerCount()).toBe(1);
   });
 
-  it("drives a member that was added twice once", () => {
+  it("drives a member only once if it was added twice", () => {
     const heartbeat = new Heartbeat();
     const member = new Member();
     heartbeat.add(member);
@@ -244,19 +244,19 @@ describe("Heartbeat", () => {
 });
 
 describe("a sweep over many slow members", () => {
-  it("yields after the first look at the clock that finds its slice used up", () => {
+  it("yields after the first clock check that finds its slice used up", () => {
     const heartbeat = new Heartbeat();
     const order: number[] = [];
     addSlow(heartbeat, 200, order);
     tick();
     expect(order).toHaveLength(64);
-    // Besides the interval there is now the immediate that goes on with the sweep.
+    // Besides the interval there is now the immediate that continues the sweep.
     expect(vi.getTimerCount()).toBe(2);
     vi.advanceTimersToNextTimer();
     expect(order).toHaveLength(128);
   });
 
-  it("drives everybody once and in order, however many slices it takes", () => {
+  it("drives each member once and in order, however many slices it takes", () => {
     const heartbeat = new Heartbeat();
     const order: number[] = [];
     addSlow(heartbeat, 5_000, order);
@@ -283,12 +283,12 @@ describe("a sweep over many slow members", () => {
     expect(pending).toHaveLength(1);
     while (pending.length > 0) pending.shift()?.();
     expect(members.every((member) => member.beats.length === 1)).toBe(true);
-    // Once it is over the next tick begins at the front again.
+    // Once it has ended, the next tick starts at the front again.
     vi.advanceTimersByTime(SWEEP_MS);
     expect(members[0]?.beats).toHaveLength(2);
   });
 
-  it("goes on at once, also in a process that has nothing else to do", async () => {
+  it("continues at once, even in a process that is otherwise idle", async () => {
     vi.useRealTimers();
     const heartbeat = new Heartbeat();
     // A twentieth of a millisecond each: a dozen slices.
@@ -306,7 +306,7 @@ describe("a sweep over many slow members", () => {
     await begun;
     const before = eventLoop.eventLoopUtilization();
     await over;
-    // Until the timer of the next sweep the loop would be idle, unless the sweep keeps it awake.
+    // The loop would be idle until the timer of the next sweep, unless the sweep keeps it awake.
     expect(eventLoop.eventLoopUtilization(before).idle).toBeLessThan(SWEEP_MS / 2);
     expect(members.filter(({ beats }) => beats.length === 0)).toEqual([]);
     for (const member of heartbeat) heartbeat.delete(member);
@@ -321,7 +321,7 @@ describe("a sweep over many slow members", () => {
     expect(members.filter((member) => member.beats.length === 1)).toEqual(members.slice(0, 100));
   });
 
-  it("ends when all are deleted between its slices, and does not block what comes after", () => {
+  it("ends when all are deleted between its slices, and does not block later sweeps", () => {
     const heartbeat = new Heartbeat();
     const members = addSlow(heartbeat, 200);
     tick();

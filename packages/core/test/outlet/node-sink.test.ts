@@ -5,7 +5,7 @@ import type { Exchange } from "../../src/http/exchange.js";
 import { makeSettings } from "../memory-outlet.js";
 import { untyped } from "../thrown.js";
 
-/** As much of a response of `node:http2` as a sink touches. Its client takes whole writes, when told. */
+/** The parts of a `node:http2` response that a sink uses. Its client takes whole writes, on command. */
 class Http2Response extends EventEmitter {
   readonly stream: { readonly destroyed: boolean } = { destroyed: false };
   readonly headersSent: boolean = false;
@@ -41,7 +41,7 @@ describe("progress over HTTP/2", () => {
     return { sink, response };
   }
 
-  it("stays while the client takes nothing, also when more is written", () => {
+  it("stays unchanged while the client does not read, even if more is written", () => {
     const { sink } = open();
     sink.write(event);
     const before = sink.progress;
@@ -49,7 +49,7 @@ describe("progress over HTTP/2", () => {
     expect(sink.progress).toBe(before);
   });
 
-  it("changes when the client takes bytes, also when as many are written again at once", () => {
+  it("changes when the client takes bytes, even if as many are written again at once", () => {
     const { sink, response } = open();
     sink.write(event);
     const before = sink.progress;

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Opening } from "../../src/outlet/opening.js";
 
 describe("Opening", () => {
-  it("begins the stream with what was held, in order", () => {
+  it("begins the stream with the held frames, in order", () => {
     const opening = new Opening();
     opening.hold(Buffer.from("data: 1\n\n"));
     opening.hold(Buffer.from("data: 2\n\n"));
@@ -11,7 +11,7 @@ describe("Opening", () => {
     expect(Buffer.from(first).toString()).toBe("data: 1\n\ndata: 2\n\ndata: 3\n\n");
   });
 
-  it("forgets what was held when it is told to", () => {
+  it("drops the held frames on request", () => {
     const opening = new Opening();
     opening.hold(Buffer.from("data: 1\n\n"));
     opening.drop();

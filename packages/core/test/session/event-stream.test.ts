@@ -18,7 +18,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Reasons that `onClose` was called with. */
+/** Reasons that `onClose` received. */
 function reasonsOf({ session }: SessionUnderTest): CloseReason[] {
   const reasons: CloseReason[] = [];
   session.onClose((reason) => void reasons.push(reason));
@@ -36,7 +36,7 @@ function slowOrigin(): { cors: CorsOptions; answer: (error?: Error) => void } {
   };
 }
 
-describe("a session that nobody opened", () => {
+describe("a session that was not opened", () => {
   it("is idle and has written nothing", () => {
     const { session, sink, host } = makeSession();
     expect(session.state).toBe("idle");
@@ -48,7 +48,7 @@ describe("a session that nobody opened", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("stays so while its properties are read", () => {
+  it("stays idle while its properties are read", () => {
     const { session, sink } = makeSession({}, { headers: EVENT_SOURCE });
     expect([session.wantsEventStream, session.lastEventId, session.signal.aborted]).toEqual([
       true,
@@ -78,7 +78,7 @@ describe("a session that nobody opened", () => {
     expect(reasons).toEqual(["client"]);
   });
 
-  it("is closed from the start if the client had left before", async () => {
+  it("is closed from the start if the client had already left", async () => {
     const test = makeSession({}, { isGone: true });
     expect(test.session.state).toBe("closed");
     expect(reasonsOf(test)).toEqual(["client"]);
@@ -125,7 +125,7 @@ describe("open", () => {
     expect(host.calls).toEqual(["opened"]);
   });
 
-  it("sends no comment if something is sent in the same turn, after promises too", async () => {
+  it("sends no comment if something is sent in the same turn, even after promises", async () => {
     const { session, sink } = makeSession();
     session.open();
     await Promise.resolve();
@@ -153,7 +153,7 @@ describe("open", () => {
     expect(drawn).toEqual(["1000", "2000", "3000"].map((ms) => `retry: ${ms}\ndata: x\n\n`));
   });
 
-  it("takes status, headers and times of this stream", () => {
+  it("accepts status, headers and times of this stream", () => {
     const { session, sink } = makeSession({ reconnectionTimeMs: 1_500 });
     sink.headers.setHeader("set-cookie", "a=1");
     session.open({
@@ -167,7 +167,7 @@ describe("open", () => {
     expect(sink.text).toBe("retry: 0\ndata: x\n\n");
   });
 
-  it("does nothing to a stream that is open", () => {
+  it("has no effect on an open stream", () => {
     const { session, sink, host } = makeSession();
     session.open();
     expect(session.open()).toBe(true);
@@ -175,7 +175,7 @@ describe("open", () => {
     expect(host.calls).toEqual(["opened"]);
   });
 
-  it("refuses options for a stream that is open", () => {
+  it("refuses options for an open stream", () => {
     const { session } = makeSession();
     session.open();
     expect(thrownBy(() => session.open({ status: 200 })).code).toBe("ERR_SSE_HEADERS_SENT");
@@ -190,7 +190,7 @@ describe("open", () => {
     expect(session.open()).toBe(true);
   });
 
-  it("is connecting until the head is out", async () => {
+  it("is connecting until the head is sent", async () => {
     const { session, sink, host } = makeSession({}, { holdsHead: true });
     expect(session.open()).toBe(true);
     expect(session.state).toBe("connecting");
@@ -274,7 +274,7 @@ describe("a request that gets no stream", () => {
       expect(test.sink.headers.getHeader("content-type")).toBe("text/event-stream");
       expect(test.sink.text).toBe(OPENING);
       expect(test.sink.calls).toEqual(["start"]);
-      // Without a session: nothing of a stream was opened or closed.
+      // Without a session: no stream was opened or closed.
       expect(test.host.calls).toEqual(["turnedAway"]);
       expect(test.host.held.size).toBe(1);
       vi.advanceTimersByTime(4_900);
@@ -288,9 +288,9 @@ describe("a request that gets no stream", () => {
   );
 
   it.each([
-    ["a client that takes anything", { headers: { accept: "*/*" } }],
-    ["a client that says nothing", {}],
-    ["a HEAD that takes anything", { method: "HEAD", headers: { accept: "*/*" } }],
+    ["a client that accepts anything", { headers: { accept: "*/*" } }],
+    ["a client without an Accept header", {}],
+    ["a HEAD that accepts anything", { method: "HEAD", headers: { accept: "*/*" } }],
   ])("is 503 with Retry-After if %s is turned away", (_name, request) => {
     vi.spyOn(Math, "random").mockReturnValue(0.999_999);
     const test = makeSession({}, request);
@@ -302,7 +302,7 @@ describe("a request that gets no stream", () => {
     expect(test.sink.headers.all()).toEqual({ "retry-after": "30" });
   });
 
-  it("is the head that an EventSource would get, without a body, if a HEAD of it is turned away", () => {
+  it("is the head that an EventSource would get, without a body, if its HEAD is turned away", () => {
     const test = makeSession({}, { method: "HEAD", headers: EVENT_SOURCE });
     test.host.obstacle = "busy";
     expect(test.session.open()).toBe(false);
@@ -314,7 +314,7 @@ describe("a request that gets no stream", () => {
     expect(test.host.held.size).toBe(0);
   });
 
-  it("has none of the caller's headers and not the caller's status if it is turned away", () => {
+  it("has neither the caller's headers nor the caller's status if it is turned away", () => {
     const { session, sink, host } = makeSession({}, { headers: EVENT_SOURCE });
     host.obstacle = "busy";
     session.open({ status: 201, headers: { "X-A": "1" } });
@@ -322,7 +322,7 @@ describe("a request that gets no stream", () => {
     expect(sink.headers.getHeader("x-a")).toBeUndefined();
   });
 
-  it("is not turned away for 204, 406 is not hidden by being busy", () => {
+  it("gets 204 and 406 even if the hub is full", () => {
     const completed = makeSession({}, { headers: { "last-event-id": "~end", ...EVENT_SOURCE } });
     completed.host.obstacle = "busy";
     completed.session.open();
@@ -337,7 +337,7 @@ describe("a request that gets no stream", () => {
 describe("CORS", () => {
   const APP = "https://app.example";
 
-  it("sets its headers before the head, on refusals too", () => {
+  it("sets its headers before the head, also on refusals", () => {
     const options = { cors: { origin: APP } };
     const opened = makeSession(options, { headers: { origin: APP } });
     opened.session.open();
@@ -364,7 +364,7 @@ describe("CORS", () => {
     expect(await sent).toBe(true);
   });
 
-  it("hands the error of an origin function to the framework", async () => {
+  it("passes the error of an origin function to the framework", async () => {
     const { cors, answer } = slowOrigin();
     const test = makeSession({ cors });
     const reasons = reasonsOf(test);
@@ -377,7 +377,7 @@ describe("CORS", () => {
     expect(await sent).toBe(false);
   });
 
-  it("does nothing when the answer comes after the client has left", () => {
+  it("has no effect when the answer comes after the client has left", () => {
     const { cors, answer } = slowOrigin();
     const test = makeSession({ cors });
     const reasons = reasonsOf(test);
@@ -405,7 +405,7 @@ describe("CORS", () => {
     ["close()", "", (test: SessionUnderTest) => test.session.close()],
     ["complete()", COMPLETE, (test: SessionUnderTest) => void test.session.complete()],
   ])(
-    "still delivers what was accepted when %s comes before its answer",
+    "still delivers accepted messages when %s comes before its answer",
     async (_name, last, end) => {
       const { cors, answer } = slowOrigin();
       const test = makeSession({ cors }, { headers: EVENT_SOURCE });
@@ -417,7 +417,7 @@ describe("CORS", () => {
     },
   );
 
-  it("answers the request also when the handler fails before its answer", async () => {
+  it("answers the request even if the handler fails before its answer", async () => {
     const { cors, answer } = slowOrigin();
     const test = makeSession({ cors });
     const fault = new Error("source");
@@ -426,7 +426,7 @@ describe("CORS", () => {
     expect(test.sink.calls).toContain("end");
   });
 
-  it("gives a client that is turned away after it nothing of what was held", async () => {
+  it("sends no held messages to a client that is turned away after it", async () => {
     const { cors, answer } = slowOrigin();
     const test = makeSession({ cors }, { headers: EVENT_SOURCE });
     test.host.obstacle = "busy";
@@ -436,7 +436,7 @@ describe("CORS", () => {
     expect(test.sink.text).toBe(OPENING);
   });
 
-  it("opens the stream once, also where an origin function calls back twice", () => {
+  it("opens the stream once, even if an origin function calls back twice", () => {
     const callbacks: ((error: Error | null, allow?: boolean) => void)[] = [];
     const cors: CorsOptions = { origin: (_origin, callback) => void callbacks.push(callback) };
     const { session, sink, host } = makeSession({ cors }, { holdsHead: true });
@@ -459,7 +459,7 @@ describe("send", () => {
     ]);
   });
 
-  it("throws for a wrong message before a byte is written and before the stream is open", () => {
+  it("throws for an invalid message before a byte is written and before the stream is open", () => {
     const { session, sink } = makeSession();
     expect(thrownBy(() => session.send({ id: "a\nb", data: "x" })).code).toBe(
       "ERR_SSE_INVALID_FIELD",
@@ -473,7 +473,7 @@ describe("send", () => {
     expect(sink.calls).toEqual([]);
   });
 
-  it("does not look at a message on a session that is closed", async () => {
+  it("does not check a message on a closed session", async () => {
     const { session } = makeSession({
       serialize: () => {
         throw new Error("looked at");
@@ -500,7 +500,7 @@ describe("send", () => {
     expect(sink.text).toBe(`data: 2\n\n`);
   });
 
-  it("is true at once while the client keeps up", async () => {
+  it("resolves to true at once while the client keeps up", async () => {
     const { session, sink } = makeSession({}, { highWaterMark: 100 });
     session.open();
     sink.stopReading();
@@ -508,7 +508,7 @@ describe("send", () => {
     expect(session.bufferedBytes).toBe(9);
   });
 
-  it("waits while the client is backed up and is true once it took what was sent", async () => {
+  it("waits while the client is backed up and resolves to true once it has read everything", async () => {
     const { session, sink } = makeSession({}, { highWaterMark: 5 });
     session.open();
     sink.stopReading();
@@ -524,7 +524,7 @@ describe("send", () => {
     expect(outcome).toBe(true);
   });
 
-  it("gives all that wait the same promise, and writes nevertheless", async () => {
+  it("returns the same promise to all waiting calls, and still writes", async () => {
     const { session, sink } = makeSession({}, { highWaterMark: 5 });
     session.open();
     sink.stopReading();
@@ -534,11 +534,11 @@ describe("send", () => {
     expect(sink.text).toBe(`data: 1\n\ndata: 2\n\n: 3\n\n`);
     sink.take();
     expect(await first).toBe(true);
-    // Backed up again: a new wait.
+    // Backed up again, which starts a new wait.
     expect(session.send("4")).not.toBe(first);
   });
 
-  it("is false if the client leaves while it waits", async () => {
+  it("resolves to false if the client leaves during the wait", async () => {
     const { session, sink } = makeSession({}, { highWaterMark: 5 });
     session.open();
     sink.stopReading();
@@ -553,7 +553,7 @@ describe("send", () => {
     ["a shutdown", (test: SessionUnderTest) => test.session.shutDown()],
     ["a cut", (test: SessionUnderTest) => test.session.destroy()],
     ["a failure of the framework", (test: SessionUnderTest) => test.sink.failInFramework()],
-  ])("is false if %s comes while it waits", async (_name, end) => {
+  ])("resolves to false if %s comes during the wait", async (_name, end) => {
     const test = makeSession({}, { highWaterMark: 5 });
     test.session.open();
     test.sink.stopReading();
@@ -562,7 +562,7 @@ describe("send", () => {
     expect(await sent).toBe(false);
   });
 
-  it("is false and writes nothing once the session is closed", async () => {
+  it("resolves to false and writes nothing once the session is closed", async () => {
     const { session, sink } = makeSession();
     session.open();
     session.close();
@@ -581,7 +581,7 @@ describe("send", () => {
 });
 
 describe("while the head is on its way", () => {
-  it("holds what is sent and writes it in one piece after the opening", async () => {
+  it("holds messages and writes them in one piece after the opening", async () => {
     const { session, sink } = makeSession({ reconnectionTimeMs: 1_000 }, { holdsHead: true });
     const first = session.send("1");
     const second = session.send("2");
@@ -595,7 +595,7 @@ describe("while the head is on its way", () => {
     expect(session.bufferedBytes).toBe(0);
   });
 
-  it("goes on waiting if that piece backs the client up", async () => {
+  it("continues to wait if that piece backs the client up", async () => {
     const { session, sink } = makeSession({}, { holdsHead: true, highWaterMark: 5 });
     sink.stopReading();
     let outcome: boolean | undefined;
@@ -608,7 +608,7 @@ describe("while the head is on its way", () => {
     expect(outcome).toBe(true);
   });
 
-  it("delivers on close() what was accepted before", async () => {
+  it("delivers earlier messages on close()", async () => {
     const test = makeSession({}, { holdsHead: true });
     const reasons = reasonsOf(test);
     const sent = test.session.send("1");
@@ -625,7 +625,7 @@ describe("while the head is on its way", () => {
     expect(test.host.calls).toEqual(["opened", "closed", "released"]);
   });
 
-  it("delivers on complete() what was accepted before, and the completion", () => {
+  it("delivers earlier messages and the completion on complete()", () => {
     const { session, sink } = makeSession({}, { holdsHead: true, headers: EVENT_SOURCE });
     void session.send("1");
     void session.complete();
@@ -634,7 +634,7 @@ describe("while the head is on its way", () => {
     expect(sink.calls).toEqual(["start", "end"]);
   });
 
-  it("delivers on a shutdown what was accepted before", () => {
+  it("delivers earlier messages on a shutdown", () => {
     const { session, sink } = makeSession({ reconnectionTimeMs: 700 }, { holdsHead: true });
     void session.send("1");
     session.shutDown();
@@ -643,7 +643,7 @@ describe("while the head is on its way", () => {
     expect(sink.calls).toEqual(["start", "end"]);
   });
 
-  it("delivers what was accepted before a source failed", async () => {
+  it("delivers messages accepted before a source failed", async () => {
     const { session, sink } = makeSession({}, { holdsHead: true });
     const fault = new Error("source");
     void session.send("1");
@@ -653,7 +653,7 @@ describe("while the head is on its way", () => {
     expect(sink.calls).toEqual(["start", "end"]);
   });
 
-  it("is cut with slow past maxBufferedBytes", async () => {
+  it("is cut with slow beyond maxBufferedBytes", async () => {
     const test = makeSession({ maxBufferedBytes: 20 }, { holdsHead: true });
     const reasons = reasonsOf(test);
     void test.session.send("1");
@@ -699,7 +699,7 @@ describe("while the head is on its way", () => {
 });
 
 describe("bufferedBytes", () => {
-  it("is what the socket has not taken yet, and 0 once the session is closed", () => {
+  it("is the bytes that the socket has not taken yet, and 0 once the session is closed", () => {
     const { session, sink } = makeSession();
     session.open();
     sink.stopReading();
@@ -713,7 +713,7 @@ describe("bufferedBytes", () => {
 });
 
 describe("maxBufferedBytes", () => {
-  it("closes with slow past it, cuts the connection and drops what is buffered", async () => {
+  it("closes with slow beyond it, cuts the connection and drops buffered bytes", async () => {
     const test = makeSession({ maxBufferedBytes: 20 }, { highWaterMark: 5 });
     test.session.open();
     const reasons = reasonsOf(test);
@@ -722,7 +722,7 @@ describe("maxBufferedBytes", () => {
     void test.session.send("2");
     expect(test.session.bufferedBytes).toBe(18);
     expect(test.session.state).toBe("open");
-    // The first went to a client that had taken everything: it does not count.
+    // The first message went to a client that had taken everything, so it does not count.
     void test.session.send("3");
     expect(test.session.state).toBe("open");
     const last = test.session.send("4");
@@ -733,7 +733,7 @@ describe("maxBufferedBytes", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("is reached exactly without harm", () => {
+  it("may be reached exactly", () => {
     const { session, sink } = makeSession({ maxBufferedBytes: 18 }, { highWaterMark: 5 });
     session.open();
     sink.stopReading();
@@ -745,7 +745,7 @@ describe("maxBufferedBytes", () => {
 });
 
 describe("heartbeatMs", () => {
-  it("sends a lone comment once nothing was written for so long", async () => {
+  it("sends a lone comment once nothing was written for this long", async () => {
     const { session, sink } = makeSession({ heartbeatMs: 3_000 });
     session.open();
     await settle();
@@ -757,7 +757,7 @@ describe("heartbeatMs", () => {
     expect(sink.text).toBe(`${OPENING}:\n\n:\n\n`);
   });
 
-  it("begins to count again with each event and comment", () => {
+  it("restarts with each event and comment", () => {
     const { session, sink } = makeSession({ heartbeatMs: 3_000 });
     session.open();
     for (let second = 0; second < 10; second += 2) {
@@ -770,7 +770,7 @@ describe("heartbeatMs", () => {
   });
 
   it.each([1_000, 1_500, 1_999, 2_500, 15_000])(
-    "goes out at most a second early and never late: %s ms",
+    "is sent at most a second early and never late: %s ms",
     (heartbeatMs) => {
       for (const phase of [1, 250, 999]) {
         const { session, sink } = makeSession({ heartbeatMs });
@@ -788,7 +788,7 @@ describe("heartbeatMs", () => {
     },
   );
 
-  it("sends none while the client is backed up", () => {
+  it("sends no heartbeat while the client is backed up", () => {
     const { session, sink } = makeSession({ heartbeatMs: 1_000, stallTimeoutMs: 60_000 });
     session.open();
     sink.stopReading();
@@ -800,7 +800,7 @@ describe("heartbeatMs", () => {
     expect(sink.text).toBe(`data: x\n\n:\n\n`);
   });
 
-  it("sends none if it is off, for the hub or for the stream", async () => {
+  it("sends no heartbeat if it is off, for the hub or for the stream", async () => {
     const off = makeSession({ heartbeatMs: false });
     off.session.open();
     const own = makeSession({ heartbeatMs: 1_000 });
@@ -811,7 +811,7 @@ describe("heartbeatMs", () => {
     expect(own.sink.text).toBe(OPENING);
   });
 
-  it("takes the stream's own in place of the hub's", async () => {
+  it("uses the stream's own value instead of the hub's", async () => {
     const { session, sink } = makeSession({ heartbeatMs: 60_000 });
     session.open({ heartbeatMs: 2_000 });
     await settle();
@@ -819,7 +819,7 @@ describe("heartbeatMs", () => {
     expect(sink.text).toBe(`${OPENING}:\n\n`);
   });
 
-  it("sends none once the session is closed", () => {
+  it("sends no heartbeat once the session is closed", () => {
     const { session, sink } = makeSession({ heartbeatMs: 1_000, stallTimeoutMs: 60_000 });
     session.open();
     sink.stopReading();
@@ -859,7 +859,7 @@ describe("maxStreamMs", () => {
     expect(test.host.calls).toEqual(["opened", "closed", "released"]);
   });
 
-  it("takes the stream's own in place of the hub's, also false", () => {
+  it("uses the stream's own value instead of the hub's, even false", () => {
     const short = makeSession({ maxStreamMs: 60_000 });
     short.session.open({ maxStreamMs: 1_000 });
     const endless = makeSession({ maxStreamMs: 1_000 });
@@ -870,7 +870,7 @@ describe("maxStreamMs", () => {
     expect(endless.session.state).toBe("open");
   });
 
-  it("ends a stream also whose client is always backed up but keeps taking", () => {
+  it("ends a stream even if its client is always backed up but keeps reading", () => {
     const test = makeSession({ maxStreamMs: 5_000, maxBufferedBytes: 1_000_000 });
     test.session.open();
     const reasons = reasonsOf(test);
@@ -886,7 +886,7 @@ describe("maxStreamMs", () => {
 });
 
 describe("stallTimeoutMs", () => {
-  it("does not come to it when the client has taken all and the response has not told", async () => {
+  it("does not apply if the client has read everything and the response has not reported it", async () => {
     const { session, sink } = makeSession({ heartbeatMs: false });
     session.open();
     sink.stopReading();
@@ -897,13 +897,13 @@ describe("stallTimeoutMs", () => {
     expect(session.state).toBe("open");
   });
 
-  it("closes with slow when a backed-up socket took nothing for so long", () => {
+  it("closes with slow when a backed-up socket took nothing for this long", () => {
     const test = makeSession({ stallTimeoutMs: 5_000 });
     test.session.open();
     const reasons = reasonsOf(test);
     test.sink.stopReading();
     void test.session.send("x");
-    // Seen at the first sweep, due five seconds after it.
+    // Detected at the first sweep, due five seconds after it.
     vi.advanceTimersByTime(5_000);
     expect(reasons).toEqual([]);
     vi.advanceTimersByTime(2 * SWEEP_MS);
@@ -913,7 +913,7 @@ describe("stallTimeoutMs", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("begins anew whenever the socket takes something", () => {
+  it("restarts whenever the socket takes bytes", () => {
     const test = makeSession({ stallTimeoutMs: 5_000 });
     test.session.open();
     test.sink.stopReading();
@@ -942,7 +942,7 @@ describe("stallTimeoutMs", () => {
     expect(session.state).toBe("closed");
   });
 
-  it("lets a silent client with nothing to take stay", () => {
+  it("keeps a silent client that has nothing to read", () => {
     const { session } = makeSession({ stallTimeoutMs: 1_000 });
     session.open();
     vi.advanceTimersByTime(300_000);
@@ -952,7 +952,7 @@ describe("stallTimeoutMs", () => {
   it.each([
     ["close()", "ended", (test: SessionUnderTest): void => test.session.close()],
     ["complete()", "completed", (test: SessionUnderTest): void => void test.session.complete()],
-  ] as const)("cuts off a client that does not take the rest after %s", (_name, reason, end) => {
+  ] as const)("cuts off a client that does not read the rest after %s", (_name, reason, end) => {
     const test = makeSession({ stallTimeoutMs: 5_000 });
     test.session.open();
     const reasons = reasonsOf(test);
@@ -971,7 +971,7 @@ describe("stallTimeoutMs", () => {
 });
 
 describe("close", () => {
-  it("ends the stream after what was sent, once", async () => {
+  it("ends the stream after earlier messages, once", async () => {
     const test = makeSession();
     void test.session.send("x");
     const reasons = reasonsOf(test);
@@ -987,7 +987,7 @@ describe("close", () => {
     expect(test.host.calls).toEqual(["opened", "closed", "released"]);
   });
 
-  it("opens an idle session first, so that the client has an answer", () => {
+  it("opens an idle session first, so that the client gets an answer", () => {
     const { session, sink } = makeSession();
     session.close();
     expect(sink.status).toBe(200);
@@ -995,7 +995,7 @@ describe("close", () => {
     expect(sink.calls).toEqual(["start", "end"]);
   });
 
-  it("leaves the answer of a route alone that has sent its head", () => {
+  it("does not affect the answer of a route that has sent its head", () => {
     const test = makeSession();
     test.sink.answerElsewhere();
     test.session.close();
@@ -1010,7 +1010,7 @@ describe("close", () => {
     expect(sink.status).toBe(200);
   });
 
-  it("is released only when the client has taken the rest", async () => {
+  it("is released only when the client has read the rest", async () => {
     const { session, sink, host } = makeSession();
     session.open();
     sink.stopReading();
@@ -1054,7 +1054,7 @@ describe("complete", () => {
     ["a POST for an event stream", { method: "POST", headers: EVENT_SOURCE }, "", "id: ~end\n"],
     ["a GET for anything", { headers: { accept: "*/*" } }, "", ""],
     ["a POST for JSON", { method: "POST", headers: { accept: "application/json" } }, "", ""],
-  ])("ends %s as its client understands", (_name, request, alone, id) => {
+  ])("ends %s in a way that its client understands", (_name, request, alone, id) => {
     const plain = makeSession({}, request);
     void plain.session.send("x");
     void plain.session.complete();
@@ -1069,7 +1069,7 @@ describe("complete", () => {
     ]);
   });
 
-  it("settles once the socket was handed the last bytes, with false if the client has left before", async () => {
+  it("settles once the socket was given the last bytes, with false if the client left first", async () => {
     const taken = makeSession({}, { headers: EVENT_SOURCE });
     taken.session.open();
     taken.sink.stopReading();
@@ -1092,7 +1092,7 @@ describe("complete", () => {
     expect(await Promise.all(completed)).toEqual([false, false]);
   });
 
-  it("is not sent on a response that somebody else has answered", async () => {
+  it("is not sent on a response that was answered elsewhere", async () => {
     const test = makeSession({}, { headers: EVENT_SOURCE });
     test.sink.answerElsewhere();
     expect(thrownBy(() => test.session.complete("x")).code).toBe("ERR_SSE_HEADERS_SENT");
@@ -1101,7 +1101,7 @@ describe("complete", () => {
     expect(test.session.closeReason).toBe("ended");
   });
 
-  it("is false if its last message is dropped because the client is turned away after CORS", async () => {
+  it("resolves to false if its last message is dropped because the client is turned away after CORS", async () => {
     const { cors, answer } = slowOrigin();
     const test = makeSession({ cors }, { headers: EVENT_SOURCE });
     const completed = test.session.complete("x");
@@ -1111,7 +1111,7 @@ describe("complete", () => {
     expect(test.sink.text).not.toContain("data: x");
   });
 
-  it("leaves the stream as it is if its last message is invalid", () => {
+  it("does not change the stream if its last message is invalid", () => {
     const { session, sink } = makeSession();
     session.open();
     expect(thrownBy(() => session.complete({ id: "1", data: "x" } as never)).code).toBe(
@@ -1123,7 +1123,7 @@ describe("complete", () => {
     expect([session.state, sink.calls]).toEqual(["open", ["start"]]);
   });
 
-  it("does nothing to a session that is closed", () => {
+  it("has no effect on a closed session", () => {
     const { session, sink } = makeSession();
     session.open();
     session.close();
@@ -1133,7 +1133,7 @@ describe("complete", () => {
 });
 
 describe("a shutdown", () => {
-  it("ends the stream and adds nothing", () => {
+  it("ends the stream without adding anything", () => {
     const test = makeSession({ reconnectionTimeMs: 1_000 });
     void test.session.send("x");
     const reasons = reasonsOf(test);
@@ -1143,7 +1143,7 @@ describe("a shutdown", () => {
     expect(reasons).toEqual(["shutdown"]);
   });
 
-  it("cuts off who does not take the rest", () => {
+  it("cuts off a client that does not read the rest", () => {
     const test = makeSession();
     test.session.open();
     const reasons = reasonsOf(test);
@@ -1158,7 +1158,7 @@ describe("a shutdown", () => {
 });
 
 describe("the client", () => {
-  it("closes the session by leaving, which throws nowhere", async () => {
+  it("closes the session by leaving, without an exception anywhere", async () => {
     const test = makeSession();
     test.session.open();
     const reasons = reasonsOf(test);
@@ -1192,7 +1192,7 @@ describe("a failure of the framework", () => {
 });
 
 describe("onClose", () => {
-  it("gives a function that takes the callback back, also twice and after the close", () => {
+  it("returns a function that removes the callback, also twice and after the close", () => {
     const { session } = makeSession();
     const [taken, kept, late] = [vi.fn(), vi.fn(), vi.fn()];
     const take = session.onClose(taken);
@@ -1205,7 +1205,7 @@ describe("onClose", () => {
     expect([taken, kept, late].map(({ mock }) => mock.calls.length)).toEqual([0, 1, 1]);
   });
 
-  it("calls each function once, in order, the same function as often as it was given", async () => {
+  it("calls each function once per registration, in order", async () => {
     const { session } = makeSession();
     const calls: string[] = [];
     const first = (reason: CloseReason): void => void calls.push(`first ${reason}`);
@@ -1226,7 +1226,7 @@ describe("onClose", () => {
     expect(late.mock.calls).toEqual([["completed"]]);
   });
 
-  it("calls a function that is given by another one during the close", () => {
+  it("calls a function that another one registers during the close", () => {
     const { session } = makeSession();
     const inner = vi.fn();
     session.onClose(() => session.onClose(inner));
@@ -1244,7 +1244,7 @@ describe("onClose", () => {
   });
 
   it.each(["early", "late"])(
-    "reports what a function throws or rejects with, and calls the others: %s",
+    "reports errors of a function, thrown or rejected, and calls the others: %s",
     async (time) => {
       const { session, host } = makeSession();
       const thrown = new Error("thrown");
@@ -1280,7 +1280,7 @@ describe("onClose", () => {
 });
 
 describe("signal", () => {
-  it("is made on first read and stays the same", () => {
+  it("is created on first read and stays the same", () => {
     const made = vi.spyOn(globalThis, "AbortController");
     const { session } = makeSession();
     void session.send("x");
@@ -1301,14 +1301,14 @@ describe("signal", () => {
     expect(signal.reason).toMatchObject({ name: "AbortError", cause: "client" });
   });
 
-  it("is aborted already when it is read first after the close", () => {
+  it("is already aborted if it is first read after the close", () => {
     const { session } = makeSession();
     void session.complete();
     expect(session.signal.aborted).toBe(true);
     expect(session.signal.reason).toMatchObject({ name: "AbortError", cause: "completed" });
   });
 
-  it("has the abort as its reason that `fetch`, timers and error handling know", () => {
+  it("has the kind of abort as its reason that `fetch`, timers and error handling know", () => {
     const { session } = makeSession();
     const { signal } = session;
     session.close();

@@ -36,24 +36,24 @@ const KINDS: readonly [string, <T>(...items: T[]) => unknown][] = [
 ];
 
 describe.each(KINDS)("openSource of %s", (_name, make) => {
-  it("gives its items in order and then the end, again and again", async () => {
+  it("yields its items in order and then the end, repeatedly", async () => {
     const reader = openSource(make<unknown>({ n: 1 }, "two", 3));
     expect(await readAll(reader)).toEqual([{ n: 1 }, "two", 3]);
     expect(await reader.next()).toEqual({ done: true });
     expect(await reader.next()).toEqual({ done: true });
   });
 
-  it("gives nothing for nothing", async () => {
+  it("yields nothing for an empty source", async () => {
     expect(await readAll(openSource(make()))).toEqual([]);
   });
 
-  it("decodes bytes as one UTF-8 stream, whatever the borders of the chunks", async () => {
+  it("decodes bytes as one UTF-8 stream, independent of chunk boundaries", async () => {
     const text = "é–\u{1F600}x";
     const bytes = Buffer.from(text);
     for (let cut = 0; cut <= bytes.length; cut++) {
       const items = await readAll(openSource(make(bytes.subarray(0, cut), bytes.subarray(cut))));
       expect(items.join("")).toBe(text);
-      // A chunk that only begins a character is no item of its own.
+      // A chunk with only the start of a character is not an item.
       expect(items).not.toContain("");
     }
     const single = await readAll(
@@ -62,7 +62,7 @@ describe.each(KINDS)("openSource of %s", (_name, make) => {
     expect(single).toEqual(["é", "–", "\u{1F600}", "x"]);
   });
 
-  it("gives a replacement character for a character whose end never came", async () => {
+  it("yields a replacement character for an incomplete character", async () => {
     const bytes = Buffer.from("a\u{1F600}");
     expect(await readAll(openSource(make(bytes.subarray(0, 3))))).toEqual(["a", "\ufffd"]);
   });
@@ -75,11 +75,11 @@ describe.each(KINDS)("openSource of %s", (_name, make) => {
 });
 
 describe("openSource", () => {
-  it("gives empty strings of the source, unlike empty bytes", async () => {
+  it("yields empty strings of the source, unlike empty bytes", async () => {
     expect(await readAll(openSource(["", new Uint8Array(), ""]))).toEqual(["", ""]);
   });
 
-  it("gives undefined and null as items", async () => {
+  it("yields undefined and null as items", async () => {
     expect(await readAll(openSource([undefined, null, 0, false]))).toEqual([
       undefined,
       null,
@@ -96,7 +96,7 @@ describe("openSource", () => {
     expect(await readAll(openSource(both))).toEqual([2]);
   });
 
-  it("takes a Map and a Set, which are iterable", async () => {
+  it("accepts a Map and a Set, which are iterable", async () => {
     expect(await readAll(openSource(new Map([["a", 1]])))).toEqual([["a", 1]]);
     expect(await readAll(openSource(new Set([1, 2])))).toEqual([1, 2]);
   });
@@ -130,7 +130,7 @@ describe("openSource", () => {
     });
   });
 
-  it("hands on what fails in the source", async () => {
+  it("passes on errors of the source", async () => {
     const fault = new Error("source");
     const failing: [string, unknown][] = [
       ["iterable", failingSource(fault)],
@@ -145,7 +145,7 @@ describe("openSource", () => {
 });
 
 describe("cancel", () => {
-  it("calls return() of an iterator, once and with nothing", async () => {
+  it("calls return() of an iterator, once and without an argument", async () => {
     const back = vi.fn(() => ({ done: true as const, value: undefined }));
     const iterable = {
       [Symbol.iterator]: () => ({ next: () => ({ done: false, value: 1 }), return: back }),
@@ -173,7 +173,7 @@ describe("cancel", () => {
     expect(await reader.next()).toEqual({ done: true });
   });
 
-  it("calls return() of an async iterator also while a next() is pending", async () => {
+  it("calls return() of an async iterator even while a next() is pending", async () => {
     const back = vi.fn(async () => ({ done: true as const, value: undefined }));
     const iterable = {
       [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}), return: back }),
@@ -184,7 +184,7 @@ describe("cancel", () => {
     expect(back).toHaveBeenCalledTimes(1);
   });
 
-  it("does nothing to an iterator that has no return()", async () => {
+  it("has no effect on an iterator without return()", async () => {
     const reader = openSource({
       [Symbol.asyncIterator]: () => ({ next: async () => ({ done: false, value: 1 }) }),
     });
@@ -196,7 +196,7 @@ describe("cancel", () => {
     await expect(sync.cancel("client")).resolves.toBeUndefined();
   });
 
-  it("rejects with what return() throws", async () => {
+  it("rejects with the error of return()", async () => {
     const fault = new Error("clean up");
     const back = (): never => {
       throw fault;
@@ -207,7 +207,7 @@ describe("cancel", () => {
     await expect(reader.cancel("client")).rejects.toBe(fault);
   });
 
-  it("destroys a Node stream, also one that is idle with a next() pending", async () => {
+  it("destroys a Node stream, even an idle one with a next() pending", async () => {
     const source = new PassThrough();
     const reader = openSource(source);
     const pending = reader.next().catch((error: unknown) => error);
@@ -223,7 +223,7 @@ describe("cancel", () => {
     expect(source.destroyed).toBe(true);
   });
 
-  it("leaves nothing unhandled where a Node stream fails after it", async () => {
+  it("leaves no unhandled error if a Node stream fails after it", async () => {
     const source = new Readable({
       read: (): void => {},
       destroy: (_error, callback) => callback(new Error("too late")),
@@ -233,7 +233,7 @@ describe("cancel", () => {
     expect(source.destroyed).toBe(true);
   });
 
-  it("cancels a web stream with the reason, also while a read is pending", async () => {
+  it("cancels a web stream with the reason, even while a read is pending", async () => {
     const cancel = vi.fn();
     const reader = openSource(new ReadableStream({ cancel }));
     const pending = reader.next();
@@ -242,7 +242,7 @@ describe("cancel", () => {
     await expect(pending).resolves.toEqual({ done: true });
   });
 
-  it("rejects with what the cancel of a web stream throws", async () => {
+  it("rejects with the error of a web stream's cancel", async () => {
     const fault = new Error("clean up");
     const cancel = async (): Promise<void> => {
       throw fault;

@@ -6,7 +6,7 @@ import type { CloseReason } from "../../src/session/session.js";
 import { OPENING, makeSession, settle } from "../session-under-test.js";
 import { untyped } from "../thrown.js";
 
-/** A source that counts what is asked of it; `next` comes from the test. */
+/** A source that counts its calls; the test provides `next`. */
 function makeIterable(next: () => unknown): {
   source: AsyncIterable<string>;
   back: ReturnType<typeof vi.fn>;
@@ -21,7 +21,7 @@ function makeIterable(next: () => unknown): {
 const never = (): Promise<never> => new Promise(() => {});
 
 describe("stream", () => {
-  it("sends each item as a message, is true at the end and leaves the stream open", async () => {
+  it("sends each item as a message, resolves to true at the end and leaves the stream open", async () => {
     const { session, sink } = makeSession();
     expect(await session.stream(["a", { event: "e", data: 1 }])).toBe(true);
     expect(sink.text).toBe(`data: a\n\nevent: e\ndata: 1\n\n`);
@@ -29,14 +29,14 @@ describe("stream", () => {
     expect(sink.calls).toEqual(["start"]);
   });
 
-  it("opens the stream before the first item is there", () => {
+  it("opens the stream before the first item is available", () => {
     const { session } = makeSession();
     void session.stream(makeIterable(never).source);
     expect(session.state).toBe("open");
     session.close();
   });
 
-  it("makes messages with map and skips what it maps to undefined", async () => {
+  it("turns items into messages with map and skips items mapped to undefined", async () => {
     const { session, sink } = makeSession();
     const map = (n: number): { data: number } | undefined =>
       n % 2 === 0 ? { data: n } : undefined;
@@ -44,7 +44,7 @@ describe("stream", () => {
     expect(sink.text).toBe(`data: 2\n\ndata: 4\n\n`);
   });
 
-  it("gives map decoded text for bytes", async () => {
+  it("passes bytes to map as decoded text", async () => {
     const { session, sink } = makeSession();
     const bytes = Buffer.from("\u{1F600}");
     const map = (text: string): { event: string; data: string } => ({ event: "token", data: text });
@@ -76,7 +76,7 @@ describe("stream", () => {
     expect(sink.text).toBe(`data: a\n\ndata: b\n\n`);
   });
 
-  it("reads no faster than the client takes", async () => {
+  it("reads no faster than the client", async () => {
     const { session, sink } = makeSession({}, { highWaterMark: 5 });
     session.open();
     sink.stopReading();
@@ -95,7 +95,7 @@ describe("stream", () => {
     expect(made).toBe(2);
   });
 
-  it("is false and cancels the source if the session is closed already", async () => {
+  it("resolves to false and cancels the source if the session is already closed", async () => {
     const { session } = makeSession();
     session.close();
     const { source, back } = makeIterable(never);
@@ -103,7 +103,7 @@ describe("stream", () => {
     expect(back).toHaveBeenCalledTimes(1);
   });
 
-  it("cancels the source if the route has answered already", async () => {
+  it("cancels the source if the route has already answered", async () => {
     const { session, sink } = makeSession();
     sink.answerElsewhere();
     const { source, back } = makeIterable(never);
@@ -111,7 +111,7 @@ describe("stream", () => {
     expect(back).toHaveBeenCalledTimes(1);
   });
 
-  it("refuses what is no source and leaves the session as it was", async () => {
+  it("refuses values that are not sources and does not change the session", async () => {
     const { session, sink } = makeSession();
     await expect(session.stream(untyped<Iterable<string>>("text"))).rejects.toMatchObject({
       code: "ERR_SSE_INVALID_DATA",
@@ -120,7 +120,7 @@ describe("stream", () => {
     expect(sink.calls).toEqual([]);
   });
 
-  it("is false at once when the session closes, also while the source is idle", async () => {
+  it("resolves to false at once when the session closes, even while the source is idle", async () => {
     const { session, sink } = makeSession();
     const { source, back } = makeIterable(never);
     const streaming = session.stream(source);
@@ -152,7 +152,7 @@ describe("stream", () => {
     expect(web.host.reports).toEqual([]);
   });
 
-  it("is false when map closes the session, and tells the source once", async () => {
+  it("resolves to false when map closes the session, and cancels the source once", async () => {
     const { session, sink } = makeSession();
     const { source, back } = makeIterable(async () => ({ done: false, value: "x" }));
     const streaming = session.stream(source, (item) => {
@@ -164,7 +164,7 @@ describe("stream", () => {
     expect(sink.text).toBe(OPENING);
   });
 
-  it("does not tell a source that has ended", async () => {
+  it("does not cancel a source that has ended", async () => {
     const { session } = makeSession();
     const { source, back } = makeIterable(async () => ({ done: true }));
     expect(await session.stream(source)).toBe(true);
@@ -199,11 +199,11 @@ describe("a source that fails", () => {
     expect(sink.text).toBe(`data: a\n\n`);
     expect(reasons).toEqual(["error"]);
     expect(sink.calls).toEqual(["start", "end"]);
-    // The caller has it: it is no background error.
+    // The caller gets the error, so it is not a background error.
     expect(host.reports).toEqual([]);
   });
 
-  it("is no error any more once the session is closed", async () => {
+  it("is not an error once the session is closed", async () => {
     const { session, sink, host } = makeSession();
     let fail: (error: Error) => void = () => {};
     const { source } = makeIterable(() => new Promise((_, reject) => (fail = reject)));
@@ -216,7 +216,7 @@ describe("a source that fails", () => {
     expect(host.reports).toEqual([]);
   });
 
-  it("rejects with what map throws, and tells the source once", async () => {
+  it("rejects with the error of map, and cancels the source once", async () => {
     const { session, sink } = makeSession();
     const { source, back } = makeIterable(async () => ({ done: false, value: "x" }));
     const map = (): never => {
@@ -228,7 +228,7 @@ describe("a source that fails", () => {
     expect(back).toHaveBeenCalledTimes(1);
   });
 
-  it("rejects with the error of an item that is no message, and tells the source once", async () => {
+  it("rejects with the error of an item that is not a message, and cancels the source once", async () => {
     const { session } = makeSession();
     const { source, back } = makeIterable(async () => ({
       done: false,
@@ -239,7 +239,7 @@ describe("a source that fails", () => {
     expect(back).toHaveBeenCalledTimes(1);
   });
 
-  it("is not told to stop: it has failed and knows", async () => {
+  it("is not cancelled after it has failed", async () => {
     const { session } = makeSession();
     const { source, back } = makeIterable(() => Promise.reject(fault));
     await expect(session.stream(source)).rejects.toBe(fault);
@@ -264,7 +264,7 @@ describe("a source that fails to clean up", () => {
     ["the close reason itself", "ended"],
     ["an AbortError", new DOMException("aborted", "AbortError")],
   ])(
-    "is no error if it rejects with %s: it heard of the end through the signal",
+    "is not an error if it rejects with %s, because it noticed the end through the signal",
     async (_name, rejection) => {
       const { session, host } = makeSession();
       const { source, back } = makeIterable(never);
@@ -279,7 +279,7 @@ describe("a source that fails to clean up", () => {
 });
 
 describe("stream of an Observable", () => {
-  it("sends what it pushes, and is true once it has completed", async () => {
+  it("sends pushed items, and resolves to true once it has completed", async () => {
     const { session, sink } = makeSession();
     const items = new Subject<{ n: number }>();
     const streaming = session.stream(items, ({ n }) => (n === 2 ? undefined : { data: n }));
@@ -291,7 +291,7 @@ describe("stream of an Observable", () => {
     expect(session.state).toBe("open");
   });
 
-  it("sends what it pushes while it is subscribed to, and decodes bytes", async () => {
+  it("sends items pushed inside subscribe, and decodes bytes", async () => {
     const { session, sink } = makeSession();
     const bytes = Buffer.from("\u{1F600}");
     expect(await session.stream(from([bytes.subarray(0, 2), bytes.subarray(2)]))).toBe(true);
@@ -299,7 +299,7 @@ describe("stream of an Observable", () => {
   });
 
   it.each(["while it is idle", "while it pushes"])(
-    "unsubscribes when the session closes %s, and is false",
+    "unsubscribes when the session closes %s, and resolves to false",
     async (when) => {
       const { session, sink } = makeSession();
       const unsubscribed = vi.fn();
@@ -316,7 +316,7 @@ describe("stream of an Observable", () => {
     },
   );
 
-  it("closes with `slow` if the client does not take what is pushed", async () => {
+  it("closes with `slow` if the client does not read pushed items", async () => {
     const { session, sink } = makeSession({ maxBufferedBytes: 100 }, { highWaterMark: 5 });
     const items = new Subject<string>();
     const streaming = session.stream(items);
@@ -327,7 +327,7 @@ describe("stream of an Observable", () => {
     expect(items.observed).toBe(false);
   });
 
-  it("rejects with its error, and with that of map, after which it is unsubscribed from", async () => {
+  it("rejects with its error, and with the error of map after unsubscribing", async () => {
     const failing = makeSession();
     await expect(failing.session.stream(throwError(() => new Error("broken")))).rejects.toThrow(
       "broken",
@@ -343,7 +343,7 @@ describe("stream of an Observable", () => {
     expect([session.closeReason, items.observed]).toEqual(["error", false]);
   });
 
-  it("takes any object with the method, whatever its subscription is", async () => {
+  it("accepts any object with the method, whatever its subscription is", async () => {
     const { session, sink } = makeSession();
     const end = vi.fn();
     const source = {
@@ -371,7 +371,7 @@ describe("onSourceError", () => {
   it.each([
     ["a generator", () => failing(), "data: a\n\n"],
     ["an Observable", () => throwError(() => new Error("broken")), ""],
-  ])("gives the last message of %s that fails", async (_name, make, before) => {
+  ])("returns the last message of %s that fails", async (_name, make, before) => {
     const { session, sink } = makeSession();
     const source = untyped<Iterable<string>>(make());
     const onSourceError = (error: unknown): { event: string; data: string } => ({
@@ -383,7 +383,7 @@ describe("onSourceError", () => {
     expect([session.closeReason, sink.calls]).toEqual(["error", ["start", "end"]]);
   });
 
-  it("is asked when map fails, and beside map", async () => {
+  it("is called when map fails, and works together with map", async () => {
     const { session, sink } = makeSession();
     const map = (): never => {
       throw new Error("map");
@@ -393,7 +393,7 @@ describe("onSourceError", () => {
     expect(sink.text).toBe(`data: sorry\n\n`);
   });
 
-  it("may give no message, and is not asked once the client has left", async () => {
+  it("may return no message, and is not called once the client has left", async () => {
     const { session, sink } = makeSession();
     const onSourceError = vi.fn(() => undefined);
     await expect(session.stream(failing(), { onSourceError })).rejects.toThrow("broken");
@@ -404,7 +404,7 @@ describe("onSourceError", () => {
 
   it.each([
     ["throws", () => thrower(), "sorry"],
-    ["gives what is no message", () => ({ event: "a" }), "ERR_SSE_INVALID_DATA"],
+    ["returns an invalid message", () => ({ event: "a" }), "ERR_SSE_INVALID_DATA"],
   ])("that %s is reported, and the stream ends without it", async (_name, onSourceError, fault) => {
     const { session, sink, host } = makeSession();
     const options = { onSourceError: untyped<() => undefined>(onSourceError) };

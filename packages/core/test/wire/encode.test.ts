@@ -3,13 +3,13 @@ import { encodeComment, encodeMessage } from "../../src/wire/encode.js";
 import { thrownBy, untyped } from "../thrown.js";
 
 describe("encodeMessage", () => {
-  it("writes the fields in the order event, id, retry, data, whatever the order of the object", () => {
+  it("writes the fields in the order event, id, retry, data, whatever their order in the object", () => {
     expect(encodeMessage({ data: "d", retry: 5, id: "1", event: "tick" })).toBe(
       "event: tick\nid: 1\nretry: 5\ndata: d\n\n",
     );
   });
 
-  it("leaves out what is undefined", () => {
+  it("omits undefined fields", () => {
     expect(encodeMessage({ data: "d" })).toBe("data: d\n\n");
     expect(encodeMessage({ event: undefined, id: undefined, retry: undefined, data: "d" })).toBe(
       "data: d\n\n",
@@ -41,7 +41,7 @@ describe("encodeMessage", () => {
     expect(encodeMessage({ data })).toBe(block);
   });
 
-  it("does not split data at line separators that are none in an event stream", () => {
+  it("does not split data at line separators that do not count in an event stream", () => {
     const data = "a\u2028b\u2029c\u0085d\u000be\u000cf";
     expect(encodeMessage({ data })).toBe(`data: ${data}\n\n`);
   });
@@ -56,7 +56,7 @@ describe("encodeMessage", () => {
     expect(encodeMessage({ id: "", data: "d" })).toBe("id: \ndata: d\n\n");
   });
 
-  it("takes every character of the alphabet in an id, 128 times", () => {
+  it("accepts every character of the alphabet in an id, 128 times", () => {
     const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-";
     expect(encodeMessage({ id: alphabet })).toBe(`id: ${alphabet}\n\n`);
     expect(encodeMessage({ id: "x".repeat(1_024) })).toBe(`id: ${"x".repeat(1_024)}\n\n`);
@@ -118,13 +118,13 @@ describe("encodeMessage", () => {
     );
   });
 
-  it("takes any other text as an event type", () => {
+  it("accepts any other text as an event type", () => {
     expect(encodeMessage({ event: "é: \u{1F600}\0", data: "" })).toBe(
       "event: é: \u{1F600}\0\ndata: \n\n",
     );
   });
 
-  it.each([0, 1, 2_147_483_647])("takes %s as retry", (retry) => {
+  it.each([0, 1, 2_147_483_647])("accepts %s as retry", (retry) => {
     expect(encodeMessage({ retry })).toBe(`retry: ${retry}\n\n`);
   });
 

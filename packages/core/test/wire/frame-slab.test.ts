@@ -37,11 +37,11 @@ const NAMES = [
 ];
 
 describe("FrameSlab", () => {
-  it("fills memory anew whose frames are not kept any more, unless somebody was given one of them", () => {
+  it("reuses memory whose frames are not kept any more, unless one of them was handed out", () => {
     const slab = new FrameSlab();
     const text = "x".repeat(1_000);
     let position = 0;
-    /** Writes until another slab is begun. */
+    /** Writes until another slab is started. */
     const fillOne = (): { memory: Buffer; from: number; to: number } => {
       const from = position + 1;
       const { slab: memory } = slab.write(text, "a", ++position);
@@ -61,12 +61,12 @@ describe("FrameSlab", () => {
     const fifth = fillOne();
     const sixth = fillOne();
     const memories = [first, second, third, fourth, fifth, sixth].map(({ memory }) => memory);
-    // The first was given away and the third is kept. Only the second may be used again.
+    // The first was handed out and the third is kept. Only the second may be reused.
     expect(memories.lastIndexOf(second.memory)).toBeGreaterThan(1);
     expect(new Set(memories).size).toBe(5);
   });
 
-  it("keeps small frames side by side, a large one by itself", () => {
+  it("stores small frames side by side, a large one separately", () => {
     const slab = new FrameSlab();
     const [first, second, large, third] = ["a\n\n", "b\n\n", "x".repeat(20_000), "c\n\n"].map(
       (block) => slab.write(block, "name"),
@@ -77,7 +77,7 @@ describe("FrameSlab", () => {
     expect(large.slab.byteLength).toBe("4e20\r\n\r\n".length + 20_000 + 4 + "name".length);
   });
 
-  it("holds around each frame the rest of its chunk, so that it is sent from where it is", () => {
+  it("stores the rest of its chunk around each frame, so that it can be sent without a copy", () => {
     const slab = new FrameSlab();
     const stored = slab.write("data: é\n\n", "news");
     const { bytes, chunk, size } = shareChunk(stored);
@@ -103,7 +103,7 @@ describe("FrameSlab", () => {
     }
   });
 
-  it("gives every frame and every name back as it was, however many there are", () => {
+  it("returns every frame and every name unchanged, however many there are", () => {
     const block = fc.oneof(
       { weight: 9, arbitrary: fc.string({ unit: "binary", minLength: 1, maxLength: 300 }) },
       fc.integer({ min: 1, max: 70_000 }).map((size) => "é".repeat(size)),
@@ -123,7 +123,7 @@ describe("FrameSlab", () => {
           const stored = all.map(([text, channel]) => slab.write(text, channel));
           for (const [index, [text, channel]] of all.entries()) {
             const frame = stored[index] as StoredFrame;
-            // Half of a surrogate pair becomes U+FFFD in UTF-8, here as there.
+            // A lone surrogate becomes U+FFFD in UTF-8, in both cases.
             const bytes = Buffer.from(text);
             expect(textOf(frame)).toBe(bytes.toString());
             const shared = shareChunk(frame);
@@ -157,14 +157,14 @@ describe("The id of a stored frame", () => {
     slab.write(encodeMessage({ event, id: "e.1-0~abc", retry: 5, data }), "a");
 
   it.each([[undefined], ["e"], ["id: 2"], ["event: \u4e00"]])(
-    "is found behind the event type %j",
+    "is found after the event type %j",
     (event) => {
       expect(idOf(write(event, "id: 7"))).toBe("e.1-0~abc");
     },
   );
 
   it.each([[undefined], ["update"], ["\u4e00"]])(
-    "is left out without a copy, with the event type %j",
+    "is omitted without a copy, with the event type %j",
     (event) => {
       const frame = write(event, "1\n2");
       const parts = withoutIdParts(frame);

@@ -24,7 +24,7 @@ function textOf(message: SseMessage | string, framing: Framing = JSON_FRAMING): 
 }
 
 describe("encodeFrame", () => {
-  it("takes a string for a message of that data", () => {
+  it("treats a string as a message with that data", () => {
     expect(textOf("a\nb")).toBe("data: a\ndata: b\n\n");
     expect(textOf("")).toBe("data: \n\n");
   });
@@ -34,7 +34,7 @@ describe("encodeFrame", () => {
     expect(textOf({ data: '"a"' }, { ...JSON_FRAMING, serialize })).toBe('data: "a"\n\n');
   });
 
-  it("serializes strings as well if they are not to be verbatim, but not one in place of a message", () => {
+  it("also serializes strings if they are not verbatim, but not a bare string", () => {
     const framing = { ...JSON_FRAMING, verbatimStrings: false };
     expect(textOf({ data: "a\nb" }, framing)).toBe('data: "a\\nb"\n\n');
     expect(textOf({ event: "e", data: "" }, framing)).toBe('event: e\ndata: ""\n\n');
@@ -50,7 +50,7 @@ describe("encodeFrame", () => {
     [0, "0"],
     [false, "false"],
     [new Date(0), '"1970-01-01T00:00:00.000Z"'],
-  ])("gives data that is not a string to the serializer: %j", (data, text) => {
+  ])("passes data that is not a string to the serializer: %j", (data, text) => {
     expect(textOf({ data })).toBe(`data: ${text}\n\n`);
   });
 
@@ -118,13 +118,13 @@ describe("encodeFrame", () => {
   );
 
   it.each(["sse", "ssex-", "SSE-reset", " sse-reset", "xsse-"])(
-    "takes the event type %j, which is not reserved",
+    "accepts the event type %j, which is not reserved",
     (event) => {
       expect(textOf({ event, data: "" })).toBe(`event: ${event}\ndata: \n\n`);
     },
   );
 
-  it("refuses the reserved id ~end and takes what only resembles it", () => {
+  it("refuses the reserved id ~end and accepts similar ids", () => {
     expect(thrownBy(() => textOf({ id: "~end", data: "" }))).toMatchObject({
       code: "ERR_SSE_ID_RESERVED",
       message: 'The id "~end" is reserved for complete()',
@@ -173,7 +173,7 @@ describe("encodeFrame", () => {
   it.each([
     ["a function", () => 1, "a function"],
     ["a symbol", Symbol("x"), "a symbol"],
-  ])("refuses %s as data, of which JSON makes nothing", (_name, data, described) => {
+  ])("refuses %s as data, which JSON cannot represent", (_name, data, described) => {
     expect(thrownBy(() => textOf({ data }))).toMatchObject({
       code: "ERR_SSE_INVALID_DATA",
       message: `Expected \`serialize\` to return a string for ${described}, got undefined`,
@@ -192,7 +192,7 @@ describe("encodeFrame", () => {
     expect(textOf({ data: { n: 2 } }, framing)).toBe('data: {"n":2}\n\n');
   });
 
-  it("takes an event of exactly maxEventBytes and refuses one byte more", () => {
+  it("accepts an event of exactly maxEventBytes and refuses one byte more", () => {
     const framing = { ...JSON_FRAMING, maxEventBytes: 20 };
     // "data: " and two line feeds are 8 of the 20.
     expect(encodeFrame("x".repeat(12), framing).byteLength).toBe(20);
@@ -202,7 +202,7 @@ describe("encodeFrame", () => {
     });
   });
 
-  it("counts bytes against maxEventBytes, not characters, and the fields with them", () => {
+  it("counts bytes against maxEventBytes, not characters, and includes the fields", () => {
     const framing = { ...JSON_FRAMING, maxEventBytes: 20 };
     expect(encodeFrame("é".repeat(6), framing).byteLength).toBe(20);
     expect(() => encodeFrame("é".repeat(7), framing)).toThrow("got 22");
@@ -216,7 +216,7 @@ describe("encodeCommentFrame", () => {
     expect(encodeCommentFrame("é", JSON_FRAMING)).toEqual(Buffer.from(": é\n\n"));
   });
 
-  it("limits a comment to maxEventBytes as well", () => {
+  it("limits a comment to maxEventBytes, too", () => {
     const framing = { ...JSON_FRAMING, maxEventBytes: 5 };
     expect(encodeCommentFrame("x", framing).byteLength).toBe(5);
     expect(thrownBy(() => encodeCommentFrame("xx", framing)).code).toBe("ERR_SSE_INVALID_DATA");
@@ -239,7 +239,7 @@ describe("the frames of a stream", () => {
 });
 
 describe("encodeLast", () => {
-  it("puts the reserved id on the last message of a client that comes back, and on no other", () => {
+  it("puts the reserved id on the last message for a client that comes back, and on no other", () => {
     expect(encodeLast("[DONE]", JSON_FRAMING, true).toString()).toBe("id: ~end\ndata: [DONE]\n\n");
     expect(encodeLast("[DONE]", JSON_FRAMING, false).toString()).toBe("data: [DONE]\n\n");
     const last = { event: "done", data: { total: 3 }, retry: 10 };
@@ -248,7 +248,7 @@ describe("encodeLast", () => {
     );
   });
 
-  it("refuses an id, and a message that no client would dispatch", () => {
+  it("refuses an id, and a message that clients would not dispatch", () => {
     const codes = [{ id: "1", data: "" }, { event: "done" }, { retry: 1 }, 1, null].map(
       (last) => thrownBy(() => encodeLast(untyped(last), JSON_FRAMING, true)).code,
     );
@@ -264,7 +264,7 @@ describe("encodeLogMessage", () => {
     return encodeLogMessage(message, framing);
   }
 
-  it("gives a message's fields, its data serialized", () => {
+  it("returns a message's fields, with its data serialized", () => {
     expect(keptOf("a\nb")).toEqual({ data: "a\nb", isString: true });
     expect(keptOf("")).toEqual({ data: "", isString: true });
     expect(keptOf({ data: "a" })).toEqual({ data: "a", isString: true });
@@ -276,7 +276,7 @@ describe("encodeLogMessage", () => {
     expect(keptOf({ data: null })).toMatchObject({ data: "null" });
   });
 
-  it("says whether the data was a string, also of one that was serialized", () => {
+  it("records whether the data was a string, even if that was serialized", () => {
     const framing = { ...JSON_FRAMING, verbatimStrings: false };
     expect(encodeLogMessage({ data: "a" }, framing)).toEqual({ data: '"a"', isString: true });
     expect(encodeLogMessage("a", framing)).toEqual({ data: '"a"', isString: true });
@@ -294,20 +294,20 @@ describe("encodeLogMessage", () => {
     ["null", null, "ERR_SSE_INVALID_DATA"],
     ["a number", 5, "ERR_SSE_INVALID_DATA"],
     ["an empty object", {}, "ERR_SSE_INVALID_DATA"],
-    ["a reconnection time alone, which is no event", { retry: 5 }, "ERR_SSE_INVALID_DATA"],
-    ["an event type alone", { event: "e" }, "ERR_SSE_INVALID_DATA"],
+    ["only a reconnection time, which is not an event", { retry: 5 }, "ERR_SSE_INVALID_DATA"],
+    ["only an event type", { event: "e" }, "ERR_SSE_INVALID_DATA"],
     ["data that cannot be serialized", { data: 1n }, "ERR_SSE_INVALID_DATA"],
-    ["data of which the serializer makes nothing", { data: () => {} }, "ERR_SSE_INVALID_DATA"],
-    ["an event type that breaks its line", { event: "a\nb", data: "" }, "ERR_SSE_INVALID_FIELD"],
+    ["data that the serializer returns nothing for", { data: () => {} }, "ERR_SSE_INVALID_DATA"],
+    ["an event type with a line break", { event: "a\nb", data: "" }, "ERR_SSE_INVALID_FIELD"],
     ["an empty event type", { event: "", data: "" }, "ERR_SSE_INVALID_FIELD"],
-    ["an event type of Tidewire's own", { event: "sse-reset", data: "" }, "ERR_SSE_INVALID_FIELD"],
-    ["an event type that is no string", { event: 5, data: "" }, "ERR_SSE_INVALID_FIELD"],
+    ["a reserved event type", { event: "sse-reset", data: "" }, "ERR_SSE_INVALID_FIELD"],
+    ["an event type that is not a string", { event: 5, data: "" }, "ERR_SSE_INVALID_FIELD"],
     ["a reconnection time below 0", { retry: -1, data: "" }, "ERR_SSE_INVALID_FIELD"],
   ])("refuses %s", (_name, message, code) => {
     expect(thrownBy(() => keptOf(untyped<SseMessage>(message))).code).toBe(code);
   });
 
-  it("limits the frame as it will be with the longest id", () => {
+  it("limits the frame including the longest id", () => {
     const around = "id: \ndata: \n\n".length + 128;
     expect(keptOf("x".repeat(1_000 - around))).toBeDefined();
     const late = thrownBy(() => keptOf("x".repeat(1_001 - around)));
@@ -334,13 +334,13 @@ describe("encodeCursorFrame", () => {
 });
 
 describe("encodeResetFrame", () => {
-  it("says why, of which channels and where the client goes on", () => {
+  it("contains the reason, the channels and the position from which the client continues", () => {
     expect(encodeResetFrame("trimmed", ["a", "b"], "e.1").toString()).toBe(
       'event: sse-reset\nid: e.1\ndata: {"reason":"trimmed","channels":["a","b"]}\n\n',
     );
   });
 
-  it("takes the client's last event ID away with an empty id, so that a client that is cut begins anew", () => {
+  it("clears the client's last event ID with an empty id, so that a client cut off then begins anew", () => {
     const frame = encodeResetFrame("overflow", [], "");
     expect(frame.toString()).toBe(
       'event: sse-reset\nid: \ndata: {"reason":"overflow","channels":[]}\n\n',
@@ -348,7 +348,7 @@ describe("encodeResetFrame", () => {
     expect(interpret([encodeCursorFrame("e.1"), frame]).lastEventId).toBe("");
   });
 
-  it("writes one event whatever the channels are called", () => {
+  it("writes one event whatever the names of the channels", () => {
     const names = ["a\nb", "\r\n\r\ndata: x", "\0", '"', "\u2028", "\u{1F600}"];
     const { events } = interpret([encodeResetFrame("fork", names, "e.1")]);
     expect(events).toHaveLength(1);

@@ -8,7 +8,7 @@ describe("the reserved names", () => {
     expect(RESERVED_EVENT_PREFIX).toBe("sse-");
   });
 
-  it("can stand in an event stream", () => {
+  it("are valid in an event stream", () => {
     expect(
       encodeMessage({ event: `${RESERVED_EVENT_PREFIX}complete`, id: COMPLETE_ID, data: "" }),
     ).toBe("event: sse-complete\nid: ~end\ndata: \n\n");

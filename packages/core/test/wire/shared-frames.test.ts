@@ -18,7 +18,7 @@ describe("shareFrames", () => {
     [["x".repeat(255)], `ff\r\n${"x".repeat(255)}\r\n`],
     [["x".repeat(256)], `100\r\n${"x".repeat(256)}\r\n`],
     [["x".repeat(65_536)], `10000\r\n${"x".repeat(65_536)}\r\n`],
-  ])("gives the frames joined, and as a chunk (%#)", (texts, chunk) => {
+  ])("returns the frames joined, and as a chunk (%#)", (texts, chunk) => {
     const shared = shareFrames(texts.map((text) => Buffer.from(text)));
     expect(shared.bytes.toString()).toBe(texts.join(""));
     expect(shared.chunk.toString()).toBe(chunk);
@@ -30,14 +30,14 @@ describe("shareFrames", () => {
     expect(bytes.byteOffset).toBe(chunk.byteOffset + "3\r\n".length);
   });
 
-  it("leaves the frames alone", () => {
+  it("does not modify the frames", () => {
     const frames = [Buffer.from("data: 1\n\n"), Buffer.from("data: 2\n\n")];
     shareFrames(frames).bytes.fill(0);
     expect(frames.map(String)).toEqual(["data: 1\n\n", "data: 2\n\n"]);
   });
 
   it.each([[[]], [[Buffer.alloc(0)]], [[Buffer.alloc(0), Buffer.alloc(0)]]])(
-    "gives nothing at all for no bytes: an empty chunk would end the body (%#)",
+    "returns nothing for no bytes, because an empty chunk would end the body (%#)",
     (frames) => {
       const { bytes, chunk } = shareFrames(frames);
       expect([bytes.byteLength, chunk.byteLength]).toEqual([0, 0]);
@@ -46,7 +46,7 @@ describe("shareFrames", () => {
 });
 
 describe("compact frames", () => {
-  it("have memory that holds nothing else, made once for all who need it", () => {
+  it("have separate memory, copied once for all users", () => {
     const slab = Buffer.alloc(1_000);
     slab.write("9\r\ndata: x\n\n\r\n", 100, "latin1");
     const shared = shareChunk({ slab, start: 103, end: 112 });
@@ -84,7 +84,7 @@ describe("the chunk of frames", () => {
   const frame = fc.tuple(size, fc.uint8Array({ minLength: 1, maxLength: 40 }));
 
   it(
-    "is what a response of Node sends for the same bytes",
+    "equals the bytes that a Node response sends for them",
     async () => {
       const client = await RawClient.open(server.port);
       await fc.assert(

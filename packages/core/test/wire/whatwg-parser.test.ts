@@ -22,7 +22,7 @@ describe("interpret follows the examples of the standard", () => {
     ]);
   });
 
-  it("ignores comments, keeps the id and resets it where it is empty", () => {
+  it("ignores comments, keeps the id and resets it if it is empty", () => {
     const stream =
       ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n";
     expect(eventsOf(stream)).toEqual([
@@ -32,21 +32,21 @@ describe("interpret follows the examples of the standard", () => {
     ]);
   });
 
-  it("dispatches empty data and drops a block that is not complete", () => {
+  it("dispatches empty data and drops an incomplete block", () => {
     expect(eventsOf("data\n\ndata\ndata\n\ndata:")).toEqual([
       { type: "message", data: "", lastEventId: "" },
       { type: "message", data: "\n", lastEventId: "" },
     ]);
   });
 
-  it("ends lines at CR, LF and CRLF alike", () => {
+  it("ends lines at CR, LF and CRLF", () => {
     expect(eventsOf("event: a\rdata: 1\r\rdata: 2\r\n\r\n")).toEqual([
       { type: "a", data: "1", lastEventId: "" },
       { type: "message", data: "2", lastEventId: "" },
     ]);
   });
 
-  it("moves the last event ID also where it dispatches nothing", () => {
+  it("moves the last event ID even if it dispatches nothing", () => {
     expect(interpret([Buffer.from("event: x\nid: 7\n\nid: 8\n")])).toEqual({
       events: [],
       retries: [],
@@ -64,13 +64,13 @@ describe("interpret follows the examples of the standard", () => {
     });
   });
 
-  it("takes one byte order mark away from the beginning", () => {
+  it("removes one byte order mark at the beginning", () => {
     expect(eventsOf("\ufeffdata: a\n\n")).toHaveLength(1);
     expect(eventsOf("\ufeff\ufeffdata: a\n\n")).toHaveLength(0);
   });
 });
 
-/** Where they differ the properties must not count on eventsource-parser. */
+/** Where they differ, the properties must not rely on eventsource-parser. */
 describe("eventsource-parser differs from the standard in that it", () => {
   it("forgets an id for which no event is dispatched", () => {
     const stream = "id: 7\n\ndata: x\n\n";
@@ -82,12 +82,12 @@ describe("eventsource-parser differs from the standard in that it", () => {
     expect(parsed("\ufeffdata: x\n\n")).toEqual([]);
   });
 
-  it("takes the letters of a byte order mark that was decoded as latin1 for one", () => {
+  it("treats the characters of a byte order mark decoded as latin1 as one", () => {
     expect(parsed("\u00ef\u00bb\u00bfdata: x\n\n")).toHaveLength(1);
     expect(eventsOf("\u00ef\u00bb\u00bfdata: x\n\n")).toHaveLength(0);
   });
 
-  it("waits for more after a CR at the very end, which the standard takes for a line end at once", () => {
+  it("waits for more after a CR at the very end, which the standard treats as a line end at once", () => {
     expect(parsed("data: x\r\r")).toEqual([]);
     expect(eventsOf("data: x\r\r")).toHaveLength(1);
   });

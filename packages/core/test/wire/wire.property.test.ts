@@ -10,18 +10,18 @@ import { untyped } from "../thrown.js";
 import { interpret } from "../whatwg-parser.js";
 import type { DispatchedEvent, Interpretation } from "../whatwg-parser.js";
 
-/** Runs of all properties together. */
+/** Total number of runs of all properties. */
 const RUNS = Number(process.env["FAST_CHECK_RUNS"] ?? (process.env["CI"] ? 100_000 : 10_000));
 const TIMEOUT_MS = Math.max(60_000, RUNS * 6);
 
-/** Settings of a property that takes this share of all runs. */
+/** Settings of a property with this share of all runs. */
 function runs(share: number): { numRuns: number } {
   return { numRuns: Math.max(1, Math.round(RUNS * share)) };
 }
 
 const FRAMING = { serialize: JSON.stringify, maxEventBytes: 1_048_576 };
 
-/** What is special to the format, to UTF-8 or to JavaScript, beside any code unit at all. */
+/** Characters special to the format, to UTF-8 or to JavaScript, besides arbitrary code units. */
 const unit = fc.oneof(
   {
     weight: 6,
@@ -97,17 +97,17 @@ const validMessage: fc.Arbitrary<EventMessage> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ retry: validRetry }) },
 );
 
-/** What UTF-8 makes of a string: lone surrogates become replacement characters. */
+/** The string after a UTF-8 round trip: lone surrogates become replacement characters. */
 function asUtf8(value: string): string {
   return Buffer.from(value).toString();
 }
 
-/** What a client makes of data: the three line ends become one. */
+/** Data as a client receives it: all three line ends become LF. */
 function asReceived(value: string): string {
   return asUtf8(value.replaceAll(/\r\n|\r/g, "\n"));
 }
 
-/** What `messages` have to do to a client. A `retry` of minus zero is written as 0: hence `retry + 0`. */
+/** The expected effect of `messages` on a client. A `retry` of minus zero is written as 0: hence `retry + 0`. */
 function expected(messages: readonly EventMessage[]): Interpretation {
   const events: DispatchedEvent[] = [];
   const retries: number[] = [];
@@ -132,7 +132,7 @@ interface Parsed {
   readonly comments: string[];
 }
 
-/** What eventsource-parser makes of bytes that arrive in these chunks. */
+/** The result of eventsource-parser for bytes split into these chunks. */
 function parse(chunks: readonly Uint8Array[]): Parsed {
   const parsed: Parsed = { events: [], retries: [], comments: [] };
   const parser = createParser({
@@ -148,7 +148,7 @@ function parse(chunks: readonly Uint8Array[]): Parsed {
   return parsed;
 }
 
-/** What eventsource-parser has to make of `messages`: it knows no block without data, see whatwg-parser.test.ts. */
+/** The expected result of eventsource-parser, which ignores blocks without data: see whatwg-parser.test.ts. */
 function expectedOfParser(messages: readonly EventMessage[]): Parsed {
   const withData = messages.filter((message) => message.data !== undefined);
   return {
@@ -177,8 +177,8 @@ function cut(bytes: Uint8Array, points: readonly number[]): Uint8Array[] {
 
 const cutPoints = fc.array(fc.nat({ max: 2_000 }), { maxLength: 6 });
 
-describe("what is encoded", () => {
-  it("comes back exactly, wherever the bytes are cut", { timeout: TIMEOUT_MS }, () => {
+describe("an encoded message", () => {
+  it("comes back exactly, wherever the bytes are split", { timeout: TIMEOUT_MS }, () => {
     fc.assert(
       fc.property(fc.array(validMessage, { maxLength: 6 }), cutPoints, (messages, points) => {
         const bytes = Buffer.concat(
@@ -192,25 +192,31 @@ describe("what is encoded", () => {
     );
   });
 
-  it("comes back exactly from a short stream at every single cut", { timeout: TIMEOUT_MS }, () => {
-    const short = fc.record(
-      { data: fc.string({ unit, maxLength: 4 }), event: validEvent, id: validId },
-      { requiredKeys: ["data"] },
-    );
-    fc.assert(
-      fc.property(fc.array(short, { minLength: 1, maxLength: 2 }), (messages) => {
-        const bytes = Buffer.from(messages.map(encodeMessage).join(""));
-        const whole = JSON.stringify(expectedOfParser(messages));
-        expect(interpret([bytes])).toEqual(expected(messages));
-        for (let at = 0; at <= bytes.length; at++) {
-          const parsed = JSON.stringify(parse([bytes.subarray(0, at), bytes.subarray(at)]));
-          if (parsed !== whole) expect(parsed, `cut at ${at}`).toBe(whole);
-        }
-        expect(JSON.stringify(parse(Array.from(bytes, (byte) => Uint8Array.of(byte))))).toBe(whole);
-      }),
-      runs(0.1),
-    );
-  });
+  it(
+    "comes back exactly from a short stream at every possible split",
+    { timeout: TIMEOUT_MS },
+    () => {
+      const short = fc.record(
+        { data: fc.string({ unit, maxLength: 4 }), event: validEvent, id: validId },
+        { requiredKeys: ["data"] },
+      );
+      fc.assert(
+        fc.property(fc.array(short, { minLength: 1, maxLength: 2 }), (messages) => {
+          const bytes = Buffer.from(messages.map(encodeMessage).join(""));
+          const whole = JSON.stringify(expectedOfParser(messages));
+          expect(interpret([bytes])).toEqual(expected(messages));
+          for (let at = 0; at <= bytes.length; at++) {
+            const parsed = JSON.stringify(parse([bytes.subarray(0, at), bytes.subarray(at)]));
+            if (parsed !== whole) expect(parsed, `cut at ${at}`).toBe(whole);
+          }
+          expect(JSON.stringify(parse(Array.from(bytes, (byte) => Uint8Array.of(byte))))).toBe(
+            whole,
+          );
+        }),
+        runs(0.1),
+      );
+    },
+  );
 });
 
 describe("one message", () => {
@@ -232,7 +238,7 @@ describe("one message", () => {
         fc.property(message, (fields) => {
           const block = encodedOrRefused(() => encodeMessage(fields));
           if (block === undefined) return;
-          // Between two others: nothing may run into a neighbour.
+          // Between two others, to check that it does not affect its neighbours.
           const neighbour = { data: "neighbour", event: "n" };
           const around = [neighbour, fields, neighbour];
           const bytes = Buffer.from(encodeMessage(neighbour) + block + encodeMessage(neighbour));
@@ -250,7 +256,7 @@ describe("one message", () => {
     },
   );
 
-  it("is refused or is one event, whatever is given for a field", { timeout: TIMEOUT_MS }, () => {
+  it("is refused or is one event, whatever the value of a field", { timeout: TIMEOUT_MS }, () => {
     const anything = fc.anything({
       withBigInt: true,
       withDate: true,
@@ -292,7 +298,7 @@ describe("one message", () => {
     );
   });
 
-  it("that is a comment is no event, whatever its text", { timeout: TIMEOUT_MS }, () => {
+  it("that is a comment is not an event, whatever its text", { timeout: TIMEOUT_MS }, () => {
     fc.assert(
       fc.property(text, (comment) => {
         const bytes = Buffer.from(`${encodeComment(comment)}${encodeMessage({ data: "next" })}`);
@@ -344,7 +350,7 @@ describe("a session", () => {
   });
 });
 
-/** @returns `undefined` if an error of Tidewire refuses it; any other error fails the property. */
+/** @returns `undefined` if it is refused with an error of Tidewire; any other error fails the property. */
 function encodedOrRefused<T>(encode: () => T): T | undefined {
   try {
     return encode();
