@@ -11,7 +11,7 @@ const HUB = { reconnectionTimeMs: 100 };
 
 const RESERVED = ["sse-cursor", "sse-reset"];
 
-/** What the page has received, in order: events as `[type, data, lastEventId]`, states as words. */
+/** Events and states of the page, in order: events as `[type, data, lastEventId]`, states as words. */
 type Seen = (string | [type: string, data: string, lastEventId: string])[];
 
 declare global {

@@ -26,7 +26,7 @@ export const CLIENTS: readonly Client[] = FAMILIES.flatMap(([, , clients]) => cl
 const hasHttpxSse =
   spawnSync(PYTHON_PATH, ["-c", "import httpx_sse"], { stdio: "ignore" }).status === 0;
 
-/** What a client needs that is missing here; `undefined` if it can run. */
+/** Name of a missing requirement of a client; `undefined` if it can run. */
 export function missingFor({ runsIn }: Client): string | undefined {
   if (runsIn === "node") return undefined;
   if (runsIn === "python") {

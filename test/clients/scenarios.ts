@@ -1,4 +1,4 @@
-// What servers do to clients, using only the public API, and how a result is summed up in one cell.
+// Actions of servers, using only the public API, and how their effect on a client is summed up in one cell.
 import { setTimeout as delay } from "node:timers/promises";
 import type { HubOptions } from "@tidewire/core";
 import { request } from "../client.js";

@@ -847,7 +847,7 @@ export function adapterContract(binding: Binding): void {
     });
 
     describeHttp1("HTTP/1", () => {
-      it("sends head and opening in one packet", async () => {
+      it("sends head and opening together", async () => {
         const served = await serve(({ sse }) => sse.open());
         const socket = await connect(served.port);
         socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -175,7 +175,7 @@ describe.each(BINDINGS.filter(({ protocol }) => protocol === "http1"))("$name", 
       else await client.until("the end", () => client.response().isEnded);
     }
     const [direct, ordinary] = raws(pair);
-    // What was published before a session is closed comes before its end.
+    // Events published before a session is closed come before its end.
     expect(direct?.includes("at once")).toBe(what === "closed the session");
     expect(direct).not.toMatch(/after/);
     expect(direct).toBe(ordinary);
@@ -232,7 +232,7 @@ describe("a compressor", () => {
     leave(pair);
   });
 
-  it("stays off if @fastify/compress is told to compress event streams", async () => {
+  it("stays off if @fastify/compress is set to compress event streams", async () => {
     const server = await start(
       fastifyBinding(async (app) => {
         await app.register(fastifyCompress, { threshold: 0, customTypes: /event-stream/ });

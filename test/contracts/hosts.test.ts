@@ -269,7 +269,7 @@ describe.each(HOSTS)("$name", ({ hears, serve }) => {
   });
 });
 
-it("hub.handlePreflight passes on the error of an origin function, or reports it if nothing takes it", async () => {
+it("hub.handlePreflight passes on the error of an origin function, or reports it if the host does not take it", async () => {
   const fault = new Error("The list of origins cannot be read");
   const heard: unknown[] = [];
   const hub = createHub({

@@ -1,4 +1,4 @@
-/** What error handlers of other libraries see of an error that has a status, and what they answer. */
+/** How error handlers of other libraries treat an error with a status, and how they answer. */
 
 import { once } from "node:events";
 import http from "node:http";
@@ -55,7 +55,7 @@ describe("An error with a status", () => {
     expect(error).toMatchObject({ statusCode, status: statusCode, expose });
   });
 
-  it("is none without one, and has no such property", () => {
+  it("is not an HTTP error without one, and has no such property", () => {
     const error = new SseError("ERR_SSE_INVALID_OPTION", "no");
     expect(isHttpError(error)).toBe(false);
     expect(["statusCode", "status", "expose"].filter((name) => name in error)).toEqual([]);

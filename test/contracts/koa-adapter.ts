@@ -35,7 +35,7 @@ export function koaSse(
     } finally {
       exchange.isOver = true;
       const isAnswering = session !== undefined && session.state !== "idle";
-      // Koa answers when the middleware is over, unless it is told to leave the response alone.
+      // Koa answers when the middleware has ended, unless `respond` is `false`.
       if (isAnswering || exchange.isWaiting) context.respond = false;
     }
   };
@@ -63,7 +63,7 @@ class KoaExchange implements Exchange {
 
   wait(isWaiting: boolean): void {
     this.isWaiting = isWaiting;
-    // There is no stream after all, and Koa was told to leave the response alone.
+    // No stream follows, but `respond` is already `false`.
     if (!isWaiting && this.isOver) this.#context.res.writeHead(404).end();
   }
 

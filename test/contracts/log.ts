@@ -350,7 +350,7 @@ export function logContract({ name, open }: LogUnderTest): void {
         const page = await past.read(from, to, { ...room, hasUpTo: true });
         if (typeof page !== "object") throw new Error(page);
         expect(page.entries.length).toBeGreaterThan(0);
-        // Logs may have smaller limits of their own.
+        // A log may have a smaller limit.
         expect(page.entries.length).toBeLessThanOrEqual(3);
         expect(page.entries.at(-1)?.id).toBe(recorder.ids[8]);
         expect(await readAll(past, from, to, { ...room, hasUpTo: true })).toEqual(

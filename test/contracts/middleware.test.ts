@@ -55,7 +55,7 @@ class Counter {
   }
 }
 
-/** Opens a stream on which a counter starts, and checks that none of its events is held back. */
+/** Opens a stream on which a counter starts, and checks that its events are not held back. */
 async function expectPrompt(target: Target, path: string, counter: Counter): Promise<StreamClient> {
   const client = await request(target, path, { headers: BROWSER });
   clients.push(client);
@@ -305,7 +305,7 @@ describe("Fastify", () => {
     expect(json.headers["content-encoding"]).toMatch(/gzip|br|deflate/);
   });
 
-  it("disables a compressor that is told to compress event streams, and flushes each event", async () => {
+  it("disables a compressor that is set to compress event streams, and flushes each event", async () => {
     const counter = new Counter();
     const app = Fastify({ return503OnClosing: false });
     await app.register(fastifyCompress, { threshold: 0, customTypes: /event-stream/ });

@@ -13,7 +13,7 @@ import type { FastifyInstance } from "fastify";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { eventually, within } from "../client.js";
 
-/** What went to `onError` in a test. */
+/** Errors that reached `onError` in a test. */
 function collectErrors(): { errors: string[]; onError: NonNullable<CoreOptions["onError"]> } {
   const errors: string[] = [];
   return {

@@ -48,7 +48,7 @@ function quotedMessages(): Map<string, string> {
   return quoted;
 }
 
-/** What the calls say: their messages are collected here before the pages are read. */
+/** Messages of the calls, collected here before the pages are read. */
 const said = new Set<string>();
 
 async function hear(call: () => unknown): Promise<void> {

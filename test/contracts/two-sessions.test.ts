@@ -91,7 +91,7 @@ describe("Several sessions of one response", () => {
     expect(reasons.toSorted()).toEqual(["first client", "second client", "third client"]);
   });
 
-  it("are all notified of a response that none of them has opened", async () => {
+  it("are all notified of a response that they have not opened", async () => {
     const [first, second] = [makeHub(), makeHub()];
     const reasons: string[] = [];
     await get((incoming, response) => {

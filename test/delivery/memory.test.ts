@@ -1,4 +1,4 @@
-/** What counts against `maxBufferedBytes`, and the actual memory of clients, snapshots and short events. */
+/** Which bytes count against `maxBufferedBytes`, and the actual memory of clients, snapshots and short events. */
 
 import type { Socket } from "node:net";
 import { setFlagsFromString } from "node:v8";

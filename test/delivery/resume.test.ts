@@ -124,7 +124,7 @@ describe("a client that comes back", () => {
     expect(resetsOf(client)).toEqual([]);
   });
 
-  it("with an id after which an event of its own was trimmed gets one reset", async () => {
+  it("with an id after which an event of its channels was trimmed gets one reset", async () => {
     const server = await serve(RETAINED);
     const ids = await publish(server.hub, 1, 30);
     const client = await resume(server, ids[18] as string);
@@ -265,7 +265,7 @@ describe("100 000 retained events", () => {
 });
 
 describe("a message that is sent in the turn in which a stream resumes", () => {
-  /** @returns What a client gets that comes back with an id and has missed `missed` events. */
+  /** @returns The data for a client that comes back with an id and has missed `missed` events. */
   async function comeBack(
     route: (session: Session) => unknown,
     { lastEventId, ...options }: HubOptions & { readonly lastEventId?: string } = {},

@@ -32,7 +32,7 @@ async function connectClients(): Promise<{
 }
 
 it(
-  `a reader that stalls for ${SECONDS} s of 1 MB/s costs less than maxBufferedBytes, holds nobody up, and then gets everything`,
+  `a reader that stalls for ${SECONDS} s of 1 MB/s costs less than maxBufferedBytes, does not hold up others, and then gets everything`,
   { timeout: 120_000 },
   async () => {
     server = await ChannelServer.start("express", { stallTimeoutMs: 300_000 });

@@ -77,8 +77,9 @@ it(
  * One connection of a client, and the events it should get.
  *
  * A turn is the synchronous code of a call with the promise jobs and `nextTick`s it leads to. A request's handler is
- * one turn, and each `setImmediate` of the test another. So the test knows for each call whether it belongs to the turn
- * of the first `subscribe`, whose channels take part in the replay, or to a later turn, whose channels begin there.
+ * one turn, and each `setImmediate` of the test another. The test therefore knows for each call whether it belongs to
+ * the turn of the first `subscribe`, whose channels take part in the replay, or to a later turn, whose channels begin
+ * there.
  */
 interface Visit {
   /** Number of the last event that the client had when it connected. */

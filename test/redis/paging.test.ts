@@ -429,7 +429,7 @@ describeWithRedis("The past of a stream", () => {
 
     it("is dropped by the next publish, except for the newest entry, where every reader stands", async () => {
       const { redis, key } = await stream();
-      // So large that Redis keeps each in its own group, and drops exactly the requested ones.
+      // Each is so large that Redis keeps it in its own group, and drops exactly the requested ones.
       const text = "x".repeat(5_000);
       await fillOld(
         redis,

@@ -65,7 +65,7 @@ export class RedisProxy {
   /**
    * Loses the reply to the next command that contains `command`, and cuts its connection.
    *
-   * The command is forwarded, and the connection is cut only when a matching reply arrives. So Redis has certainly
+   * The command is forwarded, and the connection is cut only when a matching reply arrives. Redis has then certainly
    * executed the command, and the client does not know.
    *
    * @returns Settles once that has happened.

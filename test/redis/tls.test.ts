@@ -14,7 +14,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
 });
 
-/** What the log needs, as docs/reference/redis.md has it. */
+/** Rights that the log needs, as listed in docs/reference/redis.md. */
 const ACL = [
   ..."reset on >secret ~tidewire ~{tidewire}:* -@all".split(" "),
   ..."+xadd +xrange +xrevrange +xread +xinfo +xtrim +exists +eval +get +set +hget +hset +unlink +rename +time +ping".split(

@@ -1,6 +1,6 @@
-// Chaos on one node: channel sets that change at every moment, clients that stall, are cut and come back, and an
-// oracle that checks each event. SEED=… runs one chapter again, EVENTS=… says how many events to check, and
-// WITHOUT=cors,latest takes features away, to find out which of them a fault needs.
+// Chaos on one node: channel sets change continually, clients stall, are cut and return, and an oracle checks each
+// event. SEED=… repeats one chapter, EVENTS=… sets how many events to check, and WITHOUT=cors,latest removes features,
+// to find out which of them a fault needs.
 import http from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import fs from "node:fs";
@@ -19,10 +19,10 @@ const SEED = process.env["SEED"];
 const EVENTS = Number(
   process.env["EVENTS"] ?? (process.env["SOAK"] === "full" ? 5_000_000 : 200_000),
 );
-/** About as many events a chapter checks; a chapter has a hub of its own. */
+/** Approximate number of events per chapter. Each chapter has its own hub. */
 const EVENTS_PER_CHAPTER = 20_000;
 const CLIENTS = 40;
-/** What a chapter may have or not, each at random. */
+/** Features that a chapter may have, each at random. */
 const FEATURES = [
   "authorize",
   "bulk",
@@ -35,7 +35,7 @@ const FEATURES = [
   "snapshots",
   "stalls",
 ] as const;
-/** Features that no chapter has: to find out which of them a fault needs. */
+/** Features excluded from all chapters, to find out which of them a fault needs. */
 const WITHOUT = (process.env["WITHOUT"] ?? "").split(",");
 const CHANNELS = Array.from({ length: 8 }, (_, i) => `channel-${i}`);
 
@@ -45,7 +45,7 @@ interface Chapter {
   readonly faults: { readonly kind: string; readonly text: string }[];
 }
 
-/** A client with its place in the oracle and at the server. */
+/** A client with its state in the oracle and on the server. */
 interface Member {
   readonly client: ChaosClient;
   visit: Visit;
@@ -53,7 +53,7 @@ interface Member {
   session: Session | undefined;
   request: IncomingMessage | undefined;
   response: ServerResponse | undefined;
-  /** Calls that `authorize` has yet to allow, by channel. */
+  /** Calls that `authorize` has not allowed yet, by channel. */
   pending: Map<string, Pending>;
   isConnected: boolean;
   isStalled: boolean;
@@ -152,7 +152,7 @@ async function run(seed: number): Promise<Chapter> {
     const isSlow = has.authorize && chance(0.5);
     const free = some(0.3).filter((channel) => !pending.has(channel));
     const added = free.filter((channel) => !visit.has(channel));
-    // Those that are joined already may be named again, unless they could be left before the answer.
+    // Joined channels may be named again, unless they could be left before the answer.
     const channels = isSlow ? added : free;
     if (channels.length === 0) return;
     const kind = random();
@@ -239,12 +239,12 @@ async function run(seed: number): Promise<Chapter> {
     });
     join(member);
     for (let call = 0; call < 3; call++) {
-      // What is called here is in the turn of the first call: at once, or in jobs that the turn leads to.
+      // These calls belong to the turn of the first call: they are made at once, or in its promise jobs.
       const act = pick([
         () => join(member),
         () => join(member),
         () => (has.leaves ? leave(member, 0.2) : undefined),
-        // Before the answer of `authorize` and after it is not told apart within a turn.
+        // Before and after the answer of `authorize` cannot be distinguished within a turn.
         () => (has.authorize ? undefined : publish()),
       ]);
       const kind = random();
@@ -257,7 +257,7 @@ async function run(seed: number): Promise<Chapter> {
   const overTcp = http.createServer(listener);
   const overPipe = http.createServer(listener);
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "tidewire-soak-"));
-  // What a Unix socket holds is less than a tenth of what a TCP connection may: clients that stall are soon blocked.
+  // A Unix socket holds less than a tenth of what a TCP connection may, so stalled clients are soon blocked.
   const pipe = path.join(directory, "server");
   await Promise.all([
     new Promise<void>((resolve) => overTcp.listen(0, "127.0.0.1", resolve)),
@@ -390,12 +390,12 @@ async function run(seed: number): Promise<Chapter> {
     }
   }
 
-  // The id of the log's beginning is nobody's: no client is to be given it.
+  // The id of the log's beginning belongs to no client, and no client may get it.
   await publish();
   for (const member of members) connect(member);
   const isSound = (): boolean =>
     chapter.faults.length === 0 && members.every(({ visit }) => visit.fault === undefined);
-  // A chapter in which most clients are stalled or gone checks fewer.
+  // A chapter in which most clients are stalled or gone checks fewer events.
   for (let round = 0; round < 4_000 && isSound(); round++) {
     if (chapter.checked + sum(members) >= EVENTS_PER_CHAPTER) break;
     for (let left = below(12); left > 0; left--) void publish();
@@ -429,19 +429,19 @@ function sum(members: readonly Member[]): number {
   );
 }
 
-/** @returns How many bytes of the connection were written or are held by the outlet: at least so many will come. */
+/** @returns Bytes of the connection that were written or are held by the outlet: at least this many will arrive. */
 function writtenBytes({ session, request, response }: Member): number {
   const socket = request?.socket;
   if (session === undefined || socket === undefined || response?.headersSent !== true) return 0;
   return socket.bytesWritten - socket.writableLength + session.bufferedBytes;
 }
 
-/** @returns The byte of the connection past which nothing begins that was written before now. */
+/** @returns The last byte at which a block written before now can begin. */
 function limitOf(member: Member): number {
   if (member.response?.headersSent !== true) {
     return (member.session?.bufferedBytes ?? 0) === 0 ? 0 : Infinity;
   }
-  // The framing of a chunk that the response holds back.
+  // Adds the chunk framing that the response holds back.
   return writtenBytes(member) + 16;
 }
 

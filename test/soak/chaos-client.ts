@@ -1,30 +1,30 @@
-// A client of the chaos: an event stream over a bare socket that can be stalled, and cut at any byte.
+// A client of the chaos tests: an event stream over a bare socket that can be stalled, and cut at any byte.
 import net from "node:net";
 import { createParser } from "eventsource-parser";
 import type { EventSourceMessage } from "eventsource-parser";
 
-/** What the client hands on. */
+/** Receives the client's events. */
 export interface ChaosListener {
   /**
    * A block was dispatched.
    *
-   * @param at - Where on the connection the write of the server begins that it came in.
+   * @param at - Byte of the connection at which the server's write with this block begins.
    */
   block(block: EventSourceMessage, at: number): void;
-  /** So many bytes of the connection have been read, and all blocks in them dispatched. */
+  /** Number of bytes read from the connection. All blocks in them have been dispatched. */
   received(bytes: number): void;
-  /** The stream is over, and it was not the client who cut it. */
+  /** The stream is over, but the client did not cut it. */
   ended(): void;
 }
 
 /** A client that keeps its last event ID as `EventSource` does. */
 export class ChaosClient {
   lastEventId = "";
-  /** Where it connects to next. */
+  /** Address of the next connection. */
   address: net.NetConnectOpts;
   readonly #listener: ChaosListener;
   #socket: net.Socket | undefined;
-  /** How many bytes of the next chunk arrive before the client is cut; `undefined` for no such plan. */
+  /** Bytes of the next chunk that arrive before the client is cut; `undefined` if no cut is planned. */
   #cutWithin: number | undefined;
 
   constructor(address: net.NetConnectOpts, listener: ChaosListener) {
@@ -62,7 +62,7 @@ export class ChaosClient {
     );
   }
 
-  /** Leaves at once; bytes that have not been dispatched are lost. */
+  /** Disconnects at once; bytes not dispatched yet are lost. */
   cut(): void {
     const socket = this.#socket;
     this.#socket = undefined;
@@ -75,7 +75,7 @@ export class ChaosClient {
     }
   }
 
-  /** Leaves in the middle of the next chunk. `ended` is called. */
+  /** Disconnects in the middle of the next chunk. `ended` is called. */
   cutWithin(bytes: number): void {
     this.#cutWithin = bytes;
   }
@@ -96,16 +96,16 @@ export class ChaosClient {
   }
 }
 
-/** Takes head and chunks apart, and knows where each chunk began. */
+/** Parses head and chunks, and records where each chunk began. */
 class Body {
   isOver = false;
   readonly #onBlock: (block: EventSourceMessage, at: number) => void;
   readonly #decoder = new TextDecoder();
   readonly #parser = createParser({ onEvent: (block) => this.#onBlock(block, this.#at) });
   #rest: Buffer = Buffer.alloc(0);
-  /** Bytes of the connection that were taken apart. */
+  /** Number of parsed bytes of the connection. */
   offset = 0;
-  /** Where the chunk begins that is being parsed. */
+  /** Start of the chunk being parsed. */
   #at = 0;
   #isHeadRead = false;
 

@@ -1,5 +1,5 @@
-// A node of the chaos, in a process of its own: it publishes, and changes the channels of its streams at random. All it
-// does is in a journal before it is done, so that a kill at any moment takes nothing from what the oracle knows.
+// A node of the chaos tests in a separate process: it publishes, and changes the channels of its streams at random. It
+// records every action in a journal first, so a kill at any moment removes nothing from the oracle's knowledge.
 import fs from "node:fs";
 import http from "node:http";
 import { setImmediate as immediate } from "node:timers/promises";
@@ -18,7 +18,7 @@ const below = (/** @type {number} */ count) => Math.floor(Math.random() * count)
 const pick = (/** @type {readonly any[]} */ items) => items[below(items.length)];
 const some = (/** @type {number} */ share) => channels.filter(() => chance(share));
 
-/** Id of the newest entry that the hub has: where its log is. */
+/** Id of the hub's newest entry: the position of its log. */
 let tail;
 const inner = redisLog({ url, publishTimeoutMs: 1_000, retention: { maxEvents: 200_000 } });
 const noteEntries = (/** @type {readonly any[]} */ entries) =>
@@ -28,7 +28,7 @@ const noteEntries = (/** @type {readonly any[]} */ entries) =>
   );
 let started;
 const isStarted = new Promise((resolve) => (started = resolve));
-/** The log, and the journal of what it hands on. */
+/** The log, with a journal of everything it delivers. */
 const log = {
   start(follower) {
     const start = inner.start({
@@ -55,7 +55,7 @@ const log = {
   past: {
     find: (ids, query) => inner.past.find(ids, query),
     sync: (query) => inner.past.sync(query),
-    // A node that was killed may have published what no other has followed: the past has it all the same.
+    // A node that was killed may have published events that no other node followed. The past contains them.
     read: async (after, upTo, room) => {
       const page = await inner.past.read(after, upTo, room);
       if (typeof page === "object") noteEntries(page.entries);
@@ -69,13 +69,13 @@ const log = {
 const hub = createHub({
   log,
   heartbeatMs: 1_000,
-  // A client may be stalled until the chapter is over.
+  // A client may be stalled until the end of the chapter.
   stallTimeoutMs: 600_000,
   retention: { maxEvents },
   onError: (error, { stage }) => note("error", stage, String(error)),
 });
 
-/** The streams that are open, each with what was done to it. */
+/** The open streams, each with its recorded actions. */
 const members = new Set();
 /** Counts the turns in which `subscribe` is called. */
 let turn = 0;
@@ -106,7 +106,7 @@ const server = http.createServer((request, response) => {
     channels.filter(() => chance(0.4)),
   );
   for (let call = 0; call < 3; call++) {
-    // In the turn of the first call: at once, or in jobs that it leads to.
+    // In the turn of the first call: at once, or in its promise jobs.
     const act = pick([() => join(member), () => join(member), () => leave(member, 0.2)]);
     const kind = Math.random();
     if (kind < 0.2) act();
@@ -156,13 +156,13 @@ function leave(member, share) {
   session.unsubscribe(left);
 }
 
-/** How many bytes of the connection were written or are held by the outlet: at least so many will come. */
+/** Bytes of the connection that were written or are held by the outlet: at least this many will arrive. */
 function writtenBytes({ session, request, response }) {
   if (!response.headersSent) return 0;
   return request.socket.bytesWritten - request.socket.writableLength + session.bufferedBytes;
 }
 
-/** The byte past which nothing begins that was written before now, as far as it can be told. */
+/** The last byte at which a block written before now can begin, as far as is known. */
 function limitOf(member) {
   if (!member.response.headersSent) return member.session.bufferedBytes === 0 ? 0 : null;
   return writtenBytes(member) + 16;
@@ -194,7 +194,7 @@ let ticks = 0;
 const timer = setInterval(() => {
   turn += 1;
   const due = ((performance.now() - start) / 1_000) * perSecond;
-  // What a pause of the process has put off does not come all at once.
+  // Publishes delayed by a pause of the process are not made up all at once.
   for (let most = 50; published < due && most > 0; most--) void publish();
   const all = [...members];
   if (all.length === 0 || ++ticks % 2 === 0) return;
@@ -211,7 +211,7 @@ process.on("message", async () => {
 });
 process.on("disconnect", () => process.exit());
 
-// Before the log has a position it is not known where a channel begins.
+// Before the log has a position, the start of a channel is unknown.
 await isStarted;
 server.listen(0, "127.0.0.1", () => {
   http.createServer(server.listeners("request")[0]).listen(pipe, () => {

@@ -1,6 +1,6 @@
-// Chaos on three nodes with a Redis that fails: channel sets that change, clients that stall, are cut and come back to
-// another node, nodes that are killed. SEED=… draws the faults again, EVENTS=… says how many events to check, and
-// WITHOUT=latest,flushes takes features away. Calls, cuts and what the machine does in between are different each time.
+// Chaos on three nodes with a failing Redis: channel sets change, clients stall, are cut and return to another node,
+// and nodes are killed. SEED=… repeats the choice of faults, EVENTS=… sets how many events to check, and
+// WITHOUT=latest,flushes removes features. Calls, cuts and the machine's timing differ in each run.
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -22,11 +22,11 @@ const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 1e9));
 const EVENTS = Number(
   process.env["EVENTS"] ?? (process.env["SOAK"] === "full" ? 2_000_000 : 150_000),
 );
-/** About as many events a chapter checks; a chapter has a Redis and nodes of its own. */
+/** Approximate number of events per chapter. Each chapter has its own Redis and nodes. */
 const EVENTS_PER_CHAPTER = 150_000;
 const CLIENTS = 60;
 const NODES = 3;
-/** Events that each node publishes in a second. */
+/** Events that each node publishes per second. */
 const PER_SECOND = 200;
 const FEATURES = [
   "bulk",
@@ -42,41 +42,41 @@ const FEATURES = [
 const WITHOUT = (process.env["WITHOUT"] ?? "").split(",");
 const CHANNELS = Array.from({ length: 8 }, (_, i) => `channel-${i}`);
 
-/** What one connection was sent. */
+/** Data of one connection. */
 interface Visited {
-  /** What the client came with. */
+  /** The id with which the client connected. */
   readonly since: string;
   readonly blocks: {
     readonly block: EventSourceMessage;
     readonly at: number;
-    /** When it arrived, in milliseconds since 1970. */
+    /** Time of arrival, in milliseconds since 1970. */
     readonly time: number;
   }[];
-  /** Bytes of the connection that were taken apart. */
+  /** Number of parsed bytes of the connection. */
   received: number;
   isOver: boolean;
 }
 
-/** A client, and the connection that it has. */
+/** A client and its connection. */
 interface Member {
   readonly client: ChaosClient;
   visited: Visited | undefined;
   isStalled: boolean;
 }
 
-/** How a node has called `subscribe`. */
+/** Details of a node's `subscribe` call. */
 type Made = Pick<Call, "latest" | "hasSnapshot" | "isReplayed" | "isFirst">;
 
-/** A loss of everything that Redis had. */
+/** A loss of all data in Redis. */
 interface Flush {
   readonly time: number;
-  /** Id of the mark that a node has left: every position before it is void. */
+  /** Id of the mark left by a node: every position before it is void. */
   readonly mark: string;
 }
 
 type Line = readonly [kind: string, ...values: unknown[]];
 
-/** A node, and the journal of what it does. */
+/** A node and its journal. */
 class ChaosNode {
   readonly pipe: string;
   port = 0;
@@ -107,7 +107,7 @@ class ChaosNode {
     this.isUp = true;
   }
 
-  /** Publishes nothing more, and calls nothing; settles when every publish has. */
+  /** Stops publishing and making calls; settles when every publish has. */
   async stop(): Promise<void> {
     const stopped = once(this.#child, "message");
     this.#child.send("stop");
@@ -121,7 +121,7 @@ class ChaosNode {
     await this.#exit;
   }
 
-  /** @returns What has come to the journal since the last call. */
+  /** @returns Lines added to the journal since the last call. */
   news(): Line[] {
     if (!fs.existsSync(this.#journal)) return [];
     const file = fs.openSync(this.#journal, "r");
@@ -136,14 +136,14 @@ class ChaosNode {
   }
 }
 
-/** All that the journals say, and a ledger of it in the order of the log. */
+/** The content of all journals, and a ledger of it in log order. */
 class History {
   ledger: Ledger = new Ledger();
-  /** What the nodes have done to each connection. */
+  /** Actions of the nodes on each connection. */
   readonly calls: Map<number, Line[]> = new Map();
   readonly faults: string[] = [];
   readonly counts: { [name: string]: number } = {};
-  /** Ids of all entries, with the channel and the key of those that are events. */
+  /** Ids of all entries; events with their channel and key. */
   readonly #entries: Map<string, readonly [channel: string, key: string] | undefined> = new Map();
   readonly #ids: Map<string, string> = new Map();
   readonly #numbers: Map<string, number> = new Map();
@@ -154,12 +154,12 @@ class History {
     for (const node of nodes) for (const line of node.news()) this.#add(line);
   }
 
-  /** Adds a position that is none of an event. */
+  /** Adds a position that does not belong to an event. */
   addPlace(id: string): void {
     if (!this.#entries.has(id)) this.#entries.set(id, undefined);
   }
 
-  /** Brings everything in order. */
+  /** Sorts everything. */
   sort(): void {
     this.ledger = new Ledger();
     this.#numbers.clear();
@@ -181,7 +181,7 @@ class History {
     return this.#numbers.get(key) ?? 0;
   }
 
-  /** @returns Number of the newest entry at a time by the clock of Redis, in milliseconds. */
+  /** @returns Number of the newest entry at a time on the clock of Redis, in milliseconds. */
   numberAt(ms: number): number {
     const after = this.#times.findLastIndex((time) => time <= ms);
     return after + 1;
@@ -232,7 +232,7 @@ class History {
   }
 }
 
-/** What ends a chapter, whether it was played to its end or not. */
+/** Cleanup functions of a chapter, called even if it fails. */
 const closers: (() => unknown)[] = [];
 
 async function closeAll(): Promise<void> {
@@ -287,7 +287,7 @@ async function run(seed: number): Promise<Chapter> {
         block(block, at) {
           const { event, data } = block;
           if (event === "n") progress.arrived += 1;
-          // What fills an event up is of no interest.
+          // Strips the padding of the event.
           const text = event === "n" ? data.slice(0, data.indexOf(" ")) : data;
           const time = Date.now();
           member.visited?.blocks.push({ block: { ...block, data: text }, at, time });
@@ -340,10 +340,10 @@ async function run(seed: number): Promise<Chapter> {
     }
   }
 
-  /** Everything in Redis is lost. Settles once a node has found that. */
+  /** Loses all data in Redis. Settles once a node has detected that. */
   async function flush(): Promise<void> {
     const time = Date.now();
-    // No id of the new history is to be one of the old.
+    // Ids of the new history must not occur in the old one.
     await redis.command("EVAL", "redis.call('FLUSHALL') for i = 1, 3e6 do end", "0");
     const mark = async (): Promise<string> => {
       for (;;) {
@@ -389,7 +389,7 @@ async function run(seed: number): Promise<Chapter> {
 
   const history = new History();
 
-  /** Compares what a connection has brought with what it should have. */
+  /** Compares the data of a connection with the expectation. */
   function check(number: number): Visit {
     const visited = records[number] as Visited;
     const { ledger } = history;
@@ -444,7 +444,7 @@ async function run(seed: number): Promise<Chapter> {
     return visit;
   }
 
-  /** @returns What the clients that are there have yet to get. */
+  /** @returns Events that the present clients have not received yet. */
   function missing(): string[] {
     history.read(all);
     for (const { mark } of flushes) history.addPlace(mark);
@@ -497,7 +497,7 @@ async function run(seed: number): Promise<Chapter> {
   return chapter;
 }
 
-/** Where an id of the log lies. */
+/** Parts of an id of the log. */
 function placeOf(id: string): readonly [ms: number, counter: number] {
   const [ms = NaN, counter = NaN] = id.split(/[-~]/).map(Number);
   return [ms, counter];

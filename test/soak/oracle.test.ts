@@ -1,4 +1,4 @@
-// The oracle of the chaos judges the streams: here it is judged itself.
+// The oracle checks the streams of the chaos tests. This file checks the oracle.
 import { expect, it } from "vitest";
 import { Ledger, Visit } from "./oracle.js";
 import type { Call } from "./oracle.js";
@@ -16,7 +16,9 @@ function callOf(latest: number, isFirst: boolean): Call {
   };
 }
 
-/** A client that came back too late: one reset, behind it the latest two events, then the channel is left at byte 100. */
+/**
+ * A client that returned too late: one reset, followed by the latest two events; then the channel is left at byte 100.
+ */
 function resetAndLeft(): Visit {
   const ledger = new Ledger();
   for (const id of ["one", "two", "three", "four", "five"]) {
@@ -32,7 +34,7 @@ function resetAndLeft(): Visit {
 }
 
 it.each([100, 200])(
-  "what is written at byte %i after a channel was joined again belongs to the new call",
+  "an event written at byte %i after a channel was joined again belongs to the new call",
   (at) => {
     const visit = resetAndLeft();
     visit.join(["news"], callOf(2, false), { position: 5, bytes: 100 });
@@ -42,7 +44,7 @@ it.each([100, 200])(
   },
 );
 
-it("what is written of a channel that was left is a fault", () => {
+it("an event of a channel that was left is a fault", () => {
   const visit = resetAndLeft();
   visit.event(4, undefined, 200);
   expect(visit.fault).toBeDefined();

@@ -1,5 +1,5 @@
-// The promise, stated as checks on what one connection receives. It knows the calls that the test has made and the
-// events that were published, and nothing of how Tidewire delivers them.
+// The promise as checks on the data of one connection. The oracle knows the test's calls and the published events, but
+// nothing of how Tidewire delivers them.
 
 /** A published event. Its number is its place among all events, from 1. */
 export interface Published {
@@ -9,13 +9,13 @@ export interface Published {
   readonly seq: number;
 }
 
-/** All that was published, in the order of the calls. */
+/** Everything published, in call order. */
 export class Ledger {
   readonly #events: Published[] = [];
   readonly #byChannel: Map<string, number[]> = new Map();
   readonly #numbers: Map<string, number> = new Map();
 
-  /** Number of the newest event: where the log is now. */
+  /** Number of the newest event: the position of the log. */
   get position(): number {
     return this.#events.length;
   }
@@ -33,7 +33,7 @@ export class Ledger {
     return this.#events[number - 1];
   }
 
-  /** @returns How many events of a channel there are up to a position. */
+  /** @returns Number of events of a channel up to a position. */
   countAt(channel: string, position: number): number {
     const numbers = this.#byChannel.get(channel) ?? [];
     let [low, high] = [0, numbers.length];
@@ -45,12 +45,12 @@ export class Ledger {
     return low;
   }
 
-  /** @returns The number of an event of a channel, by its place there. */
+  /** @returns Number of an event of a channel, by its place in the channel. */
   numberAt(channel: string, seq: number): number | undefined {
     return this.#byChannel.get(channel)?.[seq - 1];
   }
 
-  /** Remembers the id that an event was given, or with 0 the id of the log's beginning. */
+  /** Records the id of an event or, with 0, the id of the log's beginning. */
   name(id: string, number: number): void {
     this.#numbers.set(id, number);
   }
@@ -65,17 +65,17 @@ export interface Call {
   readonly latest: number;
   readonly hasSnapshot: boolean;
   /**
-   * Whether its channels start at the position that the client reports: the first call, and those of its turn that
-   * have no snapshot.
+   * Whether its channels start at the client's reported position: the first call, and calls of its turn without a
+   * snapshot.
    */
   readonly isReplayed: boolean;
   /** Whether it is the first of the connection. */
   readonly isFirst: boolean;
-  /** Whether its snapshot has yet to come: anew after each reset. */
+  /** Whether its snapshot is still to come, which is the case again after each reset. */
   isStateDue: boolean;
-  /** The snapshot that was taken last; `undefined` while none was. */
+  /** The last snapshot that was taken; `undefined` before the first. */
   take: Take | undefined;
-  /** How many of its snapshots have arrived, and how many resets had when it was made. */
+  /** Number of its snapshots received, and number of resets when it was made. */
   states: number;
   resetsBefore: number;
 }
@@ -83,40 +83,40 @@ export interface Call {
 /** A snapshot that was taken. */
 export interface Take {
   readonly call: Call;
-  /** Where the log was. */
+  /** Position of the log at that time. */
   readonly position: number;
   hasArrived: boolean;
 }
 
-/** From a `subscribe` that took effect to the `unsubscribe` after it. */
+/** The period from an effective `subscribe` to the next `unsubscribe`. */
 interface Stay {
   readonly channel: string;
   readonly call: Call;
-  /** What was published after it is due. */
+  /** Events published after this position are due. */
   readonly start: number;
   readonly startSeq: number;
-  /** Where the log was when the channel was left. */
+  /** Position of the log when the channel was left. */
   leave: number;
-  /** What begins past this byte of the connection was written after the channel was left. */
+  /** Blocks that begin past this byte of the connection were written after the channel was left. */
   limit: number;
-  /** Place of the last event that has arrived or is in a snapshot; `undefined` while there is none. */
+  /** Place of the last event received or contained in a snapshot; `undefined` while there is none. */
   last: number | undefined;
-  /** Set by a reset without an id until the next event: the reset took place somewhere after `floor`. */
+  /** Set by a reset without an id until the next event: the position of the reset is somewhere after `floor`. */
   reset: { readonly floor: number; bound: number } | undefined;
   /**
-   * Set by a reset if the call asked for `latest`, which comes behind the reset then: place of the last event of that,
-   * 0 for none yet.
+   * Set by a reset if the call asked for `latest`, which then follows the reset: place of its last event, or 0 before
+   * the first.
    */
   again: number | undefined;
-  /** The last event that may come so: where the channel goes on after the reset. */
+  /** Last event that may arrive this way: the channel continues there after the reset. */
   againUpTo: number;
 }
 
-/** When the server did something: where the log was, and how far the connection. */
+/** State at the time of a server action: position of the log, and progress of the connection. */
 export interface Moment {
   /** Number of the newest event. */
   readonly position: number;
-  /** Bytes of the connection that were written, or are held by the outlet: what begins later was written later. */
+  /** Bytes of the connection that were written or are held by the outlet. Blocks that begin later were written later. */
   readonly bytes: number;
 }
 
@@ -130,39 +130,39 @@ export interface Reset {
   readonly channels: readonly string[];
 }
 
-/** What one connection owes its client. */
+/** Expectations for one connection. */
 export class Visit {
   /** The first fault; nothing is checked after it. */
   fault: { readonly kind: string; readonly text: string } | undefined;
   checked = 0;
   resets = 0;
-  /** Set once the client is gone: nothing is expected any more. */
+  /** Set once the client has left: nothing more is expected. */
   isOver = false;
-  /** Where the log was when `complete` was called. */
+  /** Position of the log when `complete` was called. */
   completedAt: number | undefined;
-  /** The position that the client has now; `undefined` if it would come back without one. */
+  /** The client's present position; `undefined` if it would return without one. */
   told: number | undefined;
   readonly since: number | undefined;
-  /** What has happened on the connection, for whoever reads of a fault. */
+  /** Events on the connection, for the report of a fault. */
   readonly story: string[] = [];
   readonly #ledger: Ledger;
   readonly #maxEvents: number;
   readonly #stays: Map<string, Stay[]> = new Map();
   readonly #open: Map<string, Stay> = new Map();
   readonly #versions: Version[] = [];
-  /** Channels of the stream as the server has it, each with its call; `#open` follows when the client is as far. */
+  /** Channels of the stream on the server, each with its call. `#open` follows when the client has got that far. */
   readonly #joined: Map<string, Call> = new Map();
-  /** So many bytes of the connection the client has got. */
+  /** Bytes of the connection received by the client. */
   #received = 0;
-  /** What the server has done and the client has not come to yet, in order. */
+  /** Server actions that the client has not reached yet, in order. */
   readonly #ahead: { readonly bytes: number; readonly apply: () => void }[] = [];
-  /** The furthest position that the client is known to have had. */
+  /** Largest position that the client is known to have had. */
   #lastNumber: number;
 
   /**
-   * @param since - The position that the client reports; `undefined` for none.
-   * @param maxEvents - How many events are retained.
-   * @param position - Where the log is.
+   * @param since - Position reported by the client; `undefined` for none.
+   * @param maxEvents - Number of retained events.
+   * @param position - Position of the log.
    */
   constructor(
     ledger: Ledger,
@@ -178,12 +178,12 @@ export class Visit {
     this.#note(position);
   }
 
-  /** The furthest position that the client is known to have had. */
+  /** Largest position that the client is known to have had. */
   get position(): number {
     return this.#lastNumber;
   }
 
-  /** Channels of the stream as the server has it. */
+  /** Channels of the stream on the server. */
   get channels(): string[] {
     return [...this.#joined.keys()];
   }
@@ -200,7 +200,7 @@ export class Visit {
 
   #join(channels: readonly string[], call: Call, { position }: Moment): void {
     call.resetsBefore = this.resets;
-    // A client that comes from a process that is ahead is at its own position.
+    // A client from a process that is ahead starts at its own position.
     const start = call.isReplayed ? (this.since as number) : Math.max(position, this.since ?? 0);
     const details = `${call.latest > 0 ? ` latest ${call.latest}` : ""}${call.hasSnapshot ? " snapshot" : ""}`;
     this.#tell(position, `joins ${channels.join()} after ${start}${details}`);
@@ -227,7 +227,7 @@ export class Visit {
     this.#note(position);
   }
 
-  /** @param limit - What begins past this byte was written later. */
+  /** @param limit - Blocks that begin past this byte were written later. */
   leave(channels: readonly string[], limit: number, moment: Moment): void {
     for (const channel of channels) this.#joined.delete(channel);
     this.#later(moment, () => this.#leave(channels, limit, moment));
@@ -258,7 +258,7 @@ export class Visit {
     return take;
   }
 
-  /** The client has got so many bytes of the connection. */
+  /** The client has received this many bytes of the connection. */
   received(bytes: number): void {
     this.#received = Math.max(this.#received, bytes);
     while (this.#ahead[0] !== undefined && this.#ahead[0].bytes <= this.#received) {
@@ -266,7 +266,7 @@ export class Visit {
     }
   }
 
-  /** Does something once the client has got what was written before it. */
+  /** Applies a change once the client has received everything written before it. */
   #later({ bytes }: Moment, apply: () => void): void {
     this.#ahead.push({ bytes, apply });
     this.received(0);
@@ -275,7 +275,7 @@ export class Visit {
   /**
    * An event has arrived.
    *
-   * @param at - Where on the connection the write begins that it came in.
+   * @param at - Byte of the connection at which the write with this event begins.
    */
   event(number: number, id: string | undefined, at: number): void {
     this.received(at);
@@ -346,7 +346,7 @@ export class Visit {
     }
   }
 
-  /** The client is told a position. */
+  /** The client receives a position. */
   cursor(id: string, at: number): void {
     this.received(at);
     const number = this.#ledger.numberOf(id);
@@ -361,8 +361,8 @@ export class Visit {
   }
 
   /**
-   * @param latest - The position of the log when the reset arrived, or later.
-   * @param hasCause - Whether every position like the client's is void, whatever the window holds.
+   * @param latest - Position of the log when the reset arrived, or later.
+   * @param hasCause - Whether every position like the client's is void, whatever the window contains.
    */
   reset(
     { reason, channels }: Reset,
@@ -415,7 +415,7 @@ export class Visit {
     this.#lastNumber = position ?? this.#lastNumber;
   }
 
-  /** `complete` has reached the client. */
+  /** The effect of `complete` has reached the client. */
   completed(at: number): void {
     this.received(at);
     if (this.completedAt === undefined)
@@ -423,7 +423,7 @@ export class Visit {
     this.#checkHasAllUpTo(this.completedAt, `complete() was called at ${this.completedAt}`);
   }
 
-  /** The client leaves, in whatever way: what it comes back with stands for all that it was sent. */
+  /** The client leaves in any way: the id with which it returns must cover everything it received. */
   end(): void {
     if (this.isOver) return;
     if (this.told !== undefined) {
@@ -432,7 +432,7 @@ export class Visit {
     this.isOver = true;
   }
 
-  /** @returns What the client has yet to get. */
+  /** @returns The first thing that the client has not received yet. */
   missing(): string | undefined {
     if (this.isOver || this.fault !== undefined) return undefined;
     const next = this.#ahead[0];
@@ -445,7 +445,7 @@ export class Visit {
     return undefined;
   }
 
-  /** Everything was given time enough. */
+  /** Called when everything had enough time to arrive. */
   settle(): void {
     const missing = this.missing();
     if (missing !== undefined) this.#fail("hole at the end", missing);
@@ -463,7 +463,7 @@ export class Visit {
       return;
     }
     const { last, startSeq } = stay;
-    // The first of the latest may be any: how far they reach back is not checked here.
+    // The first of the `latest` events may be any: their number is not checked here.
     const isFirstOfLatest = last === undefined && stay.call.latest > 0 && seq <= startSeq;
     const next = (last ?? startSeq) + 1;
     if (!isFirstOfLatest && seq !== next) {
@@ -484,8 +484,8 @@ export class Visit {
   }
 
   /**
-   * Without ids come the events of `latest` and, before the client has its first position, all others: cut in between,
-   * it is to begin anew.
+   * Events without ids are those of `latest` and, before the client's first position, all others: a client cut off in
+   * between must begin anew.
    */
   #stayWithoutId({ channel, seq, number }: Published, at: number): Stay | undefined {
     const stays = this.#stays.get(channel) ?? [];
@@ -493,7 +493,7 @@ export class Visit {
       again !== undefined && seq <= againUpTo;
     const isOfLatest = ({ call, last, startSeq }: Stay): boolean =>
       call.latest > 0 && (last === undefined ? seq <= startSeq + 1 : seq === last + 1);
-    // A channel that was left and joined again: what comes after the new call belongs to the new stay.
+    // A channel that was left and joined again: events after the new call belong to the new stay.
     const owner = stays.findLast((stay) => at < stay.limit && (isAgain(stay) || isOfLatest(stay)));
     if (owner !== undefined && isAgain(owner)) return owner;
     const latest = owner ?? stays.findLast(isOfLatest);
@@ -509,12 +509,12 @@ export class Visit {
     );
   }
 
-  /** @returns Whether something that was due had left the window when the log was at a position. */
+  /** @returns Whether a due event had left the window when the log was at a position. */
   #hasCause(reason: string, position: number): boolean {
     if (reason === "unknown") return false;
     for (const [channel, stays] of this.#stays) {
       const stay = stays.findLast(({ start }) => start <= position);
-      // A channel that was left while the reset was waiting is a cause, and is not named.
+      // A channel that was left while the reset was waiting counts as a cause, but is not named.
       if (stay === undefined || stay.leave < position) continue;
       const next = (stay.reset?.floor ?? stay.last ?? stay.startSeq) + 1;
       const number = this.#ledger.numberAt(channel, next);
@@ -523,7 +523,7 @@ export class Visit {
     return false;
   }
 
-  /** Stays of which something that begins at a byte of the connection may tell. */
+  /** Stays to which a block at this byte of the connection may belong. */
   *#staysAt(at: number): Generator<Stay> {
     for (const stays of this.#stays.values()) {
       for (const stay of stays) if (at < stay.limit) yield stay;
@@ -552,8 +552,8 @@ export class Visit {
 
   #lack(stay: Stay, position: number): string | undefined {
     if (position <= stay.start) return undefined;
-    // What is published before a state is part of it. A client that is cut before it gets it anew, unless it is that of
-    // the first call: then the position that the client has stands for it.
+    // Events published before a state are part of it. A client cut off before it gets another, except for the state of
+    // the first call, which the client's position stands for.
     if (stay.call.isStateDue && !stay.call.isFirst) return undefined;
     const needed = this.#ledger.countAt(stay.channel, position);
     const { reset } = stay;

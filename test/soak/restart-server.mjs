@@ -1,4 +1,4 @@
-// A server that is restarted under its clients, in a process of its own. It shuts down as docs/operate/shutdown.md says.
+// A server that is restarted under its clients, in a separate process. It shuts down as the documentation says.
 import { once } from "node:events";
 import process from "node:process";
 import { sse } from "@tidewire/express";
@@ -9,7 +9,7 @@ import Fastify from "fastify";
 
 const { framework, port, url } = JSON.parse(process.argv[2]);
 
-/** Notes each event with the time at which it came. */
+/** Records each event with its time of arrival. */
 const PAGE = `<!doctype html><title>Restart</title><script>
   window.ticks = [];
   window.faults = [];

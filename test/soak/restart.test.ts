@@ -1,6 +1,6 @@
 /// <reference lib="dom" />
-// A deploy: the server ends as docs/operate/shutdown.md says, and the next one starts at its port, under clients that only have their
-// EventSource. Counted is how long each of them hears nothing, and what it misses.
+// A deployment: the server shuts down as the documentation says, and the next one starts on its port, under clients
+// that rely on EventSource alone. Measured is the silence for each of them, and the events they miss.
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -20,13 +20,13 @@ const CLIENTS = 500;
 const PAGES = 5;
 const TICK_MS = 100;
 
-/** A number that was published, and when it came. */
+/** A published number and its time of arrival. */
 type Tick = readonly [count: number, at: number];
 
-/** What one client has heard. */
+/** Everything that one client received. */
 interface Heard {
   readonly ticks: readonly Tick[];
-  /** Resets, and that it has given up. */
+  /** Resets, and whether the client has given up. */
   readonly faults: readonly string[];
 }
 
@@ -36,7 +36,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-/** Loads a server that listens once it is told to: how long Node and an application take to load is not Tidewire's. */
+/** Loads a server that starts listening on command, because loading Node and an application does not count. */
 async function loadServer(framework: string, port: number, url: string): Promise<ChildProcess> {
   const child = fork(fileURLToPath(new URL("restart-server.mjs", import.meta.url)), [
     JSON.stringify({ framework, port, url }),
@@ -70,7 +70,7 @@ const hearPage = (page: Page): Promise<Heard> =>
     return { ticks, faults };
   });
 
-/** The longest time without an event, in milliseconds. */
+/** Longest time without an event, in milliseconds. */
 function silenceOf({ ticks }: Heard): number {
   let longest = 0;
   for (const [index, [, at]] of ticks.entries()) {
@@ -79,7 +79,7 @@ function silenceOf({ ticks }: Heard): number {
   return longest;
 }
 
-/** How many numbers are missing between the first that a client had and `last`, and how many came again. */
+/** How many numbers are missing between the client's first one and `last`, and how many arrived twice. */
 function holesOf({ ticks }: Heard, last: number): { missed: number; doubled: number } {
   const counts = new Set(ticks.map(([count]) => count));
   const first = ticks[0]?.[0] ?? 0;

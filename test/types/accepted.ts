@@ -1,12 +1,12 @@
 import type { Channel, Hub } from "@tidewire/core";
 
-/** Channels of an application: what is published on them, and no more. */
+/** Channels of an application, each with the data published on it. */
 export interface Price {
   readonly symbol: string;
   readonly cents: number;
 }
 
-// A type; an interface does as well.
+// A type; an interface works as well.
 export type Channels = {
   news: { headline: { title: string; urgent?: boolean }; correction: string };
   prices: { message: Price };
@@ -16,7 +16,7 @@ export type Channels = {
   [room: `room:${number}:${"in" | "out"}`]: { message: number };
 };
 
-/** What has to compile with a map of channels, and to run. */
+/** Typed publishes that must compile and run. */
 export async function publishTyped(hub: Hub<Channels>, name: string): Promise<string[]> {
   const published = [
     await hub.publish("news", { event: "headline", data: { title: "a" } }),
@@ -26,7 +26,7 @@ export async function publishTyped(hub: Hub<Channels>, name: string): Promise<st
     await hub.publish("prices", { data: { symbol: "X", cents: 1 } }),
     await hub.publish("prices", { event: "message", data: { symbol: "X", cents: 1 } }),
     await hub.publish("prices", { event: undefined, data: { symbol: "X", cents: 1 } }),
-    // A string stands for a message of that data, where data is a string.
+    // A string is short for a message with that data, if data may be a string.
     await hub.publish("chat", "hello"),
     await hub.publish("chat", { data: "hello" }),
     await hub.publish("chat", { event: "typing", data: null }),
@@ -43,7 +43,7 @@ export async function publishTyped(hub: Hub<Channels>, name: string): Promise<st
   return [...published.map(({ id }: { readonly id: string }) => id), `${news.name} ${count}`];
 }
 
-/** What has to compile without one: everything that can be encoded. */
+/** Untyped publishes that must compile: all data that can be encoded. */
 export async function publishUntyped(hub: Hub, name: string): Promise<number> {
   const published = [
     await hub.publish("any", "text"),
@@ -55,7 +55,7 @@ export async function publishUntyped(hub: Hub, name: string): Promise<number> {
   return published.length;
 }
 
-/** What must not compile; never called. */
+/** Calls that must not compile; never run. */
 function refused(hub: Hub<Channels>, name: string): void {
   // @ts-expect-error -- There is no such channel.
   void hub.publish("sport", { event: "headline", data: { title: "a" } });
@@ -79,7 +79,7 @@ function refused(hub: Hub<Channels>, name: string): void {
   void hub.publish("news", { event: "headline", data: { title: "a", urgnet: true } });
   // @ts-expect-error -- No data.
   void hub.publish("news", { event: "headline" });
-  // @ts-expect-error -- No event type, and `message` is none of this channel.
+  // @ts-expect-error -- No event type, and the channel has no `message`.
   void hub.publish("news", { data: { title: "a" } });
   // @ts-expect-error -- A string is a message, which this channel has not.
   void hub.publish("news", "text");

@@ -11,7 +11,7 @@ import type { Channels } from "./accepted.js";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const COMPILER = join(ROOT, "node_modules/.bin/tsc");
 
-/** Runs the compiler, as a person does. */
+/** Runs the compiler as a user would. */
 function compile(project: string): { status: number | null; output: string } {
   const { status, stdout, stderr, error } = spawnSync(
     COMPILER,
@@ -23,31 +23,31 @@ function compile(project: string): { status: number | null; output: string } {
 }
 
 describe("@tidewire/fastify/bare", () => {
-  it("goes together with another plugin that declares `reply.sse`, and with two hubs", () => {
+  it("works together with another plugin that declares `reply.sse`, and with two hubs", () => {
     expect(compile("test/types/fastify-bare/tsconfig.json")).toEqual({ status: 0, output: "" });
   });
 });
 
 describe("@tidewire/fastify", () => {
-  it("compiles on every server that Fastify has: HTTP/1, HTTPS, HTTP/2, and the application's own", () => {
+  it("compiles on every kind of Fastify server: HTTP/1, HTTPS, HTTP/2, and the application's own", () => {
     expect(compile("test/types/fastify-servers/tsconfig.json")).toEqual({ status: 0, output: "" });
   });
 });
 
 describe("A map of channels", () => {
-  it("lets all pass that it should, and nothing that `@ts-expect-error` expects to fail", () => {
+  it("accepts all valid calls, and rejects those marked with `@ts-expect-error`", () => {
     expect(compile("test/types/tsconfig.json")).toEqual({ status: 0, output: "" });
   });
 
-  it("that is registered types every session, hub and publisher of a program, whatever its framework", () => {
+  it("types every session, hub and publisher of a program if registered, whatever the framework", () => {
     expect(compile("test/types/registered/tsconfig.json")).toEqual({ status: 0, output: "" });
   });
 
-  it("goes by the property that a program declares where two hubs have sessions on one response", () => {
+  it("follows the declared property if two hubs have sessions on one response", () => {
     expect(compile("test/types/bare/tsconfig.json")).toEqual({ status: 0, output: "" });
   });
 
-  it("changes nothing at run time: what compiles is published", async () => {
+  it("does not change behaviour at run time: calls that compile publish", async () => {
     const published = await publishTyped(createHub<Channels>(), "1");
     expect(published).toHaveLength(16);
     expect(published.at(-1)).toBe("news 0");
@@ -58,13 +58,13 @@ describe("A map of channels", () => {
   });
 });
 
-/** An expression that must not compile, and what a person has to be told: in the message, or at the place it points to. */
+/** An expression that must not compile, and the expected content of the message or of the place it points to. */
 interface WrongProgram {
   readonly fault: string;
   readonly code: string;
-  /** What the message has to name. */
+  /** Names that the message must contain. */
   readonly names: readonly string[];
-  /** What stands where the message points to. */
+  /** Text at the place that the message points to. */
   readonly at: string;
 }
 
@@ -260,7 +260,7 @@ const REGISTERED = `import type { Channels } from ${IMPORTED};
 declare module "@tidewire/core" { interface Register { channels: Channels } }
 `;
 
-/** What stands before an expression: in the last of these lines, or before it. */
+/** Code before an expression: in the last of these lines, or before it. */
 const PRELUDES: Readonly<Record<string, string>> = {
   "a hub": `import { createHub } from "@tidewire/core";
 import type { Channels } from ${IMPORTED};
@@ -284,7 +284,7 @@ describe.each([
   ["a hub", PROGRAMS],
   ["Express", [...REGISTERED_PROGRAMS, ...ROUTE_PROGRAMS]],
   ["Fastify", REGISTERED_PROGRAMS],
-])("What the compiler says, with %s, of", (binding, programs) => {
+])("The compiler error, with %s, of", (binding, programs) => {
   const folder = mkdtempSync(join(tmpdir(), "tidewire-types-"));
   const prelude = PRELUDES[binding] ?? "";
   const lastLine = prelude.split("\n").length;

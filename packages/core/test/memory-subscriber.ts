@@ -42,7 +42,7 @@ export class MemoryClient extends Outlet {
   onWrite: () => void = () => {};
   subscription: Subscription | undefined;
 
-  /** @param holdsHead - `true`: nothing can be written until {@link MemoryClient.sendHead}. */
+  /** @param holdsHead - `true` blocks writes until {@link MemoryClient.sendHead}. */
   constructor({ holdsHead = false }: { readonly holdsHead?: boolean } = {}) {
     super(makeSettings());
     this.owner = {

@@ -12,7 +12,7 @@ function resolve(options: unknown): ResolvedRedisLogOptions {
   return resolveRedisLogOptions(options as RedisLogOptions);
 }
 
-/** @returns What is said of options that are refused. */
+/** @returns The message for refused options. */
 function refusalOf(options: unknown): string {
   try {
     resolve(options);
@@ -72,7 +72,7 @@ describe("resolveRedisLogOptions", () => {
     });
   });
 
-  it("finds all that is in an address", async () => {
+  it("reads all parts of an address", async () => {
     const { locator } = resolve({ url: "rediss://user:secret@redis.example:6380/2" });
     expect(await locator.find(new AbortController().signal)).toEqual({
       username: "user",
@@ -82,7 +82,7 @@ describe("resolveRedisLogOptions", () => {
     });
   });
 
-  it("wants one of `url` and `client`", () => {
+  it("requires one of `url` and `client`", () => {
     expect(refusalOf({})).toBe("Expected either `url` or `client`: where Redis is");
     expect(refusalOf({ url: URL, client: createClient({ url: URL }) })).toBe(
       "Expected either `url` or `client`, got both: the client knows where Redis is, leave `url` out",
@@ -122,26 +122,29 @@ describe("resolveRedisLogOptions", () => {
     );
   });
 
-  it.each(["maxAgeMs", "maxEvents"])("refuses retention.%s that is no whole number", (name) => {
-    for (const value of [0, -1, 0.5, NaN, Infinity, null, "100"]) {
-      expect(refusalOf({ url: URL, retention: { [name]: value } })).toMatch(
-        new RegExp(`^Expected \`retention\\.${name}\` to be a whole number >= 1, got `),
-      );
-    }
-  });
+  it.each(["maxAgeMs", "maxEvents"])(
+    "refuses a retention.%s that is not a whole number",
+    (name) => {
+      for (const value of [0, -1, 0.5, NaN, Infinity, null, "100"]) {
+        expect(refusalOf({ url: URL, retention: { [name]: value } })).toMatch(
+          new RegExp(`^Expected \`retention\\.${name}\` to be a whole number >= 1, got `),
+        );
+      }
+    },
+  );
 
-  it("refuses a timeout that a timer of Node takes for none", () => {
+  it("refuses a timeout that exceeds a Node timer's range", () => {
     expect(refusalOf({ url: URL, publishTimeoutMs: 2_147_483_648 })).toMatch(
       /^Expected `publishTimeoutMs` to be a whole number/,
     );
   });
 
-  it("refuses names that it does not know", () => {
+  it("refuses unknown names", () => {
     expect(refusalOf({ url: URL, keys: "x" })).toBe("Unknown option `keys`. Did you mean `key`?");
     expect(refusalOf({ url: URL, publishTimeout: 1 })).toBe(
       "Unknown option `publishTimeout`. Did you mean `publishTimeoutMs`?",
     );
-    // What a hub takes, and Redis cannot keep to.
+    // An option of hubs that Redis cannot apply.
     expect(refusalOf({ url: URL, retention: { maxBytes: 1 } })).toBe(
       "Unknown option `retention.maxBytes`. Expected one of `retention.maxAgeMs`, `retention.maxEvents`",
     );
@@ -177,7 +180,7 @@ describe("createRedisPublisher", () => {
     ["nothing", undefined, "Expected options to be an object, got undefined"],
     ["a URL", "redis://:secret@127.0.0.1", "Expected options to be an object, got a string"],
     [
-      "an option that it does not have",
+      "an unknown option",
       { url: URL, onHealth: () => {} },
       "Unknown option `onHealth`. Expected one of `url`, `client`, `key`, `retention`, `dedupeWindowMs`, `publishTimeoutMs`, `serialize`, `verbatimStrings`, `maxEventBytes`, `onError`",
     ],

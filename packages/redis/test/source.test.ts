@@ -17,7 +17,7 @@ import type { RedisClient, RedisClientSource } from "../src/index.js";
 
 afterEach(() => vi.restoreAllMocks());
 
-/** @returns What is found with a client, without what says nothing. */
+/** @returns The settings found with a client, without empty ones. */
 async function found(client: RedisClientSource): Promise<ConnectionOptions> {
   const { locator } = resolveRedisLogOptions({ client });
   const { credentialsProvider: _, ...options } = await locator.find(new AbortController().signal);
@@ -28,7 +28,7 @@ function keyOf(client: RedisClientSource, key = "news"): string {
   return resolveRedisLogOptions({ client, key }).key;
 }
 
-/** @returns What is said of a client that is refused. */
+/** @returns The message for a refused client. */
 function refusalOf(client: unknown, key?: string): string {
   try {
     resolveRedisLogOptions({ client: client as RedisClient, key });
@@ -109,7 +109,7 @@ describe("The settings of a client", () => {
     expect(keyOf(createClient())).toBe("news");
   });
 
-  it("are asked for by every attempt where a function gives the client", async () => {
+  it("are read anew for every attempt if a function returns the client", async () => {
     const clients = [
       createClient({ url: "redis://a" }),
       new Redis("redis://b", { lazyConnect: true }),
@@ -154,7 +154,7 @@ describe("The settings of a client", () => {
 });
 
 describe("A client of node-redis that was given", () => {
-  it("cannot end the process by an error that nobody listens for", () => {
+  it("cannot end the process by an error without a listener", () => {
     const client = createClient();
     resolveRedisLogOptions({ client });
     resolveRedisLogOptions({ client });
@@ -186,7 +186,7 @@ describe("Anything else in place of a client is refused by name", () => {
     ["a pool", createClientPool5(), "an instance of "],
     ["a map", new Map(), "an instance of Map"],
     [
-      "what has the methods and nothing else",
+      "an object with the methods and nothing else",
       { connect() {}, on() {}, sendCommand() {} },
       "a plain object with connect, on, sendCommand",
     ],
@@ -210,7 +210,7 @@ describe("Anything else in place of a client is refused by name", () => {
     });
   });
 
-  it("and so is a setting that cannot be taken over", () => {
+  it("and so is a setting that cannot be reused", () => {
     const lazyConnect = true;
     expect(refusalOf(new Cluster([1], { lazyConnect, useSRVRecords: true }))).toContain(
       "`useSRVRecords`",

@@ -1,4 +1,4 @@
-// A program of its own: what is declared for responses holds for all of it.
+// A separate program, because declarations on responses apply to all of it.
 import { createHub, sse, sseHandler } from "@tidewire/express/bare";
 import type { Hub, ResponseWithSse } from "@tidewire/express/bare";
 import express from "express";
@@ -11,13 +11,13 @@ interface AdminChannels {
 declare global {
   namespace Express {
     interface Response extends ResponseWithSse<"events">, ResponseWithSse<"admin", AdminChannels> {
-      // What another package has declared under the usual name.
+      // A declaration of another package under the usual name.
       sse(text: string): void;
     }
   }
 }
 
-/** Two hubs in one program, beside something else that is called `sse`. */
+/** Two hubs in one program, beside another property called `sse`. */
 function useBare(): void {
   const hub: Hub<AdminChannels> = createHub<AdminChannels>();
   const events = sse({ property: "events", maxSessions: 5 });
@@ -32,7 +32,7 @@ function useBare(): void {
     void response.admin.hub.publish("audit", { event: "login", data: { user: "a" } });
     // @ts-expect-error -- There is no such channel.
     void response.admin.subscribe("news");
-    // @ts-expect-error -- Nobody may put another session there.
+    // @ts-expect-error -- Another session cannot be assigned.
     response.events = response.admin;
     // @ts-expect-error -- There is no such property.
     void response.stream;

@@ -13,7 +13,7 @@ declare module "fastify" {
   interface FastifyInstance extends InstanceWithSse<"live", Channels>, InstanceWithSse<"audit"> {}
 }
 
-/** What has to compile beside another plugin that has `reply.sse`, with two hubs. */
+/** Code that must compile beside another plugin that has `reply.sse`, with two hubs. */
 export async function start(): Promise<void> {
   const fastify = Fastify({ return503OnClosing: false });
   await fastify.register(fastifySSE);
@@ -44,7 +44,7 @@ export async function start(): Promise<void> {
   await fastify.sse.close();
 }
 
-/** The reply has what was declared, and nothing under the default name but what the other plugin has. */
+/** The reply has the declared property, and under the default name only that of the other plugin. */
 export function read(reply: FastifyReply): string {
   // @ts-expect-error theirs has no such method
   void reply.sse.subscribe;

@@ -118,7 +118,7 @@ export async function useHttp1(): Promise<void> {
   await own.register(routes);
 }
 
-/** Who may subscribe, by requests of HTTP/2. */
+/** `authorize` with HTTP/2 requests. */
 export async function authorize(): Promise<void> {
   const fastify = Fastify({ http2: true });
   await fastify.register(ssePlugin, {

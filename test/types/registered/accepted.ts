@@ -12,7 +12,7 @@ import Fastify from "fastify";
 import type { FastifyRequest } from "fastify";
 import type { Channels } from "./register.js";
 
-/** Whatever the framework is: what has to compile with a session of a registered map, and what must not. */
+/** Calls that must compile with a session of a registered map, whatever the framework, and calls that must not. */
 function follow(session: Session, id: string, names: readonly (keyof Channels)[]): void {
   void session.subscribe("news");
   void session.subscribe(["news", "prices", `user:${id}`], { latest: 5 });
@@ -35,7 +35,7 @@ function follow(session: Session, id: string, names: readonly (keyof Channels)[]
   session.unsubscribe(["news", `user:${id}`]);
   void session.hub.publish("news", { event: "headline", data: { title: "a" } });
   void session.hub.channel(`user:${id}`).publish({ event: "mail", data: { from: "a" } });
-  // `send` is about this stream alone: not about channels.
+  // `send` concerns only this stream, not channels.
   void session.send({ event: "anything", data: [1] });
 
   // @ts-expect-error -- There is no such channel.
@@ -81,7 +81,7 @@ function useExpress(): void {
   sse({ authorize: (_channel, { request }) => request.routeOptions.url === "/" });
   // @ts-expect-error -- Whoever asks for a channel that does not exist has misspelt one.
   sse({ authorize: (channel) => channel === "sport" });
-  // A hub that has channels of its own.
+  // A hub with its own channels.
   const other = sse<{ logs: { line: string } }>().hub;
   void other.publish("logs", { event: "line", data: "text" });
   // @ts-expect-error -- It has no others.
@@ -129,7 +129,7 @@ function routeOnExpress(id: string): void {
     ),
   );
   express.Router().get("/elsewhere", sseHandler("news", {}, { property: "events" }));
-  // A hub that has channels of its own.
+  // A hub with its own channels.
   app.get("/logs", sseHandler<{ logs: { line: string } }>("logs", { latest: 1 }));
 
   // @ts-expect-error -- There is no such channel.
@@ -203,7 +203,7 @@ function useNode(log: Log): void {
   http.createServer((request, response) => void http1.createSession({ request, response }));
   const ofExpress = createHub<Channels, Request>();
   http.createServer((request, response) => {
-    // @ts-expect-error -- The request is none of Express.
+    // @ts-expect-error -- The request is not an Express request.
     ofExpress.createSession({ request, response });
     ofExpress.createSession({ request, response, context: {} as Request });
   });
@@ -247,7 +247,7 @@ function useRedis(client: tidewireRedis.RedisClient): void {
   createRedisPublisher({});
   // @ts-expect-error -- Both.
   createRedisPublisher({ url, client });
-  // @ts-expect-error -- A publisher has no health of its own.
+  // @ts-expect-error -- A publisher has no `onHealth`.
   createRedisPublisher({ url, onHealth: () => {} });
 }
 void [useExpress, routeOnExpress, useFastify, useNode, useRedis];

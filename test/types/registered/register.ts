@@ -1,4 +1,4 @@
-// A program of its own: what is registered holds for all of it.
+// A separate program, because a registration applies to all of it.
 
 /** Channels of the application. */
 export interface Channels {

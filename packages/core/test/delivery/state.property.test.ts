@@ -95,7 +95,7 @@ interface Step {
   readonly who: number;
   /** Number from which all choices of the step are derived. */
   readonly choice: number;
-  /** What runs before the next step: nothing, the promise jobs of this turn, or the rest of the turn. */
+  /** Pause before the next step: none, the promise jobs of this turn, or the rest of the turn. */
   readonly pause: "none" | "jobs" | "turn";
 }
 

@@ -840,7 +840,7 @@ describe("channels joined by a second call in the same turn", () => {
     first.fillsUp = true;
     connect("", first);
     await turns();
-    // Cut off after the first write: what it has then, and what it gets after reconnecting, is the whole state.
+    // Cut off after the first write: the data it has then, plus the data after reconnecting, is the whole state.
     const second = connect(first.lastEventId, new MemoryClient());
     await turns();
     expect([...first.data, ...second.data]).toContain("state of b");

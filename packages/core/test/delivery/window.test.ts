@@ -18,12 +18,12 @@ function makeWindow(retention: Partial<Retention> = {}, tail = 0, hashBits?: num
 
 const slab = new FrameSlab();
 
-/** A frame as delivery makes it: its data is its id. */
+/** A frame as delivery creates it, with its id as its data. */
 function stored(id: string, channel: string, data = id): StoredFrame {
   return slab.write(encodeMessage({ id, data }), channel);
 }
 
-/** Appends entries, each a channel; their ids are their positions. */
+/** Appends entries on these channels, with their positions as ids. */
 function append(window: Window, channels: readonly string[], now = 0): void {
   for (const channel of channels) {
     const id = numberedId(window.tail + 1);
@@ -31,12 +31,12 @@ function append(window: Window, channels: readonly string[], now = 0): void {
   }
 }
 
-/** Appends one entry that takes so many bytes. */
+/** Appends one entry of this size. */
 function appendBytes(window: Window, bytes: number, channel = "a"): void {
   const id = numberedId(window.tail + 1);
   const least = storedBytes(stored(id, channel, ""));
   let frame = stored(id, channel, "x".repeat(bytes - least));
-  // With its size a chunk's head grows.
+  // A chunk's head grows with its size.
   const excess = storedBytes(frame) - bytes;
   if (excess > 0) frame = stored(id, channel, "x".repeat(bytes - least - excess));
   if (storedBytes(frame) !== bytes) throw new Error(`No frame takes ${bytes} bytes`);
@@ -47,7 +47,7 @@ function past(id: number, channel: string, at = 0): PastFrame {
   return { id: numberedId(id), frame: stored(numberedId(id), channel), at };
 }
 
-/** Numbers of the ids of all frames. */
+/** Numeric ids of all frames. */
 function idsIn({ frames }: Slice): number[] {
   return frames.map((frame) => Number(idOf(frame).slice(2)));
 }
@@ -56,7 +56,7 @@ function everything(...channels: string[]): ChannelPositions {
   return new Map(channels.map((channel) => [channel, undefined]));
 }
 
-/** Numbers of the ids of what a client would be sent. */
+/** Numeric ids of the events that a client would be sent. */
 function after(window: Window, position: number, ...channels: string[]): number[] {
   return idsIn(window.slice(everything(...channels), position, Infinity));
 }
@@ -80,7 +80,7 @@ describe("a new window", () => {
 });
 
 describe("window.append", () => {
-  it("keeps the very memory that it was given, and nothing that is in it once more", () => {
+  it("keeps exactly the memory that it was given, without a second copy", () => {
     const window = makeWindow();
     const frame = stored("e.1", "a");
     const entry = window.append("e.1", frame, 12.7);
@@ -90,7 +90,7 @@ describe("window.append", () => {
     expect(window).toMatchObject({ tail: 1, tailId: "e.1", first: 1, size: 1, oldestAt: 12 });
   });
 
-  it("counts all that is stored for an entry: the frame, its chunk and the name", () => {
+  it("counts all memory of an entry: the frame, its chunk and the name", () => {
     const window = makeWindow();
     append(window, ["a"]);
     const short = window.bytes;
@@ -101,12 +101,12 @@ describe("window.append", () => {
     expect(short).toBeLessThanOrEqual(chunk + 8);
   });
 
-  it("gives a channel one key for as long as it has entries, and no two the same", () => {
+  it("gives each channel one unique key for as long as it has entries", () => {
     const window = makeWindow({ maxEvents: 50 }, 0, 2);
     const names = Array.from({ length: 30 }, (_, index) => `channel ${index}`);
     const keys = new Map<string, number>();
     for (let n = 0; n < 500; n++) {
-      // Each of the thirty comes again before its last entry is dropped.
+      // Each of the thirty channels recurs before its last entry is dropped.
       const channel = names[n % 30] as string;
       const id = numberedId(window.tail + 1);
       const { key } = window.append(id, stored(id, channel), 0);
@@ -125,7 +125,7 @@ describe("window.trim", () => {
     expect(after(window, 2, "a")).toEqual([3, 4, 5]);
   });
 
-  it("keeps at most maxBytes, but always the newest", () => {
+  it("keeps at most maxBytes, but always the newest entry", () => {
     const window = makeWindow({ maxBytes: 250 });
     for (const bytes of [100, 100, 100]) appendBytes(window, bytes);
     expect([window.size, window.bytes]).toEqual([2, 200]);
@@ -137,7 +137,7 @@ describe("window.trim", () => {
     expect([window.size, window.bytes]).toEqual([1, 50]);
   });
 
-  it("drops all that is too old, down to nothing, and then its end is where it begins", () => {
+  it("drops all entries that are too old, possibly all, and then its end is its start", () => {
     const window = makeWindow({ maxAgeMs: 100 });
     append(window, ["a"], 0);
     append(window, ["a"], 50);
@@ -156,7 +156,7 @@ describe("window.trim", () => {
     expect(after(window, 2, "a")).toEqual([3]);
   });
 
-  it("frees the index of a channel that has no entries any more", () => {
+  it("frees the index of a channel without entries", () => {
     const window = makeWindow({ maxEvents: 10 });
     for (let n = 0; n < 5_000; n++) append(window, [`channel ${n}`]);
     for (let n = 0; n < 4_990; n++) expect(after(window, 0, `channel ${n}`)).toEqual([]);
@@ -184,7 +184,7 @@ describe("channels whose names have the same hash", () => {
     }
   });
 
-  it("never make a client miss what its own channel has lost", () => {
+  it("never hide losses of a client's own channel", () => {
     const window = makeWindow({ maxEvents: 2 }, 0, 1);
     const names = ["a", "b", "c", "d", "e", "f"];
     append(window, [...names, "x", "x"]);
@@ -196,17 +196,20 @@ describe("channels whose names have the same hash", () => {
 });
 
 describe("window.locate", () => {
-  it.each([1, 3, 10])("replays a client that has missed just the %d that are kept", (maxEvents) => {
-    const window = makeWindow({ maxEvents });
-    append(window, ["a"]);
-    for (let n = 0; n < maxEvents; n++) append(window, ["a"]);
-    expect(window.locate("e.1")).toBe(1);
-    expect(after(window, 1, "a")).toHaveLength(maxEvents);
-    append(window, ["a"]);
-    expect(window.locate("e.1")).toBe("trimmed");
-  });
+  it.each([1, 3, 10])(
+    "replays to a client that has missed exactly the %d kept events",
+    (maxEvents) => {
+      const window = makeWindow({ maxEvents });
+      append(window, ["a"]);
+      for (let n = 0; n < maxEvents; n++) append(window, ["a"]);
+      expect(window.locate("e.1")).toBe(1);
+      expect(after(window, 1, "a")).toHaveLength(maxEvents);
+      append(window, ["a"]);
+      expect(window.locate("e.1")).toBe("trimmed");
+    },
+  );
 
-  it("knows the origin while nothing after it was trimmed", () => {
+  it("finds the origin while nothing after it was trimmed", () => {
     const window = makeWindow({ maxEvents: 2 });
     append(window, ["a", "a"]);
     expect(window.locate("e.0")).toBe(0);
@@ -214,7 +217,7 @@ describe("window.locate", () => {
     expect(window.locate("e.0")).toBe("trimmed");
   });
 
-  it("knows every entry, the first, the tail and the one before included", () => {
+  it("finds every entry, including the first, the tail and the one before", () => {
     const window = makeWindow({ maxEvents: 3 });
     append(window, ["a", "b", "a", "c", "a"]);
     expect(["e.2", "e.3", "e.4", "e.5"].map((id) => window.locate(id))).toEqual([2, 3, 4, 5]);
@@ -230,7 +233,7 @@ describe("window.locate", () => {
     ["the name of a property", "__proto__", "unknown"],
     ["10 KB long", `e.${"1".repeat(10_240)}`, "unknown"],
     ["10 KB long with the right beginning", `e.4${" ".repeat(10_240)}`, "unknown"],
-  ])("gives for an id that is %s", (_name, id, place) => {
+  ])("returns for an id that is %s", (_name, id, place) => {
     const window = makeWindow({ maxEvents: 3 });
     append(window, ["a", "b", "a", "c", "a"]);
     expect(window.locate(id)).toBe(place);
@@ -239,7 +242,7 @@ describe("window.locate", () => {
     expect(window.locate(id, everything("quiet"))).toBe(place);
   });
 
-  it("takes an id between two entries for none of this log", () => {
+  it("treats an id between two entries as foreign", () => {
     const window = makeWindow();
     for (const id of ["e.10", "e.20", "e.30"]) window.append(id, stored(id, "a"), 0);
     expect(window.locate("e.20")).toBe(2);
@@ -248,7 +251,7 @@ describe("window.locate", () => {
     expect(window.locate("e.31")).toBe("unknown");
   });
 
-  it("looks at few entries, however many there are", () => {
+  it("checks few entries, however many there are", () => {
     const compare = vi.fn<typeof compareNumbered>(compareNumbered);
     const window = new Window(LARGE, "e.0", compare);
     append(
@@ -262,7 +265,7 @@ describe("window.locate", () => {
 });
 
 describe("a client of a quiet channel", () => {
-  /** A channel with an event now and then between many of others, which a window of two seconds drops. */
+  /** A channel with occasional events among many of others, in a window of two seconds. */
   function busy(): Window {
     const window = makeWindow({ maxAgeMs: 2_000 });
     for (let now = 0; now <= 20_000; now += 10) {
@@ -276,7 +279,7 @@ describe("a client of a quiet channel", () => {
     const window = busy();
     const last = 1 + 14_000 / 10;
     expect(window.first).toBeGreaterThan(last + 300);
-    // Its last event, and positions that a cursor event has told it since.
+    // Its last event, and positions that cursor events have given it since.
     for (const id of [last, last + 1, last + 200, window.first - 2]) {
       expect(window.locate(numberedId(id)), String(id)).toBe("trimmed");
       expect(window.locate(numberedId(id), everything("quiet"))).toBe(window.first - 1);
@@ -285,7 +288,7 @@ describe("a client of a quiet channel", () => {
     }
   });
 
-  it("has missed what was dropped of its own channel", () => {
+  it("has missed dropped events of its own channel", () => {
     const window = busy();
     const last = 1 + 14_000 / 10;
     expect(window.locate(numberedId(last - 1), everything("quiet"))).toBe("trimmed");
@@ -294,7 +297,7 @@ describe("a client of a quiet channel", () => {
     expect(window.holdsAfter(last, everything("other 10", "quiet"))).toBe(false);
   });
 
-  it("has missed nothing that was published before it joined a channel", () => {
+  it("has missed nothing published before it joined a channel", () => {
     const window = busy();
     const joined = new Map([
       ["quiet", undefined],
@@ -305,7 +308,7 @@ describe("a client of a quiet channel", () => {
     expect(window.locate(numberedId(last), joined)).toBe(window.first - 1);
   });
 
-  it("has missed nothing when a burst of others' events comes after a silence", () => {
+  it("has missed nothing after a silence and a burst of events of others", () => {
     const window = makeWindow({ maxEvents: 100, maxAgeMs: 10_000 });
     const names = Array.from({ length: 100 }, (_, index) => `user:${index}`);
     append(window, names, 0);
@@ -321,7 +324,7 @@ describe("a client of a quiet channel", () => {
     expect(after(window, window.first - 1, "user:5")).toEqual([]);
   });
 
-  it("is found again if it has never had an event", () => {
+  it("is found even if it has never had an event", () => {
     const window = makeWindow({ maxEvents: 5 });
     append(
       window,
@@ -331,13 +334,13 @@ describe("a client of a quiet channel", () => {
     expect(window.holdsAfter(0, everything("never"))).toBe(true);
   });
 
-  it("is remembered among as many channels as events are kept; what is older is not known", () => {
+  it("is remembered among as many channels as events are kept, but not beyond", () => {
     const window = makeWindow({ maxEvents: 10 });
     append(window, ["quiet"]);
     for (let n = 0; n < 19; n++) append(window, [`other ${n}`]);
     expect(window.locate("e.1", everything("quiet"))).toBe(10);
     append(window, ["other 19"]);
-    // Eleven channels have lost their only entry, the first of them is forgotten: it may be any channel.
+    // Eleven channels have lost their only entry and the first of them is forgotten, so it may be any channel.
     expect(window.locate("e.1", everything("quiet"))).toBe(11);
     expect(window.locate("e.0", everything("quiet"))).toBe("trimmed");
     expect(window.locate("e.0", everything("never"))).toBe("trimmed");
@@ -356,7 +359,7 @@ describe("a client of a quiet channel", () => {
 });
 
 describe("window.idAt", () => {
-  it("gives the ids of positions that are here, of the one before and of the tail", () => {
+  it("returns the ids of its positions, of the one before and of the tail", () => {
     const window = makeWindow({ maxEvents: 3 });
     expect(window.idAt(0)).toBe("e.0");
     append(window, ["a", "a", "b", "a"]);
@@ -379,7 +382,7 @@ describe("window.holdsAfter", () => {
 describe("window.prepend", () => {
   const PAST = [past(98, "a"), past(99, "b"), past(100, "a")];
 
-  /** A window that begins behind e.100 and has `e.101` and `e.102`. */
+  /** A window that begins after e.100 and has `e.101` and `e.102`. */
   function begun(retention: Partial<Retention> = {}): Window {
     const window = makeWindow(retention, 100);
     for (const [id, channel] of [["e.101", "a"] as const, ["e.102", "b"] as const]) {
@@ -388,7 +391,7 @@ describe("window.prepend", () => {
     return window;
   }
 
-  it("puts entries before the first, at positions that count down", () => {
+  it("puts entries before the first, with descending positions", () => {
     const window = begun();
     expect(window.start).toEqual({ id: "e.100", isHeld: false });
     const { bytes } = window;
@@ -407,7 +410,7 @@ describe("window.prepend", () => {
     expect(window.latestStarts(["a"], 2, 10).get("a")).toBe(-1);
   });
 
-  it("goes on where it began, and holds its first entry if nothing older may be reported", () => {
+  it("continues from its start, and holds its first entry if no older id may be reported", () => {
     const window = makeWindow({}, 100);
     window.prepend(PAST.slice(1), undefined, 0);
     expect(window.start).toEqual({ id: "e.99", isHeld: true });
@@ -417,7 +420,7 @@ describe("window.prepend", () => {
     expect(after(window, -3, "a", "b")).toEqual([98, 99, 100]);
   });
 
-  it("takes the newest that fit, by number, bytes and age, and begins behind the next", () => {
+  it("takes the newest entries that fit, by number, bytes and age, and begins after the next", () => {
     const each = storedBytes((PAST[1] as PastFrame).frame);
     const old = [past(98, "a", 0), past(99, "b", 10), past(100, "a", 11)];
     const limits: [Partial<Retention>, number, number][] = [
@@ -437,7 +440,7 @@ describe("window.prepend", () => {
     }
   });
 
-  it("lets the oldest go first, as always", () => {
+  it("drops the oldest first, as always", () => {
     const window = makeWindow({ maxEvents: 4 }, 100);
     window.prepend(PAST, "e.97", 0);
     for (const id of ["e.101", "e.102"]) window.append(id, stored(id, "a"), 0);
@@ -447,10 +450,10 @@ describe("window.prepend", () => {
     expect(after(window, -2, "a")).toEqual([100, 101, 102]);
   });
 
-  it("forgets what was dropped: what is older than the new beginning is not known", () => {
+  it("forgets dropped entries before the new start", () => {
     const window = makeWindow({ maxEvents: 3 }, 100);
     for (let id = 101; id <= 108; id++) append(window, ["a"]);
-    // `append` numbers from 1 on: ids here are of no interest.
+    // `append` counts from 1: the ids do not matter here.
     window.reset("e.200");
     window.prepend([past(199, "a"), past(200, "b")], "e.198", 0);
     expect(window.locate("e.197", everything("c"))).toBe("trimmed");
@@ -458,7 +461,7 @@ describe("window.prepend", () => {
     expect(window.holdsAfter(window.first - 2, everything("c"))).toBe(false);
   });
 
-  it("tells channels apart whose names have the same hash", () => {
+  it("distinguishes channels whose names have the same hash", () => {
     const window = makeWindow({}, 100, 1);
     const names = ["a", "b", "c", "d", "e", "f"];
     window.prepend(
@@ -478,11 +481,11 @@ describe("window.prepend", () => {
 });
 
 describe("window.turnoverMs", () => {
-  it("is endless while nothing comes", () => {
+  it("is infinite without new entries", () => {
     expect(makeWindow().turnoverMs(5)).toBe(Infinity);
   });
 
-  it("is how long all that fits takes to come at the pace of what is here, by number or bytes", () => {
+  it("is the time to fill the window at the present rate, by number or bytes", () => {
     const byNumber = makeWindow({ maxEvents: 10 });
     append(byNumber, ["a", "a", "a", "a", "a"], 100);
     expect(byNumber.turnoverMs(200)).toBe(200);
@@ -499,7 +502,7 @@ describe("window.isAging", () => {
     expect(window.isAging(1, 1e9)).toBe(false);
   });
 
-  it("is true in the older half by age, of what comes next", () => {
+  it("is true in the older half by age of the next entry", () => {
     const window = makeWindow({ maxAgeMs: 100 });
     append(window, ["a"], 0);
     append(window, ["a"], 40);
@@ -524,7 +527,7 @@ describe("window.isAging", () => {
     expect(window.isAging(4, 0)).toBe(false);
   });
 
-  it("is true for what was trimmed", () => {
+  it("is true for trimmed positions", () => {
     const window = makeWindow({ maxEvents: 4 });
     append(
       window,
@@ -535,7 +538,7 @@ describe("window.isAging", () => {
 });
 
 describe("window.slice", () => {
-  it("gives the entries of one channel after a position", () => {
+  it("returns the entries of one channel after a position", () => {
     const window = makeWindow();
     append(window, ["a", "b", "a", "b", "a"]);
     const slice = window.slice(everything("a"), 1, 1_000);
@@ -543,7 +546,7 @@ describe("window.slice", () => {
     expect(idsIn(slice)).toEqual([3, 5]);
   });
 
-  it("moves the cursor to the tail when others come last", () => {
+  it("moves the cursor to the tail if entries of others come last", () => {
     const window = makeWindow();
     append(window, ["a", "b"]);
     expect(window.slice(everything("a"), 0, 1_000)).toMatchObject({ cursor: 2, last: 1 });
@@ -554,7 +557,7 @@ describe("window.slice", () => {
   it.each([
     ["few", ["a"]],
     ["more than 16", ["a", ...others]],
-  ])("goes no further than it is asked to, with %s channels", (_name, channels) => {
+  ])("does not exceed the given position, with %s channels", (_name, channels) => {
     const window = makeWindow();
     append(window, ["a", "b", "a", "b", "a"]);
     const slice = window.slice(everything(...channels), 0, 1_000, 4);
@@ -567,13 +570,13 @@ describe("window.slice", () => {
     });
   });
 
-  it("merges several channels in the order of the log", () => {
+  it("merges several channels in log order", () => {
     const window = makeWindow();
     append(window, ["b", "a", "c", "b", "a", "a", "b"]);
     expect(after(window, 1, "a", "b", "never")).toEqual([2, 4, 5, 6, 7]);
   });
 
-  it("gives the same for more than 16 channels", () => {
+  it("returns the same for more than 16 channels", () => {
     const window = makeWindow({ maxEvents: 30 });
     const mixed = Array.from({ length: 40 }, (_, n) =>
       n % 3 === 0 ? "one more" : (others[n % 20] as string),
@@ -588,7 +591,7 @@ describe("window.slice", () => {
   it.each([
     ["few", ["a", "b"]],
     ["more than 16", ["a", "b", ...others]],
-  ])("counts each of %s channels only after its own place", (_name, channels) => {
+  ])("includes each of %s channels only after its own start", (_name, channels) => {
     const window = makeWindow();
     append(window, ["a", "b", "a", "b", "a", "b"]);
     const since = new Map(channels.map((name) => [name, name === "b" ? 4 : 1]));
@@ -596,7 +599,7 @@ describe("window.slice", () => {
     expect(idsIn(window.slice(since, 5, 1_000))).toEqual([6]);
   });
 
-  it("stops before it takes too many bytes, and goes on from there", () => {
+  it("stops before the byte limit, and continues from there", () => {
     const window = makeWindow();
     append(window, ["a", "b", "a", "a"]);
     const two = 2 * sizeOf([stored("e.1", "a")]);
@@ -606,7 +609,7 @@ describe("window.slice", () => {
     expect([idsIn(second), second.cursor, second.last]).toEqual([[4], 4, 4]);
   });
 
-  it("takes one frame that is too large, alone", () => {
+  it("returns a single frame that exceeds the limit alone", () => {
     const window = makeWindow();
     for (const bytes of [50, 1_000, 50]) appendBytes(window, bytes);
     const taken: number[][] = [];
@@ -630,7 +633,7 @@ describe("window.latestStarts", () => {
   it.each([
     ["few", []],
     ["more than 16", others],
-  ])("is where the newest of each of %s channels begin", (_name, more) => {
+  ])("is where the newest entries of each of %s channels begin", (_name, more) => {
     const window = makeWindow();
     append(window, ["a", "b", "a", "c", "b", "a"]);
     const newest = (
@@ -651,13 +654,13 @@ describe("window.latestStarts", () => {
     expect(newest(["a", "a"], 2)).toEqual([3, 6]);
     expect(newest(["a"], 0)).toEqual([]);
     expect(newest([], 3)).toEqual([]);
-    // Of all together the newest.
+    // The newest of all channels together.
     expect(newest(["a", "b"], 2, 6, 3)).toEqual([3, 5, 6]);
     expect(newest(["a", "b", "c"], 3, 6, 4)).toEqual([3, 4, 5, 6]);
     expect(newest(["a", "b"], 3, 5, 2)).toEqual([3, 5]);
   });
 
-  it("says whether they are all here", () => {
+  it("reports whether all of them are in the window", () => {
     const window = makeWindow();
     append(window, ["a", "b", "a", "c"]);
     expect(window.hasLatest(["a"], 2, 100, 4)).toBe(true);
@@ -670,7 +673,7 @@ describe("window.latestStarts", () => {
 });
 
 describe("window.reset", () => {
-  it("voids all positions and goes on after the new tail", () => {
+  it("voids all positions and continues after the new tail", () => {
     const window = makeWindow();
     append(window, ["a", "a"]);
     window.reset("e.50");
@@ -690,7 +693,7 @@ describe("window.reset", () => {
     expect(window.locate("e.51")).toBe(tail + 1);
   });
 
-  it("calls ids past the new tail unknown: they are of the history that was lost", () => {
+  it("treats ids past the new tail as unknown, because they belong to the lost history", () => {
     const window = makeWindow();
     append(window, ["a", "a", "a"]);
     window.reset("e.1");
@@ -716,13 +719,13 @@ interface NaiveEntry {
   readonly at: number;
 }
 
-/** The same with arrays, which is simple and slow. It remembers everything that it has dropped. */
+/** The same with arrays: simple, slow, and without forgetting dropped entries. */
 class NaiveWindow {
   entries: NaiveEntry[] = [];
   dropped: NaiveEntry[] = [];
   tail = 0;
   tailId: number;
-  /** Position and id of the place before everything that is known. */
+  /** Position and id of the place before everything known. */
   floor: { position: number; id: number };
   readonly retention: Retention;
 
@@ -747,7 +750,7 @@ class NaiveWindow {
     this.trim(at);
   }
 
-  /** @param past - Those right before the first, oldest first. */
+  /** @param past - Entries directly before the first, oldest first. */
   prepend(entries: readonly Omit<NaiveEntry, "position">[], now: number): void {
     const { maxAgeMs, maxEvents, maxBytes } = this.retention;
     let added = 0;
@@ -803,7 +806,7 @@ class NaiveWindow {
     channels: ReadonlyMap<string, number> | undefined,
   ): number | "trimmed" | "unknown" {
     if (id > this.tailId) return "unknown";
-    // Ids are without gaps after the floor; before it nothing is known but what has a start beyond it.
+    // After the floor ids have no gaps. Before it only channels with a later start are known.
     const position = id < this.floor.id ? -Infinity : this.tail - (this.tailId - id);
     if (position >= this.first - 1) return position;
     return this.holdsAfter(position, channels) ? this.first - 1 : "trimmed";
@@ -835,7 +838,7 @@ describe("A window and a plain array", () => {
   );
   const limits = fc.record({
     maxAgeMs: fc.constantFrom(5, 30, 1_000),
-    // As many channels are remembered as events are kept: fewer than there are would blur what is known.
+    // Remembers as many channels as events are kept: fewer than exist would blur the result.
     maxEvents: fc.constantFrom(names.length, 12, 20, 1_000),
     maxBytes: fc.constantFrom(1, 200, 2_000, 1_000_000),
   });
@@ -849,7 +852,7 @@ describe("A window and a plain array", () => {
   });
   const BEGIN = 1_000;
 
-  it("hold the same, whatever is appended, prepended, trimmed, reset and asked for", () => {
+  it("have the same content, whatever is appended, prepended, trimmed, reset and queried", () => {
     fc.assert(
       fc.property(
         limits,
@@ -873,7 +876,7 @@ describe("A window and a plain array", () => {
             else if ("burst" in one) {
               for (let n = 0; n < one.burst; n++) add(names[n % 5] as string, 3);
             } else if ("prepend" in one) {
-              // What lies before the first entry, whether it was here before or not.
+              // The place before the first entry, whether or not it was here before.
               const end = naive.tailId - (naive.tail - naive.first + 1);
               const at = naive.entries[0]?.at ?? now;
               const before = one.prepend.map((name, index) => {
@@ -923,7 +926,7 @@ describe("A window and a plain array", () => {
           );
           const withMany = new Map(channels);
           if (asked.hasMany) for (const name of others) withMany.set(name, 0);
-          // What was dropped is told apart by hash alone, which errs on the side of having missed something.
+          // Dropped entries are distinguished by hash alone, which errs on the side of a reset.
           const isExact = bits === 30;
           for (let id = naive.tailId - 60; id <= naive.tailId + 2; id++) {
             const label = `locate ${id}`;

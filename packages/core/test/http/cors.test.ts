@@ -342,7 +342,7 @@ describe("preflight", () => {
     });
   });
 
-  it("allows the requested headers if none is listed", async () => {
+  it("allows the requested headers if no header is listed", async () => {
     for (const allowedHeaders of [undefined, ""]) {
       const options: CorsOptions = allowedHeaders === undefined ? {} : { allowedHeaders };
       const { headers } = await preflight(
