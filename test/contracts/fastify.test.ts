@@ -323,7 +323,7 @@ describe("A name that is taken", () => {
     ],
     [
       "by another plugin",
-      /another plugin has `sse` already/,
+      /another plugin already has `sse`/,
       (app) => {
         app.decorateReply("sse" as never, (() => {}) as never);
         void app.register(ssePlugin);
@@ -331,7 +331,7 @@ describe("A name that is taken", () => {
     ],
     [
       "by Fastify",
-      /Fastify or another plugin has `log` already/,
+      /Fastify or another plugin already has `log`/,
       (app) => void app.register(ssePlugin, { decorator: "log" }),
     ],
     [
@@ -341,7 +341,7 @@ describe("A name that is taken", () => {
     ],
     [
       "by @fastify/sse",
-      /@fastify\/sse has `reply\.sse` already/,
+      /@fastify\/sse already has `reply\.sse`/,
       (app) => {
         void app.register(fastifySse);
         void app.register(ssePlugin);
@@ -349,7 +349,7 @@ describe("A name that is taken", () => {
     ],
     [
       "by @fastify/sse, registered later",
-      /@fastify\/sse has `reply\.sse` already/,
+      /@fastify\/sse already has `reply\.sse`/,
       (app) => {
         void app.register(ssePlugin);
         void app.register(fastifySse);

@@ -28,7 +28,7 @@ function untyped(value: unknown): never {
 it("a hub in place of options gets an error that says where it belongs", async () => {
   const hub = createHub();
   expect(await faultOf(() => createHub(untyped(hub)))).toBe(
-    "ERR_SSE_INVALID_OPTION: Expected options, got a hub: it has its options already",
+    "ERR_SSE_INVALID_OPTION: Expected options, got a hub, which already has its options",
   );
   const asOption = "ERR_SSE_INVALID_OPTION: Expected options, got a hub: pass it as { hub }";
   expect(await faultOf(() => sse(untyped(hub)))).toBe(asOption);
@@ -110,7 +110,7 @@ it("messages in the style of other libraries get an error that names the right f
     "ERR_SSE_INVALID_DATA: Expected `data`, got the unknown field `type`. Did you mean `event`?",
     'ERR_SSE_INVALID_DATA: Expected `data`: a client dispatches no event for a block without it. Use `data: ""` for an event without content',
     "ERR_SSE_INVALID_DATA: Expected `data`, got the unknown field `foo`. Expected one of `data`, `event`, `id`, `retry`",
-    'ERR_SSE_INVALID_DATA: Expected send() to be given one message, got two arguments: use send({ event: "tick", data })',
+    'ERR_SSE_INVALID_DATA: Expected one message for send(), got two arguments: use send({ event: "tick", data })',
   ]);
 });
 
@@ -138,7 +138,7 @@ it("the error of a snapshot message with an id names the id, the channel and the
     {
       code: "ERR_SSE_ID_RESERVED",
       message:
-        'The snapshot of ["news"] cannot be sent: Expected a message of a snapshot to have no `id`, got "7" (string): the ids of a stream that has subscribed are those of the log',
+        'The snapshot of ["news"] cannot be sent: Expected a snapshot message to have no `id`, got "7" (string): a stream that has subscribed gets its ids from the log',
     },
   ]);
 });

@@ -87,7 +87,7 @@ export function propertyOf(name: unknown = "sse"): SessionProperty {
     const given = typeof name === "string" ? JSON.stringify(name) : typeof name;
     throw new SseError(
       "ERR_SSE_INVALID_OPTION",
-      `Expected \`property\` to be a name that responses of Node do not have, got ${given}`,
+      `Expected \`property\` to be a name that Node responses do not have, got ${given}`,
     );
   }
   let property = PROPERTIES.get(name);

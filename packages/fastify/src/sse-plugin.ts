@@ -156,8 +156,8 @@ function checkName(app: FastifyInstance, decorator: unknown): asserts decorator 
   checkNeighbours(app, decorator);
   if (NAMES.get(app)?.has(decorator) !== true) return;
   throw invalid(
-    `@tidewire/fastify is registered twice in one scope as \`${decorator}\`: register it once, or give the second one a ` +
-      "name of its own with the option `decorator`",
+    `@tidewire/fastify is registered twice in one scope as \`${decorator}\`: register it once, or give the second one ` +
+      "another name with the option `decorator`",
   );
 }
 
@@ -165,7 +165,7 @@ function checkName(app: FastifyInstance, decorator: unknown): asserts decorator 
 function checkNeighbours(app: FastifyInstance, decorator: string): void {
   if (decorator !== "sse" || !app.hasPlugin("@fastify/sse")) return;
   throw invalid(
-    "@fastify/sse has `reply.sse` already: choose another name with the option `decorator`, and import " +
+    "@fastify/sse already has `reply.sse`: choose another name with the option `decorator`, and import " +
       "`@tidewire/fastify/bare`",
   );
 }
@@ -182,7 +182,7 @@ function decorate(
   } catch (error) {
     if ((error as { readonly code?: unknown }).code !== "FST_ERR_DEC_ALREADY_PRESENT") throw error;
     throw invalid(
-      `Fastify or another plugin has \`${decorator}\` already: choose another name with the option \`decorator\``,
+      `Fastify or another plugin already has \`${decorator}\`: choose another name with the option \`decorator\``,
       error,
     );
   }

@@ -148,7 +148,7 @@ function pick({
 function unsupported(name: string): SseError {
   return new SseError(
     "ERR_SSE_INVALID_OPTION",
-    `Expected \`client\` to be without the option \`${name}\`: the log makes connections of its own, and cannot use that. ` +
+    `Expected \`client\` to be without the option \`${name}\`: the log opens its own connections and cannot use that. ` +
       "Pass a function that returns a client for the server that holds the stream",
   );
 }

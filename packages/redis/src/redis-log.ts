@@ -74,7 +74,7 @@ class RedisLog implements Log, ReaderObserver {
     if (this.#reader !== undefined) {
       throw new SseError(
         "ERR_SSE_INVALID_OPTION",
-        "The log has a hub already: make one for each hub",
+        "The log already belongs to a hub: create one log for each hub",
       );
     }
     this.#follower = follower;

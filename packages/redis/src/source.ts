@@ -46,11 +46,11 @@ const METHODS = ["connect", "on", "sendCommand"] as const;
 export function resolveSource(url: unknown, client: unknown, key: string): Source {
   if (url !== undefined && client !== undefined) {
     throw invalid(
-      "Expected either `url` or `client`, got both: the client knows where Redis is, leave `url` out",
+      "Expected either `url` or `client`, got both: the client has the address of Redis, omit `url`",
     );
   }
   if (client !== undefined) return sourceOf(client, key);
-  if (url === undefined) throw invalid("Expected either `url` or `client`: where Redis is");
+  if (url === undefined) throw invalid("Expected either `url` or `client`, got neither");
   try {
     // node-redis treats an empty URL, such as an unset environment variable, as localhost.
     if (url === "") throw new Error("There is none");

@@ -84,7 +84,7 @@ export class Writer {
     }
     // In UTF-8 it would become another name, with other subscribers.
     if (LONE_SURROGATE.test(channel)) {
-      const fault = "Expected a channel to be text: it has half of a surrogate pair";
+      const fault = "Expected a channel without lone surrogates";
       return Promise.reject(new SseError("ERR_SSE_INVALID_OPTION", fault));
     }
     const tag = drawTag();
@@ -203,7 +203,7 @@ export class Writer {
 function rejected(cause: unknown): SseError {
   return new SseError(
     "ERR_SSE_LOG_REJECTED",
-    "The event was not published: Redis did not take it",
+    "The event was not published: Redis did not accept it",
     {
       statusCode: 503,
       cause,
@@ -214,7 +214,7 @@ function rejected(cause: unknown): SseError {
 function unknown(cause: unknown): SseError {
   return new SseError(
     "ERR_SSE_LOG_UNKNOWN",
-    "Redis did not answer: nobody knows whether the event was published. With a `dedupeKey` it is safe to try again",
+    "Redis did not answer: the event may or may not have been published. With a `dedupeKey` it is safe to retry",
     { statusCode: 503, cause },
   );
 }

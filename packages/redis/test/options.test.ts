@@ -83,9 +83,9 @@ describe("resolveRedisLogOptions", () => {
   });
 
   it("requires one of `url` and `client`", () => {
-    expect(refusalOf({})).toBe("Expected either `url` or `client`: where Redis is");
+    expect(refusalOf({})).toBe("Expected either `url` or `client`, got neither");
     expect(refusalOf({ url: URL, client: createClient({ url: URL }) })).toBe(
-      "Expected either `url` or `client`, got both: the client knows where Redis is, leave `url` out",
+      "Expected either `url` or `client`, got both: the client has the address of Redis, omit `url`",
     );
   });
 

@@ -35,13 +35,13 @@ export function encodeEntry(
   if (event?.startsWith(RESERVED_EVENT_PREFIX) === true) {
     throw new SseError(
       "ERR_SSE_INVALID_FIELD",
-      `An entry of the log has the event type ${describeValue(event)}, which is reserved`,
+      `A log entry has the event type ${describeValue(event)}, which is reserved`,
     );
   }
   if (!isId(id)) {
     throw new SseError(
       "ERR_SSE_INVALID_FIELD",
-      `Expected the id of an entry of the log to be at most 128 characters of A-Z a-z 0-9 . _ ~ -, got ${describeValue(id)}`,
+      `Expected the id of a log entry to be at most 128 characters of A-Z a-z 0-9 . _ ~ -, got ${describeValue(id)}`,
     );
   }
   const block = encodeMessage({ event, id, retry, data });
@@ -49,7 +49,7 @@ export function encodeEntry(
   if (3 * block.length > maxEventBytes && Buffer.byteLength(block) > maxEventBytes) {
     throw new SseError(
       "ERR_SSE_INVALID_DATA",
-      `An entry of the log has ${Buffer.byteLength(block)} bytes, more than \`maxEventBytes\` (${maxEventBytes})`,
+      `A log entry has ${Buffer.byteLength(block)} bytes, more than \`maxEventBytes\` (${maxEventBytes})`,
     );
   }
   return block;
@@ -75,7 +75,7 @@ export class UnsendableReports {
     if (now - this.#since >= PERIOD_MS) {
       const unreported = this.#count - MOST_REPORTS;
       if (unreported > 0) {
-        const message = `${unreported} further entries of the log could not be sent`;
+        const message = `${unreported} further log entries could not be sent`;
         this.#report(new SseError("ERR_SSE_INVALID_DATA", message));
       }
       this.#since = now;

@@ -218,7 +218,7 @@ export class HubSession<Owner>
       return;
     throw new SseError(
       "ERR_SSE_HEADERS_SENT",
-      "The stream is open, or another subscribe() has said how it opens: pass `open` to the first call",
+      "The stream is already open, or another subscribe() call has set `open`: pass `open` to the first call",
     );
   }
 

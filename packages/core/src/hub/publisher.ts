@@ -88,11 +88,7 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
   #append(channel: string, entry: LogMessage, options?: PublishOptions): Promise<string> {
     if (this.#isClosed) {
       return rejectedWith(
-        new SseError(
-          "ERR_SSE_CLOSED",
-          "The hub or publisher is closed and publishes nothing more",
-          { statusCode: 503 },
-        ),
+        new SseError("ERR_SSE_CLOSED", "The hub or publisher is closed", { statusCode: 503 }),
       );
     }
     try {

@@ -49,7 +49,7 @@ export function resolveHub<
     return createHub<Channels, Request>(isNamed ? rest : options);
   }
   if (!isHub(hub)) {
-    throw invalidOption(`Expected \`hub\` to be what createHub() gives, got ${describeValue(hub)}`);
+    throw invalidOption(`Expected \`hub\` to be a hub from createHub(), got ${describeValue(hub)}`);
   }
   if (Object.keys(rest).length > 0) {
     throw invalidOption("Expected no option beside `hub`: pass the options to createHub()");

@@ -66,7 +66,7 @@ class MemoryLog implements Log {
     if (this.#isStarted) {
       throw new SseError(
         "ERR_SSE_INVALID_OPTION",
-        "The log has a hub already: make one for each hub",
+        "The log already belongs to a hub: create one log for each hub",
       );
     }
     this.#isStarted = true;

@@ -321,7 +321,7 @@ export const HUB: unique symbol = Symbol.for("tidewire.hub");
 function checkPlain(options: unknown): asserts options is object {
   if (typeof options === "object" && options !== null) {
     if (HUB in options) {
-      throw invalidOption("Expected options, got a hub: it has its options already");
+      throw invalidOption("Expected options, got a hub, which already has its options");
     }
     if ("headers" in options && "method" in options) {
       throw invalidOption("Expected options, got a request: call `sse()` and pass what it returns");
@@ -389,7 +389,7 @@ const CORS_OPTIONS = [
 function checkCors(value: unknown): string | undefined {
   if (value === false || typeof value === "function") return undefined;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return "false, the options of the cors package or a function that gives them";
+    return "false, the options of the cors package or a function that returns them";
   }
   // A misspelt `origin` would let every page read the stream.
   for (const name of Object.keys(value)) checkName(name, CORS_OPTIONS, "cors");

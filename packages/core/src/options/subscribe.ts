@@ -73,7 +73,7 @@ export function checkSnapshot(messages: unknown): void {
   if (typeof messages === "object" && messages !== null && Symbol.iterator in messages) return;
   throw new SseError(
     "ERR_SSE_INVALID_DATA",
-    `Expected \`snapshot\` to give an iterable of messages, such as an array, got ${describeValue(messages)}`,
+    `Expected \`snapshot\` to return an iterable of messages, such as an array, got ${describeValue(messages)}`,
   );
 }
 

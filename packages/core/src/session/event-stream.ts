@@ -142,9 +142,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     }
     const resolved = resolveOpenOptions(options, this.options);
     if (outlet.isHeadSent) {
-      throw headersSent(
-        "The response has been sent already: open the stream before, or not at all",
-      );
+      throw headersSent("The response has already been sent: open the stream first, or not at all");
     }
     return this.#open(resolved);
   }
@@ -197,7 +195,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     const frame =
       last === undefined ? undefined : encodeLast(last, this.options, this.wantsEventStream);
     if (last !== undefined && this.outlet.phase === "idle" && this.outlet.isHeadSent) {
-      throw headersSent("The response has been sent already: complete the stream before");
+      throw headersSent("The response has already been sent: complete the stream first");
     }
     const retry = typeof last === "object" ? last.retry : undefined;
     COMPLETING.add(this);
@@ -216,7 +214,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     if (typeof fn !== "function") {
       throw new SseError(
         "ERR_SSE_INVALID_OPTION",
-        `Expected onClose to be given a function, got ${describeValue(fn)}`,
+        `Expected onClose() to get a function, got ${describeValue(fn)}`,
       );
     }
     if (this.#reason === undefined) return this.whenClosed(fn);
@@ -331,11 +329,11 @@ export abstract class EventStream implements Stream, OutletOwner {
     if (this.#ids === "own") {
       throw new SseError(
         "ERR_SSE_ID_RESERVED",
-        "The ids of a stream that subscribes are those of the log: send none before",
+        "A stream that subscribes gets its ids from the log: send no id before",
       );
     }
     if (this.state === "idle" && this.outlet.isHeadSent) {
-      throw headersSent("The response has been sent already: subscribe before, or not at all");
+      throw headersSent("The response has already been sent: subscribe first, or not at all");
     }
   }
 
@@ -500,7 +498,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     if (this.#ids === "log") {
       throw new SseError(
         "ERR_SSE_ID_RESERVED",
-        "The ids of a stream that has subscribed are those of the log",
+        "A stream that has subscribed gets its ids from the log",
       );
     }
     this.#ids = "own";
@@ -547,7 +545,7 @@ function twoArguments(message: unknown): SseError {
   const event = typeof message === "string" ? JSON.stringify(message.slice(0, 100)) : "…";
   return new SseError(
     "ERR_SSE_INVALID_DATA",
-    `Expected send() to be given one message, got two arguments: use send({ event: ${event}, data })`,
+    `Expected one message for send(), got two arguments: use send({ event: ${event}, data })`,
   );
 }
 

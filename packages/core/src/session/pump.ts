@@ -81,7 +81,7 @@ function checkStreamOptions<Item>(
   if (typeof given === "function") return { map: given };
   if (typeof given !== "object" || given === null) {
     throw invalidOption(
-      `Expected the function or the options of stream(), got ${describeValue(given)}`,
+      `Expected a function or the options of stream(), got ${describeValue(given)}`,
     );
   }
   for (const name of Object.keys(given)) checkName(name, OPTIONS);
@@ -163,7 +163,7 @@ function settled<Value>(name: string, message: Value): Value {
   message.catch(() => {});
   throw new SseError(
     "ERR_SSE_INVALID_DATA",
-    `Expected \`${name}\` to give a message, got a promise: wait in the source instead`,
+    `Expected \`${name}\` to return a message, got a promise: await it in the source instead`,
   );
 }
 

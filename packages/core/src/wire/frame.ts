@@ -92,7 +92,10 @@ export function encodeLast(
   const { id, event, retry }: Partial<SseMessage> =
     typeof message === "string" ? {} : (message ?? {});
   if (id !== undefined) {
-    throw new SseError("ERR_SSE_ID_RESERVED", `The id of the last message is "${COMPLETE_ID}"`);
+    throw new SseError(
+      "ERR_SSE_ID_RESERVED",
+      `Expected a last message without \`id\`: complete() sets it to "${COMPLETE_ID}"`,
+    );
   }
   const data = typeof message === "string" ? message : checkedData(message, framing);
   return limited(
@@ -172,7 +175,7 @@ export function prepareMessage(message: SseMessage | string, framing: Framing): 
   if (id !== undefined) {
     throw new SseError(
       "ERR_SSE_ID_RESERVED",
-      `Expected a message of a snapshot to have no \`id\`, got ${describeValue(id)}: the ids of a stream that has subscribed are those of the log`,
+      `Expected a snapshot message to have no \`id\`, got ${describeValue(id)}: a stream that has subscribed gets its ids from the log`,
     );
   }
   const data = dataOf(typeof message === "string" ? { data: message } : message, framing);
@@ -195,7 +198,7 @@ export function encodeLogMessage(message: SseMessage | string, framing: Framing)
   const { id, event, retry }: Partial<SseMessage> =
     typeof message === "string" ? {} : (message ?? {});
   if (id !== undefined) {
-    throw new SseError("ERR_SSE_ID_RESERVED", "The ids of published events are given by the log");
+    throw new SseError("ERR_SSE_ID_RESERVED", "The log assigns the ids of published events");
   }
   const given = typeof message === "string" ? { data: message } : message;
   const data = checkedData(given, framing);
@@ -222,7 +225,9 @@ function checkedData(message: SseMessage, framing: Framing): string {
   checkMessage(message);
   const data = dataOf(message, framing);
   if (data === undefined) {
-    throw invalidData(unknownField(message) ?? "Expected `data`: the message has to be an event");
+    throw invalidData(
+      unknownField(message) ?? "Expected `data`: a published message must be an event",
+    );
   }
   return data;
 }

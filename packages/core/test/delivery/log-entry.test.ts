@@ -43,7 +43,7 @@ describe("UnsendableReports", () => {
     expect(reports).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     unsendable.add("later", 10_000);
     expect(reports.slice(10)).toEqual([
-      expect.objectContaining({ message: "15 further entries of the log could not be sent" }),
+      expect.objectContaining({ message: "15 further log entries could not be sent" }),
       "later",
     ]);
   });

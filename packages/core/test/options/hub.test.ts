@@ -117,7 +117,7 @@ describe("resolveOptions", () => {
   const timesOff = "false or a whole number >= 1000";
   const reconnection =
     "false, a whole number from 0 to 2147483647 or { min, max } of two such numbers";
-  const corsForms = "false, the options of the cors package or a function that gives them";
+  const corsForms = "false, the options of the cors package or a function that returns them";
   it.each([
     ["heartbeatMs", 0, timesOff, "0 (number)"],
     ["heartbeatMs", 999, timesOff, "999 (number)"],

@@ -1275,7 +1275,7 @@ describe("onClose", () => {
     const { session } = makeSession();
     const { code, message } = thrownBy(() => session.onClose(untyped<() => void>(fn)));
     expect(code).toBe("ERR_SSE_INVALID_OPTION");
-    expect(message).toMatch(/^Expected onClose to be given a function, got /);
+    expect(message).toMatch(/^Expected onClose\(\) to get a function, got /);
   });
 });
 
