@@ -10,7 +10,7 @@ import type { Program } from "./program.js";
 const PROGRAM = "showcase/main.js";
 
 /** As `memoryLog()` makes them: an epoch and a counter. */
-/** An id as any log gives it: its form is the log's own business. */
+/** An id of any log, whatever its format. */
 const LOG_ID = /^[\w.~-]{1,128}$/;
 
 const cleanups: (() => Promise<unknown>)[] = [];

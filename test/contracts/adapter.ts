@@ -437,7 +437,7 @@ export function adapterContract(binding: Binding): void {
         expect(other.headers).not.toHaveProperty("access-control-allow-origin");
       });
 
-      it("waits for an origin that is looked up, and delivers what was sent meanwhile", async () => {
+      it("waits for an asynchronous origin, and delivers messages sent meanwhile", async () => {
         const served = await serve(
           ({ sse }) => {
             void sse.send("early");

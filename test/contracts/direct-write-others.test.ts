@@ -80,7 +80,7 @@ describe.each(BINDINGS.filter(({ protocol }) => protocol === "http1"))("$name", 
     leave(pair);
   });
 
-  it("keeps the order of what the application writes itself, corked and not", async () => {
+  it("keeps the order with the application's own writes, corked and not", async () => {
     const server = await start(binding);
     const pair = await server.openPair();
     await interfere(

@@ -48,20 +48,20 @@ async function open(port: number): Promise<StreamClient> {
 const EVENT_STREAM = { Accept: "text/event-stream" };
 
 describe("The example of an adapter", () => {
-  it("sends what a route sends", async () => {
+  it("sends the messages of a route", async () => {
     const { port } = await serve({}, ({ sse }) => void sse.send("hello"));
     const client = await open(port);
     await client.until("data: hello");
   });
 
-  it("leaves a route alone that does not open its stream", async () => {
+  it("does not affect a route that does not open its stream", async () => {
     const { url } = await serve({}, (context) => {
       context.body = { state: context.sse.state };
     });
     expect(await (await fetch(url)).json()).toEqual({ state: "idle" });
   });
 
-  it("hands what is refused to the error handling of Koa", async () => {
+  it("passes refused requests to Koa's error handling", async () => {
     const { url } = await serve({}, ({ sse }) => void sse.send("hello"));
     const answer = await fetch(url, { headers: { Accept: "application/json" } });
     expect(answer.status).toBe(406);

@@ -1,4 +1,4 @@
-/** Connections that are not sockets of the network: `inject()` of Fastify, duplex streams, and what tests and hosts make up. */
+/** Connections that are not network sockets: Fastify's `inject()`, duplex streams, and objects made up by tests and hosts. */
 
 import { once } from "node:events";
 import http, { IncomingMessage, ServerResponse } from "node:http";
@@ -144,7 +144,7 @@ describe("Over a duplex stream that a server is given as a connection", () => {
 
   it("a stalled client is cut after `stallTimeoutMs`", { timeout: 15_000 }, async () => {
     const { hub, server, sessions, errors } = serve({ stallTimeoutMs: 1_000 });
-    // Takes what it is sent, until it takes nothing.
+    // Reads everything, and later nothing.
     let isStalled = false;
     const near = new Duplex({
       read() {},
@@ -164,7 +164,7 @@ describe("Over a duplex stream that a server is given as a connection", () => {
   });
 });
 
-describe("With a response that somebody has made up", () => {
+describe("With a made-up response", () => {
   /** As light-my-request and hosts without servers do: a response of Node on something that takes its bytes. */
   function respond(socket: object | undefined): {
     request: IncomingMessage;

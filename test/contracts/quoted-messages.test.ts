@@ -1,4 +1,4 @@
-/** Error messages that the docs quote, compared with what the calls really say. */
+/** Compares error messages quoted in the docs with the real ones. */
 
 import { readFileSync, readdirSync } from "node:fs";
 import { createServer } from "node:http";
@@ -233,7 +233,7 @@ describe("Messages that the docs quote", () => {
     expect(quoted.size).toBeGreaterThan(40);
   });
 
-  it("are what the calls say, word for word", () => {
+  it("match the real messages word for word", () => {
     const ofRedis = readMessagesOfRedis();
     const wrong = [...quoted].filter(
       ([message]) =>

@@ -64,7 +64,7 @@ describe.each(BINDINGS)("stream() on $name", (binding) => {
     return result;
   }
 
-  it("sends each item of an iterable, as it is or through map, and leaves the stream open", async () => {
+  it("sends each item of an iterable, directly or through map, and leaves the stream open", async () => {
     const results: unknown[] = [];
     const client = await open(async (session) => {
       results.push(await session.stream(["one", { event: "two", data: 2 }]));

@@ -105,7 +105,7 @@ describe("Several sessions of one response", () => {
     expect(reasons).toEqual(["ended", "ended"]);
   });
 
-  it("open no second stream, also while the first waits for CORS", async () => {
+  it("open no second stream, even while the first waits for CORS", async () => {
     const first = makeHub({
       cors: { origin: (_origin, callback) => setImmediate(() => callback(null, true)) },
     });

@@ -82,7 +82,7 @@ it.each([
   { name: "20 channels on one stream and one last event ID", channels: 20, slow: 0 },
   { name: "20 channels with slow readers among the clients", channels: 20, slow: 5 },
 ])(
-  "each client has exactly what was published, in order, through 500 cuts: $name",
+  "each client gets exactly the published events, in order, through 500 cuts: $name",
   { timeout: 60_000 },
   async ({ channels, slow }) => {
     console.log(`seed ${SEED}: run again with SEED=${SEED}`);

@@ -197,7 +197,7 @@ describeWithRedis("A publisher", () => {
 describeWithRedis("A server that has become a replica", () => {
   const redis = useRedis("suite");
 
-  it("refuses what is under way, and its successor is looked up", async () => {
+  it("refuses pending publishes, and its successor is looked up", async () => {
     const former = await redis();
     const successor = await RedisServer.start();
     closers.push(() => successor.stop());
@@ -299,7 +299,7 @@ describeWithRedis("A master that Sentinel watches", () => {
     await expectToWork(followed, library);
   });
 
-  it("is found while one sentinel says nothing", async () => {
+  it("is found while one sentinel does not answer", async () => {
     const redis = await sentinel();
     redis.pauseSentinel();
     const startedAt = performance.now();

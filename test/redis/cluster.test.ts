@@ -130,7 +130,7 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
   );
 
   it(
-    "serves the clients of a node that is killed from the others within five seconds, and they miss nothing",
+    "serves the clients of a killed node from the others within five seconds, and they miss nothing",
     { timeout: 60_000 },
     async () => {
       console.log(`seed ${SEED}: run again with SEED=${SEED}`);
@@ -202,7 +202,7 @@ describeWithRedis("A cluster of nodes on one Redis", () => {
     },
   );
 
-  it("lets a client that knows more than its new node wait until the node knows as much", async () => {
+  it("makes a client that is ahead of its new node wait until the node has caught up", async () => {
     const key = `cluster-${keys++}`;
     const wire = await HeldWire.start((await redis()).port);
     try {

@@ -83,7 +83,7 @@ describeWithRedis("Entries of other programs", () => {
   const server = useRedis("suite");
   let keys = 0;
 
-  it("do not pass if a client may not be sent them, live or from the past, and are reported once each", async () => {
+  it("are withheld if they cannot be sent to clients, live or from the past, and are reported once each", async () => {
     const [redis, key] = [await server(), `foreign-${keys++}`];
     const node = await serve(redis, key);
     const live = await connect(node);

@@ -151,7 +151,7 @@ describeWithRedis("The mark of a lost history", () => {
     await eventually("A", () => a.hub.stats().log.state === "live");
   }
 
-  it("resets clients that were given positions of the new history before it, on every node", async () => {
+  it("resets clients with positions of the new history before it, on every node", async () => {
     const { cluster, a, b, before } = await fork();
     const [cut, live] = [await connect(b, before), await connect(b)];
     await cluster.publish("new");

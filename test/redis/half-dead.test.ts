@@ -25,7 +25,7 @@ describeWithRedis("When connections to Redis are half dead", () => {
   const redis = useRedis("test");
   const cluster = useCluster();
 
-  it("finds a reader that hears nothing any more, and delivers what it has missed", async () => {
+  it("detects a reader that receives nothing any more, and delivers the events it missed", async () => {
     const server = await redis();
     const proxy = await cluster.proxy(server);
     const [deaf, other] = await Promise.all([
@@ -89,7 +89,7 @@ describeWithRedis("When connections to Redis are half dead", () => {
     expect(tally.published).toBe(4_000);
   }, 30_000);
 
-  it("gives up a connection that publishes into the void, and publishes over another one", async () => {
+  it("abandons a connection whose publishes get no answer, and publishes over another one", async () => {
     const server = await redis();
     const proxy = await cluster.proxy(server);
     const [mute, other] = await Promise.all([

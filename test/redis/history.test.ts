@@ -197,7 +197,7 @@ describeWithRedis("A history that is lost", () => {
   const server = useRedis("test");
 
   it.each(CASES.map((lost) => [lost.name, lost.when, lost] as const))(
-    "gives each session one reset after %s %s, and then all that is published",
+    "gives each session one reset after %s %s, and then all later events",
     async (name, when, { lose, keepsCopied, isClockBehind, isLoaded }) => {
       const redis = await server();
       if (isClockBehind === true) await setClockBack(redis);
@@ -365,7 +365,7 @@ describeWithRedis("A history that is lost", () => {
     ]);
   }, 30_000);
 
-  it("resets whoever was cut before the events that are lost, and holds an id that both histories have", async () => {
+  it("resets clients that were cut before the lost events, and have an id that is in both histories", async () => {
     const redis = await server();
     const nodes = await Promise.all([startNode(redis), startNode(redis)]);
     const [a, b] = nodes as [ClusterNode, ClusterNode];
@@ -420,7 +420,7 @@ describeWithRedis("A history that is lost", () => {
     }
   }, 30_000);
 
-  it("resets also the sessions of a node that had not read what is lost", async () => {
+  it("also resets the sessions of a node that had not read the lost events", async () => {
     const redis = await server();
     const [a, b] = [await startNode(redis), await startNode(redis)];
     const witnesses = [new Witness(a), new Witness(b)];

@@ -206,7 +206,7 @@ describeWithRedis("When Redis goes away", () => {
     console.log(`cuts: over after ${Math.round(performance.now() - start)} ms`);
   }, 30_000);
 
-  it("tries ever more seldom while Redis answers but refuses to be read", async () => {
+  it("retries less and less often while Redis answers but refuses to be read", async () => {
     const server = await redis();
     await server.command("SET", "tidewire", "no stream");
     const proxy = await cluster.proxy(server);
@@ -223,7 +223,7 @@ describeWithRedis("When Redis goes away", () => {
     await node.until("it to be live", isLive);
   });
 
-  it("waits quietly while Redis is dead, and goes on when it is back with its file", async () => {
+  it("waits quietly while Redis is down, and continues when it is back with its file", async () => {
     const pair = await startPair(await redis(), 1_000);
     const { server, proxy, nodes, witnesses } = pair;
     // A node that only keeps a stream open. It has published, so it has both connections to restore.

@@ -379,7 +379,7 @@ describeWithRedis("The past of a stream", () => {
       expect(await log.past!.read(undefined, other)).toBe("trimmed");
     });
 
-    it("gives the client a reset and then what is live, and nothing of what was read", async () => {
+    it("gives the client a reset and then live events, without the events that were read", async () => {
       const { redis, key } = await stream();
       const ids = await fill(redis, key, numbers(0, 9_000));
       const tap = await tapOf(redis);

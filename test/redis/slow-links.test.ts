@@ -30,7 +30,7 @@ describeWithRedis("A process that was stopped itself", () => {
   const redis = useRedis("test");
   const cluster = useCluster();
 
-  it("does not take that for the silence of Redis: no connection is given up", async () => {
+  it("does not treat that as silence of Redis: no connection is abandoned", async () => {
     const server = await redis();
     const [node, other] = await Promise.all([
       cluster.node({ url: server.url }),

@@ -43,7 +43,7 @@ describeWithRedis("A node that has just started", () => {
   }
 
   it(
-    "gives 5 000 clients that come back within a second what each has missed, for at most 50 reads of the log",
+    "gives 5 000 clients that return within a second the events each has missed, with at most 50 reads of the log",
     { timeout: 60_000 },
     async () => {
       console.log(`seed ${SEED}: run again with SEED=${SEED}`);

@@ -25,7 +25,7 @@ const one = (data: string, dedupe: boolean = false): Load => ({
   dedupe,
 });
 
-describeWithRedis("What becomes of a publish", () => {
+describeWithRedis("The outcome of a publish", () => {
   const redis = useRedis("test");
   const cluster = useCluster();
 
@@ -60,7 +60,7 @@ describeWithRedis("What becomes of a publish", () => {
     expect((await node.stats()).log).toMatchObject({ state: "live", reconnects: 0 });
   });
 
-  it("can be tried again with a `dedupeKey`: it gets the id of the event that is there", async () => {
+  it("can be retried with a `dedupeKey`: it gets the id of the existing event", async () => {
     const server = await redis();
     const proxy = await cluster.proxy(server);
     const [node, other] = await Promise.all([
@@ -123,7 +123,7 @@ describeWithRedis("What becomes of a publish", () => {
   });
 
   it.each(["hset", "xadd"])(
-    "is rejected if its user may not %s: then there is no event, and its key is free",
+    "is rejected if its user may not %s: the event is not added, and its key is free",
     async (command) => {
       const server = await redis();
       await server.command("ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all", `-${command}`);
@@ -142,7 +142,7 @@ describeWithRedis("What becomes of a publish", () => {
     },
   );
 
-  it("is rejected while there is no Redis yet; streams open all the same, and get what comes", async () => {
+  it("is rejected while Redis has not started; streams open anyway, and get later events", async () => {
     const server = await redis();
     await server.kill();
     const node = await cluster.node({ url: server.url });
@@ -237,7 +237,7 @@ describeWithRedis("A publisher in a process without sessions", () => {
     await expectConnections(server, []);
   });
 
-  it("settles what is pending when it is closed while Redis hangs", async () => {
+  it("settles pending publishes when it is closed while Redis hangs", async () => {
     const server = await redis();
     const publisher = createRedisPublisher({ url: server.url, publishTimeoutMs: 500 });
     await publisher.publish(CHANNEL, { data: "before" });
@@ -260,7 +260,7 @@ describeWithRedis("A publisher in a process without sessions", () => {
 describeWithRedis("A log that is closed with little time", () => {
   const redis = useRedis("test");
 
-  it("rejects what Redis has not answered by then as unknown", async () => {
+  it("rejects publishes that Redis has not answered by then as unknown", async () => {
     const server = await redis();
     const log = redisLog({ url: server.url, publishTimeoutMs: 30_000 });
     await log.append(CHANNEL, { data: "before" });

@@ -41,7 +41,7 @@ export type SseOptions<Channels extends ChannelsOf<Channels> = RegisteredChannel
  * `@tidewire/express` declares `res.sse` itself; `@tidewire/express/bare` declares nothing.
  *
  * @typeParam Property - The option `property` of `sse()`.
- * @typeParam Channels - As for `createHub`: the channels of the hub that is behind the property.
+ * @typeParam Channels - As for `createHub`: the channels of the property's hub.
  */
 export type ResponseWithSse<
   Property extends string = "sse",

@@ -137,10 +137,10 @@ const OTHER_OPTIONS: ReadonlySet<string> = new Set([
 ]);
 
 function hubOf(options: SsePluginOptions): Hub {
-  // A hub in place of options, which says what is wrong: it has no properties that could be listed.
+  // A hub passed instead of options has no enumerable properties; this call reports the mistake.
   const isHub = Object.getPrototypeOf(Object.getPrototypeOf(options)) !== null;
   const own = Object.entries(options).filter(([name]) => !OTHER_OPTIONS.has(name));
-  // Which requests its sessions have is known to the compiler alone.
+  // The request types of its sessions exist only for the compiler.
   return resolveHub<RegisteredChannels, FastifyRequest>(
     (isHub ? options : Object.fromEntries(own)) as HubOptions,
     ["decorator"],

@@ -44,7 +44,7 @@ interface WithDecoder {
 export interface ClientObserver {
   /** Data has arrived, possibly only part of a reply. */
   heard?(): void;
-  /** The connection is lost, or could not be made. */
+  /** The connection was lost or could not be opened. */
   lost(error: unknown): void;
 }
 

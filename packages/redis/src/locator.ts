@@ -29,7 +29,7 @@ export interface Settings {
   createLocator(key: string): Locator;
 }
 
-/** Where a server listens. */
+/** Address of a server. */
 export interface Address {
   readonly host: string;
   readonly port: number;

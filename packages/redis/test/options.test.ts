@@ -35,7 +35,7 @@ describe("resolveRedisLogOptions", () => {
     });
   });
 
-  it("takes `undefined` for the default", () => {
+  it("treats `undefined` as the default", () => {
     const { locator: _, ...given } = resolve({
       url: URL,
       client: undefined,
@@ -52,7 +52,7 @@ describe("resolveRedisLogOptions", () => {
     );
   });
 
-  it("keeps what is given, the other limit at its default", () => {
+  it("keeps a given limit, and the other at its default", () => {
     const onHealth = (): void => {};
     expect(
       resolve({
@@ -169,7 +169,7 @@ describe("resolveRedisLogOptions", () => {
     );
   });
 
-  it("repeats no more than a hundred characters of what it refuses", () => {
+  it("repeats at most a hundred characters of a refused value", () => {
     const message = refusalOf({ url: URL, dedupeWindowMs: "x".repeat(10_000) });
     expect(message.length).toBeLessThan(200);
   });

@@ -124,7 +124,7 @@ describe("The settings of a client", () => {
     expect(hosts).toEqual(["a", "b"]);
   });
 
-  it("are read without a connection, and the client stays as it is", () => {
+  it("are read without a connection, and the client is not changed", () => {
     const cluster = createCluster({ rootNodes: [{}] });
     const made = [
       createCluster4({ rootNodes: [{}] }),
@@ -167,7 +167,7 @@ class GlideClient {
   connect(): void {}
 }
 
-describe("Anything else in place of a client is refused by name", () => {
+describe("Any other value instead of a client is refused by name", () => {
   const EXPECTED =
     "Expected `client` to be a client of node-redis 4 to 6, ioredis or iovalkey, or a function that returns one, got ";
 
@@ -195,7 +195,7 @@ describe("Anything else in place of a client is refused by name", () => {
     expect(refusalOf(client)).not.toContain("secret");
   });
 
-  it("and so is what a function returns, when it is called", async () => {
+  it("and so is the result of a function, when it is called", async () => {
     const { locator } = resolveRedisLogOptions({ client: (() => "redis://:secret@a") as never });
     await expect(locator.find(new AbortController().signal)).rejects.toMatchObject({
       code: "ERR_SSE_INVALID_OPTION",
@@ -218,7 +218,7 @@ describe("Anything else in place of a client is refused by name", () => {
     expect(refusalOf({ ...fakeRedis(), options: { Connector: Map } })).toContain("`Connector`");
   });
 
-  it("and so is a key whose braces are no hash tag, for a cluster", () => {
+  it("and so is a key whose braces are not a hash tag, for a cluster", () => {
     for (const cluster of [
       new Cluster([1], { lazyConnect: true }),
       createCluster({ rootNodes: [{}] }),

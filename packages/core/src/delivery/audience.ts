@@ -26,7 +26,7 @@ export interface DeliveryObserver<Member> {
 export class Audience<Member extends object> {
   readonly window: Window;
   readonly observer: DeliveryObserver<Member>;
-  /** How the messages of snapshots become bytes. */
+  /** Settings for encoding snapshot messages. */
   readonly framing: Framing;
   /** Every live subscription has been handed all entries up to here. */
   position: number;

@@ -100,7 +100,7 @@ export class Step {
   }
 
   /**
-   * Takes what to write next.
+   * Takes the next frames to write.
    *
    * @param hasIds - Whether `latest` events keep their ids. `false` if the client may have a later one.
    * @param maxBytes - Upper limit; at least one message is returned.

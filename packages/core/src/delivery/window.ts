@@ -353,7 +353,7 @@ export class Window {
   }
 
   /**
-   * Takes the frames after a position.
+   * Returns the frames after a position.
    *
    * @param channels - Channels to include, each after its own start.
    * @param after - Only entries after this position.

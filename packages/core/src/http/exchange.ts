@@ -73,7 +73,7 @@ export interface ExchangeStream {
   /**
    * The body may begin.
    *
-   * @param body - Where to write it: the raw response, or a compressor that a hook has put before it.
+   * @param body - Target of the bytes: the raw response, or a compressor that a hook has put before it.
    */
   opened(body: StreamBody): void;
   /** The handler or a hook failed after the start: the session closes with `error`. */

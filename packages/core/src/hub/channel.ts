@@ -32,7 +32,7 @@ export interface Published {
 export interface Channel<Events = Record<string, unknown>> {
   /** Number of sessions in this process that are subscribed at present. */
   readonly name: string;
-  /** Sessions of this process that are subscribed now. */
+  /** Number of sessions in this process that are subscribed at present. */
   readonly subscriptionCount: number;
   /** Publishes to this channel, as `hub.publish` does. */
   publish(message: ChannelMessage<Events>, options?: HubPublishOptions): Promise<Published>;

@@ -325,7 +325,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
    * @returns Resolves within `drainMs` (at least a quarter of a second) plus at most three quarters of a second,
    *   whatever clients, callbacks and the log do. Clients that do not read their end in time are cut off. Never
    *   rejects.
-   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if `drainMs` is not a whole number from 0, or an option is unknown.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
    */
   close(options: CloseOptions = {}): Promise<void> {
     const drainMs = checkCloseOptions(options);

@@ -1,4 +1,4 @@
-/** Hands background errors to the application. */
+/** Passes background errors to the application. */
 
 import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
 

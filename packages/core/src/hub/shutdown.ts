@@ -1,4 +1,4 @@
-/** Closes a hub: ends its sessions over a time, cuts those that do not take their end, closes the log. */
+/** Closes a hub: ends its sessions over a period, cuts clients that do not read their end, closes the log. */
 
 import { describeValue } from "../errors.js";
 import { checkMilliseconds, checkName, invalidOption } from "../options/check.js";

@@ -10,7 +10,7 @@ export interface HubStats {
   readonly closing: boolean;
   /** Sessions by `state`. `live` and `behind` are those of the open ones that are subscribed. */
   readonly sessions: {
-    /** Wait for CORS, for the head to go out, or for earlier responses on their connection. */
+    /** Sessions that wait for CORS, for their head to be sent, or for earlier responses on their connection. */
     readonly connecting: number;
     readonly open: number;
     /** Sessions that have received everything published. */

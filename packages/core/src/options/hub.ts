@@ -280,7 +280,7 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
 /**
  * Checks options and fills in the defaults.
  *
- * @param options - As the application passes them.
+ * @param options - Options as passed by the application.
  * @returns A frozen copy without `undefined`.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */

@@ -2,10 +2,10 @@
 
 /** Holds what an opening stream has accepted but cannot write yet. */
 export class Opening {
-  /** Frames accepted before the head was out. */
+  /** Frames accepted before the head was sent. */
   #held: Uint8Array[] = [];
   #heldBytes = 0;
-  /** Whether the head is out, so that the next bytes may follow. */
+  /** Whether the head is sent, so the next bytes may follow. */
   isHeadOut = false;
 
   /** Sum of the lengths of the held frames. */
@@ -13,7 +13,7 @@ export class Opening {
     return this.#heldBytes;
   }
 
-  /** Accepts a frame before the head is out. */
+  /** Accepts a frame before the head is sent. */
   hold(frame: Uint8Array): void {
     this.#held.push(frame);
     this.#heldBytes += frame.byteLength;

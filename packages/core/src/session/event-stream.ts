@@ -53,7 +53,7 @@ type Stream = Omit<OwnedSession<unknown, ChannelMap, unknown>, "hub" | "subscrib
  * may still be on their way then.
  */
 export abstract class EventStream implements Stream, OutletOwner {
-  /** Where the bytes go. */
+  /** Target of the stream's bytes. */
   readonly outlet: Outlet;
   /** Set exactly while the session is closed. */
   #reason: CloseReason | undefined;

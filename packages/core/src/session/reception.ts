@@ -14,13 +14,13 @@ export type Obstacle = "shutdown" | "busy";
 export type Reception =
   /** With a stream. */
   | { readonly kind: "stream" }
-  /** With the head of a stream alone: the request is a `HEAD`. */
+  /** With only the head of a stream: the request is a `HEAD`. */
   | { readonly kind: "head" }
   /** With 204: the client comes back after `complete()`, or the route has nothing to send. */
   | { readonly kind: "completed" }
   /** By the framework's error handler. */
   | { readonly kind: "refused"; readonly error: SseError }
-  /** With the head of a stream whose client comes back when its connection is cut; a `HEAD` with the head alone. */
+  /** With the head of a stream, whose client comes back when its connection is cut; for a `HEAD`, with only the head. */
   | { readonly kind: "later"; readonly obstacle: Obstacle; readonly waitMs: number }
   /** With 503 and `Retry-After`. */
   | { readonly kind: "unavailable"; readonly obstacle: Obstacle; readonly waitMs: number };

@@ -308,7 +308,7 @@ describe("`latest` and `snapshot` of the first channels", () => {
     );
   });
 
-  it("begin anew when the client is cut between a reset and its state", async () => {
+  it("begin anew if the client is cut off between a reset and its state", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1");
     const snapshot = (): string[] => ["state"];
@@ -504,7 +504,7 @@ describe("a stream whose head is held back", () => {
   });
 });
 
-describe("a client that comes back, and leaves the channels that its position concerns", () => {
+describe("a returning client that leaves the channels its position belongs to", () => {
   it.each(["before the position is known to be lost", "after that"])(
     "gets ids with all its events: %s",
     async (when) => {
@@ -796,7 +796,7 @@ describe("channels joined by a second call in the same turn", () => {
     expect(session.signals).toEqual(["cursor e.1"]);
   });
 
-  it("start live for a client that comes for the first time", async () => {
+  it("start live for a new client", async () => {
     const harbor = new Harbor();
     harbor.publish("a 1", "b 2");
     const session = new MemoryClient();

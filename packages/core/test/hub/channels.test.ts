@@ -520,7 +520,7 @@ describe("authorize", () => {
     expect(hub.stats().channels).toBe(0);
   });
 
-  it("leaves nothing behind when the client of a subscribed stream leaves while it is pending for more channels", async () => {
+  it("leaves nothing behind when the client of a subscribed stream leaves while a further call is pending", async () => {
     const verdict = gate<boolean>();
     let result: unknown;
     const { hub, get } = await serve(

@@ -143,7 +143,7 @@ describe("writeDirectly", () => {
     expect(client.response().raw.toString()).toBe(`3\r\n${FIRST}\r\n${CHUNK.toString()}0\r\n\r\n`);
   });
 
-  it("leaves a response that has to wait for its turn to the ordinary way", async () => {
+  it("does not write to a response that has to wait for its turn", async () => {
     const { client, response, all } = await open(2);
     const second = all[1]!;
     expect(writeChunk(second, CHUNK)).toBeUndefined();
@@ -169,7 +169,7 @@ describe("writeDirectly", () => {
     await client.untilBody("data: x\n\n", 1);
   });
 
-  it("leaves a response that has ended to the ordinary way", async () => {
+  it("does not write to a response that has ended", async () => {
     const { client, response } = await open();
     response.end();
     await client.until("the end", () => client.responses[0]?.isEnded === true);
@@ -180,7 +180,7 @@ describe("writeDirectly", () => {
     ["ended", (socket: Socket) => void socket.end()],
     ["destroyed", (socket: Socket) => void socket.destroy()],
     ["reset", (socket: Socket) => void socket.resetAndDestroy()],
-  ])("leaves a response whose socket was %s to the ordinary way", async (_how, cut) => {
+  ])("does not write to a response whose socket was %s", async (_how, cut) => {
     const { client, response, socket } = await open();
     const faults: unknown[] = [];
     socket.on("error", (error) => faults.push(error));
@@ -192,14 +192,14 @@ describe("writeDirectly", () => {
     expect(client.bytes.toString()).not.toContain("data: x");
   });
 
-  it("leaves a response whose writes were wrapped late to the ordinary way", async () => {
+  it("does not write to a response whose writes were wrapped late", async () => {
     const { response } = await open();
     expect(writeChunk(response, CHUNK)).toBe(true);
     wrapWrites(response, { ordinaryWrites: 0 });
     expect(writeChunk(response, CHUNK)).toBeUndefined();
   });
 
-  it("leaves a response that holds back earlier bytes to the ordinary way", async () => {
+  it("does not write to a response that holds back earlier bytes", async () => {
     const { client, response, socket } = await open();
     response.cork();
     response.write(": before\n\n");

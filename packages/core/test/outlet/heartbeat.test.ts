@@ -215,7 +215,7 @@ describe("Heartbeat", () => {
     expect(second.beats).toHaveLength(0);
   });
 
-  it("lets a member delete itself, also when it is the last", () => {
+  it("lets a member delete itself, even if it is the last", () => {
     const heartbeat = new Heartbeat();
     const member: Member = new Member(() => heartbeat.delete(member));
     heartbeat.add(member);

@@ -100,7 +100,7 @@ describe("a session that was not opened", () => {
     expect(session.state).toBe("idle");
   });
 
-  it("reads what the request says", () => {
+  it("reads the request's properties", () => {
     const { session } = makeSession({}, { url: "/news?lastEventId=7", headers: { accept: "*/*" } });
     expect(session.wantsEventStream).toBe(false);
     expect(session.lastEventId).toBe("7");
@@ -389,7 +389,7 @@ describe("CORS", () => {
     expect(test.host.calls).toEqual([]);
   });
 
-  it("gives way when the route has answered in another way meanwhile", async () => {
+  it("gives way if the route has answered in another way meanwhile", async () => {
     const { cors, answer } = slowOrigin();
     const test = makeSession({ cors });
     const reasons = reasonsOf(test);

@@ -187,7 +187,7 @@ describe("stream", () => {
 describe("a source that fails", () => {
   const fault = new Error("source");
 
-  it("rejects the stream and ends it with the reason error, after what was sent", async () => {
+  it("rejects the stream and ends it with the reason error, after earlier messages", async () => {
     const { session, sink, host } = makeSession();
     const reasons: CloseReason[] = [];
     session.onClose((reason) => void reasons.push(reason));
