@@ -102,7 +102,7 @@ function pageOf(name) {
 /** The repository does not have these pages. */
 const NOT_EDITABLE = "---\neditLink: false\n---\n\n";
 
-/** Headings that occur under every symbol: as headings they would fill the results of the search. */
+/** Headings that occur under every symbol, which would fill the search results. */
 const LABEL =
   /^#{4,6} (Parameters|Returns|Throws|Default Value|See|Inherited from|Overrides|Extends|Type Parameters|Type Declaration|Get Signature|Call Signature)$/gm;
 

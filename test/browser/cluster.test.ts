@@ -178,7 +178,7 @@ describeWithRedis("the cluster demo", () => {
   test("uses the Redis of REDIS_URL and removes its stream", async () => {
     const redis = await RedisServer.start();
     cleanups.push(() => redis.stop());
-    // And without a redis-server that it could start.
+    // PATH has no redis-server that the program could start instead.
     const { program, port } = await startCluster({ REDIS_URL: redis.url, PATH: makeDirectory() });
     const stream = await request({ port, protocol: "http1" }, "/events");
     await stream.until("event: tick");

@@ -1,4 +1,4 @@
-// docs/clients/matrix.md from what was measured.
+// Renders docs/clients/matrix.md from the measurements.
 import { readFileSync } from "node:fs";
 import type { Client } from "./client.js";
 import { FAMILIES, versionOf } from "./clients.js";

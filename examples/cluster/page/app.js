@@ -186,7 +186,7 @@ function draw() {
 }
 
 $("kill").onclick = async () => {
-  // Until the connection is cut, a matter of milliseconds.
+  // Prevents a second click before the connection is cut, which takes milliseconds.
   $("kill").disabled = true;
   tell(`${node.name}, process ${node.pid}, is killed from this tab.`);
   await fetch(`kill?pid=${node.pid}`, { method: "POST" });

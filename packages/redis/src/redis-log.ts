@@ -161,7 +161,7 @@ class RedisLog implements Log, ReaderObserver {
     this.#behindSince ??= this.#caughtUpAt;
     this.#wasLost = this.#hasStarted;
     if (this.#state === "down") return;
-    // Once per outage, however often it reconnects.
+    // Reported once per outage, however many attempts to connect fail.
     this.#follower?.failed(error);
     this.#become("down");
   }

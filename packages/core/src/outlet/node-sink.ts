@@ -227,7 +227,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
   protected putShared(shared: SharedFrames): boolean {
     const socket = this.#socket;
     const waiting = socket === undefined ? this.bufferedBytes : socket.writableLength;
-    // Behind waiting bytes, these will wait too.
+    // These bytes have to wait behind earlier ones, so use compact memory.
     const frames = waiting > 0 ? shared.compact : shared;
     if (socket === undefined) return this.put(frames.bytes);
     const isTaken = writeDirectly(this.#response as ServerResponse, socket, frames.chunk);
