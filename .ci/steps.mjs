@@ -20,7 +20,7 @@ step("unused code", pnpm("knip"));
 step("words", ["node", "scripts/check-words.mjs"]);
 step("code in the docs", ["node", "scripts/check-docs.mjs"]);
 step("documentation site", ["node", "scripts/build-docs.mjs"]);
-// The tiers by hand, not by their scripts, which build first: a type error in a test is to fail one step, not all.
+// Runs the tiers directly: their scripts build first, and a type error in one test would fail every step.
 testStep("tests", ["--project=test/*"]);
 testStep("soak", ["--mode=soak", "--project=soak/*"]);
 // The same tests through `response.write`: see packages/core/src/outlet/direct-write.ts. Runs beside the next steps,
