@@ -6,7 +6,7 @@ import { checkAnchors } from "./docs/anchors.mjs";
 import { writeApi } from "./docs/api.mjs";
 import { ROOT } from "./docs/blocks.mjs";
 
-/** VitePress and Vite write warnings and go on. */
+/** VitePress and Vite print warnings and continue. */
 const WARNING = /\(!\)|\bwarn(ing)?\b|is not loaded|falling back/i;
 
 const { pages, symbols } = await writeApi();

@@ -1,5 +1,5 @@
 // Checks every code block of the READMEs and the docs: compiles, runs or parses it by its language.
-// CONTRIBUTING.md has the comments by which a page says what a block needs.
+// CONTRIBUTING.md lists the comments with which a page says what a block needs.
 import fs from "node:fs";
 import path from "node:path";
 import { checkCaptures } from "./docs/captures.mjs";
@@ -10,7 +10,7 @@ import { checkTypes } from "./docs/types.mjs";
 /** Pages made from other files, which are compiled and run where they are. Each block has to be a part of one of them. */
 const MADE_FROM = { "docs/clients/matrix.md": "test/clients" };
 const COMPILED = new Set(["ts", "tsx", "js"]);
-/** Shown to be read: drawings, grammars, messages (compared by test/architecture/messages.test.ts). */
+/** For reading only: drawings, grammars, messages (compared by test/architecture/messages.test.ts). */
 const READ = new Set(["", "text", "http"]);
 
 const faults = [];

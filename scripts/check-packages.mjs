@@ -1,6 +1,6 @@
-// Packs every package and checks the tarballs the way an application meets them: what is in them, what
-// publint and attw say, whether they install, compile and run in separate projects, and whether everything
-// that loads modules loads them. `--all` checks all versions of TypeScript that are supported, not only those of CI.
+// Packs every package and checks the tarballs as an application would use them: their contents, publint and attw, and
+// whether they install, compile and run in separate projects and in every module loader. `--all` checks all supported
+// versions of TypeScript, not only those of CI.
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";

@@ -9,7 +9,7 @@ import { readProse } from "./words/prose.mjs";
 const ROOT = path.resolve(import.meta.dirname, "..");
 const ALLOWED = JSON.parse(fs.readFileSync(path.join(ROOT, "scripts/words-allowed.json"), "utf8"));
 const READ = /\.(?:md|[cm]?ts|tsx|[cm]?js|py|sh|ya?ml)$|^\.ci\/run$/;
-/** Pages made of doc comments and strings, which are checked where they stand; the patterns themselves; a lock file. */
+/** Pages generated from doc comments and strings, which are checked in the source; the patterns themselves; a lock file. */
 const LEFT_OUT =
   /^docs\/(?:reference\/options|operate\/benchmarks)\.md$|^scripts\/words\/patterns\.mjs$|^pnpm-lock\.yaml$/;
 
@@ -38,7 +38,7 @@ process.exitCode = hits.length + unused.length === 0 ? 0 : 1;
 
 function findHits(file) {
   const whole = fs.readFileSync(path.join(ROOT, file), "utf8");
-  // The table of words names those that we do not use.
+  // The table of words lists the words that we avoid.
   const text = file === "CONTRIBUTING.md" ? whole.replace(/\n## Words\n[\s\S]*/, "\n") : whole;
   return readProse(file, text).flatMap((paragraph) =>
     PATTERNS.filter(({ isOfTitles }) => isOfTitles !== false || !paragraph.isTitle).flatMap(

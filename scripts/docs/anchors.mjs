@@ -1,4 +1,4 @@
-// Checks the anchors of links in the built site. VitePress checks only the pages that they lead to.
+// Checks the anchors of links in the built site. VitePress checks only that the page exists.
 import fs from "node:fs";
 import path from "node:path";
 

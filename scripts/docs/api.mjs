@@ -99,7 +99,7 @@ function pageOf(name) {
   return `${name.replace("@tidewire/", "").replaceAll(/[/.]/g, "-")}.md`;
 }
 
-/** The repository does not have these pages. */
+/** These pages are not in the repository. */
 const NOT_EDITABLE = "---\neditLink: false\n---\n\n";
 
 /** Headings that occur under every symbol, which would fill the search results. */

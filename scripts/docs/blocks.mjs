@@ -1,4 +1,4 @@
-// Reads the code blocks of Markdown, and the comments before them that say how check-docs.mjs takes them.
+// Reads the code blocks of Markdown, and the comments before them that tell check-docs.mjs how to check them.
 import fs from "node:fs";
 import path from "node:path";
 

@@ -27,7 +27,7 @@ export async function checkCaptures(blocks) {
     return { faults: [], skipped: [`${all.length} captures: curl is not installed`], count: 0 };
   }
   fs.mkdirSync(WORK, { recursive: true });
-  // Beside each other: each mostly waits for what its program sends once a second.
+  // In parallel, because each mostly waits for a program that sends once a second.
   const faults = await Promise.all(withCaptures.map(checkPage));
   fs.rmSync(WORK, { recursive: true, force: true });
   return { faults: faults.flat(), skipped: [], count: all.length };
@@ -45,7 +45,7 @@ function groupByPage(blocks) {
 
 async function checkPage(blocks) {
   const faults = [];
-  /** IDs of the page's captures, each with the one that stands in its place today. */
+  /** IDs of the page's captures, each with the ID that the program sent in its place. */
   const ids = new Map();
   let program;
   for (const block of blocks) {
@@ -105,7 +105,7 @@ async function compare({ code }, port, ids) {
   return isSame ? undefined : `${command}\nshown:\n${wanted}\nsent:\n${got}`;
 }
 
-/** Runs a command line of curl until it ends, or has printed as much as is wanted. */
+/** Runs a command line of curl until it ends, or has printed enough. */
 async function ask(command, wanted) {
   const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, word]) => quoted ?? word);
   const child = spawn("curl", ["-s", ...words.slice(words.indexOf("curl") + 1)], {
@@ -116,7 +116,7 @@ async function ask(command, wanted) {
   let isEnded = true;
   child.stdout.setEncoding("utf8").on("data", (text) => {
     output += text;
-    // An event that is only half there does not count.
+    // Ignores an incomplete event.
     if (isOpenEnded(wanted) && mask(output).length >= wanted.length && output.endsWith("\n\n")) {
       isEnded = false;
       child.kill();
@@ -127,12 +127,12 @@ async function ask(command, wanted) {
   return { output, isEnded };
 }
 
-/** A capture without the end of its stream: without a head, it shows the first events of many. */
+/** A capture that stops before the end of its stream. Without a head, it shows the first of many events. */
 function isOpenEnded(wanted) {
   return !wanted.startsWith("HTTP/");
 }
 
-/** Takes out what differs from run to run: dates, IDs, counters, and heartbeats between events. */
+/** Removes everything that differs between runs: dates, IDs, counters, and heartbeats between events. */
 function mask(text) {
   const ids = new Map();
   return text

@@ -8,7 +8,7 @@ import { ROOT } from "./blocks.mjs";
 
 const { scripts } = JSON.parse(fs.readFileSync(path.join(ROOT, "package.json"), "utf8"));
 const PACKAGES = fs.readdirSync(path.join(ROOT, "packages")).map((name) => `@tidewire/${name}`);
-/** Commands of pnpm's own that the docs name. */
+/** Built-in commands of pnpm that the docs name. */
 const OF_PNPM = new Set(["add", "install", "pack", "publish", "changeset"]);
 
 /** The checks of blocks by language. Each returns a fault, or `undefined`. */
@@ -66,7 +66,7 @@ function checkShell(code) {
 function checkHtml(code) {
   for (const [, attributes, script] of code.matchAll(/<script\b([^>]*)>([\s\S]*?)<\/script>/g)) {
     const isModule = attributes.includes("module");
-    // The body of an async function takes what a module does, but for its imports.
+    // The body of an async function accepts everything that a module does except imports.
     const text = isModule
       ? `(async () => {${script.replaceAll(/^\s*import\b.*$/gm, "")}\n})`
       : script;

@@ -26,7 +26,7 @@ const COMMON = {
 };
 const BROWSER = { lib: ["es2023", "dom", "dom.iterable"] };
 
-/** Compiler settings by kind of block. JavaScript is compiled as TypeScript that need not say its types. */
+/** Compiler settings by kind of block. JavaScript is compiled as TypeScript in which types may be missing. */
 const KINDS = {
   ts: {},
   tsx: { ...BROWSER, jsx: "preserve" },
@@ -41,7 +41,7 @@ const KINDS = {
   },
 };
 
-/** TypeScript's code for a name that is declared and not used. In a block only an import has to be used. */
+/** TypeScript's code for an unused name. In a block only imports must be used. */
 const UNUSED = "TS6133";
 
 /**

@@ -1,5 +1,5 @@
-// The patterns that our English avoids, and words for what has another name here. They are meant to be precise rather than
-// complete: a sentence without a hit may still be bad.
+// Patterns of English that we avoid, and words that have a better name in this project. They are precise rather than complete:
+// a sentence without a hit may still be bad.
 
 /** Where a sentence begins, and where a clause does. */
 const SENTENCE = String.raw`(?:^|[.!?] +)`;
