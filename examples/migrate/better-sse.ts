@@ -1,4 +1,4 @@
-// News with Tidewire: what becomes of better-sse in before/.
+// News with Tidewire: the program of before/ ported from better-sse.
 import { sse } from "@tidewire/express";
 import express from "express";
 

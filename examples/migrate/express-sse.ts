@@ -1,4 +1,4 @@
-// News with Tidewire: what becomes of express-sse in before/.
+// News with Tidewire: the program of before/ ported from express-sse.
 import { sse, sseHandler } from "@tidewire/express";
 import express from "express";
 

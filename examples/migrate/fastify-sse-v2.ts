@@ -1,4 +1,4 @@
-// News with Tidewire: what becomes of fastify-sse-v2 in before/.
+// News with Tidewire: the program of before/ ported from fastify-sse-v2.
 import { ssePlugin } from "@tidewire/fastify";
 import Fastify from "fastify";
 

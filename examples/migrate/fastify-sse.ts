@@ -1,4 +1,4 @@
-// News with Tidewire: what becomes of @fastify/sse in before/.
+// News with Tidewire: the program of before/ ported from @fastify/sse.
 import { ssePlugin } from "@tidewire/fastify";
 import Fastify from "fastify";
 

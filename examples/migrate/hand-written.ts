@@ -1,4 +1,4 @@
-// News with Tidewire: what becomes of a hand-written route in before/.
+// News with Tidewire: the program of before/ ported from a hand-written route.
 import { sse } from "@tidewire/express";
 import express from "express";
 

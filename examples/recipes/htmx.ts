@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { sse } from "@tidewire/express";
 import express from "express";
 
-// The timer opens the stream again if the first attempt failed. While there is a stream it does nothing.
+// The timer opens the stream again if the first attempt failed. It does nothing while a stream is open.
 const PAGE = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -30,7 +30,7 @@ app.use(events, express.urlencoded());
 
 const headlines: string[] = [];
 
-/** One headline as HTML. Whatever a user wrote must be escaped before it goes into a page. */
+/** One headline as HTML. Text from users must be escaped before it goes into a page. */
 function toItem(title: string): string {
   const entities: Record<string, string> = {
     "&": "&amp;",

@@ -39,7 +39,7 @@ const PAGE = `<!doctype html>
       });
     }
     events.onerror = () => {
-      // The server answered 404: it does not know the job any more.
+      // The server answered 404: it no longer knows the job.
       if (events.readyState === EventSource.CLOSED) state.textContent = "There is no such job.";
     };
   }
@@ -111,7 +111,7 @@ app.post("/jobs", (_req, res) => {
 
 app.get("/jobs/:id", async (req, res) => {
   const job = jobs.get(req.params.id);
-  // After a restart as well. An EventSource does not come back after a 404.
+  // Also after a restart. An EventSource does not come back after a 404.
   if (job === undefined) return void res.status(404).json({ error: "There is no such job" });
 
   const snapshot = () => [{ event: "progress", data: job.progress }];

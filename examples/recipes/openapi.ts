@@ -67,7 +67,7 @@ const OPENAPI = {
         oneOf: [
           eventOf("all", { type: "array", items: { $ref: "#/components/schemas/Quote" } }),
           eventOf("change", { $ref: "#/components/schemas/Quote" }),
-          // Written by Tidewire. An `EventSource` without a listener for it ignores it.
+          // Sent by Tidewire. An `EventSource` without a listener ignores it.
           eventOf("sse-cursor", {
             type: "object",
             properties: { heartbeatMs: { type: ["integer", "boolean"] } },

@@ -6,7 +6,7 @@ import express from "express";
 
 type Channels = { orders: { paid: { id: number } } };
 
-// PGlite is PostgreSQL inside of this process, so that the program needs no server. The SQL is the same.
+// PGlite is PostgreSQL inside this process, so that the program needs no server. The SQL is the same.
 const db = await PGlite.create(process.env["DATA_DIR"] ?? "memory://");
 await db.exec(`
   create table if not exists orders (
@@ -36,7 +36,7 @@ interface OutboxRow {
   readonly data: { readonly id: number };
 }
 
-/** Publishes the rows of the outbox in their order and deletes each when the log has its event. */
+/** Publishes the rows of the outbox in order, and deletes each once the log has its event. */
 async function publishOutbox(): Promise<void> {
   for (;;) {
     const { rows } = await db.query<OutboxRow>(
@@ -110,7 +110,7 @@ const server = app.listen(port, "127.0.0.1", (error) => {
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.once(signal, async () => {
     clearInterval(timer);
-    // Ends a publish that waits for Redis, too.
+    // Also ends a publish that waits for Redis.
     await hub.close();
     await publishing;
     server.close().closeAllConnections();

@@ -38,7 +38,7 @@ type Channels = {
 };
 
 interface Member {
-  /** Open streams: tabs, mostly. */
+  /** Number of open streams, usually one for each tab. */
   streams: number;
   /** Runs while `streams` is 0. */
   leaving: NodeJS.Timeout | undefined;
@@ -86,7 +86,7 @@ app.get("/rooms/:room/members", async (req, res) => {
     return void res.status(400).json({ error: "Expected a name" });
   }
   const snapshot = () => [{ event: "members", data: [...(rooms.get(room)?.keys() ?? [])] }];
-  // A HEAD request, a refused client and one that left meanwhile get false: they never join.
+  // False for a HEAD request, a refused client and a client that has left: they never join.
   if (!(await res.sse.subscribe(`room:${room}`, { snapshot }))) return;
   join(room, name);
   res.sse.onClose(() => leave(room, name));

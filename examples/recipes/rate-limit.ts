@@ -1,4 +1,4 @@
-// At most so many new streams a minute for each user. A refused EventSource waits and comes back by itself.
+// Limits new streams per minute and user. A refused EventSource waits and comes back by itself.
 import { sse } from "@tidewire/express";
 import express from "express";
 import type { Request } from "express";
@@ -52,7 +52,7 @@ const limitStreams = rateLimit({
     if (!res.sse.wantsEventStream) {
       return void res.status(429).set("Retry-After", String(seconds)).json({ error: "Too many" });
     }
-    // After a 429 an EventSource gives up for good. Instead it gets the time to wait, and the stream ends.
+    // After a 429 an EventSource gives up for good. This stream only says how long to wait, and ends.
     void res.sse.send({ event: "busy", retry: waitMs, data: { seconds } });
     res.sse.close();
   },

@@ -32,7 +32,7 @@ app.use(events, express.urlencoded());
 
 const headlines: string[] = [];
 
-/** One headline as HTML. Whatever a user wrote must be escaped before it goes into a page. */
+/** One headline as HTML. Text from users must be escaped before it goes into a page. */
 function toItem(title: string): string {
   const entities: Record<string, string> = {
     "&": "&amp;",

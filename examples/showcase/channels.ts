@@ -2,7 +2,7 @@ import type { Sample } from "./stats.js";
 import type { Tick } from "./clock.js";
 import type { Weather } from "./weather.js";
 
-/** The channels of the showcase: what is published on each, so that the compiler checks it. */
+/** The channels of the showcase and their events, which the compiler checks. */
 export type Channels = {
   clock: { time: Tick };
   weather: { weather: Weather };
@@ -11,25 +11,25 @@ export type Channels = {
   [user: `user:${string}`]: { notification: Notification };
 };
 
-/** @returns A user's channel: in small letters, nobody need know how Ada writes herself. */
+/** @returns The channel of a user. Lower case, so that `Ada` and `ada` are the same user. */
 export function channelOf(user: string): `user:${string}` {
   return `user:${user.toLowerCase()}`;
 }
 
-/** What somebody has published for everybody. */
+/** A headline for all pages. */
 export interface Headline {
   /** Time in ISO 8601, UTC. */
   readonly at: string;
   readonly text: string;
-  /** Name of the server that it was posted to. */
+  /** Name of the server that published it. */
   readonly by: string;
 }
 
-/** What somebody has sent to one user. */
+/** A message to one user. */
 export interface Notification {
   /** Time in ISO 8601, UTC. */
   readonly at: string;
   readonly text: string;
-  /** Name of the user who has sent it. */
+  /** Name of the sender. */
   readonly from: string;
 }

@@ -1,14 +1,14 @@
-/** Longest text that is taken from a client, in characters. */
+/** Longest text accepted from a client, in characters. */
 const MAX_LENGTH = 200;
-/** Longest name of a user. */
+/** Longest name of a user, in characters. */
 const MAX_NAME = 24;
 
 /**
  * Reads one text from the body or the query of a request.
  *
- * @param input - Whatever came in.
+ * @param input - The body or the parsed query, of any type.
  * @param field - Name of the field.
- * @returns The text without space around it; `undefined` if there is none that can be taken.
+ * @returns The trimmed text; `undefined` if it is missing, empty or too long.
  */
 export function readText(input: unknown, field: string): string | undefined {
   if (typeof input !== "object" || input === null) return undefined;
@@ -18,7 +18,7 @@ export function readText(input: unknown, field: string): string | undefined {
   return text === "" || text.length > MAX_LENGTH ? undefined : text;
 }
 
-/** As {@link readText}, for the name of a user. */
+/** Like {@link readText}, for the name of a user. */
 export function readName(input: unknown, field: string): string | undefined {
   const name = readText(input, field);
   return name === undefined || name.length > MAX_NAME ? undefined : name;

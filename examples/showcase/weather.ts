@@ -1,4 +1,4 @@
-/** The weather of one city, as the page receives it. It is simulated and nobody should take a coat because of it. */
+/** The weather of one city, as the page receives it. It is simulated. */
 export interface Weather {
   /** Time in ISO 8601, UTC. */
   readonly at: string;
@@ -10,10 +10,10 @@ export interface Weather {
 
 export type Sky = "clear" | "cloudy" | "rain" | "snow" | "fog";
 
-/** Time between two changes, each of one city. */
+/** Time between two changes in milliseconds. Each change concerns one city. */
 const CHANGE_MS = 1_700;
 
-/** From fair to foul: the sky moves at most one step at a time. */
+/** From fair to foul. A sky changes by at most one step at a time. */
 const SKIES = ["clear", "cloudy", "fog", "rain"] as const;
 
 const CITIES = [
@@ -25,9 +25,9 @@ const CITIES = [
   { city: "Chennai", mean: 29 },
 ];
 
-/** Weather that drifts: each change moves one city a little, and back towards its mean. */
+/** Weather that drifts: each change moves one city a little, and towards its mean. */
 export interface WeatherSource {
-  /** The weather of every city as it is now. */
+  /** Current weather of every city. */
   current(): readonly Weather[];
   stop(): void;
 }

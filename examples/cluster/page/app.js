@@ -77,7 +77,7 @@ on("sse-reset", ({ reason }) => {
   expected = undefined;
   replay = undefined;
   ticks = [];
-  tell(`Events are lost, and the server says so: ${reason}. Counting starts anew.`);
+  tell(`Events were lost, and the server says so: ${reason}. Counting starts again.`);
 });
 
 function on(type, listener) {
@@ -188,6 +188,6 @@ function draw() {
 $("kill").onclick = async () => {
   // Prevents a second click before the connection is cut, which takes milliseconds.
   $("kill").disabled = true;
-  tell(`${node.name}, process ${node.pid}, is killed from this tab.`);
+  tell(`${node.name}, process ${node.pid}, is being killed from this tab.`);
   await fetch(`kill?pid=${node.pid}`, { method: "POST" });
 };

@@ -1,4 +1,4 @@
-// News with better-sse: the page docs/migrate shows it beside the same with Tidewire.
+// News with better-sse. docs/migrate shows it beside its port to Tidewire.
 import { createChannel, createSession } from "better-sse";
 import express from "express";
 

@@ -1,4 +1,4 @@
-// News with express-sse: the page docs/migrate shows it beside the same with Tidewire.
+// News with express-sse. docs/migrate shows it beside its port to Tidewire.
 import express from "express";
 import SSE from "express-sse";
 

@@ -1,4 +1,4 @@
-// News with fastify-sse-v2: the page docs/migrate shows it beside the same with Tidewire.
+// News with fastify-sse-v2. docs/migrate shows it beside its port to Tidewire.
 import Fastify from "fastify";
 import { FastifySSEPlugin } from "fastify-sse-v2";
 

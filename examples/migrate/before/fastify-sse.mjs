@@ -1,4 +1,4 @@
-// News with @fastify/sse: the page docs/migrate shows it beside the same with Tidewire.
+// News with @fastify/sse. docs/migrate shows it beside its port to Tidewire.
 import fastifySse from "@fastify/sse";
 import Fastify from "fastify";
 

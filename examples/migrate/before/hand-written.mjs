@@ -1,4 +1,4 @@
-// News with a hand-written route: the page docs/migrate shows it beside the same with Tidewire.
+// News with a hand-written route. docs/migrate shows it beside its port to Tidewire.
 import express from "express";
 
 const app = express();

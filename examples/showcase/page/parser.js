@@ -1,9 +1,9 @@
 /**
- * Makes a reader of event streams, for responses that `EventSource` cannot ask for.
+ * Makes a parser of event streams, for responses to requests that `EventSource` cannot make.
  *
  * @param {(event: { type: string, data: string, lastEventId: string }) => void} dispatch - Called at each
  *   blank line that ends an event with data.
- * @returns {(text: string) => void} Takes the text as it comes in, whatever the borders of its pieces.
+ * @returns {(text: string) => void} Takes the text in pieces of any size.
  * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
  */
 export function createParser(dispatch) {
@@ -32,7 +32,7 @@ export function createParser(dispatch) {
 
   return (text) => {
     if (text === "") return;
-    // The CR of a CRLF has ended the line already: without this its LF would end an empty one.
+    // The CR of a CRLF has already ended the line. Without this its LF would end an empty line.
     const piece = isAfterCr && text.startsWith("\n") ? text.slice(1) : text;
     isAfterCr = piece.endsWith("\r");
     const lines = (rest + piece).split(/\r\n|\r|\n/);
