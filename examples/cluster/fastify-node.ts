@@ -27,7 +27,10 @@ export async function startFastifyNode(
   await fastify.listen({ port: 0, host: "127.0.0.1" });
   return {
     port: (fastify.server.address() as AddressInfo).port,
-    // Also closes the hub.
-    stop: () => fastify.close(),
+    async stop() {
+      // Ends the streams of this server, but leaves a hub that was passed in.
+      await fastify.close();
+      await hub.close();
+    },
   };
 }

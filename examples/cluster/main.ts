@@ -97,7 +97,7 @@ function readPort(): number {
 async function listen(port: number): Promise<void> {
   const server = createServer(answer);
   try {
-    await once(server.listen(port), "listening");
+    await once(server.listen(port, "127.0.0.1"), "listening");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
     throw new StartError(
