@@ -1,4 +1,4 @@
-// Starts every compiled example, reads from its stream, and stops it with a signal while the stream is open.
+// Starts every compiled example, reads from its stream, and stops it with SIGTERM while the stream is open.
 // The tests in test/recipes run the recipes.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -9,17 +9,16 @@ const folder = path.resolve(import.meta.dirname, "../examples/dist");
 const DEADLINE_MS = 10_000;
 
 const EXAMPLES = [
-  { file: "express.js", url: "/time", expected: "data: ", signal: "SIGTERM" },
-  { file: "fastify.js", url: "/time", expected: "data: ", signal: "SIGTERM" },
-  { file: "http.js", url: "/time", expected: "data: ", signal: "SIGTERM" },
+  { file: "express.js", url: "/time", expected: "data: " },
+  { file: "fastify.js", url: "/time", expected: "data: " },
+  { file: "http.js", url: "/time", expected: "data: " },
   {
     file: "chat.js",
     url: "/rooms/harbour/messages",
     expected: "event: sse-cursor\nid: ",
-    signal: "SIGTERM",
   },
-  { file: "ticker.js", url: "/prices", expected: "event: change\nid: ", signal: "SIGTERM" },
-  // The tests in test/browser look at the rest of the showcase.
+  { file: "ticker.js", url: "/prices", expected: "event: change\nid: " },
+  // The tests in test/browser cover the rest of the showcase.
   { file: "showcase/main.js", url: "/", expected: "<!doctype html>" },
   {
     file: "cluster/main.js",
@@ -52,7 +51,7 @@ function isMissing(command) {
   return command !== undefined && spawnSync(command, ["--version"]).status !== 0;
 }
 
-async function checkExample({ file, url, expected, signal: ending = "SIGINT" }) {
+async function checkExample({ file, url, expected }) {
   const port = await freePort();
   const child = spawn(process.execPath, [path.join(folder, file)], {
     env: { ...process.env, PORT: String(port) },
@@ -77,8 +76,8 @@ async function checkExample({ file, url, expected, signal: ending = "SIGINT" }) 
       signal: AbortSignal.any([connection.signal, AbortSignal.timeout(DEADLINE_MS)]),
     });
     await within(`to send ${JSON.stringify(expected)}`, readUntil(response, expected));
-    child.kill(ending);
-    const [code, signal] = await within(`to end after ${ending}`, exited);
+    child.kill("SIGTERM");
+    const [code, signal] = await within("to end after SIGTERM", exited);
     if (code !== 0) throw new Error(`It ended with ${code ?? signal}`);
   } catch (error) {
     throw new Error(`${error.message}\n${output}`, { cause: error });
