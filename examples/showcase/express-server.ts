@@ -86,12 +86,12 @@ export function createExpressServer(setting: Setting): DemoServer {
   const server = createServer(app);
   return {
     async start() {
-      await once(server.listen(self.port), "listening");
+      await once(server.listen(self.port, "127.0.0.1"), "listening");
     },
     async stop() {
       await hub.close();
       const closed = once(server, "close");
-      // Browsers open connections ahead of need; close() alone would wait for those.
+      // Browsers open connections in advance. close() alone would wait for them.
       server.close().closeAllConnections();
       await closed;
     },

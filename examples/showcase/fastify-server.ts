@@ -11,7 +11,7 @@ import { writeText } from "./text.js";
 /** The showcase on Fastify. */
 export async function createFastifyServer(setting: Setting): Promise<DemoServer> {
   const { hub, clients, self, other } = setting;
-  // Browsers open connections ahead of need; without this close() would wait for those.
+  // Browsers open connections in advance. Without forceCloseConnections close() would wait for them.
   const fastify = Fastify({ return503OnClosing: false, forceCloseConnections: true });
   await fastify.register(ssePlugin, { hub });
 
@@ -88,9 +88,9 @@ export async function createFastifyServer(setting: Setting): Promise<DemoServer>
 
   return {
     async start() {
-      await fastify.listen({ port: self.port, host: "0.0.0.0" });
+      await fastify.listen({ port: self.port, host: "127.0.0.1" });
     },
-    // Closes the hub as well, also one that it shares.
+    // Ends the streams of this server. showcase.ts closes the hub.
     stop: () => fastify.close(),
   };
 }

@@ -12,7 +12,7 @@ if (!Number.isInteger(port) || port < 1 || port > 65_534) {
 const express: ServerAddress = { name: "Express", port };
 const fastify: ServerAddress = { name: "Fastify", port: port + 1 };
 
-/** What runs now, or is about to. */
+/** The showcase that is running or starting. */
 let running = start();
 let isRestarting = false;
 
@@ -36,7 +36,7 @@ async function start(): Promise<Showcase> {
   }
 }
 
-/** New hub, new log: the ids that clients have come back with are unknown to it. */
+/** Starts a new hub with an empty log, which does not know the IDs that clients come back with. */
 async function restart(): Promise<void> {
   if (isRestarting) return;
   isRestarting = true;
@@ -48,7 +48,7 @@ async function restart(): Promise<void> {
 }
 
 async function stop(): Promise<void> {
-  // No restart from here on; one that is under way has to come to its end to be stopped.
+  // Prevents another restart. A restart in progress has to finish before it can be stopped.
   isRestarting = true;
   const last = await running;
   await last.stop();

@@ -9,7 +9,7 @@ import { createFastifyServer } from "./fastify-server.js";
 import { startStats } from "./stats.js";
 import { startWeather } from "./weather.js";
 
-/** The showcase as it runs: one hub, what is published on it, and the two servers that it serves. */
+/** A running showcase: one hub, the sources that publish on it, and two servers. */
 export interface Showcase {
   stop(): Promise<void>;
 }
@@ -17,7 +17,7 @@ export interface Showcase {
 /**
  * Starts the showcase.
  *
- * @param restart - Called when somebody wants it stopped and started anew.
+ * @param restart - Called when a page asks for a restart.
  * @returns Rejects if a port is taken.
  */
 export async function startShowcase(
@@ -31,9 +31,9 @@ export async function startShowcase(
     `http://127.0.0.1:${port}`,
   ]);
   const hub = createHub<Channels>({
-    // POST is for /text; without it a page of the other server could only listen.
+    // POST is for /text, which a page of the other server may call too.
     cors: { origin, credentials: true, methods: ["GET", "POST"] },
-    // Headlines are few and may be asked for late.
+    // Headlines are rare, and a new page shows the last five.
     retention: { maxAgeMs: 3_600_000 },
   });
 
@@ -55,10 +55,17 @@ export async function startShowcase(
     stopClock();
     weather.stop();
     stats.stop();
-    // First of all: a server's close() waits for streams that never end by themselves.
+    // Comes first: close() of a server waits for open streams, which do not end by themselves.
     await hub.close();
     await Promise.all(servers.map((server) => server.stop()));
   };
   for (const server of servers) await server.start();
+  // A first page also has something to show.
+  const headline = {
+    at: new Date().toISOString(),
+    text: "This headline is older than your tab",
+    by: "the showcase",
+  };
+  await hub.publish("news", { event: "headline", data: headline });
   return { stop };
 }

@@ -4,24 +4,24 @@ import type { HubStats } from "@tidewire/core";
 export interface Sample {
   /** Time in ISO 8601, UTC. */
   readonly at: string;
-  /** Streams that are open. */
+  /** Number of open streams. */
   readonly sessions: number;
-  /** Events that were delivered in this second, to all of them. */
+  /** Number of events delivered in this second, over all streams. */
   readonly events: number;
 }
 
-/** Samples that are kept: the last minute. */
+/** Number of samples kept: the last minute. */
 const SAMPLES = 60;
 
-/** What a hub does, second by second. */
+/** Statistics of a hub, second by second. */
 export interface StatsSource {
-  /** The last minute, oldest first. */
+  /** Samples of the last minute, oldest first. Never empty. */
   history(): readonly Sample[];
   stop(): void;
 }
 
 /**
- * Starts to watch a hub.
+ * Samples a hub's statistics once a second, from now on.
  *
  * @param onSample - Receives the sample of each second.
  */
@@ -29,7 +29,7 @@ export function startStats(
   hub: { stats(): HubStats },
   onSample: (sample: Sample) => void,
 ): StatsSource {
-  const samples: Sample[] = [];
+  const samples: Sample[] = [{ at: new Date().toISOString(), sessions: 0, events: 0 }];
   let before = 0;
   const timer = setInterval(() => {
     const { sessions, delivered } = hub.stats();

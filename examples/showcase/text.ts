@@ -1,17 +1,17 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 /**
- * Writes about a prompt, a few letters at a time: it stands in the place of a language model, so that the
- * showcase needs neither key nor network.
+ * Writes about a prompt, a few letters at a time. Stands in for a language model, so that the showcase needs no key
+ * and no network.
  *
- * @param options - `signal` stops it at once, also while it thinks.
+ * @param options - `signal` stops it at once, also during a pause.
  */
 export async function* writeText(
   prompt: string,
   { signal }: { signal: AbortSignal },
 ): AsyncGenerator<string> {
   for (const token of tokens(compose(prompt))) {
-    // A model is not even either: it stumbles at the end of a sentence.
+    // Uneven, like a model: it pauses at the end of a sentence.
     const pause = /[.:\n]/.test(token) ? 180 : 25 + Math.random() * 45;
     await delay(pause, undefined, { signal });
     yield token;
@@ -21,13 +21,13 @@ export async function* writeText(
 function compose(prompt: string): string {
   return [
     `On “${prompt}”, in few words.`,
-    `Whoever waits for the whole of an answer waits too long. These words leave the server one by one, each as an event of its own, and the page shows them as they come in:`,
-    `– a word is sent as soon as it is found;\n– a client that reads slowly slows the writer down;\n– a client that leaves stops it.`,
-    `That is all there is to say about “${prompt}” by a program that knows nothing of it. Press Stop the next time and the server will not have written the rest.`,
+    `A whole answer takes long to write, and you can read along. The server sends these words one by one, each as an event, and the page shows each as it arrives:`,
+    `– a word is sent as soon as it is written;\n– a client that reads slowly slows the writer down;\n– a client that leaves stops it.`,
+    `This small program has no more to say about “${prompt}”. Press Stop next time: the server then does not write the rest.`,
   ].join("\n\n");
 }
 
-/** Cuts a text the way models do: words with the space before them, long words in two, line breaks alone. */
+/** Splits a text as models do: words with the space before them, long words in parts, line breaks separately. */
 function tokens(text: string): string[] {
   return text.match(/\n+| ?[^\s]{1,7}/g) ?? [];
 }

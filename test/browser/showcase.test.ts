@@ -1,6 +1,7 @@
 /// <reference lib="dom" />
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
+import { networkInterfaces } from "node:os";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterEach, expect, test } from "vitest";
 import { describeInChromium } from "./chromium.js";
@@ -9,8 +10,7 @@ import type { Program } from "./program.js";
 
 const PROGRAM = "showcase/main.js";
 
-/** As `memoryLog()` makes them: an epoch and a counter. */
-/** An id of any log, whatever its format. */
+/** An ID of any log, whatever its format. */
 const LOG_ID = /^[\w.~-]{1,128}$/;
 
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -97,12 +97,12 @@ describeInChromium("the showcase", (browser) => {
     );
   });
 
-  test("stays closed after Finish until Connect opens a new stream", async () => {
+  test("stays closed after the stream was ended for good, until a button opens a new one", async () => {
     const { express } = await startShowcase();
     const { page } = await open(browser(), express);
     await waitForText(page, "#state", "open");
     await page.fill("#headline", "Seen once");
-    await page.click("text=Publish");
+    await page.click("#publish button");
     await waitForText(page, "#news", "Seen once");
     await page.click("#finish");
     await waitForText(page, "#state", "closed, the server said it is complete");
@@ -110,7 +110,7 @@ describeInChromium("the showcase", (browser) => {
     await waitForText(page, "#state", "open");
     await waitForText(page, "#resumed", "none");
     await waitForText(page, "#news", "Seen once");
-    expect(await page.locator("#news li").count()).toBe(1);
+    expect(await page.locator("#news li", { hasText: "Seen once" }).count()).toBe(1);
     expect(await page.locator("#weather li").count()).toBe(6);
   });
 
@@ -122,7 +122,7 @@ describeInChromium("the showcase", (browser) => {
     for (let n = 1; n <= 6; n++) {
       const page = n % 2 === 0 ? here : there;
       await page.fill("#headline", `Headline <${n}>`);
-      await page.click("text=Publish");
+      await page.click("#publish button");
       await waitForText(here, "#news", `Headline <${n}>`);
       await waitForText(there, "#news", `Headline <${n}>`);
     }
@@ -143,7 +143,7 @@ describeInChromium("the showcase", (browser) => {
       [bruno, "Bruno"],
     ] as const) {
       await page.fill("#user", name);
-      await page.click("text=Rename");
+      await page.click("#rename button");
       await waitForText(page, "#state", "open");
     }
     await bruno.fill("#to", "åsa");
@@ -184,9 +184,9 @@ describeInChromium("the showcase", (browser) => {
     await page.click("#away");
     await waitForText(page, "#state", "cut off, back in");
     await other.fill("#headline", "While you were away");
-    await other.click("text=Publish");
+    await other.click("#publish button");
     await waitForText(other, "#news", "While you were away");
-    expect(await page.textContent("#news")).toBe("");
+    expect(await page.textContent("#news")).not.toContain("While you were away");
 
     await waitForText(page, "#notice-text", "events replayed: nothing was missed.");
     const notice = await page.textContent("#notice-text");
@@ -195,6 +195,11 @@ describeInChromium("the showcase", (browser) => {
     expect(await page.textContent("#news")).toContain("While you were away");
     await waitForText(page, "#log", "events replayed");
     expect(await page.locator("#log .mark").count()).toBeGreaterThan(20);
+    for (const count of ["#missed", "#doubled", "#resets"]) {
+      expect(await page.textContent(count)).toBe("0");
+    }
+    expect(await page.locator("#ticks .replayed").getAttribute("d")).not.toBe("");
+    expect(await page.locator("#ticks .missed").getAttribute("d")).toBe("");
     expect(await page.textContent("#log")).not.toContain("sse-reset");
     expect(faults).toEqual([]);
   });
@@ -205,7 +210,7 @@ describeInChromium("the showcase", (browser) => {
     const { page: there } = await open(browser(), fastify);
     for (const page of [here, there]) await waitForText(page, "#state", "open");
     await here.fill("#headline", "Of the time before");
-    await here.click("text=Publish");
+    await here.click("#publish button");
     await waitForText(there, "#news", "Of the time before");
     const before = await there.textContent("#last-id");
 
@@ -224,7 +229,7 @@ describeInChromium("the showcase", (browser) => {
 
     // They serve as before, including each other's pages.
     await there.fill("#headline", "Of the time after");
-    await there.click("text=Publish");
+    await there.click("#publish button");
     for (const page of [here, there]) await waitForText(page, "#news", "Of the time after");
     const { code, ms } = await program.interrupt();
     expect(code).toBe(0);
@@ -238,8 +243,8 @@ describeInChromium("the showcase", (browser) => {
     await page.click("#write");
     await waitForText(page, "#text-note", "tokens, complete");
     const text = (await page.textContent("#text")) ?? "";
-    expect(text).toMatch(/^On “<b>tides<\/b>”, in few words\.\n\nWhoever waits/);
-    expect(text).toMatch(/\n– a client that leaves stops it\.\n\n.* written the rest\.$/);
+    expect(text).toMatch(/^On “<b>tides<\/b>”, in few words\.\n\nA whole answer/);
+    expect(text).toMatch(/\n– a client that leaves stops it\.\n\n.* does not write the rest\.$/);
   });
 
   test.each([
@@ -260,7 +265,76 @@ describeInChromium("the showcase", (browser) => {
     },
   );
 
-  test("exits within a second of SIGINT with streams open", async () => {
+  test("has something to show in every list when the first page opens", async () => {
+    const { express } = await startShowcase();
+    const { page, faults } = await open(browser(), express);
+    await waitForText(page, "#text-note", "tokens");
+    for (const list of ["#news", "#notifications", "#weather", "#story", "#log"]) {
+      await page.waitForSelector(`${list} li`);
+    }
+    expect(await page.textContent("#sessions")).toMatch(/\d/);
+    await page.waitForFunction(() =>
+      /\d/.test(document.querySelector("#clock")?.textContent ?? ""),
+    );
+    await expect.poll(() => page.locator("#ticks .live").getAttribute("d")).toMatch(/^M/);
+    expect(faults).toEqual([]);
+  });
+
+  test("shows a new page the ticks of before it was opened", async () => {
+    const { express, fastify } = await startShowcase();
+    const { page: first } = await open(browser(), express);
+    await first.waitForFunction(
+      () =>
+        (document.querySelector("#ticks .live")?.getAttribute("d")?.match(/M/g) ?? []).length > 2,
+    );
+    const { page } = await open(browser(), fastify);
+    await page.waitForFunction(
+      () =>
+        (document.querySelector("#ticks .live")?.getAttribute("d")?.match(/M/g) ?? []).length > 2,
+    );
+    expect(await page.textContent("#doubled")).toBe("0");
+    expect(await page.textContent("#missed")).toBe("0");
+  });
+
+  test("shows the result of each button inside a phone's screen", async () => {
+    const { express } = await startShowcase();
+    const { page } = await open(browser(), express, { viewport: { width: 390, height: 844 } });
+    await waitForText(page, "#state", "open");
+    for (const [button, result] of [
+      ["#cut", "nothing was missed."],
+      ["#switch", "nothing was missed."],
+      ["#restart", "Events were missed: the servers were restarted."],
+      ["#finish", "EventSource does not come back."],
+    ] as const) {
+      await page.click(button);
+      await waitForText(page, "#notice-text", result);
+      expect(await isInView(page, "#notice-text")).toBe(true);
+      expect(await isInView(page, button === "#finish" ? "#connect" : button)).toBe(true);
+    }
+  });
+
+  test("breaks JSON between its members, not inside a word", async () => {
+    const { express } = await startShowcase();
+    const { page } = await open(browser(), express, { viewport: { width: 360, height: 800 } });
+    await waitForText(page, "#log", '"temperature":');
+    const lines = await page
+      // Text with spaces may take several lines.
+      .locator("#log .member", { hasNotText: / / })
+      .evaluateAll((members) =>
+        members.map((member) => {
+          const range = document.createRange();
+          range.selectNodeContents(member);
+          return new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size;
+        }),
+      );
+    expect(lines.length).toBeGreaterThan(6);
+    expect(new Set(lines)).toEqual(new Set([1]));
+  });
+
+  test.each([
+    ["SIGINT", "interrupt"],
+    ["SIGTERM", "terminate"],
+  ] as const)("exits within a second of %s with streams open", async (_signal, end) => {
     const { program, express, fastify } = await startShowcase();
     for (const url of [express, fastify]) {
       const { page } = await open(browser(), url);
@@ -268,7 +342,7 @@ describeInChromium("the showcase", (browser) => {
       await page.click("#write");
       await page.waitForFunction(() => document.querySelector("#text")?.textContent !== "");
     }
-    const { code, ms } = await program.interrupt();
+    const { code, ms } = await program[end]();
     expect(code).toBe(0);
     expect(ms).toBeLessThan(1_000);
   });
@@ -288,6 +362,23 @@ test.each([0, 1])(
     );
   },
 );
+
+test("the showcase listens on the loopback interface only", async () => {
+  const port = await findPorts();
+  const program = startProgram(PROGRAM, port);
+  cleanups.push(() => program.interrupt());
+  await program.printed(`:${port + 1}`);
+  const others = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter(({ internal, family }) => !internal && family === "IPv4")
+    .map(({ address }) => address);
+  // On Linux every address of 127.0.0.0/8 is this machine. A server on all interfaces would answer there too.
+  if (process.platform === "linux") others.push("127.0.0.2");
+  for (const each of [port, port + 1]) {
+    expect(await isRefused("127.0.0.1", each)).toBe(false);
+    for (const address of others) expect(await isRefused(address, each)).toBe(true);
+  }
+});
 
 test("the showcase names the valid values of PORT and exits with 1", async () => {
   const program = startProgram(PROGRAM, "harbour");
@@ -312,6 +403,24 @@ async function open(
   });
   await page.goto(url);
   return { page, context, faults };
+}
+
+async function isInView(page: Page, selector: string): Promise<boolean> {
+  return page.evaluate((given) => {
+    const box = document.querySelector(given)?.getBoundingClientRect();
+    return box !== undefined && box.height > 0 && box.top >= 0 && box.bottom <= innerHeight;
+  }, selector);
+}
+
+async function isRefused(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, host);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.once("error", () => resolve(true));
+  });
 }
 
 async function waitForText(page: Page, selector: string, text: string): Promise<void> {

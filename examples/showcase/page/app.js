@@ -1,38 +1,44 @@
 import { createParser } from "./parser.js";
 
-/** Entries of the log that are kept. */
+/** Number of entries kept in the log of events. */
 const LOG_ENTRIES = 60;
-/** Characters of an event's data that the log shows. */
+/** Number of entries kept in the story. */
+const STORY_ENTRIES = 5;
+/** Number of characters that the log shows of an event's data. */
 const LOG_DATA = 240;
-/** Headlines and notifications that are shown. */
+/** Number of headlines and notifications shown. */
 const LIST_ENTRIES = 5;
-/** Seconds that the charts show. */
+/** Number of seconds that the charts show. */
 const SECONDS = 60;
+/** A tick that is this late, in milliseconds, is shown as missing. */
+const LATE_MS = 1_500;
 
 const $ = (id) => document.getElementById(id);
 
-// Named by the page, so that the server can find this page's stream when a button asks for it.
+// A name for this page, so that the server finds its stream when a button is pressed.
 const client = Array.from(crypto.getRandomValues(new Uint32Array(3)), (n) => n.toString(36)).join(
   "-",
 );
 
-/** The server that feeds the page; the page's own to begin with. */
+const counts = { received: 0, missed: 0, doubled: 0, replayed: 0, reconnections: 0, resets: 0 };
+/** Origin of the server that this page streams from; initially the page's own. */
 let base = location.origin;
-/** Where the other one is: the `hello` event says so. */
+/** Origin of the other server, from the `hello` event; `undefined` before the first. */
 let otherBase;
 let source;
-let received = 0;
-let reconnections = 0;
 let lastEventId = "";
 let isPaused = false;
-/** When the stream is opened again, while the page was sent away; else `undefined`. */
+/** Time of the reconnection while the stream is cut for 10 s; otherwise `undefined`. */
 let backAt;
-/** What is being replayed: `before` is when the server opened the stream; `undefined` while all is new. */
+/** The replay in progress: events from before the server opened the stream; `undefined` while all events are new. */
 let replay;
-/** Seconds of both servers, as the `stats` channel has them. */
+/** The last minute of the `stats` channel. */
 let samples = [];
+/** Ticks of the clock on display: from the second to `live` or `replayed`. */
+const ticks = new Map();
+/** The next expected number of a tick; `undefined` at the start and after a reset. */
+let expected;
 let user = sessionStorage.getItem("user") ?? drawName();
-const perSecond = Array.from({ length: SECONDS }, () => 0);
 
 function drawName() {
   const names = ["Ada", "Bruno", "Chidi", "Dagny", "Emre", "Freya", "Goro", "Hana"];
@@ -46,7 +52,7 @@ function connect() {
   const url = new URL("/events", base);
   url.searchParams.set("client", client);
   url.searchParams.set("user", user);
-  // EventSource sends the header only when it reconnects by itself; a new one says it in the address.
+  // EventSource sends the header only when it reconnects by itself. A new one needs the query parameter.
   if (lastEventId !== "") url.searchParams.set("lastEventId", lastEventId);
   const stream = new EventSource(url, { withCredentials: true });
   let hasOpened = false;
@@ -55,8 +61,8 @@ function connect() {
   show("connecting", "connecting");
 
   stream.onopen = () => {
-    if (hasOpened) $("reconnections").textContent = String(++reconnections);
-    remark(hasOpened ? "reconnected" : `connected to ${url.host}`);
+    if (hasOpened) count("reconnections");
+    remark(hasOpened ? "EventSource has reconnected." : `Connected to ${url.host}.`);
     hasOpened = true;
     backAt = undefined;
     show("open", "open");
@@ -64,28 +70,29 @@ function connect() {
   stream.onerror = () => {
     if (backAt !== undefined) {
       showAway();
-      remark("cut off for 10 s, EventSource comes back by itself");
+      tell("wait", "Cut off for 10 s. The gap in the ticks shows what this tab misses.");
     } else if (stream.readyState !== EventSource.CLOSED) {
-      show(
-        "reconnecting",
-        isComplete ? "asking once more, as the standard has it" : "reconnecting",
-      );
-      if (hasOpened) remark("the connection has ended, EventSource reconnects");
+      const isFirst = $("state").dataset.state !== "reconnecting";
+      show("reconnecting", isComplete ? "asks once more, as the standard says" : "reconnecting");
+      if (hasOpened && isFirst && !isComplete) {
+        tell("wait", "The stream has ended. EventSource reconnects by itself.");
+      }
     } else if (isComplete) {
       show("closed", "closed, the server said it is complete");
-      remark("answered 204: closed for good");
+      tell("good", "The server has answered 204: EventSource does not come back.");
     } else {
       show("closed", "closed, the server refused the connection");
+      tell("wait", "The server refused the connection. Open a new stream to try again.");
     }
   };
 
   on(stream, "message");
   on(stream, "hello", showHello);
-  on(stream, "time", ({ at }) => showTime(new Date(at)));
+  on(stream, "time", showTick);
   on(stream, "weather", showWeather);
   on(stream, "headline", showHeadline);
   on(stream, "notification", showNotification);
-  on(stream, "history", (history) => (samples = history));
+  on(stream, "history", showHistory);
   on(stream, "stats", showStats);
   on(stream, "away", ({ ms }) => (backAt = Date.now() + ms));
   on(stream, "sse-cursor");
@@ -96,57 +103,92 @@ function connect() {
   });
 }
 
-/** Listens for one type of event: counts it, logs it, and hands its data on. */
+/** Listens for one type of event. Counts and logs each event and passes on its data. */
 function on(stream, type, listener) {
   stream.addEventListener(type, (event) => {
-    received += 1;
-    perSecond[perSecond.length - 1] += 1;
-    // On an event without an id this is the one of the event before.
+    count("received");
+    // An event without an ID repeats the ID of the event before.
     const id = event.lastEventId === lastEventId ? "" : event.lastEventId;
     if (event.lastEventId !== "") lastEventId = event.lastEventId;
-    $("received").textContent = received.toLocaleString("en");
     $("last-id").textContent = event.lastEventId || "–";
     const data = event.data === "" ? undefined : JSON.parse(event.data);
-    const isReplayed = id !== "" && follow(data?.at);
+    const isReplayed = id !== "" && isFromReplay(data?.at);
     log(event.type, id, event.data, isReplayed);
-    listener?.(data);
+    listener?.(data, isReplayed);
+    // After the listener, which has counted a gap by then.
+    if (id !== "" && !isReplayed && data?.at !== undefined) endReplay();
   });
 }
 
-/** @returns Whether an event is from before the stream was opened; says how many were when there are no more. */
-function follow(at) {
-  if (replay === undefined || at === undefined) return false;
-  if (at <= replay.before) {
-    replay.count += 1;
-    return true;
-  }
-  const { count } = replay;
-  replay = undefined;
-  const events = count === 1 ? "1 event" : `${count} events`;
-  remark(`${events} replayed`);
-  if (count > 0) notify("good", `${events} replayed: nothing was missed.`);
-  return false;
+/** @returns Whether an event is from before the server opened the stream. */
+function isFromReplay(at) {
+  if (replay === undefined || at === undefined || at > replay.before) return false;
+  replay.count += 1;
+  count("replayed");
+  return true;
 }
 
-/** Events were missed: what the page knows is of no worth, and what the server now says is the state. */
+/** The first new event: everything missed has arrived. */
+function endReplay() {
+  if (replay === undefined) return;
+  const { count: number, missed, doubled } = replay;
+  replay = undefined;
+  const events = number === 1 ? "1 event" : `${number} events`;
+  const isWhole = counts.missed === missed && counts.doubled === doubled;
+  if (!isWhole) {
+    tell("bad", `${events} replayed, but ticks are missing or doubled.`);
+  } else if (number > 0) {
+    tell("good", `${events} replayed: nothing was missed.`);
+  } else {
+    tell("good", "No event was published meanwhile: nothing was missed.");
+  }
+}
+
+/** Events were lost. The state that the page shows is out of date, and a snapshot follows. */
 function startAnew({ reason }) {
   replay = undefined;
+  expected = undefined;
+  count("resets");
   const why =
     reason === "unknown" ? "the servers were restarted" : "the page was away for too long";
-  notify("bad", `Events were missed: ${why}. The page starts from a snapshot.`);
+  tell("bad", `Events were missed: ${why}. The page starts from a snapshot.`);
+  $("news").dataset.empty = "No headline since the reset.";
   forget();
 }
 
-/** What follows is the whole state. */
+/** Drops the state. A snapshot follows. */
 function forget() {
   samples = [];
   for (const id of ["weather", "news"]) $(id).replaceChildren();
 }
 
-function notify(kind, text) {
+function count(name) {
+  counts[name] += 1;
+  showCount(name);
+}
+
+function showCount(name) {
+  $(name).textContent = counts[name].toLocaleString("en");
+  $(name).parentElement.classList.toggle("wrong", counts[name] > 0);
+}
+
+/** Shows the result of an action in the bar, which is always in view, and in the story. */
+function tell(kind, text) {
   $("notice").dataset.kind = kind;
   $("notice-text").textContent = text;
-  $("notice").hidden = false;
+  remark(text);
+}
+
+/** Adds an entry to the story, and one that is not an event to the log. */
+function remark(text) {
+  const time = clockFormat.format(new Date());
+  addEntry({ at: time, remark: text });
+  const entry = document.createElement("li");
+  entry.innerHTML = `<span class="words"></span><span class="who"></span>`;
+  entry.querySelector(".words").textContent = text;
+  entry.querySelector(".who").textContent = time;
+  $("story").prepend(entry);
+  while ($("story").children.length > STORY_ENTRIES) $("story").lastChild.remove();
 }
 
 function showAway() {
@@ -159,17 +201,24 @@ function show(state, text) {
   $("state").textContent = text;
   const isClosed = state === "closed";
   for (const id of ["cut", "away", "finish"]) $(id).disabled = state !== "open";
+  $("switch").disabled = otherBase === undefined;
   $("finish").hidden = isClosed;
   $("connect").hidden = !isClosed;
 }
 
 function showHello({ server, other, visitor, lastEventId: resumed, now }) {
-  if (resumed === "") forget();
-  replay = resumed === "" ? undefined : { before: now, count: 0 };
+  if (resumed === "") {
+    forget();
+    expected = undefined;
+  } else {
+    replay = { before: now, count: 0, missed: counts.missed, doubled: counts.doubled };
+  }
   otherBase = `${location.protocol}//${location.hostname}:${other.port}`;
   const isHere = base === location.origin;
-  $("server").textContent = `${server.name}, port ${server.port}`;
+  $("server").textContent = server.name;
+  $("server-port").textContent = `port ${server.port}`;
   $("switch").textContent = `Switch to ${other.name}`;
+  $("switch").disabled = false;
   $("resumed").textContent = resumed === "" ? "none" : resumed;
   $("visitor").textContent = visitor === undefined ? "did not arrive" : visitor;
   $("visitor").title = isHere
@@ -180,7 +229,17 @@ function showHello({ server, other, visitor, lastEventId: resumed, now }) {
 const clockFormat = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const dateFormat = new Intl.DateTimeFormat("en-GB", { dateStyle: "full" });
 
-function showTime(time) {
+function showTick({ number, at }, isReplayed) {
+  if (expected !== undefined && number > expected) {
+    counts.missed += number - expected;
+    showCount("missed");
+  }
+  if (expected !== undefined && number < expected) count("doubled");
+  expected = Math.max(expected ?? 0, number + 1);
+
+  const time = new Date(at);
+  ticks.set(Math.floor(time / 1_000), isReplayed ? "replayed" : "live");
+  drawTicks();
   $("clock").dateTime = time.toISOString();
   $("clock").textContent = clockFormat.format(time);
   $("date").textContent = dateFormat.format(time);
@@ -222,27 +281,28 @@ function addToList(id, at, text, who) {
   while ($(id).children.length > LIST_ENTRIES) $(id).lastChild.remove();
 }
 
+/** The last minute, so that a new page has something to draw. */
+function showHistory(history) {
+  samples = history.slice(0, -1);
+  showStats(history.at(-1));
+}
+
 function showStats(sample) {
   samples = [...samples.slice(1 - SECONDS), sample];
   $("sessions").textContent = sample.sessions.toLocaleString("en");
   $("events").textContent = sample.events.toLocaleString("en");
-  const counts = (name) => [
+  const seconds = (name) => [
     ...Array.from({ length: SECONDS - samples.length }, () => undefined),
     ...samples.map((each) => each[name]),
   ];
-  drawChart($("sessions-chart"), counts("sessions"), true);
-  drawChart($("events-chart"), counts("events"));
+  drawChart($("sessions-chart"), seconds("sessions"), true);
+  drawChart($("events-chart"), seconds("events"));
 }
 
 function log(type, id, data, isReplayed) {
   const shown = data.length > LOG_DATA ? `${data.slice(0, LOG_DATA)} …` : data;
   const mark = isReplayed ? "replayed" : "";
   addEntry({ at: clockFormat.format(new Date()), type, id, mark, data: shown });
-}
-
-/** An entry of the log that is no event. */
-function remark(text) {
-  addEntry({ at: clockFormat.format(new Date()), remark: text });
 }
 
 function addEntry(fields) {
@@ -252,44 +312,72 @@ function addEntry(fields) {
     if (text === "") continue;
     const field = document.createElement("span");
     field.className = name;
-    field.textContent = text;
+    if (name === "data") field.append(...membersOf(text));
+    else field.textContent = text;
     entry.append(field);
   }
   $("log").prepend(entry);
   while ($("log").children.length > LOG_ENTRIES) $("log").lastChild.remove();
 }
 
-/** Draws one count a second into a chart; `undefined` is before there were any. */
-function drawChart(svg, counts, isStepped = false) {
+/** Splits JSON after its commas into elements that the browser keeps on one line each, where they fit. */
+function membersOf(json) {
+  const members = json.match(/(?:"(?:[^"\\]|\\.)*"|[^",])+,?|,|"[^]*/g) ?? [];
+  return members.map((text) => {
+    const member = document.createElement("span");
+    member.className = "member";
+    member.textContent = text;
+    return member;
+  });
+}
+
+/** Draws each second of the last minute as a bar. A second without a tick after the first one is missing. */
+function drawTicks() {
+  const now = Date.now();
+  const last = Math.floor(now / 1_000);
+  const oldest = last - SECONDS + 1;
+  for (const second of ticks.keys()) if (second < oldest) ticks.delete(second);
+  const start = Math.min(...ticks.keys());
+  const paths = { live: "", replayed: "", missed: "" };
+  let missing = 0;
+  for (let second = oldest; second <= last; second++) {
+    const isLate = second > start && second * 1_000 < now - LATE_MS;
+    const kind = ticks.get(second) ?? (isLate ? "missed" : undefined);
+    if (kind === undefined) continue;
+    if (kind === "missed") missing += 1;
+    const x = second - oldest + 0.15;
+    paths[kind] += kind === "live" ? `M${x} 2.5h.7v5h-.7z` : `M${x} 0h.7v10h-.7z`;
+  }
+  for (const [kind, d] of Object.entries(paths))
+    $("ticks").querySelector(`.${kind}`).setAttribute("d", d);
+  $("ticks").setAttribute(
+    "aria-label",
+    `Ticks of the last minute: ${ticks.size} here, ${missing} not here`,
+  );
+}
+
+/** Draws one value per second into a chart. Leading `undefined`s stand for seconds before the first value. */
+function drawChart(svg, values, isStepped = false) {
   const { width, height } = svg.viewBox.baseVal;
-  const top = Math.max(4, ...counts.filter((count) => count !== undefined));
-  const x = (index) => ((index / (counts.length - 1)) * width).toFixed(1);
-  const y = (count) => (height - 2 - (count / top) * (height - 4)).toFixed(1);
-  const first = counts.findIndex((count) => count !== undefined);
-  let line = `M${x(first)} ${y(counts[first])}`;
-  for (let index = first + 1; index < counts.length; index++) {
-    line += isStepped ? `H${x(index)}V${y(counts[index])}` : `L${x(index)} ${y(counts[index])}`;
+  const top = Math.max(4, ...values.filter((value) => value !== undefined));
+  const x = (index) => ((index / (values.length - 1)) * width).toFixed(1);
+  const y = (value) => (height - 2 - (value / top) * (height - 4)).toFixed(1);
+  const first = values.findIndex((value) => value !== undefined);
+  let line = `M${x(first)} ${y(values[first])}`;
+  for (let index = first + 1; index < values.length; index++) {
+    line += isStepped ? `H${x(index)}V${y(values[index])}` : `L${x(index)} ${y(values[index])}`;
   }
   svg.querySelector(".line").setAttribute("d", line);
   svg.querySelector(".area").setAttribute("d", `${line}V${height}H${x(first)}Z`);
 }
 
-function drawSparkline() {
-  drawChart($("sparkline"), perSecond);
-  const age = Math.min(SECONDS, Math.max(1, Math.round(performance.now() / 1_000)));
-  const rate = perSecond.reduce((sum, count) => sum + count, 0) / age;
-  $("rate").textContent = rate.toFixed(1);
-}
-
+// Without ticks too: a gap grows while the stream is cut.
 setInterval(() => {
-  drawSparkline();
-  perSecond.shift();
-  perSecond.push(0);
+  drawTicks();
   if (backAt !== undefined && $("state").dataset.state === "reconnecting") showAway();
 }, 1_000);
-drawSparkline();
 
-/** Asks this page's own server; what it is asked holds for the streams of both. */
+/** Asks the page's own server, which knows the streams of both servers. */
 function ask(path, body) {
   return fetch(path, {
     method: "POST",
@@ -297,28 +385,43 @@ function ask(path, body) {
   });
 }
 
-$("cut").onclick = () => ask(`/cut?client=${client}`);
-$("away").onclick = () => ask(`/away?client=${client}`);
-$("finish").onclick = () => ask(`/finish?client=${client}`);
-$("restart").onclick = () => ask("/restart");
-$("dismiss").onclick = () => ($("notice").hidden = true);
-$("connect").onclick = connect;
+/** Asks for something that shows on the stream, and says so at once. */
+async function act(path, text) {
+  tell("wait", text);
+  try {
+    const response = await ask(path);
+    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  } catch (error) {
+    tell("bad", `Failed: ${error.message}`);
+  }
+}
+
+$("cut").onclick = () => act(`/cut?client=${client}`, "The server cuts this tab.");
+$("away").onclick = () => act(`/away?client=${client}`, "The server cuts this tab for 10 s.");
+$("finish").onclick = () =>
+  act(`/finish?client=${client}`, "The server ends this stream for good.");
+$("restart").onclick = () => act("/restart", "Both servers restart.");
+$("connect").onclick = () => {
+  tell("wait", "A new stream, without a last event ID.");
+  connect();
+};
 $("switch").onclick = () => {
-  if (otherBase === undefined) return;
   base = otherBase;
+  tell("wait", `${$("switch").textContent}, with the same last event ID.`);
   connect();
 };
 $("pause").onclick = () => {
   isPaused = !isPaused;
   $("pause").setAttribute("aria-pressed", String(isPaused));
+  $("pause").textContent = isPaused ? "Go on" : "Pause this list";
 };
 
-/** Sends a form; its last field is emptied as soon as the server has taken it. */
+/** Submits a form. Its last field is emptied once the server has accepted it. */
 async function submit(path, body, field, note) {
   try {
     const response = await ask(path, body);
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
-    $(note).textContent = `Published with the id ${(await response.json()).id}`;
+    $(note).textContent = `Published with the ID ${(await response.json()).id}`;
     field.value = "";
   } catch (error) {
     $(note).textContent = `Failed: ${error.message}`;
@@ -341,7 +444,8 @@ $("rename").onsubmit = (event) => {
   user = $("user").value.trim() || user;
   sessionStorage.setItem("user", user);
   $("user").value = user;
-  // The name is in the stream's address: a new stream goes on where the old one was.
+  // The name is part of the stream's URL. The new stream continues at the same position.
+  tell("wait", `You are ${user} now: this tab follows another channel.`);
   connect();
 };
 sessionStorage.setItem("user", user);
@@ -351,8 +455,14 @@ $("to").value = user;
 let writing;
 
 $("stop").onclick = () => writing?.abort();
-$("ask").onsubmit = async (event) => {
+$("ask").onsubmit = (event) => {
   event.preventDefault();
+  // Read aloud only when asked for, not when the page opens.
+  $("text").setAttribute("aria-live", "polite");
+  void write();
+};
+
+async function write() {
   writing?.abort();
   const controller = new AbortController();
   writing = controller;
@@ -371,12 +481,12 @@ $("ask").onsubmit = async (event) => {
     if (type === "end") isComplete = true;
     if (type !== "token" || writing !== controller) return;
     tokens += 1;
-    // Only who looks at the end is taken along; who has scrolled up goes on reading in peace.
+    // Follows the text only if its end is in view, so that a reader who has scrolled up is not disturbed.
     const isAtEnd = output.scrollHeight - output.scrollTop - output.clientHeight < 8;
     output.append(data);
     if (isAtEnd) output.scrollTop = output.scrollHeight;
     const rate = tokens / ((performance.now() - start) / 1_000);
-    report(`${tokens} tokens, ${rate.toFixed(0)} a second`);
+    report(`${tokens} tokens, ${rate.toFixed(0)} per second`);
   });
   try {
     const response = await fetch(new URL("/text", base), {
@@ -405,6 +515,8 @@ $("ask").onsubmit = async (event) => {
       $("stop").disabled = true;
     }
   }
-};
+}
 
 connect();
+// The page also opens with a text.
+void write();
