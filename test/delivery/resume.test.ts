@@ -246,7 +246,7 @@ describe("100 000 retained events", () => {
       99_991, 99_992, 99_993, 99_994, 99_995, 99_996, 99_997, 99_998, 99_999, 100_000,
     ]);
     expect(resetsOf(client)).toEqual([]);
-    // A binary search, not a scan, and no more written than was missed.
+    // The search is binary, and only missed events are written.
     expect(count() - before.compared).toBeLessThan(30);
     const after = server.hub.stats();
     expect(after.delivered - before.delivered).toBe(11);
