@@ -231,8 +231,11 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   stats(): HubStats {
     const { sessions: all, admission, held } = this.#parts;
     const sessions = { connecting: 0, open: 0, live: 0, behind: 0 };
-    // The routes of the others may still answer in any other way.
-    for (const { state } of all.waiting) if (state === "connecting") sessions.connecting += 1;
+    // A response that is queued behind others on its connection takes no place yet. The routes of the rest may still
+    // answer in any other way.
+    for (const { state, outlet } of all.waiting) {
+      if (state === "connecting" && !outlet.isQueued) sessions.connecting += 1;
+    }
     for (const { state, outlet } of all) {
       if (state !== "connecting" && state !== "open") continue;
       sessions[state] += 1;

@@ -10,7 +10,7 @@ export interface HubStats {
   readonly closing: boolean;
   /** Sessions by `state`. `live` and `behind` are those of the open ones that are subscribed. */
   readonly sessions: {
-    /** Sessions that wait for CORS, for their head to be sent, or for earlier responses on their connection. */
+    /** Sessions that wait for CORS or for their head to be sent; not those queued behind other responses on a connection. */
     readonly connecting: number;
     readonly open: number;
     /** Sessions that have received everything published. */
