@@ -215,6 +215,7 @@ function showHello({ server, other, visitor, lastEventId: resumed, now }) {
   }
   otherBase = `${location.protocol}//${location.hostname}:${other.port}`;
   const isHere = base === location.origin;
+  if ($("server").textContent !== server.name) remark(`${server.name} serves this tab.`);
   $("server").textContent = server.name;
   $("server-port").textContent = `port ${server.port}`;
   $("switch").textContent = `Switch to ${other.name}`;
