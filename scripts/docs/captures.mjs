@@ -11,6 +11,7 @@ import { ROOT } from "./blocks.mjs";
 const WORK = path.join(ROOT, "node_modules/.cache/check-docs-captures");
 /** How long a program may take to listen, and a capture to arrive. */
 const DEADLINE_MS = 15_000;
+const LISTEN = /listen\((\d{4})\)/g;
 /** Base64url, eight digits of time and a counter, and a tag. */
 const ID = /[\w-]{8}\.\w{8}-\d+~[\w-]{5}/g;
 
@@ -62,7 +63,7 @@ async function checkPage(blocks) {
     }
     const [seconds] = /\d+/.exec(block.marks.captured.join()) ?? ["0"];
     await sleep(Number(seconds) * 1_000);
-    const fault = await compare(block, program.port, ids);
+    const fault = await compare(block, program.ports, ids);
     if (fault !== undefined) faults.push(`${block.page}:${block.line}: ${fault}`);
   }
   program?.child.kill();
@@ -71,29 +72,36 @@ async function checkPage(blocks) {
 
 async function start({ page, line, code }) {
   const { transpileModule } = createRequire(path.join(ROOT, "docs/package.json"))("typescript");
-  const port = await findPort();
+  const ports = new Map();
+  for (const [, port] of code.matchAll(LISTEN)) ports.set(port, await findPort());
   const file = path.join(WORK, `${page.replaceAll(/\W/g, "-")}-${line}.mjs`);
-  const text = code.replace("listen(3000)", `listen(${port})`);
+  const text = code.replace(LISTEN, (_, port) => `listen(${ports.get(port)})`);
   const compilerOptions = { target: "es2022", module: "esnext" };
   fs.writeFileSync(file, transpileModule(text, { compilerOptions }).outputText);
   const child = spawn(process.execPath, [file], { stdio: ["ignore", "inherit", "inherit"] });
   const deadline = Date.now() + DEADLINE_MS;
-  while (!(await isListening(port))) {
+  while (!(await areListening([...ports.values()]))) {
     if (child.exitCode !== null || Date.now() > deadline) {
       throw new Error(`${page}:${line}: the program does not listen`);
     }
     await sleep(20);
   }
-  return { child, port };
+  return { child, ports };
 }
 
-async function compare({ code }, port, ids) {
+async function areListening(ports) {
+  return (await Promise.all(ports.map(isListening))).every(Boolean);
+}
+
+async function compare({ code }, ports, ids) {
   const [command = "", ...rest] = code.split("\n");
   const expected = rest.join("\n");
   const asked = ID.exec(command)?.[0];
   ID.lastIndex = 0;
   if (asked !== undefined && !ids.has(asked)) return `no capture before has the ID ${asked}`;
-  const request = command.replace(ID, (id) => ids.get(id)).replace(":3000", `:${port}`);
+  const request = command
+    .replace(ID, (id) => ids.get(id))
+    .replace(/:(\d{4})\b/, (_, port) => `:${ports.get(port)}`);
   const wanted = mask(expected);
   const { output, isEnded } = await ask(request, wanted);
   for (const [index, id] of (expected.match(ID) ?? []).entries()) {
