@@ -361,3 +361,23 @@ it("complete() sends earlier events even if authorize has not answered yet", asy
   const steps = client.events.filter(({ event }) => event === undefined);
   expect(steps.map(({ data }) => data)).toEqual(["step 1", "step 2", "step 3"]);
 });
+
+it("holds up no stream for a call of a later turn, once the calls of its first turn were cancelled", async () => {
+  let session: Session | undefined;
+  const { hub, port } = await serve(({ sse }) => void (session = sse), {
+    authorize: (channel) => (channel === "open" ? true : new Promise<boolean>(() => {})),
+  });
+  const client = new EventClient(port, "/");
+  client.lastEventId = (await hub.publish("open", "before")).id;
+  client.connect();
+  await eventually("the request", () => session !== undefined);
+  void session?.subscribe("first");
+  await turns();
+  void session?.subscribe("later");
+  session?.unsubscribe("first");
+  await turns();
+  void session?.subscribe("open");
+  await hub.publish("open", "after");
+  await eventually("the event", () => client.events.length > 0);
+  expect(client.events.map(({ data }) => data)).toEqual(["after"]);
+});

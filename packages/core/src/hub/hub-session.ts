@@ -108,7 +108,10 @@ export class HubSession<Owner>
     const isReplayed = arrival?.isFirstTurn === true && (isFirst || options.snapshot === undefined);
     if (isReady) {
       const part = { isReplayed, isFirst, isEarly: false };
-      return this.#follow(names, options, part) ? SUBSCRIBED : REFUSED;
+      const isSubscribed = this.#follow(names, options, part);
+      // The calls of the first turn may all have been cancelled: the stream waits for no call of a later turn.
+      if (arrival !== undefined) this.#settle(arrival);
+      return isSubscribed ? SUBSCRIBED : REFUSED;
     }
     const isAwaited = admission.delivery === undefined || arrival?.isFirstTurn === true;
     const givesFirstState = isFirst && options.snapshot !== undefined;
