@@ -196,6 +196,9 @@ describe("With a made-up response", () => {
       (write: (text: string) => void) => ({
         _writableState: {},
         writable: true,
+        // Without them a response of Node 26 waits for a `drain` that never comes, whoever writes to it.
+        writableLength: 0,
+        writableHighWaterMark: 16_384,
         on() {},
         removeListener() {},
         destroy() {},
