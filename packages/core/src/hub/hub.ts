@@ -41,7 +41,7 @@ const DIAGNOSTICS = {
  *
  * One hub may serve several frameworks at once. It publishes events on the diagnostics channels `tidewire.session.open`
  * (`{ session }`), `tidewire.session.close` (`{ session, reason }`), `tidewire.publish` (`{ channel, id }`) and
- * `tidewire.reset` (`{ session, reason, channels }`), which is free when nobody subscribes.
+ * `tidewire.reset` (`{ session, reason, channels }`). A diagnostics channel without subscribers costs nothing.
  *
  * @typeParam Channels - Same as for {@link createHub}.
  * @typeParam Request - Same as for {@link createHub}.
