@@ -10,7 +10,7 @@ const PAGE = `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>A rate limit</title>
-<p id="state">Reload this page until the limit is reached.</p>
+<p id="state">Connecting</p>
 <ul id="news"></ul>
 <script>
   const state = document.querySelector("#state");
@@ -20,6 +20,11 @@ const PAGE = `<!doctype html>
     item.textContent = JSON.parse(data).title;
     document.querySelector("#news").append(item);
   });
+  // The first event of every stream that is not refused, after the latest headlines.
+  events.addEventListener("sse-cursor", () => {
+    state.textContent = "Connected. Reload this page until the limit is reached.";
+  });
+  events.addEventListener("sse-reset", () => location.reload());
   events.addEventListener("busy", ({ data }) => {
     state.textContent = "Too many streams. This page tries again in " + JSON.parse(data).seconds + " s.";
   });
@@ -60,7 +65,10 @@ const limitStreams = rateLimit({
 
 app.get("/", (_req, res) => void res.type("html").send(PAGE));
 
-app.get("/news", limitStreams, (_req, res) => void res.sse.subscribe("news"));
+app.get("/news", limitStreams, (_req, res) => {
+  // For a page that was refused before its first stream: it has no position to go on from.
+  void res.sse.subscribe("news", { latest: 20 });
+});
 
 app.post("/news", async (req, res) => {
   const { title } = req.body as { title: string };

@@ -1,5 +1,7 @@
+/// <reference lib="dom" />
 import { EventSource } from "eventsource";
 import { describe, expect, test } from "vitest";
+import { describeInChromium } from "../browser/chromium.js";
 import { eventually, within } from "../client.js";
 import { startRecipe } from "./start-recipe.js";
 
@@ -111,4 +113,29 @@ test("rate-limit makes an EventSource wait, which then gets what it missed", asy
   } finally {
     source.close();
   }
+});
+
+describeInChromium("rate-limit", (browser) => {
+  test("shows a refused page what was published meanwhile, and that it is connected again", async () => {
+    const { ask, open, origin } = await startRecipe("rate-limit", { WINDOW_MS: "5000" });
+    const context = await browser().newContext();
+    const page = await context.newPage();
+    const state = (): Promise<string | null> => page.textContent("#state");
+    for (let count = 0; count < 5; count++) {
+      const client = await open("/news");
+      await client.until("sse-cursor");
+      client.cut();
+    }
+    try {
+      await page.goto(origin);
+      await expect.poll(state).toMatch(/^Too many streams\. This page tries again in \d s\.$/);
+      await ask("POST", "/news", { title: "High water" });
+      await expect.poll(state, { timeout: 10_000 }).toMatch(/^Connected\./);
+      expect(
+        await page.$$eval("#news li", (items) => items.map((item) => item.textContent)),
+      ).toEqual(["High water"]);
+    } finally {
+      await context.close();
+    }
+  });
 });
