@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { findPages } from "./docs/blocks.mjs";
 import { run } from "./packed/checks.mjs";
 import { packAll } from "./packed/tarballs.mjs";
 import { hasVersion, readChangesets } from "./release/changelog.mjs";
@@ -53,6 +54,9 @@ function findObstacles(versions) {
   const waiting = readChangesets().length;
   return [
     ...missing.map((version) => `CHANGELOG.md has no section for ${version}: run release:version`),
+    ...findPages()
+      .filter((page) => /\bnot on npm yet\b/i.test(fs.readFileSync(path.join(root, page), "utf8")))
+      .map((page) => `${page} says that the packages are not on npm yet`),
     ...(waiting > 0 ? [`${waiting} changesets wait for a version: run release:version`] : []),
   ];
 }
