@@ -86,7 +86,7 @@ const SOAK_OF_PROPERTIES: TestProjectConfiguration = {
     // For a run that hangs: these take some ten seconds, and several times that on a machine with other work.
     testTimeout: isFull ? 0 : 240_000,
     maxWorkers: 3,
-    sequence: { groupOrder: 5 },
+    sequence: { groupOrder: 6 },
   },
 };
 
@@ -153,7 +153,7 @@ export default defineConfig(({ mode }) => ({
           include: ["test/recipes/**/*.test.ts"],
           // They mostly wait: for programs to start, and for clients to reconnect.
           maxWorkers: 3,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
       {
@@ -163,7 +163,7 @@ export default defineConfig(({ mode }) => ({
           include: SOAK,
           testTimeout: isFull ? 0 : 60_000,
           maxWorkers: 1,
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 5 },
         },
       },
       {
@@ -173,7 +173,7 @@ export default defineConfig(({ mode }) => ({
           include: SOAK_WAITING,
           testTimeout: isFull ? 0 : 60_000,
           maxWorkers: 3,
-          sequence: { groupOrder: 5 },
+          sequence: { groupOrder: 6 },
         },
       },
       // Only by `--mode=soak`: a plain `vitest run` of one of these files is to run it once.
