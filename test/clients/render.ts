@@ -28,7 +28,13 @@ const WORDS = `| cell | meaning |
  * @param browsers - Names and versions of the browsers, as text.
  */
 export function renderPage(measured: Measured, committed: string, browsers: string): string {
-  const head = `# Client matrix
+  // The table takes the width of the window.
+  const head = `---
+pageClass: is-wide
+aside: false
+---
+
+# Client matrix
 
 How SSE clients behave with Tidewire, measured against a real server, and the setting or recipe for those that need one.
 A client that needs help has two rows: first as its own documentation shows it, then with its
