@@ -81,7 +81,17 @@ export default defineConfig({
   ignoreDeadLinks: [/^http:\/\/localhost/],
   themeConfig: {
     logo: { src: "/logo.svg", alt: "" },
-    search: { provider: "local" },
+    search: {
+      provider: "local",
+      options: { miniSearch: { searchOptions: { boostDocument } } },
+    },
+    notFound: {
+      title: "This page does not exist",
+      quote:
+        "The address may be misspelled, or the page may have moved. Search for it, or start at the home page.",
+      linkText: "Home page",
+      linkLabel: "Go to the home page",
+    },
     outline: [2, 3],
     externalLinkIcon: true,
     socialLinks: [{ icon: "github", link: REPOSITORY }],
@@ -90,6 +100,16 @@ export default defineConfig({
     sidebar: sidebar(),
   },
 });
+
+/**
+ * Ranks the guide and the options above the reference, which repeats each word in many places. The browser gets the text
+ * of this function: it must not use anything from outside.
+ */
+function boostDocument(id: string): number {
+  if (/\/guide\//.test(id)) return 3;
+  if (/\/reference\/(options|errors)/.test(id)) return 2;
+  return /\/reference\/api\/|\/contribute\/|\/clients\/matrix/.test(id) ? 0.4 : 1;
+}
 
 function nav(): DefaultTheme.NavItem[] {
   const inMenu = ["Migrate from", "Contribute"];

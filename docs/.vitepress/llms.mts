@@ -6,6 +6,9 @@ import type { DefaultTheme, SiteConfig } from "vitepress";
 
 const HEADING = /^# (.+)$/m;
 
+/** The address of the site, for absolute links: `https://example.com/docs`. */
+const SITE = (process.env["DOCS_URL"] ?? "").replace(/\/$/, "");
+
 /** Writes the files. The pages and their order are those of the sidebar. */
 export function writeLlmsFiles({ srcDir, outDir, site }: SiteConfig<DefaultTheme.Config>): void {
   const sections = site.themeConfig.sidebar as DefaultTheme.SidebarItem[];
@@ -14,7 +17,8 @@ export function writeLlmsFiles({ srcDir, outDir, site }: SiteConfig<DefaultTheme
   for (const { text, items = [] } of sections) {
     const pages = flatten(items).map(({ link = "" }) => readPage(srcDir, link));
     const lines = pages.map(
-      ({ file, title, summary }) => `- [${title}](/${file})${summary === "" ? "" : `: ${summary}`}`,
+      ({ file, title, summary }) =>
+        `- [${title}](${SITE}/${file})${summary === "" ? "" : `: ${summary}`}`,
     );
     index.push(`## ${text}`, lines.join("\n"));
     for (const { file, body } of pages) {
@@ -35,7 +39,7 @@ interface Page {
   /** From the root of the site: `guide/channels.md`. */
   readonly file: string;
   readonly title: string;
-  /** The first sentence; empty if the page begins with code or a table. */
+  /** `description` of the frontmatter, else the first sentence; empty if the page begins with code or a table. */
   readonly summary: string;
   /** The page without frontmatter, comments and IDs of headings, with the files that it includes. */
   readonly body: string;
@@ -59,8 +63,18 @@ function readPage(srcDir: string, link: string): Page {
   const [, title = file] = HEADING.exec(body) ?? [];
   const afterTitle = body.replace(HEADING, "").trim();
   const [paragraph = ""] = afterTitle.split("\n\n");
-  const isProse = /^[\w`*"]/.test(paragraph) && !paragraph.startsWith("```");
+  const isProse = /^[\w`*"[]/.test(paragraph) && !paragraph.startsWith("```");
   const [sentence = ""] = /^[\s\S]*?[.:](?=\s|$)/.exec(paragraph) ?? [paragraph];
-  const summary = isProse ? sentence.replaceAll(/\s+/g, " ").replace(/:$/, ".") : "";
+  const [, description] =
+    /^description: (.+)$/m.exec(/^---\n[\s\S]*?\n---\n/.exec(text)?.[0] ?? "") ?? [];
+  const summary =
+    description ??
+    (isProse
+      ? sentence
+          .replaceAll(/\s+/g, " ")
+          // A relative link leads nowhere from the index.
+          .replaceAll(/\[([^\]]+)\]\([^)]+\)/g, "$1")
+          .replace(/:$/, ".")
+      : "");
   return { file, title: title.replaceAll("`", ""), summary, body };
 }
