@@ -13,7 +13,7 @@ const TARGET = path.join(DOCS, "reference/api");
 const { resolve } = createRequire(path.join(DOCS, "package.json"));
 const { Application, Converter } = await import(pathToFileURL(resolve("typedoc")).href);
 
-/** What each entry point is for, and where the guide shows it in use. */
+/** The purpose of each entry point, and the page that shows it in use. */
 const INTRODUCTIONS = {
   "@tidewire/core": {
     purpose: "Hubs, sessions, channels and their options, for `node:http` and every framework.",
