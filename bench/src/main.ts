@@ -5,7 +5,7 @@ import type { SubjectName } from "./catalogue.js";
 import { compare } from "./comparison.js";
 import { describeMachine, readVersions } from "./machine.js";
 import { whyNoNchan } from "./nchan-installation.js";
-import { openCheckout } from "./other-checkout.js";
+import { openCheckout, readCommit } from "./other-checkout.js";
 import type { OtherCheckout } from "./other-checkout.js";
 import { Progress } from "./progress.js";
 import { whyNoRedis } from "./redis-installation.js";
@@ -58,6 +58,7 @@ async function runSuite(
     against: other === undefined ? undefined : { label: other.label, commits: other.commits },
     suite: suite.name,
     date: new Date().toISOString(),
+    commit: await readCommit(),
     machine: describeMachine(),
     versions: await readVersions(),
     rounds: options.rounds,

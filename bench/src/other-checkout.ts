@@ -70,6 +70,15 @@ export function programFor(subject: string, file: string): URL {
   return new URL(file, isOther ? opened?.programs : new URL(".", import.meta.url));
 }
 
+/** @returns The measured commit of this checkout, with `-dirty` if files were changed; `undefined` without git. */
+export async function readCommit(): Promise<string | undefined> {
+  try {
+    return await commitOf(BENCH);
+  } catch {
+    return undefined;
+  }
+}
+
 async function commitOf(folder: string): Promise<string> {
   const { stdout } = await promisify(execFile)("git", ["describe", "--always", "--dirty"], {
     cwd: folder,

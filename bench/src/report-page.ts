@@ -1,3 +1,4 @@
+import { isSubjectName, kindOf } from "./catalogue.js";
 import type { SuiteResults } from "./results.js";
 import { SUITES } from "./suites/index.js";
 import type { Table } from "./table.js";
@@ -6,9 +7,9 @@ import type { Target } from "./target.js";
 
 const METHOD = `## How it is measured
 
-- **Three processes.** One directs, one is the server of a subject, one holds its clients. Each subject has its
+- **Three processes.** One controls the run, one is the server of a subject, and one holds its clients. Each subject has its
   own server and client process. The figures count the CPU time of the *server process*, user and system, over the
-  measured section; for nginx that of its worker. (\`redis\` has more of each, and says so.)
+  measured section; for nginx that of its worker. (\`redis\` has several servers and publishers.)
 - **Side by side.** All subjects of a suite are alive at once and are measured in turn, round by round: within a round
   all subjects of one case one after another, then those of the next, each round in another order and every second one
   backwards. A disturbance of the machine hits all of them. Warm-up rounds are not counted.
@@ -20,12 +21,13 @@ const METHOD = `## How it is measured
   round, and the ratio is the median of these. A difference is taken in the same way. Whether a target is met is
   decided by that ratio, which may differ a little from what the medians in a table give. Its interval is that of the
   rounds' ratios.
-- **A closed loop.** An event is published when every client has the one before. No subject gains by joining
-  events that another sends one by one. (\`loop\` and \`redis\` are the exceptions, and say so.)
-- **Everything has to arrive.** The clients are bare sockets that count events and bytes. Each client has to get every
-  event; one of them looks at the order; on one channel all have to get the same number of bytes; every chunk has to be
-  whole; and for Tidewire and the controls the chunks have to hold exactly the bytes that were published. Otherwise the
-  run stops. (\`catch-up\` and \`redis\` count the events only.)
+- **A closed loop.** The next event is published when every client has the previous one. A subject that joins several
+  events into one write has no advantage over one that sends them one by one. (\`loop\` and \`redis\` publish at a
+  steady pace instead.)
+- **Every event has to arrive.** The clients are bare sockets that count events and bytes. Every client has to get every
+  event. One client checks the order, all clients of a channel have to get the same number of bytes, and every chunk has to
+  be whole. For Tidewire and the controls the chunks have to contain exactly the published bytes. Otherwise the run stops.
+  (\`catch-up\` and \`redis\` count the events only.)
 - **The controls** are Node without a library. \`socket-write\` puts one buffer, framed beforehand, straight on each
   socket, which is the least that Node can do; \`response-write\` calls \`response.write\` with one buffer. They keep a
   set of responses and nothing else: no replay, no back-pressure, no limits.
@@ -35,34 +37,67 @@ const METHOD = `## How it is measured
   figure is that of loopback. Compare figures with each other, not with those of another machine.
 `;
 
-/** @returns The page of all results. */
+const INTRODUCTION = `This page compares the cost of Tidewire with bare Node and with other libraries. \`npx -y pnpm@10 bench\` measures, and
+writes every figure of every round to \`bench/results\`. \`npx -y pnpm@10 bench:report\` writes this page from these files.`;
+
+const CHART = `![CPU of the server per delivery, by library](benchmarks.svg)
+
+\`socket-write\` and \`response-write\` are Node without a library. \`socket-write\` writes one prepared buffer to each socket,
+which is the least that Node can do; \`response-write\` calls \`response.write\`. The tables below have an interval for each
+bar. Where two intervals overlap, the difference between the bars is noise.`;
+
+const MISSED = "Missed targets";
+
+/** @returns The page of all results: a summary, the results with their method, and the missed targets. */
 export function formatPage(results: readonly SuiteResults[], hasChart: boolean): string {
   const parts = [
+    "---\npageClass: is-wide\n---",
     "# Benchmarks",
-    "This page compares the cost of Tidewire with bare Node and with other libraries. It is made by `npx -y pnpm@10 bench` and\n`npx -y pnpm@10 bench:report`; every figure of every round is in the files that the first of them writes.",
-    ...(hasChart ? ["![CPU of the server per delivery, by library](benchmarks.svg)"] : []),
-    formatMissed(results),
-    METHOD.trimEnd(),
+    INTRODUCTION,
+    ...(hasChart ? [CHART] : []),
+    formatSummary(results),
     formatMachine(results),
     ...results.map(formatSuite),
+    METHOD.trimEnd(),
+    ...formatMissed(results),
   ];
-  return `${parts.join("\n\n")}\n`;
+  return `${keepThousands(parts.join("\n\n"))}\n`;
 }
 
-/** Targets that were missed come first, for readers who read no further. */
-function formatMissed(results: readonly SuiteResults[]): string {
-  const targets = results.flatMap((one) => one.targets);
-  const missed = results.flatMap(({ suite, targets: own }) =>
-    own.filter(({ isMet }) => !isMet).map((target) => ({ suite, ...target })),
+/** A line for each suite, with the number of its targets that are met. */
+function formatSummary(results: readonly SuiteResults[]): string {
+  const lines = results.map(({ suite, targets }) => {
+    const met = targets.filter(({ isMet }) => isMet).length;
+    const share = targets.length === 0 ? "–" : `${met} of ${targets.length}`;
+    return `| [${titleOf(suite)}](#${anchorOf(titleOf(suite))}) | ${share} |`;
+  });
+  const all = results.flatMap(({ targets }) => targets);
+  const met = all.filter(({ isMet }) => isMet).length;
+  const end =
+    met < all.length ? ` The [missed targets](#${anchorOf(MISSED)}) are listed at the end.` : "";
+  return [
+    "## Summary",
+    `${met} of ${all.length} targets are met.${end} [How it is measured](#how-it-is-measured) explains the figures.`,
+    ["| suite | targets met |", "|---|---:|", ...lines].join("\n"),
+  ].join("\n\n");
+}
+
+function formatMissed(results: readonly SuiteResults[]): string[] {
+  const lines = results.flatMap(({ suite, targets }) =>
+    targets
+      .filter(({ isMet }) => !isMet)
+      .map(
+        ({ text, measured }) =>
+          `- [${suite}](#${anchorOf(titleOf(suite))}): ${text}. Measured: ${measured}.`,
+      ),
   );
-  const met = targets.length - missed.length;
-  if (missed.length === 0) return `All ${targets.length} targets are met.`;
-  const lines = missed.map(
-    ({ suite, text, measured }) =>
-      `- [${suite}](#${anchorOf(suite)}): ${text}. Measured: ${measured}.`,
-  );
-  return [`${met} of ${targets.length} targets are met. These are not:`, lines.join("\n")].join(
-    "\n\n",
+  return lines.length === 0 ? [] : [`## ${MISSED}`, lines.join("\n")];
+}
+
+/** Puts no-break spaces into `10 000`, except in headings, from which anchors are made, and in code. */
+function keepThousands(page: string): string {
+  return page.replaceAll(/^#.*$|`[^`]*`|(?<=\d) (?=\d{3}(?!\d))/gm, (text) =>
+    text === " " ? "\u00A0" : text,
   );
 }
 
@@ -75,15 +110,28 @@ function formatMachine(results: readonly SuiteResults[]): string {
   );
   const versions = new Map(results.flatMap((one) => Object.entries(one.versions)));
   const list = [...versions].map(([name, version]) => `${name} ${version}`).join(", ");
-  return ["## Where", ...[...machines].map((text) => `${text}.`), `${list}.`].join("\n\n");
+  return [
+    "## Where",
+    ...[...machines].map((text) => `${text}.`),
+    `${list}.`,
+    formatCommits(results),
+  ].join("\n\n");
+}
+
+function formatCommits(results: readonly SuiteResults[]): string {
+  const commits = new Set(results.map(({ commit }) => commit ?? "unknown"));
+  const note = commits.has("unknown")
+    ? " Older results do not record their commit. The benchmark and the measured code may have changed since the dates below."
+    : "";
+  return `Measured commit: ${[...commits].join(", ")}.${note}`;
 }
 
 function titleOf(suite: string): string {
   return SUITES.find(({ name }) => name === suite)?.title ?? suite;
 }
 
-function anchorOf(suite: string): string {
-  return titleOf(suite)
+function anchorOf(title: string): string {
+  return title
     .toLowerCase()
     .replaceAll(/[^\w -]/g, "")
     .replaceAll(" ", "-");
@@ -118,10 +166,11 @@ function formatCount(value: number): string {
   return Number.isInteger(value) && value < 1_000 ? String(value) : formatFigure(value);
 }
 
-function formatTable({ title, columns, rows }: Table): string {
+function formatTable(table: Table): string {
+  const { title, columns, rows } = withIntervals(table);
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   const rule = columns.map((_, column) => (column === 0 ? "---" : "---:"));
-  const body = rows.map((row) =>
+  const body = sortPeers(rows).map((row) =>
     // Highlights our rows.
     line(
       row.map((cell) =>
@@ -130,6 +179,36 @@ function formatTable({ title, columns, rows }: Table): string {
     ),
   );
   return [`### ${title}`, "", line(columns), line(rule), ...body].join("\n");
+}
+
+/** Results of older runs have the interval of a column in two further columns, `min` and `max`. */
+function withIntervals(table: Table): Table {
+  const at = table.columns.findIndex(
+    (name, column) => name === "min" && table.columns[column + 1] === "max",
+  );
+  if (at < 1) return table;
+  const merge = (cells: readonly string[], own: string): string[] => [
+    ...cells.slice(0, at - 1),
+    own,
+    ...cells.slice(at + 2),
+  ];
+  return {
+    ...table,
+    columns: merge(table.columns, table.columns[at - 1] ?? ""),
+    rows: table.rows.map((row) =>
+      merge(row, `${row[at - 1] ?? ""} (${row[at] ?? ""} to ${row[at + 1] ?? ""})`),
+    ),
+  };
+}
+
+/** Puts the other libraries of a table in the order of their first figure. All other rows stay in place. */
+function sortPeers(rows: Table["rows"]): Table["rows"] {
+  const isPeer = ([name = ""]: readonly string[]): boolean =>
+    isSubjectName(name) && kindOf(name) === "peer";
+  const figure = ([, cell = ""]: readonly string[]): number =>
+    Number.parseFloat(cell.replaceAll(/(?<=\d) (?=\d)/g, ""));
+  const sorted = rows.filter(isPeer).toSorted((a, b) => figure(a) - figure(b));
+  return rows.map((row) => (isPeer(row) ? (sorted.shift() ?? row) : row));
 }
 
 function formatTargets(targets: readonly Target[]): string {

@@ -9,6 +9,8 @@ export interface SuiteResults extends SuiteOutcome {
   /** The other checkout in the comparison. */
   readonly against?: Pick<OtherCheckout, "label" | "commits"> | undefined;
   readonly date: string;
+  /** The measured commit, with `-dirty` if files were changed; `undefined` if it is not known. */
+  readonly commit?: string | undefined;
   readonly machine: Machine;
   readonly versions: Readonly<Record<string, string>>;
   readonly rounds: number;

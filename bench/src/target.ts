@@ -17,7 +17,7 @@ export function atMost(
   limit: number,
   unit = "",
 ): Target | undefined {
-  return makeTarget(text, value, unit, (median) => median <= limit);
+  return makeTarget(text, value, limit, unit, (median) => median <= limit);
 }
 
 /** Creates a target that is met by a median below a limit. */
@@ -27,7 +27,7 @@ export function lessThan(
   limit: number,
   unit = "",
 ): Target | undefined {
-  return makeTarget(text, value, unit, (median) => median < limit);
+  return makeTarget(text, value, limit, unit, (median) => median < limit);
 }
 
 /** Creates a target that is met by a median of at least a limit. */
@@ -36,17 +36,29 @@ export function atLeast(
   value: Statistics | undefined,
   limit: number,
 ): Target | undefined {
-  return makeTarget(text, value, "", (median) => median >= limit);
+  return makeTarget(text, value, limit, "", (median) => median >= limit);
 }
 
 function makeTarget(
   text: string,
   value: Statistics | undefined,
+  limit: number,
   unit: string,
   isMet: (median: number) => boolean,
 ): Target | undefined {
   if (value === undefined || !Number.isFinite(value.median)) return undefined;
-  return { text, measured: withInterval(value, formatFigure, unit), isMet: isMet(value.median) };
+  const format = (one: number): string => formatBeside(one, limit);
+  return { text, measured: withInterval(value, format, unit), isMet: isMet(value.median) };
+}
+
+/** @returns A figure with as many digits as it takes to differ from a limit: 1.252 beside 1.25. */
+function formatBeside(value: number, limit: number): string {
+  let text = formatFigure(value);
+  if (text !== formatFigure(limit)) return text;
+  for (let digits = 1; Number(text.replaceAll(" ", "")) === limit && digits <= 6; digits++) {
+    text = value.toFixed(digits);
+  }
+  return Number(text) === limit ? formatFigure(value) : text;
 }
 
 /** @returns The targets that could be decided. */

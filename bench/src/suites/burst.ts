@@ -28,7 +28,7 @@ export const burst: Suite = {
   name: "burst",
   title: "Burst: ten events in one turn of the event loop",
   method:
-    "Ten events of 100 bytes are published in one turn to 1 000 clients; when every client has all, the next ten. `socket-write` writes each by itself. A ratio is the median of the rounds' ratios to `socket-write` in the same round.",
+    "Ten events of 100 bytes are published in one turn to 1 000 clients; when every client has all ten, the next ten follow. `socket-write` writes each event separately. A ratio is the median of the rounds' ratios to `socket-write` in the same round.",
   run,
 };
 

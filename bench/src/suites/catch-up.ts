@@ -26,7 +26,7 @@ export const catchUp: Suite = {
   name: "catch-up",
   title: "Catch-up: a thousand clients come back",
   method:
-    "1 000 clients connect at once, each with the `Last-Event-ID` of a thousand events before the newest. Events divided by the CPU time of the server, in which the connections are included.",
+    "1 000 clients connect at once, each with the `Last-Event-ID` of a thousand events before the newest. The figure is the number of events divided by the CPU time of the server, which includes the connections.",
   run,
 };
 

@@ -36,8 +36,8 @@ export const channels: Suite = {
   name: "channels",
   title: "Channels: one client on each of 10 000",
   method:
-    "Each of 10 000 clients is on its own channel. One event is published on each channel, 500 on their way at a time: all 500 in a loop, as one tells many users of something, or each in a separate turn of the event loop, as requests come in. " +
-    "Beside them 1 000 clients on one channel, as in fan-out. For memory, 10 000 clients on 10 000 channels are compared with 10 000 on one. " +
+    "Each of 10 000 clients is on its own channel. One event is published on each channel, 500 in flight at a time: all 500 in a loop, like a message to many users, or each in a separate turn of the event loop, like requests. " +
+    "For comparison, 1 000 clients share one channel, as in fan-out. For memory, 10 000 clients on 10 000 channels are compared with 10 000 on one. " +
     "A ratio is the median of the rounds' ratios, each to `socket-write` or to the subject's own one channel in the same round.",
   run,
 };

@@ -34,7 +34,7 @@ export const connect: Suite = {
   name: "connect",
   title: "Connect: opening and losing a stream",
   method:
-    "50 clients at a time connect, each over its own connection, wait for the head and the first bytes of the stream, and leave without a word. A ratio is the median of the rounds' ratios to the bare handler in the same round.",
+    "50 clients at a time connect, each over its own connection, wait for the head and the first bytes of the stream, and disconnect. A ratio is the median of the rounds' ratios to the bare handler in the same round.",
   run,
 };
 

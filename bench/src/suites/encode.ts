@@ -20,9 +20,9 @@ const WHAT = "µs per event";
 
 export const encode: Suite = {
   name: "encode",
-  title: "Encode: what an event costs before anybody gets it",
+  title: "Encode: cost of an event before its delivery",
   method:
-    "`hub.publish` of a string on a channel without clients: check, encode, give an id, keep for replay. Beside it `Buffer.from(JSON.stringify(text))` of the same text. The ratio is the median of the rounds' ratios, each of two neighbours in time.",
+    "`hub.publish` of a string on a channel without clients: checking, encoding, an ID, and keeping it for replay. The comparison is `Buffer.from(JSON.stringify(text))` of the same text. The ratio is the median of the rounds' ratios, each of two measurements in a row.",
   run,
 };
 

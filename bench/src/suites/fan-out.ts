@@ -37,8 +37,8 @@ const SMALL: Case = {
     "sse-channel",
     "@fastify/sse",
     "better-sse",
-    "fastify-sse-v2",
     "express-sse",
+    "fastify-sse-v2",
     "hono",
   ],
 };
@@ -77,7 +77,7 @@ export const fanOut: Suite = {
   name: "fan-out",
   title: "Fan-out: one event to many clients",
   method:
-    "One event is published to a channel; when every client has it, the next one. The figure is the CPU time of the server process, " +
+    "One event is published to a channel; when every client has it, the next one follows. The figure is the CPU time of the server process, " +
     "user and system, divided by events and clients. A ratio is the median of the rounds' ratios, each to the other subject, " +
     "or to the subject's own case of 1 000, in the same round.",
   run,

@@ -52,8 +52,8 @@ export const loop: Suite = {
   name: "loop",
   title: "Event loop: ten events a second to 10 000 clients",
   method:
-    "An event is published every 100 ms for ten seconds, or every 250 ms for five, whether the one before has arrived or not; how late the last client is counts from when it was due. The delay of the server's event loop comes from " +
-    "`monitorEventLoopDelay` with a resolution of 1 ms, which is part of the figures. The bare loops write to all clients in one go. A ratio is the median of the rounds' ratios to `socket-write` in the same round.",
+    "An event is published every 100 ms for ten seconds, or every 250 ms for five, whether the previous event has arrived or not. The lateness of the last client counts from the time the event was due. The delay of the server's event loop comes from " +
+    "`monitorEventLoopDelay` with a resolution of 1 ms, which is part of the figures. `socket-write` and `response-write` write to all clients in one turn. A ratio is the median of the rounds' ratios to `socket-write` in the same round.",
   run,
 };
 
