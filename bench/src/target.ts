@@ -54,11 +54,9 @@ function makeTarget(
 /** @returns A figure with as many digits as it takes to differ from a limit: 1.252 beside 1.25. */
 function formatBeside(value: number, limit: number): string {
   let text = formatFigure(value);
-  if (text !== formatFigure(limit)) return text;
-  for (let digits = 1; Number(text.replaceAll(" ", "")) === limit && digits <= 6; digits++) {
-    text = value.toFixed(digits);
-  }
-  return Number(text) === limit ? formatFigure(value) : text;
+  const isLimit = (): boolean => value !== limit && Number(text.replaceAll(" ", "")) === limit;
+  for (let digits = 3; digits <= 6 && isLimit(); digits++) text = value.toFixed(digits);
+  return text;
 }
 
 /** @returns The targets that could be decided. */
