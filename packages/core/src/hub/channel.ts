@@ -30,7 +30,7 @@ export interface Published {
 
 /** One channel of a hub: `hub.channel(name)`. */
 export interface Channel<Events = Record<string, unknown>> {
-  /** Number of sessions in this process that are subscribed at present. */
+  /** Name of the channel. */
   readonly name: string;
   /** Number of sessions in this process that are subscribed at present. */
   readonly subscriptionCount: number;
