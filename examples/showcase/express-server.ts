@@ -40,11 +40,12 @@ export function createExpressServer(setting: Setting): DemoServer {
       return void res.status(400).json({ error: "Expected two names and a text" });
     }
     const at = new Date().toISOString();
-    const { id } = await hub.publish(channelOf(to), {
+    const channel = hub.channel(channelOf(to));
+    const { id } = await channel.publish({
       event: "notification",
       data: { at, text, from },
     });
-    res.status(202).json({ id });
+    res.status(202).json({ id, tabs: channel.subscriptionCount });
   });
 
   app.post("/cut", (req, res) => {

@@ -41,11 +41,12 @@ export async function createFastifyServer(setting: Setting): Promise<DemoServer>
       return reply.code(400).send({ error: "Expected two names and a text" });
     }
     const at = new Date().toISOString();
-    const { id } = await hub.publish(channelOf(to), {
+    const channel = hub.channel(channelOf(to));
+    const { id } = await channel.publish({
       event: "notification",
       data: { at, text, from },
     });
-    return reply.code(202).send({ id });
+    return reply.code(202).send({ id, tabs: channel.subscriptionCount });
   });
 
   fastify.post("/cut", (request, reply) => {

@@ -109,6 +109,8 @@ describeInChromium("the showcase", (browser) => {
     await page.click("#connect");
     await waitForText(page, "#state", "open");
     await waitForText(page, "#resumed", "none");
+    await waitForText(page, "#notice-text", "A new stream is open, from a snapshot.");
+    expect(await page.getAttribute("#notice", "data-kind")).toBe("good");
     await waitForText(page, "#news", "Seen once");
     expect(await page.locator("#news li", { hasText: "Seen once" }).count()).toBe(1);
     expect(await page.locator("#weather li").count()).toBe(6);
@@ -159,6 +161,18 @@ describeInChromium("the showcase", (browser) => {
     expect(await ada.textContent("#notifications")).not.toContain("to myself");
   });
 
+  test("says that no tab is open under the name that a notification is sent to", async () => {
+    const { express, fastify } = await startShowcase();
+    for (const url of [express, fastify]) {
+      const { page } = await open(browser(), url);
+      await waitForText(page, "#state", "open");
+      await page.fill("#to", "Nemo");
+      await page.fill("#message", "Where are you?");
+      await page.click("#notify button");
+      await waitForText(page, "#notifications-note", "no tab is open under this name");
+    }
+  });
+
   test("draws the open streams and the deliveries", async () => {
     const { express, fastify } = await startShowcase();
     const { page } = await open(browser(), express);
@@ -183,6 +197,9 @@ describeInChromium("the showcase", (browser) => {
     await waitForText(other, "#state", "open");
     await page.click("#away");
     await waitForText(page, "#state", "cut off, back in");
+    for (const button of ["#away", "#cut", "#switch", "#restart", "#finish"]) {
+      expect(await page.isDisabled(button)).toBe(true);
+    }
     await other.fill("#headline", "While you were away");
     await other.click("#publish button");
     await waitForText(other, "#news", "While you were away");

@@ -201,7 +201,9 @@ function show(state, text) {
   $("state").textContent = text;
   const isClosed = state === "closed";
   for (const id of ["cut", "away", "finish"]) $(id).disabled = state !== "open";
-  $("switch").disabled = otherBase === undefined;
+  // While the tab is cut for 10 s, the buttons wait with it.
+  $("switch").disabled = otherBase === undefined || backAt !== undefined;
+  $("restart").disabled = backAt !== undefined;
   $("finish").hidden = isClosed;
   $("connect").hidden = !isClosed;
 }
@@ -210,6 +212,8 @@ function showHello({ server, other, visitor, lastEventId: resumed, now }) {
   if (resumed === "") {
     forget();
     expected = undefined;
+    // A notice that announced this stream is out of date.
+    if ($("notice").dataset.kind === "wait") tell("good", "A new stream is open, from a snapshot.");
   } else {
     replay = { before: now, count: 0, missed: counts.missed, doubled: counts.doubled };
   }
@@ -422,7 +426,9 @@ async function submit(path, body, field, note) {
   try {
     const response = await ask(path, body);
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
-    $(note).textContent = `Published with the ID ${(await response.json()).id}`;
+    const { id, tabs } = await response.json();
+    const isUnseen = tabs === 0 ? ": no tab is open under this name" : "";
+    $(note).textContent = `Published with the ID ${id}${isUnseen}`;
     field.value = "";
   } catch (error) {
     $(note).textContent = `Failed: ${error.message}`;
