@@ -196,7 +196,7 @@ describe("With a made-up response", () => {
       (write: (text: string) => void) => ({
         _writableState: {},
         writable: true,
-        // Without them a response of Node 26 waits for a `drain` that never comes, whoever writes to it.
+        // Without them a response of Node 26 waits for a `drain` that never comes.
         writableLength: 0,
         writableHighWaterMark: 16_384,
         on() {},
