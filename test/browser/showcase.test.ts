@@ -169,7 +169,9 @@ describeInChromium("the showcase", (browser) => {
       await page.fill("#to", "Nemo");
       await page.fill("#message", "Where are you?");
       await page.click("#notify button");
-      await waitForText(page, "#notifications-note", "no tab is open under this name");
+      await waitForText(page, "#notifications-note", "Published");
+      const note = await page.textContent("#notifications-note");
+      expect(note).toMatch(/: no tab is open under this name$/);
     }
   });
 
