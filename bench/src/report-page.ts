@@ -44,7 +44,7 @@ const CHART = `![CPU of the server per delivery, by library](benchmarks.svg)
 
 \`socket-write\` and \`response-write\` are Node without a library. \`socket-write\` writes one prepared buffer to each socket,
 which is the least that Node can do; \`response-write\` calls \`response.write\`. The tables below have an interval for each
-bar. Where two intervals overlap, the difference between the bars is noise.`;
+bar. Where two intervals overlap, the difference between the bars may be noise.`;
 
 const MISSED = "Missed targets";
 
