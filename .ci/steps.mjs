@@ -34,7 +34,8 @@ const withoutDirectWrites = beside(
     ["packages/core/test/outlet/direct-write", "test/contracts/"],
     ["test/delivery/exactly-once", "test/delivery/resume"],
   ].flat(),
-  WITHOUT_DIRECT_WRITES,
+  // The browsers beside it take what they can get.
+  { ...WITHOUT_DIRECT_WRITES, VITEST_MAX_WORKERS: "2" },
 );
 testStep("clients", ["--project=clients"]);
 testStep("recipes", ["--project=recipes"]);
