@@ -39,7 +39,7 @@ class Received {
 
   constructor(source: Source) {
     // Tidewire's own events must not reach this listener.
-    // oxlint-disable-next-line unicorn/prefer-add-event-listener
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- The test is about this property.
     source.onmessage = (event) => this.messages.push(event);
     source.addEventListener("sse-cursor", (event) => this.cursors.push(event));
     source.addEventListener("sse-reset", (event) => this.resets.push(event));

@@ -141,7 +141,7 @@ describe("a client beyond maxHeld", () => {
     [{ min: 2_000, max: 4_000 }, "4000"],
     [false, "3000"],
   ] as const)(
-    "comes back as soon as any other while the hub is closing: %o",
+    "gets the reconnection time of the hub while the hub is closing: %o",
     (reconnectionTimeMs, retry) => {
       vi.spyOn(Math, "random").mockReturnValue(0.999_999);
       const held = makeHeld({ maxHeld: 0, reconnectionTimeMs });
