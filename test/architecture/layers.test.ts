@@ -29,6 +29,7 @@ const ENTRIES: ReadonlySet<string> = new Set([
 const WITH_TIMERS = [
   "delivery/idle-trim",
   "delivery/turns",
+  "hub/hold",
   "hub/hub-session",
   "hub/shutdown",
   "options/print-errors",

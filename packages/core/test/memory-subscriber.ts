@@ -139,7 +139,7 @@ export class MemoryClient extends Outlet {
 }
 
 /** Records everything that delivery reports. */
-export class RecordingObserver implements DeliveryObserver<Subscription> {
+export class RecordingObserver implements DeliveryObserver {
   events = 0;
   bytes = 0;
   replays = 0;
@@ -155,7 +155,7 @@ export class RecordingObserver implements DeliveryObserver<Subscription> {
     this.replays += 1;
   }
 
-  wasReset(_subscription: Subscription, reason: ResetReason): void {
+  wasReset(_outlet: Outlet, reason: ResetReason): void {
     this.resets.push(reason);
   }
 

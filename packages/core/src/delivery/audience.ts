@@ -1,47 +1,79 @@
-/** Subscriptions of a hub by channel, and the state they share: window, turns and delivery position. */
+/** Who gets the entries of which channel, and the state they share: window, turns and delivery position. */
 
 import { encodeCursorFrame } from "../wire/frame.js";
 import type { Framing, ResetReason } from "../wire/frame.js";
+import type { Outlet } from "../outlet/outlet.js";
 import { shareFrames } from "../wire/shared-frames.js";
 import type { SharedFrames } from "../wire/shared-frames.js";
 import type { Backfill, Place } from "./backfill.js";
-import type { ChannelPositions } from "./channel-set.js";
+import type { ChannelPositions, ChannelSet } from "./channel-set.js";
 import { Deque } from "./deque.js";
 import type { Turns } from "./turns.js";
 import type { Window } from "./window.js";
 
+/** Most bytes taken from the window at once: for one write, or for one step of a reader. */
+export const SLICE_BYTES = 65_536;
+
+/** Frames of one write that several streams share. */
+export interface DeliveredFrames {
+  readonly shared: SharedFrames;
+  /** Number of events. */
+  readonly count: number;
+  /** Position of the last event. */
+  readonly last: number;
+}
+
+/** What gets the entries of its channels: a stream's subscription, or a reader in server code. */
+export interface Member {
+  readonly channels: ChannelSet;
+  /**
+   * Takes the entries of one turn or several.
+   *
+   * @param first - Position of the first entry.
+   * @param last - Position of the last entry.
+   * @param pieces - Frames for this member, each piece joined for one write.
+   */
+  deliver(first: number, last: number, pieces: readonly DeliveredFrames[]): void;
+  /** An entry of its channels has left the window before it was delivered. */
+  overtaken(): void;
+  /** Every position is void. */
+  reset(reason: ResetReason): void;
+  /** Called for a turn that was asked for with {@link Audience.schedule}. */
+  takeTurn(): void;
+}
+
 /** Receives what delivery does, for counters and diagnostics. Delivery does not depend on it. */
-export interface DeliveryObserver<Member> {
+export interface DeliveryObserver {
   /** Events were written to a client. */
   counted(events: number, bytes: number): void;
   /** A returning client is being sent what it missed. */
-  replayed(member: Member): void;
+  replayed(): void;
   /** A client is sent a reset, because it may have missed events on these channels. */
-  wasReset(member: Member, reason: ResetReason, channels: readonly string[]): void;
+  wasReset(outlet: Outlet, reason: ResetReason, channels: readonly string[]): void;
   /** Something failed in the background. */
   report(error: unknown, stage: "log" | "snapshot"): void;
 }
 
-/** The subscriptions of a hub. */
-export class Audience<Member extends object> {
+/** The members of a hub: streams and readers. */
+export class Audience {
   readonly window: Window;
-  readonly observer: DeliveryObserver<Member>;
+  readonly observer: DeliveryObserver;
   /** Settings for encoding snapshot messages. */
   readonly framing: Framing;
-  /** Every live subscription has been handed all entries up to here. */
+  /** Every live stream has been handed all entries up to here. */
   position: number;
   readonly #turns: Turns;
   /** `undefined` where the log keeps nothing older than the window. */
   readonly #backfill: Backfill | undefined;
   readonly #channels: Map<string, Set<Member>> = new Map();
-  /** Subscriptions waiting for a turn to read on from their cursor, each once, first come first served. */
+  /** Members waiting for a turn to read on from their cursor, each once, first come first served. */
   readonly #behind = new Deque<Member>([]);
   /** The last cursor event. While nothing is published, all clients share it. */
   #cursor: { readonly id: string; readonly frames: SharedFrames } | undefined;
 
   constructor(
     window: Window,
-    observer: DeliveryObserver<Member>,
+    observer: DeliveryObserver,
     framing: Framing,
     turns: Turns,
     backfill: Backfill | undefined,
@@ -54,48 +86,48 @@ export class Audience<Member extends object> {
     this.#backfill = backfill;
   }
 
-  /** Number of channels with subscriptions. */
+  /** Number of channels with members. */
   get channelCount(): number {
     return this.#channels.size;
   }
 
-  /** Number of subscriptions waiting for a turn. */
+  /** Number of members waiting for a turn. */
   get waitingCount(): number {
     return this.#behind.length;
   }
 
-  /** @returns The subscriptions of a channel; `undefined` if there is none. */
+  /** @returns The members of a channel; `undefined` if there is none. */
   of(channel: string): ReadonlySet<Member> | undefined {
     return this.#channels.get(channel);
   }
 
-  /** @returns All subscriptions, each once. */
+  /** @returns All members, each once. */
   all(): Set<Member> {
     const all = new Set<Member>();
     for (const members of this.#channels.values()) for (const member of members) all.add(member);
     return all;
   }
 
-  /** Subscribes to a channel. */
+  /** Adds a member to a channel. */
   join(channel: string, member: Member): void {
     const members = this.#channels.get(channel);
     if (members === undefined) this.#channels.set(channel, new Set([member]));
     else members.add(member);
   }
 
-  /** Unsubscribes from a channel. */
+  /** Removes a member from a channel. */
   leave(channel: string, member: Member): void {
     const members = this.#channels.get(channel);
     if (members?.delete(member) === true && members.size === 0) this.#channels.delete(channel);
   }
 
-  /** Queues a subscription for a turn, behind all that are waiting. */
+  /** Queues a member for a turn, behind all that are waiting. */
   schedule(member: Member): void {
     this.#behind.push(member);
     this.#turns.wake();
   }
 
-  /** @returns The next subscription to take a turn; `undefined` if no subscription is waiting. */
+  /** @returns The next member to take a turn; `undefined` if none is waiting. */
   next(): Member | undefined {
     const member = this.#behind.at(0);
     if (member !== undefined) this.#behind.shift();

@@ -2,7 +2,7 @@
 
 import { isSseError } from "../errors.js";
 import type { FoundId, Log, LogPage, LogPast, PastEntry } from "../log/log.js";
-import { FrameSlab } from "../wire/frame-slab.js";
+import { FrameSlab, markString } from "../wire/frame-slab.js";
 import { NO_CHANNEL, encodeEntry, encodePlace, isControl } from "./log-entry.js";
 import type { ChannelPositions } from "./channel-set.js";
 import type { PastFrame, Window } from "./window.js";
@@ -424,7 +424,9 @@ export class Backfill {
     } catch {
       // Cannot be sent to clients, which was reported when it was new. It is still a valid position.
     }
-    return { id, at: performance.now() - ageMs, frame: this.#slab.write(block, channel) };
+    const frame = this.#slab.write(block, channel);
+    if (entry.isString === true) markString(frame);
+    return { id, at: performance.now() - ageMs, frame };
   }
 }
 

@@ -1,9 +1,8 @@
-/** The entries of one turn or several, on their way to all live subscriptions. */
+/** The entries of one turn or several, on their way to all live members. */
 
 import { shareChunk, shareStored } from "../wire/shared-frames.js";
-import type { Audience } from "./audience.js";
-import { SLICE_BYTES } from "./subscription.js";
-import type { DeliveredFrames, Subscription } from "./subscription.js";
+import { SLICE_BYTES } from "./audience.js";
+import type { Audience, DeliveredFrames, Member } from "./audience.js";
 import type { Deque } from "./deque.js";
 import type { WindowEntry } from "./window.js";
 
@@ -18,16 +17,16 @@ const MAX_BYTES = 4_194_304;
 /** Most deliveries in a batch of several channels, which are all looked up before the first delivery. */
 const MAX_DELIVERIES = 32_768;
 
-/** Entries of one turn or several, and an iterator over the subscriptions that get them. */
+/** Entries of one turn or several, and an iterator over the members that get them. */
 export interface Batch {
   /** Position of the first entry. */
   readonly first: number;
   /** Position of the last entry. */
   readonly last: number;
-  /** The frames for the subscription that `next` returned last: in log order, each piece joined for one write. */
+  /** The frames for the member that `next` returned last: in log order, each piece joined for one write. */
   readonly pieces: readonly DeliveredFrames[];
-  /** @returns The next subscription, each once; `undefined` after the last. */
-  next(): Subscription | undefined;
+  /** @returns The next member, each once; `undefined` after the last. */
+  next(): Member | undefined;
 }
 
 /** Entries of a batch by channel, in the order of each channel's first entry. */
@@ -37,9 +36,9 @@ type ByChannel = ReadonlyMap<string, readonly WindowEntry[]>;
  * Takes a batch from the waiting entries.
  *
  * @param fresh - At least one entry, in log order. Entries taken are removed.
- * @param audience - The subscriptions.
+ * @param audience - The members.
  */
-export function takeBatch(fresh: Deque<FreshEntry>, audience: Audience<Subscription>): Batch {
+export function takeBatch(fresh: Deque<FreshEntry>, audience: Audience): Batch {
   const byChannel = new Map<string, WindowEntry[]>();
   const first = fresh.at(0)?.entry.position ?? 0;
   let last = first;
@@ -63,36 +62,36 @@ export function takeBatch(fresh: Deque<FreshEntry>, audience: Audience<Subscript
     : new MixedBatch(first, last, byChannel, audience);
 }
 
-/** Entries of one channel: every subscription gets the same bytes. */
+/** Entries of one channel: every member gets the same bytes. */
 class ChannelBatch implements Batch {
   readonly first: number;
   readonly last: number;
   readonly pieces: readonly DeliveredFrames[];
-  readonly #members: Iterator<Subscription>;
+  readonly #members: Iterator<Member>;
 
   constructor(
     first: number,
     last: number,
     entries: readonly WindowEntry[],
-    members: ReadonlySet<Subscription> = NOBODY,
+    members: ReadonlySet<Member> = NOBODY,
   ) {
     this.first = first;
     this.last = last;
     this.pieces = join(entries);
-    // Iterates over the live set. A subscription that joins meanwhile gets nothing, because its cursor is past the
+    // Iterates over the live set. A member that joins meanwhile gets nothing, because its cursor is past the
     // batch.
     this.#members = members.values();
   }
 
-  next(): Subscription | undefined {
+  next(): Member | undefined {
     const next = this.#members.next();
     return next.done === true ? undefined : next.value;
   }
 }
 
-const NOBODY: ReadonlySet<Subscription> = new Set();
+const NOBODY: ReadonlySet<Member> = new Set();
 
-/** Subscriptions that share a path: the same channels of a batch, in the order in which the batch has them. */
+/** Members that share a path: the same channels of a batch, in the order in which the batch has them. */
 class Group {
   /** The path without its last channel; `undefined` for the empty path. */
   readonly parent: Group | undefined;
@@ -100,8 +99,8 @@ class Group {
   readonly channel: string;
   /** Entries of that channel. */
   readonly entries: readonly WindowEntry[];
-  /** Subscriptions with exactly this path; filled once all paths are known. */
-  readonly members: Subscription[] = [];
+  /** Members with exactly this path; filled once all paths are known. */
+  readonly members: Member[] = [];
   /** Longer paths, by their last channel; `undefined` while there are none. */
   #longer: Map<string, Group> | undefined;
 
@@ -123,19 +122,19 @@ class Group {
   }
 }
 
-/** Whether a subscription still has every channel of a path. Iterative, because a path may have thousands. */
-function hasAll({ channels }: Subscription, path: Group): boolean {
+/** Whether a member still has every channel of a path. Iterative, because a path may have thousands. */
+function hasAll({ channels }: Member, path: Group): boolean {
   for (let group = path; group.parent !== undefined; group = group.parent) {
     if (!channels.has(group.channel)) return false;
   }
   return true;
 }
 
-/** @returns The entries of a path's channels that the subscription still has, in log order. */
-function entriesOf(path: Group, subscription?: Subscription): readonly WindowEntry[] {
+/** @returns The entries of a path's channels that the member still has, in log order. */
+function entriesOf(path: Group, member?: Member): readonly WindowEntry[] {
   const lists: (readonly WindowEntry[])[] = [];
   for (let group = path; group.parent !== undefined; group = group.parent) {
-    if (subscription?.channels.has(group.channel) !== false) lists.push(group.entries);
+    if (member?.channels.has(group.channel) !== false) lists.push(group.entries);
   }
   const [only] = lists;
   if (only !== undefined && lists.length === 1) return only;
@@ -163,11 +162,11 @@ class MixedBatch implements Batch {
   readonly first: number;
   readonly last: number;
   pieces: readonly DeliveredFrames[] = [];
-  readonly #audience: Audience<Subscription>;
-  /** Channels whose single-channel subscriptions are still to be served; `undefined` after the last. */
+  readonly #audience: Audience;
+  /** Channels whose single-channel members are still to be served; `undefined` after the last. */
   #channels: Iterator<readonly [string, readonly WindowEntry[]]> | undefined;
-  /** Subscriptions of the channel that `#channels` yielded last. */
-  #members: Iterator<Subscription> = NOBODY.values();
+  /** Members of the channel that `#channels` yielded last. */
+  #members: Iterator<Member> = NOBODY.values();
   /** Groups with members. */
   readonly #groups: readonly Group[];
   /** Index of the next of `#groups`. */
@@ -178,7 +177,7 @@ class MixedBatch implements Batch {
   /** Frames of the current channel or group: joined once for all its members, then released. */
   #shared: readonly DeliveredFrames[] = [];
 
-  constructor(first: number, last: number, byChannel: ByChannel, audience: Audience<Subscription>) {
+  constructor(first: number, last: number, byChannel: ByChannel, audience: Audience) {
     this.first = first;
     this.last = last;
     this.#audience = audience;
@@ -186,12 +185,12 @@ class MixedBatch implements Batch {
     this.#groups = groupsOf(byChannel, audience);
   }
 
-  next(): Subscription | undefined {
+  next(): Member | undefined {
     return this.#nextOfOneChannel() ?? this.#nextOfSeveral();
   }
 
   /** A stream that joins another channel meanwhile is skipped: it has fallen behind and reads on from its cursor. */
-  #nextOfOneChannel(): Subscription | undefined {
+  #nextOfOneChannel(): Member | undefined {
     while (this.#channels !== undefined) {
       for (let next = this.#members.next(); next.done !== true; next = this.#members.next()) {
         if (next.value.channels.size > 1) continue;
@@ -208,7 +207,7 @@ class MixedBatch implements Batch {
     return undefined;
   }
 
-  #nextOfSeveral(): Subscription | undefined {
+  #nextOfSeveral(): Member | undefined {
     if (this.#at === (this.#group?.members.length ?? 0)) {
       this.#group = this.#groups[this.#nextGroup++];
       if (this.#group === undefined) return undefined;
@@ -216,30 +215,28 @@ class MixedBatch implements Batch {
       this.#shared = join(entriesOf(this.#group));
     }
     const group = this.#group;
-    const subscription = group?.members[this.#at++];
-    if (subscription !== undefined && group !== undefined) {
-      // A subscription that has left a channel since gets no more of it.
-      this.pieces = hasAll(subscription, group)
-        ? this.#shared
-        : join(entriesOf(group, subscription));
+    const member = group?.members[this.#at++];
+    if (member !== undefined && group !== undefined) {
+      // A member that has left a channel since gets no more of it.
+      this.pieces = hasAll(member, group) ? this.#shared : join(entriesOf(group, member));
     }
-    return subscription;
+    return member;
   }
 }
 
-/** @returns The groups of subscriptions with several channels. */
-function groupsOf(byChannel: ByChannel, audience: Audience<Subscription>): readonly Group[] {
+/** @returns The groups of members with several channels. */
+function groupsOf(byChannel: ByChannel, audience: Audience): readonly Group[] {
   const none = new Group(undefined, "", []);
-  const groupOf = new Map<Subscription, Group>();
+  const groupOf = new Map<Member, Group>();
   for (const [channel, own] of byChannel) {
-    for (const subscription of audience.of(channel) ?? []) {
-      if (subscription.channels.size === 1) continue;
-      groupOf.set(subscription, (groupOf.get(subscription) ?? none).with(channel, own));
+    for (const member of audience.of(channel) ?? []) {
+      if (member.channels.size === 1) continue;
+      groupOf.set(member, (groupOf.get(member) ?? none).with(channel, own));
     }
   }
   const groups: Group[] = [];
-  for (const [subscription, group] of groupOf) {
-    if (group.members.push(subscription) === 1) groups.push(group);
+  for (const [member, group] of groupOf) {
+    if (group.members.push(member) === 1) groups.push(group);
   }
   return groups;
 }

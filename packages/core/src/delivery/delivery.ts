@@ -1,7 +1,7 @@
-/** Delivers log entries to the subscriptions of their channels. */
+/** Delivers log entries to the members of their channels. */
 
 import type { LogEntry, LogFollower, LogResetReason } from "../log/log.js";
-import { FrameSlab } from "../wire/frame-slab.js";
+import { FrameSlab, markString } from "../wire/frame-slab.js";
 import type { Framing } from "../wire/frame.js";
 import { Audience } from "./audience.js";
 import type { DeliveryObserver } from "./audience.js";
@@ -10,22 +10,21 @@ import { takeBatch } from "./batch.js";
 import type { Batch, FreshEntry } from "./batch.js";
 import { Deque } from "./deque.js";
 import { NO_CHANNEL, UnsendableReports, encodeEntry, encodePlace, isControl } from "./log-entry.js";
-import type { Subscription } from "./subscription.js";
 import { OwnEvents } from "./own-events.js";
 import { Turns } from "./turns.js";
 import type { Window } from "./window.js";
 
-/** Subscriptions served between two checks of the clock. */
+/** Members served between two checks of the clock. */
 const LOOK_EVERY = 32;
 
 /**
- * Delivers log entries to the subscriptions of their channels.
+ * Delivers log entries to the members of their channels.
  *
- * Each entry is encoded once, into the window. All entries of one turn are joined, and each subscription gets them in
- * one write. Many subscriptions are served over several turns, which keeps the event loop responsive.
+ * Each entry is encoded once, into the window. All entries of one turn are joined, and each member gets them in
+ * one write. Many members are served over several turns, which keeps the event loop responsive.
  */
 export class Delivery implements LogFollower {
-  readonly audience: Audience<Subscription>;
+  readonly audience: Audience;
   readonly own: OwnEvents;
   readonly #maxEventBytes: number;
   readonly #backfill: Backfill | undefined;
@@ -49,12 +48,7 @@ export class Delivery implements LogFollower {
    * @param framing - As the hub's own publishes. Entries of other programs may be larger.
    * @param backfill - `undefined` where the log keeps nothing older than the window.
    */
-  constructor(
-    window: Window,
-    observer: DeliveryObserver<Subscription>,
-    framing: Framing,
-    backfill?: Backfill,
-  ) {
+  constructor(window: Window, observer: DeliveryObserver, framing: Framing, backfill?: Backfill) {
     this.own = new OwnEvents(window);
     this.#maxEventBytes = framing.maxEventBytes;
     this.#backfill = backfill;
@@ -86,8 +80,10 @@ export class Delivery implements LogFollower {
         window.append(id, slab.write(encodePlace(logEntry), NO_CHANNEL, window.tail + 1), now);
         continue;
       }
-      const entry = window.append(id, slab.write(block, channel, window.tail + 1), now);
-      // A subscription that joins the channel later begins behind the entry, or finds it in the window.
+      const frame = slab.write(block, channel, window.tail + 1);
+      if (logEntry.isString === true) markString(frame);
+      const entry = window.append(id, frame, now);
+      // A member that joins the channel later begins behind the entry, or finds it in the window.
       if (audience.of(channel) === undefined) continue;
       this.#fresh.push({ channel, entry });
       isWanted = true;
@@ -116,7 +112,7 @@ export class Delivery implements LogFollower {
     this.#overtaken.clear();
     this.#batch = undefined;
     audience.position = audience.window.tail;
-    for (const subscription of audience.all()) subscription.reset(reason);
+    for (const member of audience.all()) member.reset(reason);
   }
 
   /** @returns The block for clients; `undefined` if the entry is only a position to them. */
@@ -132,7 +128,7 @@ export class Delivery implements LogFollower {
     }
   }
 
-  /** Drops what the window has dropped. Subscriptions that needed it get a reset. */
+  /** Drops what the window has dropped. Members that needed it get a reset. */
   #dropOvertaken(): void {
     const { first } = this.audience.window;
     for (let next = this.#fresh.at(0); next !== undefined; next = this.#fresh.at(0)) {
@@ -142,16 +138,16 @@ export class Delivery implements LogFollower {
     }
   }
 
-  /** Moves `position` over everything but the batch under way. Entries without subscriptions need no delivery. */
+  /** Moves `position` over everything but the batch under way. Entries without members need no delivery. */
   #advance(): void {
-    // Overtaken subscriptions stand before the entries they lost: `position` must not pass them.
+    // Overtaken members stand before the entries they lost: `position` must not pass them.
     if (this.#batch !== undefined || this.#overtaken.size > 0) return;
     const next = this.#fresh.at(0);
     const { audience } = this;
     audience.position = next === undefined ? audience.window.tail : next.entry.position - 1;
   }
 
-  /** One turn: delivers new entries, then lets subscriptions that are behind read on, until the time is up. */
+  /** One turn: delivers new entries, then lets members that are behind read on, until the time is up. */
   #turn(end: number): boolean {
     this.#deliver(end);
     this.#catchUp(end);
@@ -187,14 +183,14 @@ export class Delivery implements LogFollower {
   #tellOvertaken(): void {
     if (this.#overtaken.size === 0) return;
     for (const channel of this.#overtaken) {
-      for (const subscription of this.audience.of(channel) ?? []) subscription.overtaken();
+      for (const member of this.audience.of(channel) ?? []) member.overtaken();
     }
     this.#overtaken.clear();
     this.#advance();
   }
 
   #catchUp(end: number): void {
-    // Subscriptions that arrive meanwhile queue behind these.
+    // Members that arrive meanwhile queue behind these.
     let left = this.audience.waitingCount;
     // At least one each turn, however much is published: a client's wait does not depend on what others get.
     do this.audience.next()?.takeTurn();

@@ -1,31 +1,27 @@
 /** Starts a hub's log and, once its position is known, delivery. */
 
 import { isSseError } from "../errors.js";
-import type { Log, LogEntry, LogFollower, LogResetReason } from "../log/log.js";
+import type { Log, LogEntry, LogFollower, LogHealth, LogResetReason } from "../log/log.js";
 import type { ResolvedOptions } from "../options/hub.js";
 import type { DeliveryObserver } from "./audience.js";
 import { Backfill } from "./backfill.js";
 import type { PastLog } from "./backfill.js";
 import { Delivery } from "./delivery.js";
 import { IdleTrim } from "./idle-trim.js";
-import type { Subscription } from "./subscription.js";
 import { Window } from "./window.js";
 
 /** A hub's log while it starts, and the delivery that follows. */
 export class LogStart {
   readonly #log: Log;
   readonly #options: ResolvedOptions;
-  readonly #observer: DeliveryObserver<Subscription>;
+  readonly #observer: DeliveryObserver;
   #delivery: Delivery | undefined;
   #isSettled = false;
+  /** Each is called once the log has a position or will never have one. */
+  readonly #waiting: Set<() => void> = new Set();
   /** Set together with `#delivery`. */
   #idleTrim: IdleTrim | undefined;
-  /**
-   * Settles once the log has reported its position, or never will; `undefined` if it did so at once. Never rejects.
-   */
-  readonly settled: Promise<void> | undefined;
-
-  constructor(log: Log, options: ResolvedOptions, observer: DeliveryObserver<Subscription>) {
+  constructor(log: Log, options: ResolvedOptions, observer: DeliveryObserver) {
     this.#log = log;
     this.#options = options;
     this.#observer = observer;
@@ -36,16 +32,20 @@ export class LogStart {
       this.#begin(tail, follower);
       return;
     }
-    this.settled = tail.then(
+    const settle = (): void => {
+      this.#isSettled = true;
+      for (const fn of this.#waiting) fn();
+      this.#waiting.clear();
+    };
+    void tail.then(
       (tailId) => {
-        this.#isSettled = true;
         this.#begin(tailId, follower);
+        settle();
       },
       (error: unknown) => {
-        this.#isSettled = true;
         // Closed before it could start, which is not an error.
-        if (isSseError(error) && error.code === "ERR_SSE_CLOSED") return;
-        observer.report(error, "log");
+        if (!isSseError(error) || error.code !== "ERR_SSE_CLOSED") observer.report(error, "log");
+        settle();
       },
     );
   }
@@ -58,6 +58,25 @@ export class LogStart {
   /** Whether the log has reported its position, or never will. */
   get isSettled(): boolean {
     return this.#isSettled;
+  }
+
+  /**
+   * Calls a function once the log has reported its position or never will; at once if it already has.
+   *
+   * @returns Cancels the call: nobody who leaves must wait for a log that cannot be reached.
+   */
+  whenSettled(fn: () => void): () => void {
+    if (this.#isSettled) {
+      fn();
+      return () => {};
+    }
+    this.#waiting.add(fn);
+    return () => void this.#waiting.delete(fn);
+  }
+
+  /** Health of the log. */
+  get health(): LogHealth {
+    return this.#log.health();
   }
 
   /** The log was closed. */

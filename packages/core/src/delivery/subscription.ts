@@ -11,7 +11,8 @@ import { withoutIdParts } from "../wire/frame-slab.js";
 import type { EventMessage } from "../wire/message.js";
 import { shareChunk, shareFrames, shareStored, sizeOf } from "../wire/shared-frames.js";
 import type { SharedFrames, StoredFrame } from "../wire/shared-frames.js";
-import type { Audience } from "./audience.js";
+import { SLICE_BYTES } from "./audience.js";
+import type { Audience, DeliveredFrames, Member } from "./audience.js";
 import type { Place } from "./backfill.js";
 import { ChannelSet } from "./channel-set.js";
 import type { ChannelPositions } from "./channel-set.js";
@@ -30,20 +31,8 @@ const BEFORE_ALL = -(2 ** 30);
 /** Reconnection time after a snapshot has failed, in milliseconds. */
 const FAILED_RETRY_MS = { min: 5_000, max: 30_000 };
 
-/** Most bytes taken from the window for one write. */
-export const SLICE_BYTES = 65_536;
-
 /** Streams that began with a reset and have not had their first cursor event: too few to justify a field in each. */
 const RESET_FIRST = new WeakSet<Subscription>();
-
-/** Frames of one write that several subscriptions share. */
-export interface DeliveredFrames {
-  readonly shared: SharedFrames;
-  /** Number of events. */
-  readonly count: number;
-  /** Position of the last event. */
-  readonly last: number;
-}
 
 /**
  * One stream's place in the log: one cursor, a set of channels, and a start for each channel that begins ahead of the
@@ -58,10 +47,10 @@ export interface DeliveredFrames {
  * A live subscription has no starts. When the socket backs up, the subscription falls behind, which stores nothing: it
  * reads on from its cursor in the window as soon as there is room.
  */
-export class Subscription implements Reader {
+export class Subscription implements Reader, Member {
   readonly channels: ChannelSet = new ChannelSet();
   readonly outlet: Outlet;
-  readonly #audience: Audience<Subscription>;
+  readonly #audience: Audience;
   /** Every entry up to here is written or not due. A live subscription may have been handed more. */
   #cursor = BEFORE_ALL;
   /** Position that the client knows; `BEFORE_ALL` while it has none, and until then events are written without ids. */
@@ -78,7 +67,7 @@ export class Subscription implements Reader {
   /** `undefined` unless events lie ahead that this session must not get. Always `undefined` while live. */
   #excepted: Excepted | undefined;
 
-  constructor(outlet: Outlet, audience: Audience<Subscription>) {
+  constructor(outlet: Outlet, audience: Audience) {
     this.outlet = outlet;
     this.#audience = audience;
     outlet.reader = this;
@@ -225,13 +214,6 @@ export class Subscription implements Reader {
     this.#schedule();
   }
 
-  /**
-   * Takes the entries of one turn or several.
-   *
-   * @param first - Position of the first entry.
-   * @param last - Position of the last entry.
-   * @param pieces - Frames for this subscription, each piece joined for one write.
-   */
   deliver(first: number, last: number, pieces: readonly DeliveredFrames[]): void {
     // A subscription that is behind reads them from the window.
     if (this.#phase !== "live" || this.#cursor >= last) return;
@@ -546,7 +528,7 @@ export class Subscription implements Reader {
     }
     const block = encodeResetFrame(reason, channels, id);
     frames.push(stored(this.outlet.introduce(block, true, undefined)));
-    observer.wasReset(this, reason, channels);
+    observer.wasReset(this.outlet, reason, channels);
   }
 
   /** Calls a step's snapshot function, which may return at once, return a promise or throw. */
@@ -635,7 +617,7 @@ export class Subscription implements Reader {
     if (cursor >= window.tail) this.#phase = "live";
     const welcome = this.#welcome;
     if (frames.length > 0) {
-      if (welcome?.isReplay === true) observer.replayed(this);
+      if (welcome?.isReplay === true) observer.replayed();
       this.#told = last;
       observer.counted(frames.length, sizeOf(frames));
     }

@@ -1,11 +1,6 @@
-/** Decides who may subscribe, and waits for the log to be ready. */
+/** Decides who may subscribe. */
 
 import { rejectedWith } from "../errors.js";
-import type { Delivery } from "../delivery/delivery.js";
-import { LogStart } from "../delivery/log-start.js";
-import type { DeliveryObserver } from "../delivery/audience.js";
-import type { Subscription } from "../delivery/subscription.js";
-import type { Log, LogHealth } from "../log/log.js";
 import type { AuthorizedSession, ResolvedOptions } from "../options/hub.js";
 
 /** Decides whether sessions may subscribe. */
@@ -13,35 +8,10 @@ export class Admission {
   readonly #authorize: ResolvedOptions["authorize"];
   /** Set unless the application has given `authorize`. */
   readonly #authorizeAll: ResolvedOptions["authorizeAll"];
-  readonly #log: Log;
-  readonly #start: LogStart;
-  /** Each is called once the log has a position or will never have one. */
-  readonly #waiting: Set<() => void> = new Set();
 
-  constructor(options: ResolvedOptions, log: Log, observer: DeliveryObserver<Subscription>) {
-    this.#authorize = options.authorize;
-    this.#authorizeAll = options.authorizeAll;
-    this.#log = log;
-    this.#start = new LogStart(log, options, observer);
-    void this.#start.settled?.then(() => {
-      for (const fn of this.#waiting) fn();
-      this.#waiting.clear();
-    });
-  }
-
-  /** `undefined` until the log has reported its position. */
-  get delivery(): Delivery | undefined {
-    return this.#start.delivery;
-  }
-
-  /** The log was closed. */
-  close(): void {
-    this.#start.close();
-  }
-
-  /** Health of the log. */
-  get health(): LogHealth {
-    return this.#log.health();
+  constructor({ authorize, authorizeAll }: Pick<ResolvedOptions, "authorize" | "authorizeAll">) {
+    this.#authorize = authorize;
+    this.#authorizeAll = authorizeAll;
   }
 
   /** Whether subscribing needs the application's permission. */
@@ -68,20 +38,6 @@ export class Admission {
     }
     // Synchronous answers do not delay the call.
     return verdicts.every((verdict) => verdict === true) || refusedOf(channels, verdicts);
-  }
-
-  /**
-   * Calls a function once the log has reported its position or never will; at once if it already has.
-   *
-   * @returns Cancels the call: a client that leaves must not wait for a log that cannot be reached.
-   */
-  whenStarted(fn: () => void): () => void {
-    if (this.#start.isSettled) {
-      fn();
-      return () => {};
-    }
-    this.#waiting.add(fn);
-    return () => void this.#waiting.delete(fn);
   }
 }
 

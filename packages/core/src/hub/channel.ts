@@ -32,7 +32,7 @@ export interface Published {
 export interface Channel<Events = Record<string, unknown>> {
   /** Name of the channel. */
   readonly name: string;
-  /** Number of sessions in this process that are subscribed at present. */
+  /** Number of sessions and of `read` loops in this process that follow the channel at present. */
   readonly subscriptionCount: number;
   /** Publishes to this channel, as `hub.publish` does. */
   publish(message: ChannelMessage<Events>, options?: HubPublishOptions): Promise<Published>;

@@ -1,6 +1,7 @@
 /** A hub's session: an event stream that can join channels. */
 
 import type { Delivery } from "../delivery/delivery.js";
+import type { LogStart } from "../delivery/log-start.js";
 import { Subscription } from "../delivery/subscription.js";
 import { SseError } from "../errors.js";
 import type { Cors } from "../http/cors.js";
@@ -18,6 +19,7 @@ import type { CloseReason, OwnedSession } from "../session/session.js";
 import type { Admission } from "./admission.js";
 import { Arrival, Call } from "./arrival.js";
 import type { Held } from "./held.js";
+import { HOLD_MS } from "./hold.js";
 import type { Sessions } from "./sessions.js";
 
 /** State shared by all sessions of a hub. */
@@ -27,6 +29,7 @@ export interface HubParts<Owner> {
   readonly cors: Cors | undefined;
   readonly sessions: Sessions;
   readonly admission: Admission;
+  readonly log: LogStart;
   /** Holds the clients that are turned away. */
   readonly held: Held;
   /** A stream has started. */
@@ -38,9 +41,6 @@ export interface HubParts<Owner> {
   /** An error occurred that no caller can catch. */
   report(error: unknown, stage: ErrorStage): void;
 }
-
-/** How long a starting log may hold back the head of a stream, in milliseconds. */
-const HOLD_MS = 1_000;
 
 // Shared by all calls that do not have to wait.
 const SUBSCRIBED: Promise<boolean> = Promise.resolve(true);
@@ -90,7 +90,7 @@ export class HubSession<Owner>
     const isFirst = !this.hasIdsOfLog;
     this.giveIdsToLog();
     if (this.closeReason !== undefined) return REFUSED;
-    const { admission } = this.#parts;
+    const { admission, log } = this.#parts;
     // Checked before `authorize`: a client that cannot get a stream may not even be logged in.
     const open = this.#arrival?.open ?? options.open;
     if (admission.isAsking && this.dismiss(open)) return this.#whenDismissed();
@@ -100,7 +100,7 @@ export class HubSession<Owner>
       if (verdict !== true) verdict.catch((error: unknown) => this.report(error, "authorize"));
       return REFUSED;
     }
-    const isReady = verdict === true && admission.delivery !== undefined;
+    const isReady = verdict === true && log.delivery !== undefined;
     // Calls of later turns take no part in the replay, whatever became of the first.
     const lastEventId = isFirst ? this.lastEventId : "";
     if (!isReady || lastEventId !== "") this.#arrival ??= this.#arrive(lastEventId);
@@ -113,7 +113,7 @@ export class HubSession<Owner>
       if (arrival !== undefined) this.#settle(arrival);
       return isSubscribed ? SUBSCRIBED : REFUSED;
     }
-    const isAwaited = admission.delivery === undefined || arrival?.isFirstTurn === true;
+    const isAwaited = log.delivery === undefined || arrival?.isFirstTurn === true;
     const givesFirstState = isFirst && options.snapshot !== undefined;
     const call = new Call(names, {
       isReplayed,
@@ -148,7 +148,7 @@ export class HubSession<Owner>
    */
   except(): ((id: string | undefined) => void) | undefined {
     const subscription = this.#subscription;
-    const own = this.#parts.admission.delivery?.own;
+    const own = this.#parts.log.delivery?.own;
     if (this.closeReason !== undefined || subscription === undefined) return undefined;
     const settled = subscription.except();
     return (id) => {
@@ -198,7 +198,7 @@ export class HubSession<Owner>
 
   /** Waits for events whose `publish` has resolved but which are still on their way back from the log. */
   #onceRead(fn: () => void): void {
-    const read = this.#subscription && this.#parts.admission.delivery?.own.whenRead();
+    const read = this.#subscription && this.#parts.log.delivery?.own.whenRead();
     if (read === undefined) fn();
     else void read.then(fn);
   }
@@ -261,7 +261,7 @@ export class HubSession<Owner>
         );
         return false;
       }
-      const isEarly = this.#parts.admission.delivery === undefined;
+      const isEarly = this.#parts.log.delivery === undefined;
       await this.#logStarted(call);
       const { isReplayed, isFirst } = call;
       return (
@@ -283,15 +283,15 @@ export class HubSession<Owner>
    * up.
    */
   async #logStarted(call: Call): Promise<void> {
-    const { admission } = this.#parts;
-    if (admission.delivery !== undefined) return;
+    const { log } = this.#parts;
+    if (log.delivery !== undefined) return;
     let forget = (): void => {};
     let forgetClosed = (): void => {};
     const timer = setTimeout(() => {
       if (this.state !== "idle" || !this.outlet.isHeadSent) this.open();
     }, HOLD_MS);
     const started = new Promise<void>((resolve) => {
-      forget = admission.whenStarted(resolve);
+      forget = log.whenSettled(resolve);
       forgetClosed = this.whenClosed(() => resolve());
     });
     await Promise.race([started, call.cancelled]);
@@ -306,7 +306,7 @@ export class HubSession<Owner>
     options: SubscribeOptions,
     { isReplayed, isFirst, isEarly }: { isReplayed: boolean; isFirst: boolean; isEarly: boolean },
   ): boolean {
-    const { delivery } = this.#parts.admission;
+    const { delivery } = this.#parts.log;
     if (delivery === undefined) {
       // The hub closed before the log started: answered like any request to a closed hub.
       if (this.dismiss(options.open)) return false;

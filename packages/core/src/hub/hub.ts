@@ -1,7 +1,6 @@
 /** The owner of everything in a process: creates sessions, publishes, counts, closes. */
 
 import { channel as diagnosticsChannel } from "node:diagnostics_channel";
-import type { Subscription } from "../delivery/subscription.js";
 import { describeValue } from "../errors.js";
 import { createCors, isPreflight } from "../http/cors.js";
 import { isHeadSent } from "../http/exchange.js";
@@ -11,16 +10,20 @@ import type { ChannelMessage, ChannelsOf, RegisteredChannels } from "../options/
 import { invalidOption } from "../options/check.js";
 import { HUB, resolveOptions } from "../options/hub.js";
 import type { ErrorStage, HubOptions, UntypedHubOptions } from "../options/hub.js";
+import type { ReadItem, ReadOptions } from "../options/read.js";
 import { checkChannel } from "../options/subscribe.js";
 import { NodeSink } from "../outlet/node-sink.js";
 import type { OutletSettings } from "../outlet/outlet.js";
 import type { OwnedSession } from "../session/session.js";
+import { LogStart } from "../delivery/log-start.js";
 import { Admission } from "./admission.js";
 import type { Channel, HubPublishOptions, Published } from "./channel.js";
 import { Held } from "./held.js";
 import { HubSession } from "./hub-session.js";
 import type { HubParts } from "./hub-session.js";
 import { Publisher } from "./publisher.js";
+import type { EventReading } from "./reading.js";
+import { Readings } from "./readings.js";
 import { reportTo } from "./report.js";
 import { Sessions } from "./sessions.js";
 import { checkCloseOptions, endSessionsOf, shutDown } from "./shutdown.js";
@@ -52,6 +55,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   readonly #parts: HubParts<Hub<Channels, Request>>;
   readonly #outletSettings: OutletSettings;
   readonly #publisher: Publisher<Channels>;
+  readonly #readings: Readings<Channels>;
   readonly #counters = new Counters();
   readonly #isLocal: boolean;
   /** Set from the first `close` on; no more streams are opened. */
@@ -68,7 +72,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
       published: (name, id) => {
         counters.published += 1;
         // The in-memory log has already delivered the event.
-        if (log.isLocal !== true) this.#parts.admission.delivery?.own.add(id);
+        if (log.isLocal !== true) this.#parts.log.delivery?.own.add(id);
         if (DIAGNOSTICS.publish.hasSubscribers) DIAGNOSTICS.publish.publish({ channel: name, id });
       },
       failed: (error) => report(error, "publish"),
@@ -91,7 +95,8 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
           ? undefined
           : createCors(options.cors, (error) => report(error, "cors")),
       sessions,
-      admission: new Admission(options, log, {
+      admission: new Admission(options),
+      log: new LogStart(log, options, {
         counted: (events, bytes) => {
           counters.delivered += events;
           counters.deliveredBytes += bytes;
@@ -99,7 +104,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
         replayed: () => {
           counters.replays += 1;
         },
-        wasReset: ({ outlet }: Subscription, reason, channels) => {
+        wasReset: (outlet, reason, channels) => {
           counters.resets[reason] += 1;
           if (!DIAGNOSTICS.reset.hasSubscribers) return;
           DIAGNOSTICS.reset.publish({ session: outlet.owner, reason, channels });
@@ -119,6 +124,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
       },
       report,
     };
+    this.#readings = new Readings(this.#parts.log, options);
   }
 
   /** Number of open streams. */
@@ -188,7 +194,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   /** @returns The id of the event just published, if the log is in this process and delivers at once. */
   #localTailId(): string | undefined {
     return this.#isLocal && this.#closing === undefined
-      ? this.#parts.admission.delivery?.audience.window.tailId
+      ? this.#parts.log.delivery?.audience.window.tailId
       : undefined;
   }
 
@@ -204,6 +210,45 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   }
 
   /**
+   * Reads the events of channels in server code, with the promise that streams have: every event once and in order, or
+   * one reset.
+   *
+   * ```ts
+   * for await (const item of hub.read("orders", { after: position })) {
+   *   if (item.type === "reset") await reload();
+   *   else handle(item.event, item.data);
+   * }
+   * ```
+   *
+   * The loop may be slow: it holds a place in the log, not a queue. `authorize` is not asked.
+   *
+   * @param channels - One or more names, each of 1 to 256 characters that do not begin with `~`.
+   * @param options - Where to begin, and a `signal`.
+   * @returns An async iterable. It ends on `break`, when the `signal` aborts, and when the hub has closed and everything
+   *   published until then was returned. It rejects only if the log cannot start.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a name or an option is invalid.
+   */
+  read<Name extends keyof Channels & string>(
+    channels: Name | readonly Name[],
+    options?: ReadOptions,
+  ): EventReading<ReadItem<Channels, Name>> {
+    return this.#readings.read(channels, options);
+  }
+
+  /**
+   * Returns the tail of the log as this process knows it: a client that passes it as last event ID, or `read` as `after`,
+   * misses nothing from there on.
+   *
+   * Take the position first, then read the state that goes with it: an event may then be in both, but none is missing.
+   *
+   * @returns The position. If the log is still starting after a second, one that leads to a reset. Rejects with
+   *   `ERR_SSE_CLOSED` if the hub is closed.
+   */
+  position(): Promise<string> {
+    return this.#readings.position();
+  }
+
+  /**
    * Returns one channel by its name.
    *
    * @param name - A string of 1 to 256 characters that does not begin with `~`. A channel needs no creation.
@@ -212,8 +257,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
    */
   channel<Name extends keyof Channels & string>(name: Name): Channel<Channels[Name]> {
     checkChannel(name);
-    const subscriptionCount = (): number =>
-      this.#parts.admission.delivery?.audience.of(name)?.size ?? 0;
+    const subscriptionCount = (): number => this.#parts.log.delivery?.audience.of(name)?.size ?? 0;
     return {
       name,
       get subscriptionCount() {
@@ -229,7 +273,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
    * @returns A copy that does not change.
    */
   stats(): HubStats {
-    const { sessions: all, admission, held } = this.#parts;
+    const { sessions: all, log, held } = this.#parts;
     const sessions = { connecting: 0, open: 0, live: 0, behind: 0 };
     // A response that is queued behind others on its connection takes no place yet. The routes of the rest may still
     // answer in any other way.
@@ -243,7 +287,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     }
     const { turnedAway, published, delivered, deliveredBytes, replays, resets, closes } =
       this.#counters;
-    const audience = admission.delivery?.audience;
+    const audience = log.delivery?.audience;
     const now = performance.now();
     return {
       closing: all.isClosing,
@@ -262,7 +306,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
         bytes: audience?.window.bytes ?? 0,
         ageMs: now - (audience?.window.oldestAt ?? now),
       },
-      log: admission.health,
+      log: log.health,
     };
   }
 
@@ -333,11 +377,12 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   close(options: CloseOptions = {}): Promise<void> {
     const drainMs = checkCloseOptions(options);
     if (this.#closing === undefined) {
-      const { sessions, held, admission } = this.#parts;
+      const { sessions, held, log } = this.#parts;
       sessions.close();
       held.close();
       const closeLog = (withinMs: number): Promise<void> => {
-        admission.close();
+        this.#readings.close();
+        log.close();
         return this.#publisher.close(withinMs);
       };
       this.#closing = shutDown({ sessions, held, closeLog, drainMs });

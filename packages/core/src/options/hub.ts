@@ -153,6 +153,13 @@ export interface HubOptions<
    */
   readonly serialize?: ((data: unknown) => string) | undefined;
   /**
+   * Converts the text of an event that was not published as a string back, for `hub.read`: the inverse of `serialize`.
+   * If it throws, the reader gets the text, and the error goes to `onError`.
+   *
+   * @defaultValue `JSON.parse`
+   */
+  readonly deserialize?: ((text: string) => unknown) | undefined;
+  /**
    * Whether string `data` of a message is sent unchanged. `false` passes all data through `serialize`, so that clients
    * can parse every event. A bare string given to `send`, `complete` or `stream` is always sent unchanged; a bare
    * string that is published, or in a snapshot, is short for `{ data }`.
@@ -245,6 +252,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   checkAccept: undefined,
   cors: false,
   serialize: JSON.stringify,
+  deserialize: (text) => JSON.parse(text) as unknown,
   verbatimStrings: true,
   retention: Object.freeze({ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }),
   authorize: undefined,
@@ -266,6 +274,7 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
   checkAccept: (value) => (typeof value === "boolean" ? undefined : "a boolean"),
   cors: checkCors,
   serialize: (value) => (typeof value === "function" ? undefined : "a function"),
+  deserialize: (value) => (typeof value === "function" ? undefined : "a function"),
   verbatimStrings: (value) => (typeof value === "boolean" ? undefined : "true or false"),
   onError: (value) => (typeof value === "function" ? undefined : "a function"),
   retention: checkRetention,

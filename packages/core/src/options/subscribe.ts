@@ -5,6 +5,7 @@ import { detach } from "../log/detach.js";
 import type { ChannelMessage } from "./channels.js";
 import { checkName, invalidOption } from "./check.js";
 import type { OpenOptions } from "./open.js";
+import { checkLatest } from "./read.js";
 
 /** Messages that make up a state: events of the channels, sent without ids. */
 export type SnapshotMessages<Events = Record<string, unknown>> =
@@ -54,11 +55,7 @@ export function checkSubscribeOptions(options: SubscribeOptions): void {
     checkName(name, ["latest", "snapshot", "open"]);
   }
   const { latest, snapshot } = options;
-  if (latest !== undefined && !(Number.isSafeInteger(latest) && latest >= 0)) {
-    throw invalidOption(
-      `Expected \`latest\` to be a whole number >= 0, got ${describeValue(latest)}`,
-    );
-  }
+  checkLatest(latest);
   if (snapshot !== undefined && typeof snapshot !== "function") {
     throw invalidOption(`Expected \`snapshot\` to be a function, got ${describeValue(snapshot)}`);
   }

@@ -11,8 +11,13 @@ const MAX_FREE = 2;
 const MAX_SHARED_BYTES = 8_192;
 /** Most bytes of one UTF-16 unit in UTF-8. */
 const MAX_UNIT_BYTES = 3;
-/** Follows a chunk: twice the name's length in UTF-16 units, plus 1 if each unit takes two bytes. */
+/**
+ * Follows a chunk: twice the name's length in UTF-16 units, plus 1 if each unit takes two bytes. In the last byte, which
+ * no length reaches, lies {@link IS_STRING}.
+ */
 const NAME_HEAD = "\0\0\0\0";
+/** Set if the frame's data was published as a string. */
+const IS_STRING = 0x80;
 /** Between a frame and the name of its channel. */
 const GAP_BYTES = END.length + NAME_HEAD.length;
 const CR = 0x0d;
@@ -123,6 +128,16 @@ export function channelOf(frame: StoredFrame): string {
   const from = frame.end + GAP_BYTES;
   const encoding = isWide(frame) ? "utf16le" : "latin1";
   return frame.slab.toString(encoding, from, from + nameBytes(frame));
+}
+
+/** Notes that a frame's data was published as a string. */
+export function markString(frame: StoredFrame): void {
+  frame.slab[stringMark(frame)] = IS_STRING;
+}
+
+/** Whether {@link markString} was called for a frame. */
+export function isStringData(frame: StoredFrame): boolean {
+  return frame.slab[stringMark(frame)] === IS_STRING;
 }
 
 /** Whether a frame was written with this channel. Creates no string. */
@@ -244,8 +259,11 @@ function headBytes(size: number): number {
 }
 
 function nameHead({ slab, end }: StoredFrame): number {
-  const at = end + END.length;
-  return unitAt(slab, at, 2) | (unitAt(slab, at + 2, 2) << 16);
+  return unitAt(slab, end + END.length, 2);
+}
+
+function stringMark({ end }: StoredFrame): number {
+  return end + END.length + NAME_HEAD.length - 1;
 }
 
 function isWide(frame: StoredFrame): boolean {

@@ -208,7 +208,7 @@ export function encodeLogMessage(message: SseMessage | string, framing: Framing)
   if (most > framing.maxEventBytes) {
     checkSize(encodeMessage({ event, id: LONGEST_ID, retry, data }), framing);
   }
-  return typeof given.data === "string"
+  return typeof given.data === "string" && framing.verbatimStrings !== false
     ? { event, data, retry, isString: true }
     : { event, data, retry };
 }

@@ -1,0 +1,203 @@
+/** The async iterator that `read` returns. */
+
+import { EventReader } from "../delivery/event-reader.js";
+import type { ReaderStart } from "../delivery/event-reader.js";
+import type { LogStart } from "../delivery/log-start.js";
+import { SseError } from "../errors.js";
+import type { ChannelMap } from "../options/channels.js";
+import type { ReadItem } from "../options/read.js";
+import { decodeMessage } from "../wire/decode.js";
+import { channelOf, isStringData } from "../wire/frame-slab.js";
+import type { StoredFrame } from "../wire/shared-frames.js";
+
+/**
+ * Events of channels in server code: an async iterable and its own iterator.
+ *
+ * It holds a place in the log, not a queue. `break`, `return()` and the `signal` free everything; so does the end of the
+ * hub or reader, after what was published until then.
+ */
+export interface EventReading<Item> extends AsyncIterableIterator<Item> {
+  /**
+   * The place up to which everything on these channels has been returned. It also advances over events of other channels, so
+   * that it stays valid while these channels are quiet. Store it together with what was made of the events, and pass it
+   * as `after`. `undefined` before the log has started, and while the place of `after` is still to be looked up.
+   */
+  readonly position: string | undefined;
+}
+
+/** How a reading decodes, and to whom it reports. */
+export interface ReadingParts {
+  readonly start: LogStart;
+  readonly deserialize: (text: string) => unknown;
+  readonly report: (error: unknown) => void;
+  /** The reading holds nothing any more. */
+  readonly over: (reading: Reading) => void;
+}
+
+/** What `Reading` yields, for the compiler: the types of the channels are those of its caller. */
+type AnyItem = ReadItem<ChannelMap, string>;
+
+/** Reads events for one loop. */
+export class Reading implements EventReading<AnyItem> {
+  readonly #channels: readonly string[];
+  readonly #parts: ReadingParts;
+  /** `undefined` until the log has a position. */
+  #reader: EventReader | undefined;
+  /** Forgets the wait for the log's start. */
+  readonly #forget: () => void;
+  /** Settles once the log has started or never will. */
+  readonly #started: Promise<void> | undefined;
+  #hasStarted: () => void = () => {};
+  /** Entries taken from the window, decoded one by one. */
+  #frames: readonly StoredFrame[] = [];
+  #next = 0;
+  /** Position behind `#frames`. */
+  #reached: string | undefined;
+  /** Position behind the last returned item. */
+  #position: string | undefined;
+  #isOver = false;
+  #isEnding = false;
+  /** The last of the calls of `next` under way; `undefined` if there is none. */
+  #pending: Promise<unknown> | undefined;
+  readonly #stopListening: () => void;
+
+  constructor(
+    channels: readonly string[],
+    from: ReaderStart,
+    signal: AbortSignal | undefined,
+    parts: ReadingParts,
+  ) {
+    this.#channels = channels;
+    this.#parts = parts;
+    const { start } = parts;
+    const begin = (): void => {
+      if (this.#isOver || start.delivery === undefined) return;
+      this.#reader = new EventReader(start.delivery.audience, channels, from);
+      if (from.after === undefined) this.#position = start.delivery.audience.window.tailId;
+      if (this.#isEnding) this.#reader.end();
+    };
+    if (start.isSettled) {
+      begin();
+      this.#forget = () => {};
+    } else {
+      this.#started = new Promise((resolve) => {
+        this.#hasStarted = resolve;
+      });
+      this.#forget = start.whenSettled(() => {
+        begin();
+        this.#hasStarted();
+      });
+    }
+    const abort = (): void => this.#close();
+    this.#stopListening = () => signal?.removeEventListener("abort", abort);
+    if (signal?.aborted === true) this.#close();
+    else signal?.addEventListener("abort", abort);
+  }
+
+  get position(): string | undefined {
+    return this.#position;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<AnyItem, undefined>> {
+    if (this.#pending === undefined) {
+      const item = this.#buffered();
+      if (item !== undefined) return Promise.resolve({ done: false, value: item });
+    }
+    // Calls that do not wait for each other are answered in order.
+    const last = this.#pending;
+    const result = last === undefined ? this.#advance() : last.then(() => this.#advance());
+    const settled = (): void => {
+      if (this.#pending === pending) this.#pending = undefined;
+    };
+    const pending = result.then(settled, settled);
+    this.#pending = pending;
+    return result;
+  }
+
+  return(): Promise<IteratorResult<AnyItem, undefined>> {
+    this.#close();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  /** The hub has closed: the caller still gets what is there. */
+  end(): void {
+    this.#isEnding = true;
+    this.#reader?.end();
+    this.#hasStarted();
+  }
+
+  #close(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#frames = [];
+    this.#next = 0;
+    this.#reader?.close();
+    this.#forget();
+    this.#hasStarted();
+    this.#stopListening();
+    this.#parts.over(this);
+  }
+
+  async #advance(): Promise<IteratorResult<AnyItem, undefined>> {
+    if (!this.#parts.start.isSettled && !this.#isOver && !this.#isEnding) await this.#started;
+    for (;;) {
+      const item = this.#buffered();
+      if (item !== undefined) return { done: false, value: item };
+      if (this.#reader === undefined && !this.#isOver && !this.#isEnding) {
+        this.#close();
+        throw new SseError("ERR_SSE_CLOSED", "The log could not start", { statusCode: 503 });
+      }
+      const taken = this.#isOver ? undefined : await this.#reader?.take();
+      if (taken === undefined || this.#isOver) {
+        this.#close();
+        return { done: true, value: undefined };
+      }
+      const { reset, frames, id } = taken;
+      if (reset !== undefined) {
+        this.#position = id;
+        const channels = [...this.#channels];
+        return { done: false, value: { type: "reset", reason: reset, channels, id } };
+      }
+      this.#frames = frames;
+      this.#next = 0;
+      this.#reached = id;
+    }
+  }
+
+  /** @returns The next of the entries that were taken; `undefined` if none is left. */
+  #buffered(): AnyItem | undefined {
+    const frame = this.#frames[this.#next];
+    if (frame === undefined) return undefined;
+    this.#next += 1;
+    const { slab, start, end } = frame;
+    const {
+      event = "message",
+      id = "",
+      data: text = "",
+    } = decodeMessage(slab.toString("utf8", start, end));
+    const isLast = this.#next === this.#frames.length;
+    if (isLast) {
+      this.#frames = [];
+      this.#next = 0;
+    }
+    this.#position = isLast ? this.#reached : id;
+    const [only] = this.#channels;
+    const channel = only !== undefined && this.#channels.length === 1 ? only : channelOf(frame);
+    return { type: "event", id, channel, event, data: this.#dataOf(frame, text) };
+  }
+
+  #dataOf(frame: StoredFrame, text: string): unknown {
+    if (isStringData(frame)) return text;
+    try {
+      return this.#parts.deserialize(text);
+    } catch (error) {
+      // The caller must not lose an event because another program has written it in its own way.
+      this.#parts.report(error);
+      return text;
+    }
+  }
+}

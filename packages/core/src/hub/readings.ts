@@ -1,0 +1,67 @@
+/** Reading in server code, for hubs and for processes without sessions. */
+
+import type { LogStart } from "../delivery/log-start.js";
+import { SseError, rejectedWith } from "../errors.js";
+import type { ChannelsOf } from "../options/channels.js";
+import type { ResolvedOptions } from "../options/hub.js";
+import { checkReadOptions } from "../options/read.js";
+import type { ReadItem, ReadOptions } from "../options/read.js";
+import { checkChannels } from "../options/subscribe.js";
+import { startedOrHeld } from "./hold.js";
+import { Reading } from "./reading.js";
+import type { EventReading } from "./reading.js";
+import { reportTo } from "./report.js";
+
+/** The position of a process that has none yet: whoever continues from it gets a reset. */
+const NOWHERE = "~unknown";
+
+/** Everything in a process that reads the log in server code. */
+export class Readings<Channels extends ChannelsOf<Channels>> {
+  readonly #start: LogStart;
+  readonly #options: Pick<ResolvedOptions, "deserialize" | "onError">;
+  readonly #open: Set<Reading> = new Set();
+  #isClosed = false;
+
+  constructor(start: LogStart, options: Pick<ResolvedOptions, "deserialize" | "onError">) {
+    this.#start = start;
+    this.#options = options;
+  }
+
+  /** See `hub.read`. */
+  read<Name extends keyof Channels & string>(
+    channels: Name | readonly Name[],
+    options: ReadOptions = {},
+  ): EventReading<ReadItem<Channels, Name>> {
+    const names = checkChannels(channels);
+    checkReadOptions(options);
+    const { after, latest = 0, signal } = options;
+    const reading = new Reading(names, { after, latest }, signal, {
+      start: this.#start,
+      deserialize: this.#options.deserialize,
+      report: (error) => reportTo(this.#options, error, "log"),
+      over: (over) => this.#open.delete(over),
+    });
+    if (this.#isClosed) reading.end();
+    else if (signal?.aborted !== true) this.#open.add(reading);
+    // The channel types exist only for the compiler.
+    return reading as EventReading<unknown> as EventReading<ReadItem<Channels, Name>>;
+  }
+
+  /** See `hub.position`. */
+  position(): Promise<string> {
+    if (this.#isClosed) {
+      return rejectedWith(
+        new SseError("ERR_SSE_CLOSED", "The hub or reader is closed", { statusCode: 503 }),
+      );
+    }
+    const start = this.#start;
+    const position = (): string => start.delivery?.audience.window.tailId ?? NOWHERE;
+    return start.isSettled ? Promise.resolve(position()) : startedOrHeld(start).then(position);
+  }
+
+  /** Every loop ends once it has what is there. */
+  close(): void {
+    this.#isClosed = true;
+    for (const reading of this.#open) reading.end();
+  }
+}
