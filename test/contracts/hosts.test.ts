@@ -140,10 +140,11 @@ describe.each(HOSTS)("$name", ({ hears, serve }) => {
   async function start(
     handler: (hub: Hub, exchange: Exchange) => void,
     options: HubOptions = {},
+    requestTimeout = 1_000,
   ): Promise<{ hub: Hub; get: (options?: RequestOptions) => Promise<StreamClient> }> {
     heard.length = 0;
     const server = http.createServer({
-      requestTimeout: 1_000,
+      requestTimeout,
       headersTimeout: 900,
       connectionsCheckingInterval: 100,
     });
@@ -251,18 +252,24 @@ describe.each(HOSTS)("$name", ({ hears, serve }) => {
 
   it("leaves the body to code that reads it while the stream is open", async () => {
     let length = 0;
-    const { get } = await start((events, exchange) => {
-      const session = events.createSession(exchange);
-      session.open();
-      void delay(150).then(async () => {
-        for await (const part of exchange.request as AsyncIterable<Buffer>) {
-          length += part.length;
-          // Slower than the limit at which an unread body is dropped.
-          await delay(20);
-        }
-        void session.complete();
-      });
-    });
+    // Node cuts a request that takes longer than this to arrive, on a busy machine as well.
+    const requestTimeout = 4_000;
+    const { get } = await start(
+      (events, exchange) => {
+        const session = events.createSession(exchange);
+        session.open();
+        void delay(300).then(async () => {
+          for await (const part of exchange.request as AsyncIterable<Buffer>) {
+            length += part.length;
+            // In all longer than the quarter of `requestTimeout` after which an unread body is dropped.
+            await delay(100);
+          }
+          void session.complete();
+        });
+      },
+      {},
+      requestTimeout,
+    );
     const client = await get({ method: "POST", body: "x".repeat(500_000) });
     await client.rest();
     expect(length).toBe(500_000);
