@@ -43,8 +43,8 @@ export function manifestWith(tarballs, rest) {
       express: "^5.0.0",
       fastify: "^5.0.0",
     },
-    // Without this, npm would look in the registry for the core, on which the others depend.
-    overrides: { "@tidewire/core": "$@tidewire/core" },
+    // Without this, npm would look in the registry for the packages on which others depend.
+    overrides: { "@tidewire/core": "$@tidewire/core", "@tidewire/runs": "$@tidewire/runs" },
   };
 }
 

@@ -13,7 +13,8 @@ export type SseErrorCode =
   | "ERR_SSE_FORBIDDEN"
   | "ERR_SSE_CLOSED"
   | "ERR_SSE_LOG_REJECTED"
-  | "ERR_SSE_LOG_UNKNOWN";
+  | "ERR_SSE_LOG_UNKNOWN"
+  | "ERR_SSE_RUNS_FULL";
 
 /**
  * Optional properties of an `SseError`.
