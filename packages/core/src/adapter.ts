@@ -1,4 +1,4 @@
-/** Entry point for framework adapters: `@tidewire/core/adapter`. */
+/** Entry point for framework adapters and for packages that build on sessions: `@tidewire/core/adapter`. */
 
 export { resolveHub } from "./hub/resolve-hub.js";
 export type { AnyHub } from "./hub/resolve-hub.js";
@@ -13,5 +13,15 @@ export type {
   StreamBody,
 } from "./http/exchange.js";
 export type { HeaderTarget } from "./http/head.js";
-export { checkName } from "./options/check.js";
+export { describeValue, quoteError } from "./errors.js";
+export { atLeast, checkName, milliseconds, unexpected } from "./options/check.js";
+export { printErrors } from "./options/print-errors.js";
+export { runOutside } from "./outlet/async-context.js";
+export { breathe } from "./outlet/pace.js";
 export { isSessionAbort } from "./session/abort.js";
+export { sendSerialized } from "./session/event-stream.js";
+export { openSource } from "./session/source.js";
+export type { SourceReader } from "./session/source.js";
+export { encodeLogMessage } from "./wire/frame.js";
+export type { Framing } from "./wire/frame.js";
+export type { EventMessage } from "./wire/message.js";

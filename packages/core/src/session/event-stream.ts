@@ -13,7 +13,7 @@ import { Scope } from "../outlet/async-context.js";
 import type { Outlet, OutletFault, OutletFaultDetails, OutletOwner } from "../outlet/outlet.js";
 import { breathe } from "../outlet/pace.js";
 import { COMPLETE, encodeCommentFrame, encodeFrame, encodeLast } from "../wire/frame.js";
-import type { LastMessage, SseMessage } from "../wire/message.js";
+import type { EventMessage, LastMessage, SseMessage } from "../wire/message.js";
 import { abortOf } from "./abort.js";
 import { pump } from "./pump.js";
 import type { MapItem, StreamOptions } from "./pump.js";
@@ -172,6 +172,15 @@ export abstract class EventStream implements Stream, OutletOwner {
     const { id, data, retry } = message;
     if (id !== undefined) this.#claimIds();
     return this.#send(frame, data !== undefined, retry);
+  }
+
+  /** Same as `send`, for a message whose data is already text. */
+  static sendSerialized(stream: EventStream, message: EventMessage): Promise<boolean> {
+    if (stream.#reason !== undefined) return GONE;
+    const { maxEventBytes, serialize } = stream.options;
+    const frame = encodeFrame(message as SseMessage, { maxEventBytes, serialize });
+    if (message.id !== undefined) stream.#claimIds();
+    return stream.#send(frame, message.data !== undefined, message.retry);
   }
 
   comment(text: string): Promise<boolean> {
@@ -538,6 +547,21 @@ export abstract class EventStream implements Stream, OutletOwner {
       this.report(error, "onClose");
     }
   }
+}
+
+/**
+ * Sends an event whose data was serialized before, by an application that keeps its messages as text. The hub's option
+ * `verbatimStrings` does not apply.
+ *
+ * @param session - A session of any adapter.
+ * @param message - The event, with its data as text.
+ * @returns Same as `session.send`.
+ * @throws {SseError} Same as `session.send`.
+ */
+export function sendSerialized(session: object, message: EventMessage): Promise<boolean> {
+  if (session instanceof EventStream) return EventStream.sendSerialized(session, message);
+  // A session of another copy of the package.
+  return (session as Stream).send(message as SseMessage);
 }
 
 /** Other libraries have `send("tick", data)`; here the data would be lost silently. */
