@@ -75,6 +75,8 @@ export function parsePosition(text: string): Position | undefined {
 }
 
 function invalidKey(expected: string): SseError {
-  // The key may come from the network and is not quoted, whatever its length.
-  return new SseError("ERR_SSE_INVALID_OPTION", `Expected the key of a run to be ${expected}`);
+  // Keys often come from the path of a request: 400 is the answer to one that no run can have.
+  return new SseError("ERR_SSE_INVALID_OPTION", `Expected the key of a run to be ${expected}`, {
+    statusCode: 400,
+  });
 }
