@@ -195,7 +195,7 @@ export function tapesContract({ name, open, presenceMs = 0 }: TapesUnderTest): v
       const { tapes, other } = await openStore();
       const { writer } = await begin(tapes, "a");
       const reader = await openTape(other, "a");
-      const taken = items(50).map((item) => writer.append([item]));
+      const taken = items(50).map(async (item) => writer.append([item]));
       await Promise.all(taken);
       await writer.end({ outcome: "done" });
       await endOf(reader);

@@ -73,7 +73,7 @@ export async function follow(
     return await session.complete(end?.(last));
   } catch (error) {
     // The client would come back to the same error.
-    void session.complete();
+    await session.complete();
     throw error;
   }
 }
@@ -128,7 +128,7 @@ async function play(
     }
   } catch (error) {
     // A client that comes back would get the same item, and fail again.
-    void session.complete();
+    await session.complete();
     throw error;
   } finally {
     followers.delete(cursor.wake);
