@@ -69,6 +69,41 @@ const SECTIONS = [
       "Options of `createPublisher()`: `log`, and [`serialize`](#serialize), [`verbatimStrings`](#verbatimstrings), [`maxEventBytes`](#maxeventbytes) and [`onError`](#onerror) of a hub. `createRedisPublisher()` takes the options of [`redisLog()`](#log-on-redis) without `onHealth` in place of `log`.",
     from: [["packages/core/src/hub/publisher.ts", "PublisherOptions"]],
   },
+  {
+    title: "Runs",
+    intro:
+      "Options of `createRuns()` of `@tidewire/runs`. `start(key, source, options)` takes `map` and the first three of them, for one run; a function in place of its options stands for `{ map }`.",
+    from: [
+      ["packages/runs/src/options.ts", "RunLimits"],
+      ["packages/runs/src/options.ts", "RunsOptions"],
+      ["packages/runs/src/options.ts", "StartOptions"],
+    ],
+  },
+  {
+    title: "Following a run",
+    intro: "Options of `runs.follow(key, session, options)`.",
+    from: [["packages/runs/src/follow.ts", "FollowOptions"]],
+  },
+  {
+    title: "Reading a run",
+    intro: "Options of `runs.read(key, options)`.",
+    from: [["packages/runs/src/read.ts", "ReadOptions"]],
+  },
+  {
+    title: "Listing runs",
+    intro: "Options of `runs.list(options)`.",
+    from: [["packages/runs/src/runs.ts", "ListOptions"]],
+  },
+  {
+    title: "Closing runs",
+    intro: "Options of `runs.close(options)`.",
+    from: [["packages/runs/src/runs.ts", "CloseRunsOptions"]],
+  },
+  {
+    title: "Tapes in memory",
+    intro: "Options of `memoryTapes()`.",
+    from: [["packages/runs/src/memory-tapes.ts", "MemoryTapesOptions"]],
+  },
 ];
 
 /** Interfaces whose fields are listed with the option that has them as its type. */
@@ -83,6 +118,8 @@ const MORE = {
   client: "[Which Redis](../operate/scaling.md#which-redis)",
   dedupeKey: "[Many nodes](../operate/scaling.md#publish-again-safely)",
   drainMs: "[Shutdown and deploys](../operate/shutdown.md)",
+  "Following a run: end": "[How a run ends](../guide/runs.md#how-a-run-ends)",
+  abandonMs: "[Limits of a run](../guide/runs.md#limits-of-a-run)",
   latest: "[Replay and resets](../guide/replay.md)",
   log: "[Many nodes](../operate/scaling.md)",
   maxBufferedBytes: "[Limits and slow clients](../guide/limits.md)",
@@ -103,6 +140,8 @@ const UNITS = [
   [/^latest$/, "events of each channel"],
   [/^maxSessions$/, "sessions"],
   [/^maxHeld$/, "clients"],
+  [/^maxRuns$/, "runs"],
+  [/^limit$/, "runs"],
 ];
 
 const HEAD = `# Options

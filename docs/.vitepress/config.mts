@@ -20,6 +20,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
       "replay",
       "state",
       "sessions",
+      "runs",
       "authorization",
       "limits",
       "errors",

@@ -21,7 +21,8 @@ const INTRODUCTIONS = {
       "[Getting started](../../guide/getting-started.md) and [Channels](../../guide/channels.md) show them in use",
   },
   "@tidewire/core/adapter": {
-    purpose: "Functions and types for an adapter to another framework.",
+    purpose:
+      "Functions and types for an adapter to another framework, and for packages that build on sessions.",
     guide: "[Write an adapter](../../contribute/adapters.md) shows how to use them",
   },
   "@tidewire/core/log": {
@@ -51,6 +52,14 @@ const INTRODUCTIONS = {
   "@tidewire/redis": {
     purpose: "A log on a Redis stream, and a publisher for processes without clients.",
     guide: "[Many nodes](../../operate/scaling.md) shows them in use",
+  },
+  "@tidewire/runs": {
+    purpose: "Runs: answers that are produced once and followed by any number of streams.",
+    guide: "[Answers that survive a reconnect](../../guide/runs.md) shows them in use",
+  },
+  "@tidewire/runs/tapes": {
+    purpose: "The contract of a store of tapes, and what it is built from.",
+    guide: "[Answers that survive a reconnect](../../guide/runs.md) explains runs and tapes",
   },
 };
 

@@ -8,6 +8,7 @@ import { createHub, createPublisher, isSseError, memoryLog } from "@tidewire/cor
 import type { Session } from "@tidewire/core";
 import { sse, sseHandler } from "@tidewire/express";
 import { redisLog } from "@tidewire/redis";
+import { createRuns, memoryTapes } from "@tidewire/runs";
 import express from "express";
 import { beforeAll, describe, expect, it } from "vitest";
 
@@ -209,6 +210,18 @@ async function makeMistakesOfExpress(): Promise<void> {
   }
 }
 
+async function makeMistakesOfRuns(): Promise<void> {
+  const tapes = memoryTapes();
+  const runs = createRuns({ tapes });
+  for (let index = 0; index < 1_000; index++) {
+    await runs.start(String(index), () => new Promise<never>(() => {}));
+  }
+  await hear(() => runs.start("one more", () => []));
+  await runs.close();
+  await hear(() => runs.start("a", () => []));
+  await hear(() => tapes.create("a", { keepMs: 0, abandonMs: false }, () => {}));
+}
+
 /** Redis has to be in trouble for these: test/redis provokes them, and here the sources have to have them as they stand. */
 function readMessagesOfRedis(): Set<string> {
   const folder = new URL("packages/redis/src/", ROOT);
@@ -226,6 +239,7 @@ describe("Messages that the docs quote", () => {
     await makeStaticMistakes();
     await makeMistakesOfSessions();
     await makeMistakesOfExpress();
+    await makeMistakesOfRuns();
     await hear(() => redisLog(untyped({})));
   });
 

@@ -53,7 +53,7 @@ interface Begun {
 }
 
 /** Begins a run that must not exist yet. */
-export async function begin(tapes: Tapes, key: string, terms: TapeTerms = TERMS): Promise<Begun> {
+async function begin(tapes: Tapes, key: string, terms: TapeTerms = TERMS): Promise<Begun> {
   const cancels: CancelReason[] = [];
   const writer = await within(
     `the run ${key}`,
@@ -64,14 +64,14 @@ export async function begin(tapes: Tapes, key: string, terms: TapeTerms = TERMS)
 }
 
 /** Opens a tape that must exist. */
-export async function openTape(tapes: Tapes, key: string): Promise<TapeReader> {
+async function openTape(tapes: Tapes, key: string): Promise<TapeReader> {
   const reader = await within(`the tape of ${key}`, tapes.open(key));
   if (reader === undefined) throw new Error(`There is no tape of ${key}`);
   return reader;
 }
 
 /** Waits for a tape to have a number of items, and returns all it has. */
-export async function itemsOf({ tape }: TapeReader, least: number): Promise<TapeItem[]> {
+async function itemsOf({ tape }: TapeReader, least: number): Promise<TapeItem[]> {
   await eventually(
     () => `${least} items, there are ${tape.length}`,
     () => tape.length >= least,
@@ -80,13 +80,13 @@ export async function itemsOf({ tape }: TapeReader, least: number): Promise<Tape
 }
 
 /** Waits for the end of a tape. */
-export async function endOf({ tape }: TapeReader): Promise<RunEnd> {
+async function endOf({ tape }: TapeReader): Promise<RunEnd> {
   await eventually("the end of a tape", () => tape.end !== undefined);
   return tape.end!;
 }
 
 /** Numbered items. */
-export function items(count: number, from = 1): TapeItem[] {
+function items(count: number, from = 1): TapeItem[] {
   return Array.from({ length: count }, (_, index) => ({ data: `item ${from + index}` }));
 }
 
@@ -123,7 +123,7 @@ export function tapesContract({ name, open, presenceMs = 0 }: TapesUnderTest): v
   }
 
   describe(`A store of tapes: ${name}`, () => {
-    it.each(KEYS)("begins a run of any key with an id of its own: %j", async (key) => {
+    it.each(KEYS)("begins a run of any key with a new id: %j", async (key) => {
       const { tapes, other } = await openStore();
       const { writer } = await begin(tapes, key);
       expect(writer.runId).toMatch(RUN_ID);
@@ -272,7 +272,7 @@ export function tapesContract({ name, open, presenceMs = 0 }: TapesUnderTest): v
       expect(await tapes.list({ prefix: "", limit: 10 })).toEqual([]);
     });
 
-    it("stops a run from any node: its producer is told once, its readers get the end", async () => {
+    it("stops a run from any node: its producer is cancelled once, its readers get the end", async () => {
       const { tapes, other } = await openStore();
       const { writer, cancels } = await begin(tapes, "a");
       await writer.append(items(2));
@@ -293,7 +293,7 @@ export function tapesContract({ name, open, presenceMs = 0 }: TapesUnderTest): v
       const reader = await openTape(tapes, "a");
       expect(await other.stop("a")).toBe(true);
       const second = await begin(other, "a");
-      // What a producer adds before it learns of the stop may be refused or dropped.
+      // Items that a producer adds before it learns of the stop may be refused or dropped.
       await Promise.allSettled([writer.append(items(1, 3))]);
       await second.writer.append(items(1, 100));
       const atSecond = await openTape(tapes, "a");

@@ -3,6 +3,7 @@ import type { ChannelMap } from "@tidewire/core";
 import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
 import { redisLog } from "@tidewire/redis";
+import { createRuns } from "@tidewire/runs";
 import express = require("express");
 import fastify = require("fastify");
 
@@ -23,6 +24,7 @@ async function main(): Promise<void> {
   await instance.ready();
   await instance.close();
   await redisLog({ url: "redis://127.0.0.1:1" }).close();
+  await createRuns().close();
 }
 
 void main();

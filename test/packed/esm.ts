@@ -5,6 +5,9 @@ import type { ChannelMap, Session } from "@tidewire/core";
 import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
 import { createRedisPublisher, redisLog } from "@tidewire/redis";
+import { createRuns } from "@tidewire/runs";
+import type { RunEvent } from "@tidewire/runs";
+import { Tape } from "@tidewire/runs/tapes";
 import express from "express";
 import fastify from "fastify";
 import { createClient } from "redis";
@@ -60,6 +63,17 @@ const refused: unknown = await publisher
   .catch((error: unknown) => error);
 if (!isSseError(refused) || refused.code !== "ERR_SSE_LOG_REJECTED") throw refused;
 await publisher.close();
+
+const runs = createRuns({ keepMs: 1_000 });
+await runs.start(
+  "a",
+  () => ["one", "two"],
+  (word) => ({ event: "word", data: word }),
+);
+const read: RunEvent[] = [];
+for await (const event of runs.read("a")) read.push(event);
+if (read.length !== 3 || new Tape().length !== 0) throw new Error(JSON.stringify(read));
+await runs.close();
 
 if (isSseError(undefined)) throw new Error("isSseError(undefined) is true");
 

@@ -41,7 +41,7 @@ async function round(seed: number): Promise<{ items: number; cuts: number }> {
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
 
-  /** What each run has produced: the tape as it must be. */
+  /** The items that each run has produced: the tape as it must be. */
   const tapes = new Map<string, string[]>();
   const outcomes = new Map<string, Outcome>();
   for (let index = 0; index < KEYS; index++) {
@@ -74,24 +74,25 @@ async function round(seed: number): Promise<{ items: number; cuts: number }> {
     const isOver = (): boolean => client.lastEventId === "~end";
     const cutsLeft = below(2 * CUTS);
     while (!isOver()) {
-      let keep = follower.cuts < cutsLeft ? below(40_000) : Infinity;
+      const isLast = follower.cuts >= cutsLeft;
+      const room = { bytes: isLast ? Infinity : below(40_000) };
       // A cut in the middle of a chunk: the client has parsed part of it.
       client.onChunk = (chunk) => {
-        const part = chunk.subarray(0, keep);
-        keep -= part.length;
-        if (keep <= 0) setImmediate(() => client.cut(below(2) === 0 ? "rst" : "fin"));
+        const part = chunk.subarray(0, room.bytes);
+        room.bytes -= part.length;
+        if (room.bytes <= 0) setImmediate(() => client.cut(below(2) === 0 ? "rst" : "fin"));
         return part;
       };
       client.connect();
       if (random() < 0.2) client.pause();
-      const until = performance.now() + (keep === Infinity ? 10_000 : 1 + below(60));
-      while (!isOver() && keep > 0 && performance.now() < until) {
+      const until = performance.now() + (isLast ? 10_000 : 1 + below(60));
+      while (!isOver() && room.bytes > 0 && performance.now() < until) {
         await delay(2);
         if (random() < 0.3) client.resume();
       }
       client.resume();
       if (isOver()) break;
-      if (keep === Infinity) throw new Error(`SEED=${seed}: no end for ${key}`);
+      if (isLast) throw new Error(`SEED=${seed}: no end for ${key}`);
       client.cut(below(2) === 0 ? "rst" : "fin");
       follower.cuts += 1;
     }
@@ -104,13 +105,13 @@ async function round(seed: number): Promise<{ items: number; cuts: number }> {
     const tape = tapes.get(key)!;
     const data = client.events.map((event) => event.data);
     expect(data.pop(), `SEED=${seed}`).toBe(outcomes.get(key));
-    // A line break at the end is a line of its own.
+    // The line break at the end of each item is part of its data.
     expect(data, `SEED=${seed}: ${key}`).toEqual(tape);
     const numbers = client.events.slice(0, -1).map(({ id }) => Number(id?.split(".").at(-1)));
     expect(numbers).toEqual(tape.map((_, index) => index + 1));
     items += data.length;
   }
-  // No follower is left behind, and a client that comes back after the end is told not to.
+  // A client that comes back after the end gets 204, and no session stays open.
   const late = new EventClient(port, "/run%200");
   late.lastEventId = "~end";
   late.connect();

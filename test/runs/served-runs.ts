@@ -9,7 +9,7 @@ import type { Binding, Served } from "../contracts/bindings.js";
 /** A server whose every path follows the run of that name. */
 export interface ServedRuns {
   readonly served: Served;
-  /** What each `follow` has come to, in the order in which they ended. */
+  /** Results and errors of each `follow`, in the order in which they settled. */
   readonly results: unknown[];
   /** Background errors of the hub. */
   readonly faults: unknown[];

@@ -42,7 +42,7 @@ export interface FollowOptions {
   readonly after?: string | number | undefined;
 }
 
-/** What a follower needs of its runs. */
+/** The parts of runs that followers and readers share. */
 export interface FollowParts {
   readonly tapes: Tapes;
   /** Wakes the followers of this process once the runs are closed. */

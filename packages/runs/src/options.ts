@@ -86,7 +86,7 @@ export interface RunsOptions extends RunLimits {
     | undefined;
 }
 
-/** What a source gets to know of its run. */
+/** Argument of a source: the run that it produces. */
 export interface RunContext {
   /** Key of the run. */
   readonly key: string;

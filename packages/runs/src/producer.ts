@@ -18,7 +18,7 @@ type AbortCause = CancelReason | "abandoned" | "failed" | "closed";
 
 /** Bytes that may be on their way to the store before the source has to wait. */
 const MAX_UNTAKEN_BYTES = 65_536;
-/** What an item on its way counts besides its data. */
+/** Bytes that an item on its way counts besides its data. */
 const ITEM_BYTES = 64;
 /** Longest error message on a tape. */
 const MAX_ERROR_LENGTH = 1_024;

@@ -24,11 +24,11 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What `read` yields: the items of a run, then its end. */
+/** One step of `read`: the items of a run, then its end. */
 export type RunEvent =
   | {
       readonly type: "item";
-      /** Position of the item: what `after` takes, and the id that clients get. */
+      /** Position of the item: the id that clients get, and a value for `after`. */
       readonly id: string;
       /** Event type; `undefined` for `"message"`. */
       readonly event?: string | undefined;

@@ -1,4 +1,4 @@
-/** Runs: what is produced once and followed by whoever asks. */
+/** Starts, follows, reads and stops runs; owns the producers of this process. */
 
 import { SseError } from "@tidewire/core";
 import { atLeast, milliseconds, unexpected } from "@tidewire/core/adapter";
@@ -143,7 +143,7 @@ export class Runs {
   }
 
   /**
-   * Sends a run to a client: what it does not have yet, then each item as it comes, then the end. Each item has its
+   * Sends a run to a client: the items that it does not have yet, then each item as it comes, then the end. Each item has its
    * position as its id, so that a client that comes back goes on behind it, on any node.
    *
    * If there is nothing to follow, the answer is 204, after which `EventSource` does not come back: no run of that key,

@@ -15,7 +15,7 @@ export interface TapeItem {
  *
  * - `done`: the source ended
  * - `failed`: the source or `map` threw, or the run exceeded `maxBytes`
- * - `stopped`: `stop` was called, or no one followed the run for `abandonMs`
+ * - `stopped`: `stop` was called, or the run had no follower for `abandonMs`
  * - `lost`: the producer's process ended, was closed, or could not reach the tapes in time
  */
 export type Outcome = "done" | "failed" | "stopped" | "lost";

@@ -7,7 +7,7 @@ export type { Outcome, RunEnd, TapeItem } from "./tape.js";
 export { createRunId, encodeKey, formatPosition, parsePosition } from "./run-id.js";
 export type { Position } from "./run-id.js";
 
-/** What a store has to know of a new run. */
+/** Settings of a new run. */
 export interface TapeTerms {
   /** How long the tape is kept after the end of the run, in milliseconds. */
   readonly keepMs: number;
@@ -23,7 +23,7 @@ export interface TapeTerms {
  */
 export type CancelReason = "stopped" | "lost";
 
-/** What is known of a run. */
+/** State of a run. */
 export interface RunState {
   /** Key of the run. */
   readonly key: string;
@@ -54,13 +54,13 @@ export interface ListQuery {
  *
  * A store MUST
  * - let at most one run of a key go on at a time, in all processes that share the store;
- * - give each run an id of its own, made by `createRunId`;
+ * - give each run a new id, made by `createRunId`;
  * - give every reader the same items in the same order, and exactly one end;
  * - end a run as `lost` if its producer is gone, within the store's lease;
- * - settle every promise within a time of its own, also if it cannot be reached.
+ * - settle every promise in bounded time, also if it cannot be reached.
  *
  * A store MUST NOT
- * - add an item to a tape after its end, or after the producer was told that it is cancelled;
+ * - add an item to a tape after its end, or after it has cancelled the producer;
  * - keep the process alive with a timer.
  */
 export interface Tapes {
@@ -69,7 +69,7 @@ export interface Tapes {
    * its end, new readers get the new one.
    *
    * @param key - Key of the run, already checked by `encodeKey`.
-   * @param terms - What the store has to know.
+   * @param terms - Settings of the run.
    * @param cancel - Called at most once if the run ends without its producer, never after `TapeWriter.end`. The end is
    *   on the tape by then, or the store adds it. It must not throw.
    * @returns The writer; `undefined` if a run of that key is going on. Rejects if the store is full (`ERR_SSE_RUNS_FULL`,

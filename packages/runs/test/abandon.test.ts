@@ -77,7 +77,7 @@ describe("abandonMs", () => {
     expect(signal.aborted).toBe(false);
   });
 
-  it("stops at the first moment at which it is over, whoever came and left, and never earlier", async () => {
+  it("stops at the first moment at which it is over, and never earlier, however followers come and go", async () => {
     const ABANDON_MS = 100;
     const visit = fc.record({
       awayMs: fc.integer({ min: 0, max: 130 }),

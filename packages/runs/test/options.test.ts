@@ -4,6 +4,7 @@ import { createRuns, memoryTapes } from "../src/index.js";
 import type { FollowOptions, FollowingSession, RunsOptions, StartOptions } from "../src/index.js";
 
 /** Gives a value a wrong type, as a JavaScript program may. */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- Reads better than `as unknown as`.
 function untyped<T>(value: unknown): T {
   return value as T;
 }
@@ -52,7 +53,7 @@ describe("createRuns()", () => {
   });
 
   it("takes undefined as the default", () => {
-    createRuns({
+    const runs = createRuns({
       tapes: undefined,
       abandonMs: undefined,
       keepMs: undefined,
@@ -63,6 +64,7 @@ describe("createRuns()", () => {
       verbatimStrings: undefined,
       onError: undefined,
     });
+    expect(runs).toBeInstanceOf(createRuns().constructor);
   });
 });
 
