@@ -153,6 +153,18 @@ describe.each(BINDINGS)("follow() in $name", (binding) => {
     expect(dataOf({ text: await second.rest() })).toEqual(["3", "4"]);
   });
 
+  it("answers 204 to a position whose tape was lost with its process", async () => {
+    const before = await start();
+    await before.runs.start("a", () => new Faucet().give("1"));
+    const client = await before.follow("a");
+    await client.until("data: 1\n\n");
+    client.cut("rst");
+    const after = await start();
+    expect((await after.follow("a", lastIdOf(client))).status).toBe(204);
+    await after.runs.start("a", () => ["2"]);
+    expect((await after.follow("a", lastIdOf(client))).status).toBe(204);
+  });
+
   it.each(["x", "17", "a.b.3", "~end", "../a", "\u00e4"])(
     "answers 204 to an id that is no position of the run: %s",
     async (id) => {
