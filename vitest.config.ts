@@ -11,7 +11,7 @@ import type { TestSpecification } from "vitest/node";
 
 const SOAK = [
   "test/soak/**/*.test.ts",
-  "test/faults/{channels-memory,leaks,memory}.test.ts",
+  "test/faults/{channels-memory,leaks,memory,runs-memory}.test.ts",
   "test/delivery/{backlog,drain,stalled}.test.ts",
   "test/redis/stampede.test.ts",
 ];
@@ -31,6 +31,7 @@ const WAITING = [
   "test/contracts/{adapter,hosts,reconnect-after,turned-away}.test.ts",
   "test/delivery/{async-context,authorize,exactly-once,idle-trim,quiet-channels,resume,shutdown}.test.ts",
   "test/redis/{clients,cluster,half-dead,history,outages,slow-links,unknown}.test.ts",
+  "test/runs/{cuts,follow}.test.ts",
 ];
 
 /** Tests that measure: memory, how late a heartbeat is, how long a turn takes. */
@@ -48,6 +49,7 @@ const LONG = [
   "test/redis/history.test.ts",
   "test/delivery/exactly-once.test.ts",
   "test/contracts/adapter.test.ts",
+  "test/runs/follow.test.ts",
   "test/redis/half-dead.test.ts",
   "test/redis/cluster.test.ts",
   "test/redis/clients.test.ts",

@@ -43,8 +43,13 @@ export class ChildServer implements Target {
     this.port = port;
   }
 
-  static async start(framework: Framework): Promise<ChildServer> {
-    const child = fork(fileURLToPath(new URL("server.mjs", import.meta.url)), [framework], {
+  /**
+   * Starts a server.
+   *
+   * @param program - File in this folder.
+   */
+  static async start(framework: Framework, program = "server.mjs"): Promise<ChildServer> {
+    const child = fork(fileURLToPath(new URL(program, import.meta.url)), [framework], {
       execArgv: ["--expose-gc", "--unhandled-rejections=strict", "--trace-warnings"],
       stdio: ["ignore", "inherit", "pipe", "ipc"],
     });

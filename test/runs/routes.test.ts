@@ -13,8 +13,8 @@ import type { Target } from "../client.js";
 import { Faucet } from "./faucet.js";
 import { eventsOf } from "./served-runs.js";
 
-/** Asks, leaves in the middle, follows again, asks once more meanwhile, stops, and looks for what is left. */
-async function chat(target: Target, faucet: Faucet): Promise<void> {
+/** Asks, leaves in the middle, follows again, asks once more meanwhile, and stops. */
+async function expectChat(target: Target, faucet: Faucet): Promise<void> {
   const asked = await request(target, "/chat/1", { method: "POST" });
   faucet.give("a", "b");
   await asked.until("data: b\n\n");
@@ -55,7 +55,7 @@ it("Three routes in Express are a chat whose answers survive a reload", async ()
   const server = app.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  await chat({ port, protocol: "http1" }, faucet);
+  await expectChat({ port, protocol: "http1" }, faucet);
   await runs.close();
   await events.hub.close();
   server.close().closeAllConnections();
@@ -86,7 +86,7 @@ it("Three routes in Fastify are a chat whose answers survive a reload, without a
   app.delete<Route>("/chat/:id", async ({ params }) => ({ stopped: await runs.stop(params.id) }));
   await app.listen({ port: 0, host: "127.0.0.1" });
   const { port } = app.server.address() as AddressInfo;
-  await chat({ port, protocol: "http1" }, faucet);
+  await expectChat({ port, protocol: "http1" }, faucet);
   await runs.close();
   await app.close();
   expect(logged).toBe("");
