@@ -30,6 +30,11 @@ export const CATALOGUE = {
     packages: ["@tidewire/fastify", "fastify"],
     load: () => import("./subjects/tidewire-fastify.js"),
   },
+  "tidewire-runs": {
+    kind: "tidewire",
+    packages: ["@tidewire/runs"],
+    load: () => import("./subjects/tidewire-runs.js"),
+  },
   "socket-write": {
     kind: "control",
     packages: [],
@@ -80,6 +85,11 @@ export const CATALOGUE = {
     kind: "peer",
     packages: ["hono", "@hono/node-server"],
     load: () => import("./subjects/hono.js"),
+  },
+  "resumable-stream": {
+    kind: "peer",
+    packages: ["resumable-stream"],
+    load: () => import("./subjects/resumable-stream.js"),
   },
 } as const satisfies Record<string, CatalogueEntry>;
 

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn, setTimeout as wait } from "node:timers/promis
 import { CATALOGUE } from "./catalogue.js";
 import { eventText } from "./event-text.js";
 import { serve, sharedNow } from "./remote.js";
-import type { MixedOrder, PublishOrder, ServerProtocol } from "./server-protocol.js";
+import type { LoopDelay, MixedOrder, PublishOrder, ServerProtocol } from "./server-protocol.js";
 import type { RunningSubject, Sent } from "./subject.js";
 
 // The server of one subject, in a separate process whose CPU time and memory are measured.
@@ -61,6 +61,37 @@ async function publishMixed({ first, clients, bytes, turns }: MixedOrder): Promi
   }
 }
 
+/** Begins to measure the delay of the event loop. @returns A function that ends it. */
+function watchLoop(): () => LoopDelay {
+  const histogram = monitorEventLoopDelay({ resolution: 1 });
+  histogram.enable();
+  return () => {
+    histogram.disable();
+    const ms = (nanoseconds: number): number => nanoseconds / 1e6;
+    return {
+      p50: ms(histogram.percentile(50)),
+      p99: ms(histogram.percentile(99)),
+      max: ms(histogram.max),
+    };
+  };
+}
+
+/** Publishes one event every `everyMs`. @param dueAt - Gets the time when each was due. */
+async function publishTimed(
+  order: PublishOrder & { readonly everyMs: number },
+  dueAt: number[],
+): Promise<{ delay: LoopDelay; dueAt: number[] }> {
+  const delay = watchLoop();
+  const start = sharedNow();
+  for (let done = 0; done < order.count; done++) {
+    // The due time, not the time when a busy loop got to it: otherwise a busy loop would look faster.
+    dueAt.push(start + done * order.everyMs);
+    publishOne(order, order.first + done, 0);
+    await wait(Math.max(0, start + (done + 1) * order.everyMs - sharedNow()));
+  }
+  return { delay: delay(), dueAt };
+}
+
 /** Prevents garbage of one measurement from counting in the next. */
 async function collectGarbage(): Promise<void> {
   if (globalThis.gc === undefined) throw new Error("The server process needs --expose-gc");
@@ -89,22 +120,30 @@ serve<ServerProtocol>({
   },
 
   async publishEvery(order) {
-    const histogram = monitorEventLoopDelay({ resolution: 1 });
-    histogram.enable();
-    const start = sharedNow();
-    for (let done = 0; done < order.count; done++) {
-      // The due time, not the time when a busy loop got to it: otherwise a busy loop would look faster.
-      publishedAt.push(start + done * order.everyMs);
-      publishOne(order, order.first + done, 0);
-      await wait(Math.max(0, start + (done + 1) * order.everyMs - sharedNow()));
+    return (await publishTimed(order, publishedAt)).delay;
+  },
+
+  publishTimed: (order) => publishTimed(order, []),
+
+  async endRuns({ channel, count: runs }) {
+    for (let index = 0; index < runs; index++) {
+      void running?.publish(channel.replace("{index}", String(index)), "");
     }
-    histogram.disable();
-    const ms = (nanoseconds: number): number => nanoseconds / 1e6;
-    return {
-      p50: ms(histogram.percentile(50)),
-      p99: ms(histogram.percentile(99)),
-      max: ms(histogram.max),
-    };
+  },
+
+  async publishSteadily(order) {
+    const { channels, everyMs, count: events, first } = order;
+    const delay = watchLoop();
+    const start = sharedNow();
+    for (let event = 1; event <= events; event++) publishedAt.push(start + event * everyMs);
+    for (let done = 0; done < events * channels;) {
+      const due = Math.min(events * channels, ((sharedNow() - start) / everyMs) * channels);
+      for (; done < due; done++) {
+        publishOne(order, first + Math.floor(done / channels), done % channels);
+      }
+      await wait(1);
+    }
+    return delay();
   },
 
   async publishIds({ channel, first, count: events, bytes }) {

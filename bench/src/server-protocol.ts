@@ -25,6 +25,14 @@ export interface MixedOrder {
   readonly turns: 1 | 2;
 }
 
+/** Events on many channels at a steady pace, the channels spread over the interval. */
+export interface SteadyOrder extends PublishOrder {
+  /** Number of channels: `{index}` goes from 0. `count` is that of the events of each. */
+  readonly channels: number;
+  /** Time between two events of a channel, in milliseconds. */
+  readonly everyMs: number;
+}
+
 /** The costs of a measured section on the server. */
 export interface ServerReport {
   /** Microseconds of CPU, user and system, of the whole process. */
@@ -58,6 +66,17 @@ export interface ServerProtocol {
   publishMixed(order: MixedOrder): void;
   /** Publishes the events of an order, one every `everyMs`; resolves after the last publish. */
   publishEvery(order: PublishOrder & { readonly everyMs: number }): Promise<LoopDelay>;
+  /**
+   * Publishes the events of all channels; resolves after the last. `publishedAt` has for each event the time when that of
+   * the last channel was due.
+   */
+  publishSteadily(order: SteadyOrder): Promise<LoopDelay>;
+  /** Same as `publishEvery`, beside other orders: returns the times when the events were due. */
+  publishTimed(
+    order: PublishOrder & { readonly everyMs: number },
+  ): Promise<{ readonly delay: LoopDelay; readonly dueAt: readonly number[] }>;
+  /** Ends runs: `{index}` in the channel goes from 0. */
+  endRuns(order: { readonly channel: string; readonly count: number }): Promise<void>;
   /** Publishes without clients and returns the ids of all events. */
   publishIds(order: Omit<PublishOrder, "receivers">): Promise<readonly string[]>;
   begin(nothing: null): void;

@@ -10,6 +10,7 @@ import { idle } from "./idle.js";
 import { loop } from "./loop.js";
 import { mixed } from "./mixed.js";
 import { redis } from "./redis.js";
+import { runs } from "./runs.js";
 import { turn } from "./turn.js";
 
 /** All suites, in the order in which they run and are shown. */
@@ -26,4 +27,5 @@ export const SUITES: readonly Suite[] = [
   heartbeat,
   encode,
   redis,
+  runs,
 ];
