@@ -297,7 +297,7 @@ describe("A run", () => {
   });
 
   it("ends as failed beyond maxBytes, and its signal aborts", async () => {
-    const runs = create({ maxBytes: 10 });
+    const runs = create({ maxBytes: 150 });
     const faucet = new Faucet().give("12345", "67890");
     const signal = await startWith(runs, "a", faucet);
     await eventually("two items", () => faucet.asked === 3);
@@ -307,7 +307,7 @@ describe("A run", () => {
     expect(events).toMatchObject([
       { data: "12345" },
       { data: "67890" },
-      { outcome: "failed", error: "Expected a run of at most 10 bytes (`maxBytes`)" },
+      { outcome: "failed", error: "Expected a run of at most 150 bytes (`maxBytes`)" },
     ]);
     expect(causeOf(signal)).toBe("failed");
     expect(faucet.isLeft).toBe(true);

@@ -1,4 +1,5 @@
 import { createServer } from "node:http";
+import type { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
 import { createResumableStreamContext } from "resumable-stream/generic";
@@ -39,13 +40,16 @@ export const subject: Subject = {
     const follow = (key: string): Promise<ReadableStream<string> | null> =>
       context.resumableStream(key, () => sources.open(key));
     const sources: HandFed = new HandFed((key) => void follow(key));
-    const server = createServer(async (request, response) => {
-      const stream = await follow(channelOf(request.url));
+    const answer = async (key: string, response: ServerResponse): Promise<void> => {
+      const stream = await follow(key);
       response.writeHead(200, { "Content-Type": "text/event-stream" });
       response.flushHeaders();
       if (stream === null) return void response.end();
       Readable.fromWeb(stream as NodeReadableStream<string>).pipe(response);
-    });
+    };
+    const server = createServer(
+      (request, response) => void answer(channelOf(request.url), response),
+    );
 
     return {
       port: await listen(server),

@@ -17,6 +17,13 @@ export interface RunMessage<Data = unknown> {
   readonly id?: undefined;
 }
 
+/** Serializers and size limits of items. */
+export interface ItemFraming {
+  readonly ofMessages: Framing;
+  /** For bare strings, which are verbatim on every stream. */
+  readonly ofStrings: Framing;
+}
+
 /**
  * Checks a message and serializes its data.
  *
@@ -24,7 +31,7 @@ export interface RunMessage<Data = unknown> {
  * @param framing - Serializer and size limit.
  * @throws {SseError} `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or `ERR_SSE_ID_RESERVED` if the message is invalid.
  */
-export function encodeItem(message: unknown, framing: Framing): TapeItem {
+export function encodeItem(message: unknown, framing: ItemFraming): TapeItem {
   if (typeof message === "object" && message !== null && "id" in message) {
     const { id } = message;
     if (id !== undefined) {
@@ -34,13 +41,18 @@ export function encodeItem(message: unknown, framing: Framing): TapeItem {
       );
     }
   }
-  // A bare string is verbatim on every stream.
-  const verbatim = typeof message === "string" ? { ...framing, verbatimStrings: true } : framing;
-  const { event, data, retry } = encodeLogMessage(message as RunMessage | string, verbatim);
+  const { event, data, retry } = encodeLogMessage(
+    message as RunMessage | string,
+    typeof message === "string" ? framing.ofStrings : framing.ofMessages,
+  );
   return { event, data, retry };
 }
 
-/** @returns Size of an item as it counts against `maxBytes`, in bytes: its data and its event type. */
+/** Bytes that each item counts besides its text: a bound on the text alone would allow millions of short items. */
+const ITEM_BYTES = 64;
+
+/** @returns Size of an item as it counts against `maxBytes`, in bytes. */
 export function sizeOf({ event, data }: TapeItem): number {
-  return Buffer.byteLength(data) + (event === undefined ? 0 : Buffer.byteLength(event));
+  const text = Buffer.byteLength(data) + (event === undefined ? 0 : Buffer.byteLength(event));
+  return text + ITEM_BYTES;
 }

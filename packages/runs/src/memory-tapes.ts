@@ -6,7 +6,7 @@ import { sizeOf } from "./item.js";
 import { check, checkOptions } from "./check-options.js";
 import { createRunId } from "./run-id.js";
 import { Tape } from "./tape.js";
-import type { RunEnd, TapeItem } from "./tape.js";
+import type { RunEnd } from "./tape.js";
 import type {
   CancelReason,
   ListQuery,
@@ -20,8 +20,8 @@ import type {
 /** Options of `memoryTapes`. */
 export interface MemoryTapesOptions {
   /**
-   * Bytes of data and event types of all runs that have ended and are still kept. Beyond it, the tapes that ended first
-   * are dropped before their `keepMs` is over. Runs that are going on do not count.
+   * Size of all runs that have ended and are still kept, counted as for `maxBytes`. Beyond it, the tapes that ended
+   * first are dropped before their `keepMs` is over. Runs that are going on do not count.
    *
    * @defaultValue `67_108_864` (64 MiB)
    */
@@ -55,6 +55,7 @@ class MemoryRun {
   followers = 0;
   /** When the last follower left, or the run began; meaningless while there are followers. */
   leftAt = performance.now();
+  /** Bytes of the tape; 0 until the run has ended. */
   bytes = 0;
   /** Drops the tape. Set from the end of the run until then. */
   timer: NodeJS.Timeout | undefined;
@@ -104,7 +105,10 @@ class MemoryTapes implements Tapes {
     this.#runs.set(key, run);
     return {
       runId: run.runId,
-      append: (items) => append(run, items),
+      append(items) {
+        run.tape.add(items);
+        return undefined;
+      },
       unfollowedMs: () => (run.followers > 0 ? 0 : performance.now() - run.leftAt),
       end: async (end) => this.#end(run, end),
     };
@@ -168,6 +172,10 @@ class MemoryTapes implements Tapes {
     run.cancel = undefined;
     run.tape.finish(end);
     if (run.keepMs === 0) return this.#drop(run);
+    for (let number = 1; number <= run.tape.length; number++) {
+      const item = run.tape.at(number);
+      if (item !== undefined) run.bytes += sizeOf(item);
+    }
     this.#kept.add(run);
     this.#keptBytes += run.bytes;
     // It may outlast the request that began the run by far, and must not keep that request's context.
@@ -184,9 +192,4 @@ class MemoryTapes implements Tapes {
     if (this.#kept.delete(run)) this.#keptBytes -= run.bytes;
     if (this.#runs.get(run.key) === run) this.#runs.delete(run.key);
   }
-}
-
-function append(run: MemoryRun, items: readonly TapeItem[]): undefined {
-  for (const item of items) run.bytes += sizeOf(item);
-  run.tape.add(items);
 }

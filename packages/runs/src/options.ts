@@ -3,9 +3,8 @@
 import { DEFAULTS } from "@tidewire/core";
 import type { Decoded, WebReadable } from "@tidewire/core";
 import { atLeast, milliseconds, printErrors, unexpected } from "@tidewire/core/adapter";
-import type { Framing } from "@tidewire/core/adapter";
 import { check, checkOptions } from "./check-options.js";
-import type { RunMessage } from "./item.js";
+import type { ItemFraming, RunMessage } from "./item.js";
 import { memoryTapes } from "./memory-tapes.js";
 import type { Tapes } from "./tapes.js";
 
@@ -33,8 +32,8 @@ export interface RunLimits {
    */
   readonly keepMs?: number | undefined;
   /**
-   * Bytes of data and event types that one run may have. A run that exceeds it ends as `failed`, and its `signal`
-   * aborts.
+   * Size of one run: bytes of data and event types, and 64 for each item. A run that exceeds it ends as `failed`, and
+   * its `signal` aborts.
    *
    * @defaultValue `4_194_304` (4 MiB)
    */
@@ -133,7 +132,7 @@ export interface ResolvedRunsOptions {
   readonly tapes: Tapes;
   readonly limits: ResolvedRunLimits;
   readonly maxRuns: number;
-  readonly framing: Framing;
+  readonly framing: ItemFraming;
   /** Passes an error to the application. Never throws. */
   readonly report: (error: unknown, stage: RunErrorStage, key: string) => void;
 }
@@ -186,7 +185,10 @@ export function resolveRunsOptions(options: RunsOptions = {}): ResolvedRunsOptio
     tapes: tapes ?? memoryTapes(),
     limits,
     maxRuns,
-    framing: { maxEventBytes, serialize, verbatimStrings },
+    framing: {
+      ofMessages: { maxEventBytes, serialize, verbatimStrings },
+      ofStrings: { maxEventBytes, serialize, verbatimStrings: true },
+    },
     report: (error, stage, key) => reportTo(onError, error, { stage, key }),
   };
 }

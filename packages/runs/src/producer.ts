@@ -18,8 +18,6 @@ type AbortCause = CancelReason | "abandoned" | "failed" | "closed";
 
 /** Bytes that may be on their way to the store before the source has to wait. */
 const MAX_UNTAKEN_BYTES = 65_536;
-/** Bytes that an item on its way counts besides its data. */
-const ITEM_BYTES = 64;
 /** Longest error message on a tape. */
 const MAX_ERROR_LENGTH = 1_024;
 /** Time until the followers are counted again after the store could not say, in milliseconds. */
@@ -145,12 +143,11 @@ export class Producer {
     }
     const taken = writer.append([item]);
     if (taken === undefined) return;
-    const weight = size + ITEM_BYTES;
-    this.#untaken += weight;
+    this.#untaken += size;
     const before = this.#taken;
     const all = Promise.all([before, taken]).then(
       () => {
-        this.#untaken -= weight;
+        this.#untaken -= size;
         if (this.#taken === all) this.#taken = undefined;
       },
       // The store cancels the run, or has: there is nothing else to say here.

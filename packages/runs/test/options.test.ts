@@ -77,7 +77,7 @@ describe("memoryTapes()", () => {
   });
 
   it("drops the tapes that ended first when the kept ones are too large", async () => {
-    const runs = createRuns({ tapes: memoryTapes({ maxKeptBytes: 20 }) });
+    const runs = createRuns({ tapes: memoryTapes({ maxKeptBytes: 150 }) });
     for (const key of ["a", "b", "c"]) {
       await runs.start(key, () => ["1234567890"]);
       for await (const event of runs.read(key)) void event;
