@@ -14,7 +14,8 @@ export type SseErrorCode =
   | "ERR_SSE_CLOSED"
   | "ERR_SSE_LOG_REJECTED"
   | "ERR_SSE_LOG_UNKNOWN"
-  | "ERR_SSE_RUNS_FULL";
+  | "ERR_SSE_RUNS_FULL"
+  | "ERR_SSE_TAPES_UNAVAILABLE";
 
 /**
  * Optional properties of an `SseError`.

@@ -12,3 +12,5 @@ export type {
   StreamRetentionOptions,
 } from "./options.js";
 export type { RedisClient, RedisClientSource } from "./source.js";
+export { redisTapes } from "./tapes/redis-tapes.js";
+export type { RedisTapesOptions, RedisTapesSettings } from "./tapes/tape-options.js";

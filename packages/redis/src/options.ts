@@ -125,9 +125,9 @@ export function resolveRedisLogOptions(options: RedisLogOptions): ResolvedRedisL
   checkOptions(retention, ["maxAgeMs", "maxEvents"], "retention");
   const { maxAgeMs = DEFAULTS.retention.maxAgeMs, maxEvents = DEFAULTS.retention.maxEvents } =
     retention;
-  checkWhole("retention.maxAgeMs", maxAgeMs, Number.MAX_SAFE_INTEGER);
-  checkWhole("retention.maxEvents", maxEvents, Number.MAX_SAFE_INTEGER);
-  checkWhole("dedupeWindowMs", dedupeWindowMs, Number.MAX_SAFE_INTEGER);
+  checkWhole("retention.maxAgeMs", maxAgeMs);
+  checkWhole("retention.maxEvents", maxEvents);
+  checkWhole("dedupeWindowMs", dedupeWindowMs);
   checkWhole("publishTimeoutMs", publishTimeoutMs, MAX_MS);
   if (onHealth !== undefined && typeof onHealth !== "function") {
     throw unexpected("onHealth", "a function", onHealth);
@@ -157,12 +157,25 @@ export function checkOptions(value: unknown, names: readonly string[], path?: st
   for (const name of Object.keys(value)) checkName(name, names, path);
 }
 
-function checkWhole(name: string, value: unknown, most: number): void {
-  if (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= most) return;
-  throw unexpected(name, "a whole number >= 1", value);
+/**
+ * Checks that an option is a whole number.
+ *
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` if it is not, or out of range.
+ */
+export function checkWhole(
+  name: string,
+  value: unknown,
+  most: number = Number.MAX_SAFE_INTEGER,
+  least: number = 1,
+): void {
+  const isWhole = Number.isSafeInteger(value);
+  if (isWhole && (value as number) >= least && (value as number) <= most) return;
+  const limit = isWhole && (value as number) > most ? ` and <= ${most}` : "";
+  throw unexpected(name, `a whole number >= ${least}${limit}`, value);
 }
 
-function unexpected(name: string, expected: string, value: unknown): SseError {
+/** @returns The error for an option with an invalid value. */
+export function unexpected(name: string, expected: string, value: unknown): SseError {
   return invalid(`Expected \`${name}\` to be ${expected}, got ${describe(value)}`);
 }
 

@@ -1,0 +1,368 @@
+/** The tapes of one shard: all their keys lie in one slot. */
+
+import { randomBytes } from "node:crypto";
+import { SseError } from "@tidewire/core";
+import { runOutside } from "@tidewire/core/adapter";
+import { createRunId } from "@tidewire/runs/tapes";
+import type {
+  CancelReason,
+  RunEnd,
+  RunState,
+  TapeReader,
+  TapeTerms,
+  TapeWriter,
+} from "@tidewire/runs/tapes";
+import type { Locator } from "../locator.js";
+import { Appends } from "./appends.js";
+import { TapeCommands, stateOf } from "./commands.js";
+import type { Description, RunName, Status } from "./commands.js";
+import { Link } from "./link.js";
+import { Listener } from "./listener.js";
+import type { Followed } from "./listener.js";
+import { Producer } from "./producer.js";
+import type { ProducerStore } from "./producer.js";
+
+/** Options of a shard. */
+export interface TapeStoreOptions {
+  readonly key: string;
+  readonly locator: Locator;
+  readonly leaseMs: number;
+  readonly maxRuns: number;
+  readonly commandTimeoutMs: number;
+  readonly onError: (error: unknown) => void;
+}
+
+/** Leases are checked this many times while one lasts. */
+const TICKS_PER_LEASE = 15;
+/** Leases are renewed this many times while one lasts. */
+const RENEWALS_PER_LEASE = 3;
+/**
+ * A producer whose lease was not renewed for this part of it gives up. A node that hears nothing of Redis says `lost`
+ * after a whole lease, counted from an answer that is at most a sixth of a lease older than the outage. The
+ * producer has therefore always given up before.
+ */
+const GIVE_UP_AFTER = 0.7;
+/** Most runs in one renewal: a script holds up all other clients of Redis. */
+const MOST_RENEWED = 100;
+
+/**
+ * Keeps runs in one slot of Redis.
+ *
+ * One connection carries commands that are answered at once. Another one waits for notices and reads, while there are
+ * runs that are followed or produced here.
+ */
+export class TapeStore implements ProducerStore {
+  readonly #options: TapeStoreOptions;
+  readonly #commands: TapeCommands;
+  readonly #link: Link;
+  readonly #appends: Appends;
+  readonly #listener: Listener;
+  /** Runs that are going on and are produced here. */
+  readonly #produced: Map<string, Producer> = new Map();
+  /** Names of runs that are being opened, with the number of calls. */
+  readonly #opening: Map<string, number> = new Map();
+  /** Runs exactly while runs are followed or produced here. */
+  #ticks: NodeJS.Timeout | undefined;
+  #renewedAt = -Infinity;
+  #isRenewing = false;
+  #isClosed = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: TapeStoreOptions) {
+    const { key, leaseMs, commandTimeoutMs, onError } = options;
+    // Leases do not wait: pauses between attempts to connect are as short as where another server takes over.
+    const locator: Locator = {
+      hasFailover: true,
+      find: (signal) => options.locator.find(signal),
+    };
+    this.#options = options;
+    this.#commands = new TapeCommands(key, randomBytes(9).toString("base64url"), leaseMs);
+    this.#link = new Link(locator, commandTimeoutMs, onError);
+    this.#appends = new Appends(this.#link, this.#commands);
+    this.#listener = new Listener({
+      locator,
+      commands: this.#commands,
+      leaseMs,
+      stopped: (runId) => this.#produced.get(runId)?.cancelled("stopped"),
+      failed: onError,
+    });
+  }
+
+  /** Same as `Tapes.create`. */
+  async create(
+    key: string,
+    name: string,
+    { keepMs }: TapeTerms,
+    cancel: (why: CancelReason) => void,
+  ): Promise<TapeWriter | undefined> {
+    this.#checkOpen();
+    const { maxRuns } = this.#options;
+    const runId = createRunId(key);
+    const sentAt = performance.now();
+    const producer = new Producer(runId, name, sentAt, this, cancel);
+    let reply: string;
+    try {
+      reply = await this.#link.send(this.#commands.create(producer, key, keepMs, maxRuns));
+    } catch (error) {
+      // It may have begun: its key would be taken until the lease is over.
+      void this.#bury(producer);
+      throw error;
+    }
+    if (reply === "going") return undefined;
+    if (reply === "full") throw fullError(maxRuns);
+    if (this.#isClosed) {
+      void this.#bury(producer);
+      throw closedError();
+    }
+    this.#produced.set(runId, producer);
+    this.#listener.produce(1);
+    this.#tick();
+    return producer;
+  }
+
+  /** Same as `Tapes.open`. */
+  async open(name: string): Promise<TapeReader | undefined> {
+    this.#checkOpen();
+    this.#opening.set(name, (this.#opening.get(name) ?? 0) + 1);
+    let run: Followed | undefined;
+    try {
+      const generation = await this.#link.send<string | null>(this.#commands.follow(name));
+      if (this.#isClosed) throw closedError();
+      if (generation !== null) {
+        run = this.#listener.follow(name, generation);
+        run.readers += 1;
+        if (run.readers === 1) this.#wake(run);
+        this.#tick();
+      }
+    } finally {
+      const others = (this.#opening.get(name) ?? 1) - 1;
+      if (others === 0) this.#opening.delete(name);
+      else this.#opening.set(name, others);
+    }
+    return run === undefined ? undefined : this.#readerOf(run);
+  }
+
+  /** Same as `Tapes.stop`. */
+  async stop(name: string): Promise<boolean> {
+    this.#checkOpen();
+    return (await this.#link.send<number>(this.#commands.stop(name))) === 1;
+  }
+
+  /** Same as `Tapes.state`. */
+  async state(name: string): Promise<RunState | undefined> {
+    this.#checkOpen();
+    const found = await this.#link.send<Description | null>(this.#commands.state(name));
+    return found === null ? undefined : stateOf(name, found);
+  }
+
+  /** One page of the states of runs whose names begin with a prefix. */
+  async list(
+    prefix: string,
+    cursor: string,
+  ): Promise<{ readonly cursor: string; readonly found: readonly Description[] }> {
+    this.#checkOpen();
+    const [next, found] = await this.#link.send<[string, Description[]]>(
+      this.#commands.list(prefix, cursor),
+    );
+    return { cursor: next, found };
+  }
+
+  /** Same as `Tapes.close`. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  /** Called by a producer. */
+  queue(producer: Producer): void {
+    if (this.#isExpired(producer)) producer.cancelled("lost");
+    else this.#appends.queue(producer);
+  }
+
+  /** Called by a producer. */
+  async end(producer: Producer, end: RunEnd): Promise<void> {
+    try {
+      const command = this.#commands.end(producer, end, producer.taken);
+      const status = await this.#repeat<Status>(command, () => !this.#isExpired(producer));
+      // Someone else may have stopped it just before.
+      if (status === "lost" && end.outcome !== "lost") throw lostError();
+    } finally {
+      this.#forget(producer);
+    }
+  }
+
+  /** Called by a producer. */
+  unfollowedMs(producer: Producer): Promise<number> {
+    return this.#send(this.#commands.unfollowed(producer));
+  }
+
+  /** Called by a producer. */
+  drop(producer: Producer, why: CancelReason): void {
+    this.#appends.drop(producer);
+    this.#forget(producer);
+    // Redis may not know it yet. Followers would wait until the lease is over.
+    if (why === "lost" && !this.#isClosed) void this.#bury(producer);
+  }
+
+  #forget(producer: Producer): void {
+    if (this.#produced.delete(producer.runId)) this.#listener.produce(-1);
+  }
+
+  #readerOf(run: Followed): TapeReader {
+    let isOpen = true;
+    const close = (): void => {
+      if (!isOpen) return;
+      isOpen = false;
+      run.readers -= 1;
+      if (run.readers === 0) this.#leave(run);
+    };
+    return { runId: run.runId, tape: run.tape, close };
+  }
+
+  #leave(run: Followed): void {
+    const { isOver } = run;
+    this.#listener.leave(run);
+    // A node that is opening the run at this moment follows it, and may have said so already.
+    if (isOver || this.#opening.has(run.name) || this.#isClosed) return;
+    this.#send(this.#commands.leave(run)).catch(() => {
+      // The link has reported it. The node counts as a follower until its lease is over.
+    });
+  }
+
+  /** Has the tape read, also if no item follows. */
+  #wake(run: Followed): void {
+    this.#send(this.#commands.wake(run)).catch(() => {
+      // The link has reported it. The renewal of the node's lease finds that there is something to read.
+    });
+  }
+
+  /** Ends a run as lost, if Redis can be reached before its lease is over anyway. */
+  async #bury(run: RunName): Promise<void> {
+    const giveUpAt = performance.now() + this.#options.leaseMs;
+    const command = this.#commands.end(run, { outcome: "lost" });
+    const isOfUse = (): boolean => performance.now() < giveUpAt;
+    await this.#repeat(command, isOfUse, true).catch(() => {
+      // Redis ends it by itself.
+    });
+  }
+
+  /** Sends a command until Redis has answered it, or it is of no use any more. */
+  async #repeat<Reply>(
+    command: readonly string[],
+    isOfUse: () => boolean,
+    isBackground: boolean = false,
+  ): Promise<Reply> {
+    for (;;) {
+      try {
+        return await this.#link.send<Reply>(command, { isBackground });
+      } catch (error) {
+        if (!isOfUse() || this.#isClosed) throw error;
+      }
+      await pause(this.#options.leaseMs / TICKS_PER_LEASE);
+    }
+  }
+
+  /** Checks and renews leases from now on, for as long as there are any. */
+  #tick(): void {
+    const everyMs = this.#options.leaseMs / TICKS_PER_LEASE;
+    this.#ticks ??= runOutside(() => setInterval(() => this.#checkLeases(), everyMs).unref());
+  }
+
+  #checkLeases(): void {
+    for (const producer of this.#produced.values()) {
+      if (this.#isExpired(producer)) producer.cancelled("lost");
+    }
+    const followed = this.#listener.followed;
+    if (this.#produced.size === 0 && followed.length === 0) {
+      clearInterval(this.#ticks);
+      this.#ticks = undefined;
+      return;
+    }
+    const renewMs = this.#options.leaseMs / RENEWALS_PER_LEASE;
+    if (performance.now() - this.#renewedAt >= renewMs) {
+      void this.#renew([...this.#produced.values()], followed);
+    }
+  }
+
+  async #renew(produced: readonly Producer[], followed: readonly Followed[]): Promise<void> {
+    if (this.#isRenewing) return;
+    this.#isRenewing = true;
+    const startedAt = performance.now();
+    try {
+      for (let at = 0; at < produced.length; at += MOST_RENEWED) {
+        const some = produced.slice(at, at + MOST_RENEWED);
+        const sentAt = performance.now();
+        const replies = await this.#send<Status[]>(this.#commands.renew(some, []));
+        for (const [index, producer] of some.entries()) {
+          const status = replies[index];
+          if (status === "ok") producer.leasedAt = sentAt;
+          else producer.cancelled(status === "stopped" ? "stopped" : "lost");
+        }
+      }
+      for (let at = 0; at < followed.length; at += MOST_RENEWED) {
+        await this.#send(this.#commands.renew([], followed.slice(at, at + MOST_RENEWED)));
+      }
+      this.#renewedAt = startedAt;
+    } catch {
+      // The link has reported it. The next tick tries again, until a lease is over.
+    } finally {
+      this.#isRenewing = false;
+    }
+  }
+
+  #send<Reply>(command: readonly string[]): Promise<Reply> {
+    return this.#link.send(command, { isBackground: true });
+  }
+
+  /** Whether a producer has to give up, because its lease was not renewed in time. */
+  #isExpired({ leasedAt }: Producer): boolean {
+    return performance.now() - leasedAt > this.#options.leaseMs * GIVE_UP_AFTER;
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw closedError();
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#ticks);
+    this.#appends.close();
+    const followed = this.#listener.followed;
+    const produced = [...this.#produced.values()];
+    // Before the runs are cancelled, so that each is ended once, here.
+    this.#produced.clear();
+    this.#listener.close();
+    const commands = [
+      ...produced.map((producer) => this.#commands.end(producer, { outcome: "lost" })),
+      ...followed.map((run) => this.#commands.leave(run)),
+    ];
+    for (const producer of produced) producer.cancelled("lost");
+    if (commands.length > 0) {
+      commands.push(["UNLINK", this.#commands.mailbox]);
+      await Promise.allSettled(commands.map((command) => this.#link.send(command)));
+    }
+    this.#link.close();
+  }
+}
+
+function closedError(): SseError {
+  return new SseError("ERR_SSE_CLOSED", "The tapes are closed", { statusCode: 503 });
+}
+
+function fullError(maxRuns: number): SseError {
+  return new SseError(
+    "ERR_SSE_RUNS_FULL",
+    `${maxRuns} runs are going on in this store (\`maxRuns\` of \`redisTapes\`)`,
+    { statusCode: 503 },
+  );
+}
+
+function lostError(): SseError {
+  return new SseError("ERR_SSE_CLOSED", "The run was lost before its end was on the tape");
+}
+
+/** The process may exit during the pause. */
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
+}
