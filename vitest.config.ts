@@ -30,7 +30,7 @@ const PROPERTIES = [
 const WAITING = [
   "test/contracts/{adapter,hosts,reconnect-after,turned-away}.test.ts",
   "test/delivery/{async-context,authorize,exactly-once,idle-trim,quiet-channels,resume,shutdown}.test.ts",
-  "test/redis/{clients,cluster,half-dead,history,outages,slow-links,unknown}.test.ts",
+  "test/redis/{clients,cluster,half-dead,history,outages,runs,runs-outages,slow-links,unknown}.test.ts",
   "test/runs/{cuts,follow}.test.ts",
 ];
 
@@ -47,6 +47,8 @@ const LONG = [
   "test/redis/slow-links.test.ts",
   "test/redis/outages.test.ts",
   "test/redis/history.test.ts",
+  "test/redis/runs-outages.test.ts",
+  "test/redis/runs.test.ts",
   "test/delivery/exactly-once.test.ts",
   "test/contracts/adapter.test.ts",
   "test/runs/follow.test.ts",

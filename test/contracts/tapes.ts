@@ -53,7 +53,7 @@ interface Begun {
 }
 
 /** Begins a run that must not exist yet. */
-async function begin(tapes: Tapes, key: string, terms: TapeTerms = TERMS): Promise<Begun> {
+export async function begin(tapes: Tapes, key: string, terms: TapeTerms = TERMS): Promise<Begun> {
   const cancels: CancelReason[] = [];
   const writer = await within(
     `the run ${key}`,
@@ -64,14 +64,14 @@ async function begin(tapes: Tapes, key: string, terms: TapeTerms = TERMS): Promi
 }
 
 /** Opens a tape that must exist. */
-async function openTape(tapes: Tapes, key: string): Promise<TapeReader> {
+export async function openTape(tapes: Tapes, key: string): Promise<TapeReader> {
   const reader = await within(`the tape of ${key}`, tapes.open(key));
   if (reader === undefined) throw new Error(`There is no tape of ${key}`);
   return reader;
 }
 
 /** Waits for a tape to have a number of items, and returns all it has. */
-async function itemsOf({ tape }: TapeReader, least: number): Promise<TapeItem[]> {
+export async function itemsOf({ tape }: TapeReader, least: number): Promise<TapeItem[]> {
   await eventually(
     () => `${least} items, there are ${tape.length}`,
     () => tape.length >= least,
@@ -80,13 +80,13 @@ async function itemsOf({ tape }: TapeReader, least: number): Promise<TapeItem[]>
 }
 
 /** Waits for the end of a tape. */
-async function endOf({ tape }: TapeReader): Promise<RunEnd> {
+export async function endOf({ tape }: TapeReader): Promise<RunEnd> {
   await eventually("the end of a tape", () => tape.end !== undefined);
   return tape.end!;
 }
 
 /** Numbered items. */
-function items(count: number, from = 1): TapeItem[] {
+export function items(count: number, from = 1): TapeItem[] {
   return Array.from({ length: count }, (_, index) => ({ data: `item ${from + index}` }));
 }
 

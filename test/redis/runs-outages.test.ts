@@ -1,0 +1,306 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { eventually, within } from "../client.js";
+import { RedisProxy } from "./proxy.js";
+import { until } from "./redis-cluster.js";
+import { describeWithRedis } from "./redis-server.js";
+import type { RedisServer } from "./redis-server.js";
+import { LEASE_MS, SLACK_MS, abortOf, expectWhole, useRuns } from "./runs-suite.js";
+
+describeWithRedis("Runs on a Redis that fails", () => {
+  const { redis, startNode, openRuns, read, follow, cleanUp } = useRuns();
+
+  describe("An outage of Redis", () => {
+    it("shorter than the lease delays a run, and nothing is missed", async () => {
+      const server = await redis();
+      const [producer, here] = [await startNode(), await openRuns()];
+      await producer.begin({ key: "a", everyMs: 5, count: 400 });
+      const got = read(here, "a");
+      await eventually("items", () => got.data.length > 20);
+      server.pause();
+      await delay(LEASE_MS / 3);
+      server.resume();
+      await eventually("the end", () => got.outcome !== undefined);
+      expect(got.outcome).toBe("done");
+      expectWhole(got.data, 400);
+    });
+
+    it("longer than the lease loses a run on every node within the lease, after its producer has given up", async () => {
+      const server = await redis();
+      const [producer, other, here] = [await startNode(), await startNode(), await openRuns()];
+      await producer.begin({ key: "a", everyMs: 10 });
+      const got = read(here, "a");
+      const client = follow(other, "a");
+      await eventually("items", () => got.data.length > 20 && client.events.length > 20);
+      server.pause();
+      cleanUp(() => server.resume());
+      const pausedAt = Date.now();
+      await eventually(
+        "both ends",
+        () => got.outcome !== undefined && client.lastEventId === "~end",
+      );
+      expect(Date.now() - pausedAt).toBeLessThan(LEASE_MS + SLACK_MS);
+      expect(got.outcome).toBe("lost");
+      expectWhole(got.data);
+      const abort = await abortOf(producer, "a");
+      expect(abort.cause).toBe("lost");
+      expect(abort.at).toBeLessThan(got.endedAt);
+      await delay(500);
+      server.resume();
+      await until("Redis to answer", () =>
+        here.state("a").then(
+          () => true,
+          () => false,
+        ),
+      );
+      const late = read(here, "a");
+      await eventually("the end of the tape", () => late.outcome !== undefined);
+      expect(late.outcome).toBe("lost");
+      expectWhole(late.data);
+      expect(late.data.length).toBeGreaterThanOrEqual(got.data.length);
+      expect(await other.begin({ key: "a", everyMs: 1, count: 1 })).toEqual({ started: true });
+    });
+
+    it("in which it restarts with its file delays a run, and nothing is missed", async () => {
+      const server = await redis();
+      const [producer, here] = [await startNode(), await openRuns()];
+      await producer.begin({ key: "a", everyMs: 5, count: 400 });
+      const got = read(here, "a");
+      await eventually("items", () => got.data.length > 20);
+      await server.kill();
+      await server.run();
+      await eventually("the end", () => got.outcome !== undefined);
+      expect(got.outcome).toBe("done");
+      expectWhole(got.data, 400);
+    });
+
+    it("that cuts all connections again and again delays a run, and nothing is missed", async () => {
+      const server = await redis();
+      const [producer, here] = [await startNode(), await openRuns()];
+      await producer.begin({ key: "a", everyMs: 2, count: 1_500 });
+      const got = read(here, "a");
+      while (got.outcome === undefined) {
+        await server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+        await delay(100);
+      }
+      expect(got.outcome).toBe("done");
+      expectWhole(got.data, 1_500);
+    });
+
+    it("of one node alone gives its followers `lost`, and the run goes on for all others", async () => {
+      const proxy = await RedisProxy.start((await redis()).port);
+      cleanUp(() => proxy.close());
+      const [producer, here] = [await startNode(), await openRuns()];
+      const cutOff = await openRuns(proxy.url);
+      await producer.begin({ key: "a", everyMs: 10 });
+      const [got, lost] = [read(here, "a"), read(cutOff, "a")];
+      await eventually("items", () => got.data.length > 20 && lost.data.length > 20);
+      proxy.freeze(false);
+      const cutAt = Date.now();
+      await eventually("the end", () => lost.outcome !== undefined);
+      expect(lost.outcome).toBe("lost");
+      expect(lost.endedAt - cutAt).toBeGreaterThan(LEASE_MS / 2);
+      expect(lost.endedAt - cutAt).toBeLessThan(LEASE_MS + SLACK_MS);
+      expectWhole(lost.data);
+      expect(got.outcome).toBeUndefined();
+      proxy.takeNew();
+      await until("an answer", () =>
+        cutOff.state("a").then(
+          () => true,
+          () => false,
+        ),
+      );
+      const again = read(cutOff, "a");
+      await eventually("more items", () => again.data.length > lost.data.length + 20);
+      expectWhole(again.data);
+      expect([got.outcome, again.outcome]).toEqual([undefined, undefined]);
+    });
+
+    it("makes calls fail in bounded time, and the runs close", async () => {
+      const server = await redis();
+      const here = await openRuns();
+      expect(await here.state("a")).toBeUndefined();
+      server.pause();
+      cleanUp(() => server.resume());
+      const startedAt = Date.now();
+      const results = await Promise.allSettled([
+        here.start("a", () => []),
+        here.stop("a"),
+        here.state("a"),
+        here.list(),
+        here.read("a").next(),
+      ]);
+      expect(Date.now() - startedAt).toBeLessThan(LEASE_MS + SLACK_MS);
+      for (const result of results) {
+        expect(result).toMatchObject({
+          status: "rejected",
+          reason: { code: "ERR_SSE_TAPES_UNAVAILABLE", statusCode: 503 },
+        });
+      }
+      await within("the runs to close", here.close());
+      expect(Date.now() - startedAt).toBeLessThan(2 * LEASE_MS + SLACK_MS);
+    });
+  });
+
+  describe("A loss of data", () => {
+    it("by FLUSHALL loses a run on every node, and the key is free at once", async () => {
+      const server = await redis();
+      const [producer, other, here] = [await startNode(), await startNode(), await openRuns()];
+      await producer.begin({ key: "a", everyMs: 10 });
+      await producer.begin({ key: "quiet", everyMs: 60_000 });
+      const [got, quiet] = [read(here, "a"), read(here, "quiet")];
+      await eventually("items", () => got.data.length > 20 && quiet.data.length === 1);
+      await server.command("FLUSHALL");
+      const flushedAt = Date.now();
+      expect(await other.begin({ key: "a", everyMs: 1, count: 3 })).toEqual({ started: true });
+      await eventually("both ends", () => got.outcome !== undefined && quiet.outcome !== undefined);
+      expect(Date.now() - flushedAt).toBeLessThan(LEASE_MS + SLACK_MS);
+      expect([got.outcome, quiet.outcome]).toEqual(["lost", "lost"]);
+      expectWhole(got.data);
+      expect((await abortOf(producer, "a")).cause).toBe("lost");
+      expect((await abortOf(producer, "quiet")).cause).toBe("lost");
+      const second = read(here, "a");
+      await eventually("the next run", () => second.outcome !== undefined);
+      expect(second.outcome).toBe("done");
+      expectWhole(second.data, 3);
+    });
+
+    it("of items that were taken loses the run: no follower gets other items in their place", async () => {
+      const server = await redis();
+      const [producer, here] = [await startNode(), await openRuns()];
+      await producer.begin({ key: "a", everyMs: 50 });
+      const got = read(here, "a");
+      await eventually("items", () => got.data.length > 5);
+      const [tape] = (await server.command("KEYS", "{tidewire-runs}:tape:*")) as string[];
+      await server.command("RPOP", tape!, "3");
+      await eventually("the end", () => got.outcome !== undefined);
+      expect(got.outcome).toBe("lost");
+      expectWhole(got.data);
+      expect((await abortOf(producer, "a")).cause).toBe("lost");
+      expect(await here.state("a")).toMatchObject({ state: "lost" });
+    });
+  });
+
+  describe("The store", () => {
+    it("refuses more runs than `maxRuns` in all processes, until one has ended", async () => {
+      const [one, two] = [await startNode({ maxRuns: 3 }), await startNode({ maxRuns: 3 })];
+      await one.begin({ key: "a", everyMs: 10 });
+      await one.begin({ key: "b", everyMs: 10 });
+      await two.begin({ key: "c", everyMs: 10 });
+      expect(await two.begin({ key: "d", everyMs: 10 })).toEqual({ code: "ERR_SSE_RUNS_FULL" });
+      expect(await one.begin({ key: "c", everyMs: 10 })).toEqual({ started: false });
+      await two.stop("a");
+      expect(await two.begin({ key: "d", everyMs: 10 })).toEqual({ started: true });
+      expect(await two.begin({ key: "a", everyMs: 10 })).toEqual({ code: "ERR_SSE_RUNS_FULL" });
+      await one.kill();
+      await delay(LEASE_MS + 100);
+      expect(await two.begin({ key: "a", everyMs: 10 })).toEqual({ started: true });
+    });
+
+    it("gives every key a time to live, and leaves none behind", async () => {
+      const server = await redis();
+      const [producer, here] = [await startNode(), await openRuns()];
+      const limits = { keepMs: 500 };
+      for (const key of ["a", "b", "c"]) await producer.begin({ key, everyMs: 5, limits });
+      const all = ["a", "b", "c"].map((key) => read(here, key));
+      await eventually("items", () => all.every(({ data }) => data.length > 10));
+      await here.stop("a");
+      const keys = (await server.command("KEYS", "*")) as string[];
+      expect(keys.length).toBeGreaterThanOrEqual(8);
+      for (const key of keys) {
+        const ms = Number(await server.command("PTTL", key));
+        // A mailbox may have been emptied in between.
+        expect([key, ms !== -1]).toEqual([key, true]);
+      }
+      await producer.kill();
+      await eventually("all ends", () => all.every(({ outcome }) => outcome !== undefined));
+      await here.close();
+      await until("no keys", async () => {
+        return ((await server.command("KEYS", "*")) as string[]).length === 0;
+      });
+    });
+
+    it("leaves no key of its process, no connection and no timer when it closes", async () => {
+      const server = await redis();
+      const [node, here] = [await startNode(), await openRuns()];
+      const idle = (await node.report()).resources;
+      await node.begin({ key: "a", everyMs: 5 });
+      await here.start("b", () => endless());
+      const [a, b] = [read(here, "a"), read(here, "b")];
+      const client = follow(node, "b");
+      await eventually(
+        "items",
+        () => a.data.length > 5 && b.data.length > 5 && client.events.length > 5,
+      );
+      await node.closeRuns();
+      await eventually("the end", () => a.outcome !== undefined);
+      expect(a.outcome).toBe("lost");
+      client.cut("rst");
+      await until("nothing to be left", async () => {
+        const { resources } = await node.report();
+        return JSON.stringify(resources.toSorted()) === JSON.stringify(idle.toSorted());
+      });
+      await here.close();
+      const clients = String(await server.command("CLIENT", "LIST"))
+        .trim()
+        .split("\n");
+      expect(clients).toHaveLength(1);
+      const keys = (await server.command("KEYS", "*")) as string[];
+      expect(keys.filter((key) => key.includes(":node:"))).toEqual([]);
+      expect(await server.command("EXISTS", "{tidewire-runs}:going")).toBe(0);
+    });
+
+    it("writes what all runs of a turn append in one command", async () => {
+      const server = await redis();
+      const here = await openRuns();
+      await Promise.all(
+        Array.from({ length: 50 }, (_, index) => here.start(`a/${index}`, () => ticks(20))),
+      );
+      const before = await calls(server, "eval");
+      await until("all runs to end", async () => {
+        const states = await here.list();
+        return states.length === 50 && states.every(({ state }) => state === "done");
+      });
+      // 1 000 items, and 50 ends.
+      expect((await calls(server, "eval")) - before).toBeLessThan(200);
+    });
+
+    it("loses its runs while Redis refuses writes, and begins none", async () => {
+      const server = await redis();
+      const [producer, here] = [await startNode(), await openRuns()];
+      await producer.begin({ key: "a", everyMs: 10 });
+      const got = read(here, "a");
+      await eventually("items", () => got.data.length > 5);
+      await server.command("CONFIG", "SET", "maxmemory", "1");
+      const refusedAt = Date.now();
+      expect(await producer.begin({ key: "b", everyMs: 1 })).toEqual({
+        code: "ERR_SSE_TAPES_UNAVAILABLE",
+      });
+      expect((await abortOf(producer, "a")).cause).toBe("lost");
+      await eventually("the end", () => got.outcome !== undefined);
+      expect(got.endedAt - refusedAt).toBeLessThan(LEASE_MS + SLACK_MS);
+      expect(got.outcome).toBe("lost");
+      expectWhole(got.data);
+    });
+  });
+});
+
+async function* endless(): AsyncGenerator<{ data: string }> {
+  for (let number = 1; ; number++) {
+    yield { data: String(number) };
+    await delay(5);
+  }
+}
+
+async function* ticks(count: number): AsyncGenerator<{ data: string }> {
+  for (let number = 1; number <= count; number++) {
+    yield { data: String(number) };
+    await delay(10);
+  }
+}
+
+/** Calls of a command that a server has had. */
+async function calls(server: RedisServer, command: string): Promise<number> {
+  const stats = String(await server.command("INFO", "commandstats"));
+  return Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0);
+}
