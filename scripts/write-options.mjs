@@ -104,6 +104,12 @@ const SECTIONS = [
     intro: "Options of `memoryTapes()`.",
     from: [["packages/runs/src/memory-tapes.ts", "MemoryTapesOptions"]],
   },
+  {
+    title: "Tapes on Redis",
+    intro:
+      "Options of `redisTapes()` of `@tidewire/redis`. Exactly one of `url` and `client` is required, as for [`redisLog()`](#log-on-redis).",
+    from: [["packages/redis/src/tapes/tape-options.ts", "RedisTapesSettings"]],
+  },
 ];
 
 /** Interfaces whose fields are listed with the option that has them as its type. */
@@ -119,6 +125,9 @@ const MORE = {
   dedupeKey: "[Many nodes](../operate/scaling.md#publish-again-safely)",
   drainMs: "[Shutdown and deploys](../operate/shutdown.md)",
   "Following a run: end": "[How a run ends](../guide/runs.md#how-a-run-ends)",
+  "Tapes on Redis: leaseMs": "[Runs on several nodes](../operate/scaling.md#runs-on-several-nodes)",
+  "Tapes on Redis: onError": "[Runs on several nodes](../operate/scaling.md#runs-on-several-nodes)",
+  "Tapes on Redis: shards": "[Runs on several nodes](../operate/scaling.md#runs-on-several-nodes)",
   abandonMs: "[Limits of a run](../guide/runs.md#limits-of-a-run)",
   latest: "[Replay and resets](../guide/replay.md)",
   log: "[Many nodes](../operate/scaling.md)",
@@ -141,6 +150,7 @@ const UNITS = [
   [/^maxSessions$/, "sessions"],
   [/^maxHeld$/, "clients"],
   [/^maxRuns$/, "runs"],
+  [/^shards$/, "hash slots"],
   [/^limit$/, "runs"],
 ];
 
