@@ -1,6 +1,7 @@
 import { createParser } from "eventsource-parser";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { decodeMessage } from "../../src/wire/decode.js";
 import { encodeComment, encodeMessage } from "../../src/wire/encode.js";
 import { SseError } from "../../src/errors.js";
 import { encodeFrame } from "../../src/wire/frame.js";
@@ -217,6 +218,36 @@ describe("an encoded message", () => {
       );
     },
   );
+});
+
+describe("a decoded message", () => {
+  it("is the encoded one, with each line break in its data as LF", { timeout: TIMEOUT_MS }, () => {
+    // The types and ids that logs and applications give, and those that only other systems do.
+    const relayedId = text.filter(
+      (id) => encodedOrRefused(() => encodeMessage({ id })) !== undefined,
+    );
+    const anyId = fc.oneof(validId, relayedId, fc.constant("~end"));
+    const message: fc.Arbitrary<EventMessage> = fc.oneof(
+      validMessage,
+      fc.record(
+        { data: text, event: validEvent, id: anyId, retry: validRetry },
+        { requiredKeys: [] },
+      ),
+    );
+    fc.assert(
+      fc.property(message, (fields) => {
+        const { event, id, retry, data } = fields;
+        expect(decodeMessage(encodeMessage(fields))).toEqual({
+          event,
+          id,
+          // A minus zero is written as 0.
+          retry: retry === undefined ? undefined : retry + 0,
+          data: data?.replaceAll(/\r\n|\r/g, "\n"),
+        });
+      }),
+      runs(0.25),
+    );
+  });
 });
 
 describe("one message", () => {
