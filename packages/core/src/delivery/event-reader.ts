@@ -42,6 +42,7 @@ export class EventReader implements Member {
   #cursor: number;
   /** Id to begin after; `undefined` once its place is being looked up. */
   #after: string | undefined;
+  readonly #origin: string | undefined;
   /** `latest` events still to be taken. */
   #step: Step | undefined;
   /** A reset still to be taken. */
@@ -58,12 +59,37 @@ export class EventReader implements Member {
   constructor(audience: Audience, channels: readonly string[], { after, latest }: ReaderStart) {
     this.#audience = audience;
     this.#after = after;
-    const { tail } = audience.window;
+    const { tail, tailId } = audience.window;
     this.#cursor = tail;
+    this.#origin = after === undefined ? tailId : undefined;
     for (const channel of channels) this.channels.add(channel, undefined);
     if (after === undefined && latest > 0) {
       this.#step = new Step(channels, undefined, { latest, upTo: tail, comesFirst: false });
     }
+  }
+
+  /** Id of the tail at which it began. `undefined` with `after`, and before the last of the `latest` events. */
+  get origin(): string | undefined {
+    return this.#step === undefined ? this.#origin : undefined;
+  }
+
+  /** Whether a call of `take` waits, so that nothing is on its way to the caller. */
+  get isWaiting(): boolean {
+    return this.#resume !== undefined;
+  }
+
+  /**
+   * Id of the place up to which every due entry was taken, as far ahead as possible. `undefined` while the place is to
+   * be looked up, and before the last of the `latest` events or a reset.
+   */
+  get position(): string | undefined {
+    const { window } = this.#audience;
+    const isVague = this.#after !== undefined || this.#step !== undefined || this.#wait === "place";
+    if (isVague || this.#reset !== undefined) return undefined;
+    if (!window.holdsAfter(this.#cursor, this.channels)) return undefined;
+    const { frames, cursor } = window.slice(this.channels, this.#cursor, 1);
+    const [next] = frames;
+    return window.idAt(next === undefined ? cursor : next.position - 1);
   }
 
   /**
@@ -209,7 +235,9 @@ export class EventReader implements Member {
   #taken(frames: readonly StoredFrame[]): Taken {
     this.#hasTurn = false;
     const last = frames.at(-1) as StoredFrame;
-    return { reset: undefined, frames, id: this.#audience.window.idAt(this.#cursor) ?? idOf(last) };
+    // The cursor is behind all `latest` events from the beginning.
+    const id = this.#step === undefined ? this.#audience.window.idAt(this.#cursor) : undefined;
+    return { reset: undefined, frames, id: id ?? idOf(last) };
   }
 
   /** Whether a due entry has left the window because the reader was slower than the retention allows. */

@@ -19,8 +19,9 @@ import type { StoredFrame } from "../wire/shared-frames.js";
 export interface EventReading<Item> extends AsyncIterableIterator<Item> {
   /**
    * The place up to which everything on these channels has been returned. It also advances over events of other channels, so
-   * that it stays valid while these channels are quiet. Store it together with what was made of the events, and pass it
-   * as `after`. `undefined` before the log has started, and while the place of `after` is still to be looked up.
+   * that it stays valid while these channels are quiet, and it stays readable after the end. Store it together with what
+   * was made of the events, and pass it as `after`. Until the place of `after` has been looked up it is `after` itself.
+   * Without `after` it is `undefined` until the log has started, and with `latest` until the first item.
    */
   readonly position: string | undefined;
 }
@@ -53,7 +54,7 @@ export class Reading implements EventReading<AnyItem> {
   #next = 0;
   /** Position behind `#frames`. */
   #reached: string | undefined;
-  /** Position behind the last returned item. */
+  /** Position behind the last returned item, or a later one. Final once the reading is over. */
   #position: string | undefined;
   #isOver = false;
   #isEnding = false;
@@ -70,10 +71,11 @@ export class Reading implements EventReading<AnyItem> {
     this.#channels = channels;
     this.#parts = parts;
     const { start } = parts;
+    this.#position = from.after;
     const begin = (): void => {
       if (this.#isOver || start.delivery === undefined) return;
       this.#reader = new EventReader(start.delivery.audience, channels, from);
-      if (from.after === undefined) this.#position = start.delivery.audience.window.tailId;
+      this.#position ??= this.#reader.origin;
       if (this.#isEnding) this.#reader.end();
     };
     if (start.isSettled) {
@@ -95,7 +97,10 @@ export class Reading implements EventReading<AnyItem> {
   }
 
   get position(): string | undefined {
-    return this.#position;
+    if (this.#isOver) return this.#position;
+    // Entries on their way to the caller are not returned yet.
+    const isMoving = this.#pending !== undefined && this.#reader?.isWaiting !== true;
+    return isMoving || this.#frames.length > 0 ? this.#position : this.#takenPosition;
   }
 
   [Symbol.asyncIterator](): this {
@@ -132,6 +137,7 @@ export class Reading implements EventReading<AnyItem> {
 
   #close(): void {
     if (this.#isOver) return;
+    this.#position = this.position;
     this.#isOver = true;
     this.#frames = [];
     this.#next = 0;
@@ -153,6 +159,7 @@ export class Reading implements EventReading<AnyItem> {
       }
       const taken = this.#isOver ? undefined : await this.#reader?.take();
       if (taken === undefined || this.#isOver) {
+        if (!this.#isOver) this.#position = this.#takenPosition;
         this.#close();
         return { done: true, value: undefined };
       }
@@ -166,6 +173,12 @@ export class Reading implements EventReading<AnyItem> {
       this.#next = 0;
       this.#reached = id;
     }
+  }
+
+  /** Position behind everything that was taken. */
+  get #takenPosition(): string | undefined {
+    const reader = this.#reader;
+    return reader?.position ?? this.#position ?? reader?.origin;
   }
 
   /** @returns The next of the entries that were taken; `undefined` if none is left. */

@@ -173,6 +173,52 @@ describe("hub.read", () => {
     expect(reading.position).toBe(await hub.position());
   });
 
+  it("moves its position on while it waits and only other channels are busy, and keeps it at the end", async () => {
+    const hub = makeHub({ retention: { maxEvents: 10 } });
+    const reading = hub.read("a");
+    const next = reading.next();
+    for (let n = 1; n <= 100; n++) void hub.publish("b", String(n));
+    await wait(5);
+    const position = await hub.position();
+    expect(reading.position).toBe(position);
+    await reading.return?.();
+    await next;
+    void hub.publish("b", "101");
+    expect(reading.position).toBe(position);
+  });
+
+  it("has no position beyond a `latest` event that it has not returned", async () => {
+    const hub = makeHub();
+    const ids: string[] = [];
+    // More than it takes from the window at once.
+    for (let n = 1; n <= 4; n++) {
+      ids.push((await hub.publish("a", `${n} ${"x".repeat(30_000)}`)).id);
+    }
+    const reading = hub.read("a", { latest: 4 });
+    expect(reading.position).toBeUndefined();
+    for (const id of ids) {
+      await reading.next();
+      expect(reading.position).toBe(id);
+    }
+  });
+
+  it("has no position beyond an event that is on its way when the loop ends", async () => {
+    const hub = makeHub();
+    const reading = hub.read("a");
+    const before = reading.position;
+    void hub.publish("a", "1");
+    void reading.next();
+    await reading.return?.();
+    expect(reading.position).toBe(before);
+    expect(dataOf(await take(hub.read("a", { after: reading.position }), 1))).toEqual(["1"]);
+  });
+
+  it("has the position it was given until it is looked up", async () => {
+    const hub = makeHub();
+    expect(hub.read("a", { after: "any" }).position).toBe("any");
+    expect(hub.read("a").position).toBe(await hub.position());
+  });
+
   it("answers calls of next that do not wait for each other in order", async () => {
     const hub = makeHub();
     const reading = hub.read("a");
