@@ -13,6 +13,8 @@ import type { LogMessage } from "../../src/log/log.js";
 import type { SnapshotMessages } from "../../src/options/subscribe.js";
 import type { Session } from "../../src/hub/hub.js";
 import type { CloseReason } from "../../src/session/session.js";
+import { ModelReader } from "./reader-model.js";
+import type { ReadCounts } from "./reader-model.js";
 import { Call, Chronicle, Connection, ModelLog } from "./stream-model.js";
 import type { Counts, ModelExchange, ModelOutlet, SnapshotKind } from "./stream-model.js";
 
@@ -43,6 +45,7 @@ const HANG_MS = 20_000;
 
 const CHANNELS = ["a", "b", "c", "d"];
 const CLIENTS = 3;
+const READERS = 3;
 /** More than delivery serves between two checks of the clock. */
 const CROWD = 40;
 /** Most messages in a snapshot. */
@@ -81,6 +84,11 @@ const WEIGHTS = {
   restart: 1,
   log: 3,
   breakWrite: 1,
+  read: 4,
+  next: 6,
+  loop: 2,
+  leaveLoop: 1,
+  position: 1,
 } as const;
 
 type What = keyof typeof WEIGHTS;
@@ -252,17 +260,24 @@ afterEach(() => {
 });
 
 /** Events over all runs: the property would also hold for runs in which nothing happens. */
-const counts: Counts & Record<"replays" | "contexts" | "early" | "completed", number> = {
-  events: 0,
-  latest: 0,
-  states: 0,
-  resets: 0,
-  causeless: 0,
-  replays: 0,
-  contexts: 0,
-  early: 0,
-  completed: 0,
-};
+const counts: Counts & ReadCounts & Record<"replays" | "contexts" | "early" | "completed", number> =
+  {
+    events: 0,
+    latest: 0,
+    states: 0,
+    resets: 0,
+    causeless: 0,
+    replays: 0,
+    contexts: 0,
+    early: 0,
+    completed: 0,
+    readEvents: 0,
+    readLatest: 0,
+    readResets: 0,
+    readAfter: 0,
+    readEarly: 0,
+    readToTheEnd: 0,
+  };
 
 const contexts = new AsyncLocalStorage<unknown>();
 const PUBLISHER = { is: "the publisher" };
@@ -295,6 +310,11 @@ class World {
     stream: undefined,
     ids: [],
   }));
+  readonly #readers: (ModelReader | undefined)[] = Array.from({ length: READERS });
+  /** Positions of readers and of the hub, which a page or a job may have stored. */
+  readonly #positions: string[] = [];
+  /** Readers whose last calls are under way. */
+  #left: ModelReader[] = [];
   #crowd: ModelOutlet[] = [];
   #streams: Stream[] = [];
   #log: ModelLog;
@@ -324,9 +344,8 @@ class World {
       await this.#endTurn();
     }
     for (const { what, who, choice, pause } of this.#setting.steps) {
-      const client = this.#clients[who] as Client;
       this.#trace.push(`${what} ${who} ${choice} ${pause}`);
-      const waits = this.#step(what, client, new Choices(choice));
+      const waits = this.#step(what, who, new Choices(choice));
       // No promise job runs between two steps that must follow each other directly.
       if (waits !== undefined) await waits;
       if (pause === "jobs") await this.#jobs();
@@ -342,12 +361,15 @@ class World {
   async tidy(): Promise<void> {
     for (const { outlet } of this.#streams) outlet.leave();
     for (const outlet of this.#crowd) outlet.leave();
+    for (const reader of this.#readers) reader?.return();
     for (let round = 0; round < 100 && !clock.isQuiet; round++) await this.#loop();
     contexts.disable();
   }
 
-  #step(what: What, client: Client, choices: Choices): Promise<void> | undefined {
+  #step(what: What, who: number, choices: Choices): Promise<void> | undefined {
+    const client = this.#clients[who] as Client;
     const { stream } = client;
+    const reader = this.#readers[who];
     switch (what) {
       case "publish":
         this.#publish(choices.of(CHANNELS));
@@ -414,7 +436,69 @@ class World {
         stream.model.mayClose.add("error");
         stream.outlet.throwsNext = true;
         return undefined;
+      case "read":
+        this.#read(who, choices);
+        return undefined;
+      case "next":
+        // Calls that do not wait for each other, as some libraries make them.
+        if (reader === undefined) this.#read(who, choices);
+        for (let left = 1 + choices.below(3); left > 0; left--) this.#readers[who]?.next();
+        return undefined;
+      case "loop":
+        if (reader === undefined) this.#read(who, choices);
+        this.#loopOn(this.#readers[who]);
+        return undefined;
+      case "leaveLoop":
+        if (reader !== undefined) this.#leaveLoop(who, reader);
+        return undefined;
+      case "position":
+        void this.#hub.position().then(
+          (id) => this.#positions.push(id),
+          (error: unknown) => this.#fail(`position: ${String(error)}`),
+        );
+        return undefined;
     }
+  }
+
+  /** Begins to read, in the place of a reader that goes on from its position or has ended. */
+  #read(who: number, choices: Choices): void {
+    const before = this.#readers[who];
+    if (before !== undefined) this.#leaveLoop(who, before);
+    const kind = choices.below(6);
+    const start = {
+      channels: choices.channels(),
+      after: kind < 2 ? undefined : kind === 2 ? this.#anyId(choices) : this.#positions.at(-1),
+      latest: kind === 1 ? 1 + choices.below(4) : 0,
+    };
+    const { channels, after, latest } = start;
+    const abort = choices.below(2) === 0 ? new AbortController() : undefined;
+    const reading = this.#hub.read(channels, { after, latest, signal: abort?.signal });
+    const fail = (text: string): void => this.#fail(text);
+    this.#readers[who] = new ModelReader(reading, abort, start, this.#chronicle, counts, fail);
+  }
+
+  #anyId(choices: Choices): string {
+    const { tail, newest, keepsPast } = this.#chronicle;
+    const id = choices.of([...this.#positions, ...this.#clients.flatMap(({ ids }) => ids), ""]);
+    const any = this.#chronicle.idOf(choices.below(newest + 1));
+    const ahead = keepsPast && newest > tail ? this.#chronicle.idOf(newest) : any;
+    return choices.of([id, id, any, any, ahead, ahead, "nonsense", "e0.99999", "~unknown"]);
+  }
+
+  #loopOn(reader: ModelReader | undefined): void {
+    if (reader === undefined || reader.isLoop || reader.isDone) return;
+    reader.isLoop = true;
+    reader.next();
+  }
+
+  #leaveLoop(who: number, reader: ModelReader): void {
+    reader.isLoop = false;
+    reader.return();
+    const { position } = reader;
+    if (position !== undefined) this.#positions.push(position);
+    // The calls under way must end too.
+    if (reader.calls > 0) this.#left.push(reader);
+    this.#readers[who] = undefined;
   }
 
   #burst(count: number, choices: Choices): void {
@@ -783,6 +867,10 @@ class World {
     for (const { model, session } of this.#streams) {
       if (session.state !== "closed") model.voidAll(this.#log.survives(reason, model.reported));
     }
+    for (const reader of [...this.#readers, ...this.#left]) {
+      const isKnown = reader?.after !== undefined && this.#log.survives(reason, reader.after);
+      reader?.voidAll(reason, isKnown);
+    }
     this.#log.reset(reason);
   }
 
@@ -790,12 +878,33 @@ class World {
     for (const client of this.#clients) this.#cut(client);
     for (const outlet of this.#crowd) outlet.leave();
     this.#crowd = [];
+    await this.#endReaders();
     this.#pending = [];
     await this.#endTurn();
     this.#chronicle.isStarted = false;
     this.#log = this.#openLog();
     this.#hub = this.#openHub();
     this.#gather();
+  }
+
+  /** Closes the hub. Every reader gets what is there, and then ends. */
+  async #endReaders(): Promise<void> {
+    const readers = this.#readers.filter((reader) => reader !== undefined);
+    for (const reader of readers) reader.ends();
+    let isClosed = false;
+    void this.#hub.close().then(() => {
+      isClosed = true;
+    });
+    for (const reader of readers) this.#loopOn(reader);
+    for (let round = 0; !isClosed || !clock.isQuiet; round++) {
+      if (round > 20_000) throw new Error("There is no end to it");
+      await this.#loop();
+      if (clock.isQuiet) await this.#pass(100);
+    }
+    await this.#endTurn();
+    for (const reader of [...readers, ...this.#left]) reader.expectEnd();
+    this.#left = [];
+    this.#readers.fill(undefined);
   }
 
   async #driveLog(choices: Choices): Promise<void> {
@@ -817,6 +926,9 @@ class World {
     for (const { model, session } of wasStarted ? [] : this.#streams) {
       model.isOpenedEarly = session.state !== "idle";
       for (const call of model.calls) call.hasWaited = call.phase === "answered";
+    }
+    if (!wasStarted && this.#chronicle.isStarted) {
+      for (const reader of this.#readers) reader?.started();
     }
     await this.#jobs();
   }
@@ -920,6 +1032,10 @@ class World {
       await this.#loop();
     }
     for (const stream of this.#streams) if (!this.#isWaiting(stream)) stream.model.expectAll();
+    for (const reader of this.#left) reader.expectEnd();
+    this.#left = [];
+    if (!this.#chronicle.isStarted || this.#isLogAsked) return;
+    for (const reader of this.#readers) reader?.expectAll();
   }
 
   #isWaiting({ model, session, outlet }: Stream): boolean {
@@ -952,6 +1068,7 @@ class World {
       if (this.#pending.length === 0) await this.#settleDown();
     }
     this.#check();
+    for (const reader of this.#readers) this.#loopOn(reader);
     // Calls without an answer are abandoned.
     for (const stream of this.#streams) {
       for (const call of stream.model.calls) {
@@ -976,7 +1093,8 @@ class World {
     counts.replays += this.#hub.stats().replays;
     for (const client of this.#clients) this.#cut(client);
     for (const outlet of this.#crowd) outlet.leave();
-    await this.#loop();
+    for (const channel of CHANNELS) this.#publish(channel);
+    await this.#endReaders();
     const { sessions, channels } = this.#hub.stats();
     if (sessions.connecting + sessions.open + channels > 0) this.#fail("something is left behind");
     this.#check();
