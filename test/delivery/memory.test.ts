@@ -235,6 +235,35 @@ it.each([
   },
 );
 
+it.each([
+  ["lie side by side", 1],
+  ["lie far apart among those of other channels", 60],
+])("a reader that sleeps holds a few KiB, if its events %s", async (_name, distance) => {
+  const READERS = 20;
+  const hub = createHub({ retention: { maxBytes: 4_194_304 } });
+  const publish = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) {
+      void hub.publish(i % distance === 0 ? "mine" : "other", "x".repeat(1_000));
+      if (i % 1_000 === 0) await turns(1);
+    }
+  };
+  await publish(8_000);
+  const before = await used();
+  const readings: AsyncIterator<unknown>[] = [];
+  for (let i = 0; i < READERS; i++) {
+    const after = await hub.position();
+    await publish(3_000);
+    const reading = hub.read("mine", { after });
+    expect((await reading.next()).value).toMatchObject({ type: "event" });
+    readings.push(reading);
+  }
+  await publish(8_000);
+  const after = await used();
+  const bytes = after.heap - before.heap + after.buffers - before.buffers;
+  expect(bytes / READERS).toBeLessThan(20_000);
+  await hub.close();
+});
+
 it("a snapshot message above maxEventBytes is reported with its channels and size, ends the stream and makes the client wait before it reconnects", async () => {
   const errors: unknown[] = [];
   const reasons: string[] = [];

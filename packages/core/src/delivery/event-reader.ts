@@ -1,8 +1,9 @@
 /** A place in the log for server code: the counterpart of a stream's subscription, without a client. */
 
 import { isId } from "../wire/encode.js";
-import { idOf } from "../wire/frame-slab.js";
+import { copyFrames, idOf } from "../wire/frame-slab.js";
 import type { ResetReason } from "../wire/frame.js";
+import { sizeOf } from "../wire/shared-frames.js";
 import type { StoredFrame } from "../wire/shared-frames.js";
 import { SLICE_BYTES } from "./audience.js";
 import type { Audience, Member } from "./audience.js";
@@ -10,11 +11,14 @@ import type { Place } from "./backfill.js";
 import { ChannelSet } from "./channel-set.js";
 import { Step } from "./welcome.js";
 
+/** Most bytes taken at once: what a reader holds while its caller is busy with the first event. */
+const TAKE_BYTES = 8_192;
+
 /** What a reader gets at once. */
 export interface Taken {
   /** Set if events may be missing before this place; then there are no frames. */
   readonly reset: ResetReason | undefined;
-  /** At least one without a reset. As `FrameSlab` has stored them, in log order. */
+  /** At least one without a reset. As `FrameSlab` has stored them, in log order. Several are a copy. */
   readonly frames: readonly StoredFrame[];
   /** Id of the place up to which the reader has everything of its channels, including these frames. */
   readonly id: string;
@@ -51,8 +55,8 @@ export class EventReader implements Member {
   #wait: "none" | "place" | "past" | "turn" = "none";
   #phase: "open" | "ending" | "closed" = "open";
   #hasJoined = false;
-  /** Whether the next slice can be taken at once. Behind the first one, every reader waits for its turn. */
-  #hasTurn = true;
+  /** Bytes that can be taken before every other reader and client that is behind gets its turn. */
+  #leftBytes = SLICE_BYTES;
   /** Resumes the call of `take` under way. */
   #resume: (() => void) | undefined;
 
@@ -125,7 +129,7 @@ export class EventReader implements Member {
 
   /** The entries themselves are in the window. */
   deliver(): void {
-    this.#hasTurn = true;
+    this.#leftBytes = SLICE_BYTES;
     this.#wake();
   }
 
@@ -142,7 +146,7 @@ export class EventReader implements Member {
 
   takeTurn(): void {
     if (this.#wait === "turn") this.#wait = "none";
-    this.#hasTurn = true;
+    this.#leftBytes = SLICE_BYTES;
     this.#wake();
   }
 
@@ -183,7 +187,7 @@ export class EventReader implements Member {
     if (this.#reset === undefined && this.#isOvertaken()) this.#reset = "overflow";
     if (this.#reset !== undefined) return this.#takeReset(this.#reset);
     if (this.#step === undefined && this.#cursor >= window.tail) return undefined;
-    if (!this.#hasTurn) {
+    if (this.#leftBytes <= 0) {
       // Every client that is behind gets a slice in turn, and so does every reader.
       this.#wait = "turn";
       this.#audience.schedule(this);
@@ -192,7 +196,7 @@ export class EventReader implements Member {
     const latest = this.#step === undefined ? undefined : this.#takeLatest(this.#step);
     if (latest !== undefined || this.#wait !== "none") return latest;
     if (this.#reset !== undefined) return this.#takeReset(this.#reset);
-    const { frames, cursor } = window.slice(this.channels, this.#cursor, SLICE_BYTES);
+    const { frames, cursor } = window.slice(this.channels, this.#cursor, TAKE_BYTES);
     this.#cursor = cursor;
     return frames.length === 0 ? undefined : this.#taken(frames);
   }
@@ -227,17 +231,22 @@ export class EventReader implements Member {
       this.#reset = "overflow";
       return undefined;
     }
-    const { frames, isLast } = step.next(window, true, SLICE_BYTES, noSnapshot);
+    const { frames, isLast } = step.next(window, true, TAKE_BYTES, noSnapshot);
     if (isLast) this.#step = undefined;
     return frames.length === 0 ? undefined : this.#taken(frames);
   }
 
   #taken(frames: readonly StoredFrame[]): Taken {
-    this.#hasTurn = false;
+    this.#leftBytes -= sizeOf(frames);
     const last = frames.at(-1) as StoredFrame;
     // The cursor is behind all `latest` events from the beginning.
     const id = this.#step === undefined ? this.#audience.window.idAt(this.#cursor) : undefined;
-    return { reset: undefined, frames, id: id ?? idOf(last) };
+    return {
+      reset: undefined,
+      // Events of a quiet channel lie far apart: one slice of them would keep the memory of many others.
+      frames: frames.length === 1 ? frames : copyFrames(frames),
+      id: id ?? idOf(last),
+    };
   }
 
   /** Whether a due entry has left the window because the reader was slower than the retention allows. */
