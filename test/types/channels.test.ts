@@ -155,6 +155,24 @@ const PROGRAMS: readonly WrongProgram[] = [
     at: "form",
   },
   {
+    fault: "an unknown channel that is read",
+    code: 'hub.read("sport");',
+    names: ['"sport"', '"news"', "`user:${string}`"],
+    at: '"sport"',
+  },
+  {
+    fault: "an unknown channel among several that are read",
+    code: 'hub.read(["news", "sport"]);',
+    names: ['"sport"', '"news"'],
+    at: '["news"',
+  },
+  {
+    fault: "an unknown option of `read`",
+    code: 'hub.read("news", { since: "e.1" });',
+    names: ["'since'"],
+    at: "since:",
+  },
+  {
     fault: "a map whose channel has no events",
     code: "createHub<{ news: string }>();",
     names: ["news", "string"],

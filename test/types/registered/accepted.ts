@@ -1,5 +1,5 @@
 import http from "node:http";
-import { createHub, createPublisher } from "@tidewire/core";
+import { createHub, createPublisher, createReader } from "@tidewire/core";
 import type { AuthorizedSession, Hub, Log, Publisher, Session } from "@tidewire/core";
 import * as tidewireExpress from "@tidewire/express";
 import { sse, sseHandler } from "@tidewire/express";
@@ -59,6 +59,30 @@ function follow(session: Session, id: string, names: readonly (keyof Channels)[]
   // @ts-expect-error -- There is no such event.
   void session.hub.publish("news", { event: "mail", data: { from: "a" } });
 }
+
+/** Reading in server code, with a hub of any framework or in a process without sessions. */
+async function read(hub: Hub, log: Log, id: string): Promise<void> {
+  for await (const item of hub.read(["news", `user:${id}`])) {
+    if (item.type === "reset") continue;
+    if (item.channel === "news" && item.event === "headline") void item.data.title;
+    else if (item.event === "mail") void item.data.from;
+  }
+  const reader = createReader({ log });
+  for await (const item of reader.read("prices", { latest: 1 })) {
+    if (item.type === "event") void item.data.cents;
+  }
+  // A log with its own channels.
+  const lines = createReader<{ logs: { line: string } }>({ log }).read("logs");
+  for await (const item of lines) if (item.type === "event") void item.data.length;
+
+  // @ts-expect-error -- There is no such channel.
+  void hub.read("sport");
+  // @ts-expect-error -- One of them does not exist.
+  void reader.read(["news", "sport"]);
+  // @ts-expect-error -- A name that is not known to the compiler may be that of no channel.
+  void reader.read(id);
+}
+void read;
 
 /** On Express. */
 function useExpress(): void {
