@@ -34,6 +34,12 @@ const WAITING = [
   "test/runs/{cuts,follow}.test.ts",
 ];
 
+/** Suites on replay, in which clients can be served by `hub.read` instead of a session: see test/delivery/follow.mjs. */
+const REPLAY = [
+  "test/delivery/{backlog,exactly-once,resume}.test.ts",
+  "test/redis/{cluster,foreign,forks,half-dead,history,outages,paging,slow-links,stampede}.test.ts",
+];
+
 /** Tests that measure: memory, how late a heartbeat is, how long a turn takes. */
 const ALONE = [
   "test/contracts/direct-write-pressure.test.ts",
@@ -91,6 +97,18 @@ const SOAK_OF_PROPERTIES: TestProjectConfiguration = {
     testTimeout: isFull ? 0 : 240_000,
     maxWorkers: 3,
     sequence: { groupOrder: 6 },
+  },
+};
+
+const SOAK_OF_READERS: TestProjectConfiguration = {
+  extends: true,
+  test: {
+    name: "soak/readers",
+    include: REPLAY,
+    env: { FOLLOW: "read" },
+    testTimeout: isFull ? 0 : 60_000,
+    maxWorkers: 3,
+    sequence: { groupOrder: 7 },
   },
 };
 
@@ -181,7 +199,7 @@ export default defineConfig(({ mode }) => ({
         },
       },
       // Only by `--mode=soak`: a plain `vitest run` of one of these files is to run it once.
-      ...(mode === "soak" ? [SOAK_OF_PROPERTIES] : []),
+      ...(mode === "soak" ? [SOAK_OF_PROPERTIES, SOAK_OF_READERS] : []),
     ],
   },
 }));

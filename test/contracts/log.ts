@@ -1,4 +1,5 @@
-import type { Log } from "@tidewire/core";
+import { createHub, createReader } from "@tidewire/core";
+import type { ChannelMap, Log, ReadItem } from "@tidewire/core";
 import type {
   LogEntry,
   LogFollower,
@@ -79,6 +80,19 @@ async function readAll(
     hasUpTo = true;
   }
   return found;
+}
+
+/** Takes items until there are enough. */
+async function take(
+  reading: AsyncIterable<ReadItem<ChannelMap, string>>,
+  count: number,
+): Promise<unknown[]> {
+  const items: unknown[] = [];
+  for await (const item of reading) {
+    items.push(item);
+    if (items.length === count) break;
+  }
+  return items;
 }
 
 const LEGAL_ID = /^[A-Za-z0-9._~-]{1,128}$/;
@@ -413,6 +427,56 @@ export function logContract({ name, open }: LogUnderTest): void {
       await expect(log.append("a", { data: "2" })).rejects.toMatchObject({
         code: "ERR_SSE_CLOSED",
       });
+    });
+
+    it("gives readers exactly what was published, live, after a position and from its past, in every process", async () => {
+      const opened = await open();
+      closers.push(async () => opened.release?.());
+      const hub = createHub({ log: opened.log });
+      closers.push(() => hub.close());
+      const start = await hub.position();
+      const live = hub.read(["a", "b"]);
+      const published = [
+        ["a", "1"],
+        ["b", 1],
+        ["a", '{"n":1}'],
+        ["a", { n: 1 }],
+        ["b", "two\nlines\n"],
+        ["a", null],
+        ["b", ""],
+      ] as const;
+      const expected: unknown[] = [];
+      for (const [index, [channel, data]] of published.entries()) {
+        const event = index % 2 === 0 ? "message" : "update";
+        const message = index % 2 === 0 ? { data } : { event, data };
+        const { id } = await hub.publish(channel, message);
+        await hub.publish("c", "not read");
+        expected.push({ type: "event", id, channel, event, data });
+      }
+      const count = published.length;
+      expect(await take(live, count)).toEqual(expected);
+      const readers = [hub];
+      if (opened.other !== undefined && opened.log.past !== undefined) {
+        const other = createHub({ log: opened.other() });
+        readers.push(other);
+        closers.push(() => other.close());
+        const worker = createReader({ log: opened.other() });
+        closers.push(() => worker.close());
+        expect(await take(worker.read(["a", "b"], { after: start }), count)).toEqual(expected);
+      }
+      const [first] = expected as { readonly id: string }[];
+      for (const reader of readers) {
+        const behind = reader.read(["a", "b"], { after: first?.id });
+        expect(await take(behind, count - 1)).toEqual(expected.slice(1));
+        const latest = reader.read("b", { latest: 2 });
+        expect(await take(latest, 2)).toEqual([expected[4], expected[6]]);
+        // A position is the same in every process, also in one that has not got as far yet.
+        const before = await hub.publish("a", "before");
+        const ahead = reader.read("a", { after: before.id });
+        const next = ahead.next();
+        const { id } = await hub.publish("a", "next");
+        expect((await next).value).toMatchObject({ id, data: "next" });
+      }
     });
 
     it("returns NaN when comparing text that cannot be one of its ids, on either side", async () => {

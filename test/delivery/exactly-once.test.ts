@@ -3,6 +3,8 @@ import type { Hub } from "@tidewire/core";
 import { afterEach, expect, it } from "vitest";
 import { eventually } from "../client.js";
 import { EventClient, seeded } from "./event-client.js";
+import { createFollower } from "./follow.mjs";
+import type { Follower } from "./follow.mjs";
 import { listen } from "./listen.js";
 
 const EVENTS = 20_000;
@@ -17,14 +19,17 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close();
 });
 
-async function serve(channelsOf: (index: number) => string[]): Promise<{ hub: Hub; port: number }> {
+async function serve(
+  channelsOf: (index: number) => string[],
+): Promise<{ hub: Hub; follower: Follower; port: number }> {
   const hub = createHub();
+  const follower = createFollower(hub);
   const server = await listen(hub, (request, response) => {
     const index = Number(new URL(request.url ?? "/", "http://localhost").searchParams.get("c"));
-    void hub.createSession({ request, response }).subscribe(channelsOf(index));
+    follower.follow(request, response, channelsOf(index));
   });
   closers.push(() => server.close());
-  return { hub, port: server.port };
+  return { hub, follower, port: server.port };
 }
 
 /** Publishes numbered events at a steady rate. */
@@ -92,10 +97,10 @@ it.each([
     const sets = Array.from({ length: CLIENTS }, (_, i) =>
       names.filter((_name, n) => i === 0 || channels === 1 || (n + i) % 3 !== 0),
     );
-    const { hub, port } = await serve((index) => sets[index] as string[]);
+    const { hub, follower, port } = await serve((index) => sets[index] as string[]);
     const clients = sets.map((_, i) => new EventClient(port, `/?c=${i}`));
     for (const client of clients) client.connect();
-    await eventually("all clients to be live", () => hub.stats().sessions.live === CLIENTS);
+    await eventually("all clients to be live", () => follower.stats().sessions.live === CLIENTS);
     const slowReaders = clients.slice(0, slow);
     const dawdle = setInterval(() => {
       for (const client of slowReaders) {
@@ -125,7 +130,7 @@ it.each([
     expect(faults()).toEqual([]);
     expect(clients.flatMap(({ resets }) => resets)).toEqual([]);
     const reconnects = clients.reduce((sum, { connections }) => sum + connections - 1, 0);
-    console.log(`${reconnects} reconnections, ${hub.stats().replays} replays`);
+    console.log(`${reconnects} reconnections, ${follower.stats().replays} replays`);
     // A cut does not count if its client was still reconnecting.
     expect(reconnects).toBeGreaterThan(CUTS * 0.75);
   },

@@ -8,6 +8,7 @@ import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
 import express from "express";
 import Fastify from "fastify";
+import { IS_READ, createFollower } from "../delivery/follow.mjs";
 
 const { framework, options } = JSON.parse(process.argv[2]);
 /** With more sessions than this, buffered bytes per session are not recorded. */
@@ -24,6 +25,7 @@ const peak = { rss: 0, buffered: 0 };
 /** When each session was ended by `hub.close`. */
 const shutdowns = [];
 let published = 0;
+let statsOf = () => running.hub.stats();
 
 /** Joins the channels in the query. */
 function follow(session, url) {
@@ -55,7 +57,13 @@ async function start() {
   if (framework === "express") {
     listener = express();
     listener.use(sse({ hub }));
-    listener.get("/", (request, response) => follow(response.sse, request.url));
+    const follower = createFollower(hub);
+    listener.get("/", (request, response) => {
+      if (!IS_READ) return follow(response.sse, request.url);
+      const { searchParams } = new URL(request.url, "http://localhost");
+      follower.follow(request, response, searchParams.get("channels").split(","));
+      statsOf = () => follower.stats();
+    });
   }
   const server = framework === "http2" ? http2.createServer(listener) : http.createServer(listener);
   await new Promise((resolve) => {
@@ -101,7 +109,7 @@ const commands = {
       published,
       delayP99: delay.percentile(99) / 1e6,
       delayMax: delay.max / 1e6,
-      stats: running.hub.stats(),
+      stats: statsOf(),
     };
   },
   /** Collects garbage and restarts all measurements. */

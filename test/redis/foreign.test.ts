@@ -8,6 +8,7 @@ import { setTimeout } from "node:timers/promises";
 import { afterEach, expect, it } from "vitest";
 import { eventually } from "../client.js";
 import { EventClient } from "../delivery/event-client.js";
+import { createFollower } from "../delivery/follow.mjs";
 import { describeWithRedis, useRedis } from "./redis-server.js";
 import type { RedisServer } from "./redis-server.js";
 
@@ -31,8 +32,9 @@ async function serve(redis: RedisServer, key: string, options: HubOptions = {}):
     log: redisLog({ url: redis.url, key }),
     onError: (error) => void errors.push((error as Error).message),
   });
+  const follower = createFollower(hub);
   const server = http.createServer((request, response) => {
-    void hub.createSession({ request, response }).subscribe("news");
+    follower.follow(request, response, "news");
   });
   await new Promise<void>((resolve) => {
     server.listen(0, "127.0.0.1", resolve);
@@ -133,7 +135,7 @@ describeWithRedis("Entries of other programs", () => {
     const node = await serve(redis, key);
     const live = await connect(node);
     await node.publish("before");
-    await redis.command("XADD", key, makeId(), "c", "news", "d", "unusual");
+    await redis.command("XADD", key, makeId(), "c", "news", "s", "1", "d", "unusual");
     const ids = [];
     for (let n = 0; n < 3; n++) ids.push((await node.publish(String(n))).id);
     await eventually("all", () => live.events.length === 5);

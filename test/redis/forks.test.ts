@@ -7,6 +7,7 @@ import { createRedisPublisher, redisLog } from "@tidewire/redis";
 import { afterEach, expect, it } from "vitest";
 import { eventually } from "../client.js";
 import { EventClient } from "../delivery/event-client.js";
+import { createFollower } from "../delivery/follow.mjs";
 import { RedisProxy } from "./proxy.js";
 import { describeWithRedis, useRedis } from "./redis-server.js";
 import type { RedisServer } from "./redis-server.js";
@@ -46,8 +47,9 @@ class Cluster {
   async node(): Promise<Node> {
     const way = await RedisProxy.start(this.redis.port);
     const hub = createHub({ log: redisLog({ url: way.url, key: this.key }), onError: () => {} });
+    const follower = createFollower(hub);
     const server = http.createServer((request, response) => {
-      void hub.createSession({ request, response }).subscribe("news");
+      follower.follow(request, response, "news");
     });
     await new Promise<void>((resolve) => {
       server.listen(0, "127.0.0.1", resolve);

@@ -2,6 +2,7 @@
 import http from "node:http";
 import { createHub } from "@tidewire/core";
 import { redisLog } from "@tidewire/redis";
+import { createFollower } from "../delivery/follow.mjs";
 import { makeClient } from "./clients.mjs";
 
 const { log, client, hub: hubOptions } = JSON.parse(process.argv[2]);
@@ -20,9 +21,10 @@ const hub = createHub({
   },
 });
 
+const follower = createFollower(hub, hubOptions.heartbeatMs);
 const server = http.createServer((request, response) => {
   const url = new URL(request.url, "http://node");
-  void hub.createSession({ request, response }).subscribe(url.searchParams.getAll("channel"), {
+  follower.follow(request, response, url.searchParams.getAll("channel"), {
     latest: Number(url.searchParams.get("latest") ?? 0),
   });
 });
@@ -58,7 +60,7 @@ async function publish({ channels, from, count, perSecond, prefix, dedupe = fals
 const commands = {
   publish,
   stats: async () => ({
-    ...hub.stats(),
+    ...follower.stats(),
     errors: errors.slice(),
     health: health.slice(),
     cpu: process.cpuUsage(),

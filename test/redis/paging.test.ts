@@ -8,6 +8,7 @@ import { createClient } from "redis";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually } from "../client.js";
 import { EventClient } from "../delivery/event-client.js";
+import { createFollower } from "../delivery/follow.mjs";
 import { describeWithRedis, useRedis } from "./redis-server.js";
 import type { RedisServer } from "./redis-server.js";
 import { isPage, Tap } from "./tap.js";
@@ -34,9 +35,10 @@ async function serve(
   options: HubOptions = {},
 ): Promise<{ hub: Hub; port: number }> {
   const hub = createHub({ ...options, log: redisLog(log) });
+  const follower = createFollower(hub);
   const node = http.createServer((request, response) => {
     const { searchParams } = new URL(request.url ?? "/", "http://node");
-    void hub.createSession({ request, response }).subscribe(searchParams.getAll("channel"), {
+    follower.follow(request, response, searchParams.getAll("channel"), {
       latest: Number(searchParams.get("latest") ?? 0),
     });
   });
