@@ -1,4 +1,4 @@
-/** Who gets the entries of which channel, and the state they share: window, turns and delivery position. */
+/** Streams and readers by channel, and the state they share: window, turns and delivery position. */
 
 import { encodeCursorFrame } from "../wire/frame.js";
 import type { Framing, ResetReason } from "../wire/frame.js";
@@ -23,7 +23,7 @@ export interface DeliveredFrames {
   readonly last: number;
 }
 
-/** What gets the entries of its channels: a stream's subscription, or a reader in server code. */
+/** A receiver of the entries of its channels: a stream's subscription, or a reader in server code. */
 export interface Member {
   readonly channels: ChannelSet;
   /**
@@ -127,7 +127,7 @@ export class Audience {
     this.#turns.wake();
   }
 
-  /** @returns The next member to take a turn; `undefined` if none is waiting. */
+  /** @returns The next member to take a turn; `undefined` if no member is waiting. */
   next(): Member | undefined {
     const member = this.#behind.at(0);
     if (member !== undefined) this.#behind.shift();

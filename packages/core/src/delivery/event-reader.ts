@@ -14,7 +14,7 @@ import { Step } from "./welcome.js";
 /** Most bytes taken at once: what a reader holds while its caller is busy with the first event. */
 const TAKE_BYTES = 8_192;
 
-/** What a reader gets at once. */
+/** The result of one call of {@link EventReader.take}. */
 export interface Taken {
   /** Set if events may be missing before this place; then there are no frames. */
   readonly reset: ResetReason | undefined;
@@ -38,7 +38,7 @@ export interface ReaderStart {
  * The set of channels is fixed, so a single cursor suffices. As for a stream, it moves only over entries that were
  * taken or are not due, and over lost ones only together with a reset.
  *
- * A reader that nobody takes from is known to nobody: it joins its channels with the first call of {@link take}.
+ * A reader without a caller costs nothing: it joins its channels with the first call of {@link take}.
  */
 export class EventReader implements Member {
   readonly channels: ChannelSet = new ChannelSet();
@@ -51,7 +51,7 @@ export class EventReader implements Member {
   #step: Step | undefined;
   /** A reset still to be taken. */
   #reset: ResetReason | undefined;
-  /** What the caller has to wait for, besides new entries. */
+  /** The reason why the caller has to wait, besides a lack of new entries. */
   #wait: "none" | "place" | "past" | "turn" = "none";
   #phase: "open" | "ending" | "closed" = "open";
   #hasJoined = false;
@@ -83,8 +83,8 @@ export class EventReader implements Member {
   }
 
   /**
-   * Id of the place up to which every due entry was taken, as far ahead as possible. `undefined` while the place is to
-   * be looked up, and before the last of the `latest` events or a reset.
+   * Id of the place up to which every due entry was taken, as far ahead as possible. `undefined` until the place has
+   * been looked up, and before the last of the `latest` events or a reset.
    */
   get position(): string | undefined {
     const { window } = this.#audience;
@@ -181,7 +181,7 @@ export class EventReader implements Member {
     else this.#reset = place;
   }
 
-  /** @returns What can be taken now; `undefined` if the caller has to wait. */
+  /** @returns The entries or the reset that can be taken now; `undefined` if the caller has to wait. */
   #next(): Taken | undefined {
     const { window } = this.#audience;
     if (this.#reset === undefined && this.#isOvertaken()) this.#reset = "overflow";

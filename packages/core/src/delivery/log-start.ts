@@ -63,7 +63,7 @@ export class LogStart {
   /**
    * Calls a function once the log has reported its position or never will; at once if it already has.
    *
-   * @returns Cancels the call: nobody who leaves must wait for a log that cannot be reached.
+   * @returns Cancels the call: a client that leaves must not wait for a log that cannot be reached.
    */
   whenSettled(fn: () => void): () => void {
     if (this.#isSettled) {

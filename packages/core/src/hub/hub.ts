@@ -239,7 +239,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
    * Returns the tail of the log as this process knows it: a client that passes it as last event ID, or `read` as `after`,
    * misses nothing from there on.
    *
-   * Take the position first, then read the state that goes with it: an event may then be in both, but none is missing.
+   * Take the position first, then read the state that goes with it: an event may then be in both, but no event is missing.
    *
    * @returns The position. If the log is still starting after a second, one that leads to a reset. Rejects with
    *   `ERR_SSE_CLOSED` if the hub is closed.

@@ -35,7 +35,7 @@ export interface ReadingParts {
   readonly over: (reading: Reading) => void;
 }
 
-/** What `Reading` yields, for the compiler: the types of the channels are those of its caller. */
+/** An item of any channel. The compiler has the types of the channels from the caller of `read`. */
 type AnyItem = ReadItem<ChannelMap, string>;
 
 /** Reads events for one loop. */
@@ -181,7 +181,7 @@ export class Reading implements EventReading<AnyItem> {
     return reader?.position ?? this.#position ?? reader?.origin;
   }
 
-  /** @returns The next of the entries that were taken; `undefined` if none is left. */
+  /** @returns The next of the entries that were taken; `undefined` after the last. */
   #buffered(): AnyItem | undefined {
     const frame = this.#frames[this.#next];
     if (frame === undefined) return undefined;

@@ -12,7 +12,7 @@ import { Reading } from "./reading.js";
 import type { EventReading } from "./reading.js";
 import { reportTo } from "./report.js";
 
-/** The position of a process that has none yet: whoever continues from it gets a reset. */
+/** The position of a process that has no position yet. Continuing from it leads to a reset. */
 const NOWHERE = "~unknown";
 
 /** Everything in a process that reads the log in server code. */

@@ -42,7 +42,7 @@ export interface ReadEvent<
   /** Event type; `"message"` if it was published without one. */
   readonly event: Type;
   /**
-   * What was published. Strings come back with each line break as LF; other data went through `serialize` and comes back
+   * The published data. Strings come back with each line break as LF; other data went through `serialize` and comes back
    * through `deserialize`. If that throws, `data` is the text itself, and the error goes to `onError`.
    */
   readonly data: Data;
@@ -59,7 +59,7 @@ export interface ReadReset<Name extends string = string> {
   readonly id: string;
 }
 
-/** What `read` yields. */
+/** An item that `read` yields. */
 export type ReadItem<Channels extends ChannelsOf<Channels>, Name extends keyof Channels & string> =
   | ReadReset<Name>
   | (Name extends unknown ? EventOf<Name, Channels[Name]> : never);

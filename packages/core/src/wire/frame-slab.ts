@@ -131,7 +131,7 @@ export function channelOf(frame: StoredFrame): string {
 }
 
 /**
- * Copies frames, so that whoever holds them keeps none of the slabs alive in which they lie.
+ * Copies frames, so that their holder does not keep the slabs alive in which they lie.
  *
  * @param frames - Frames written by {@link FrameSlab.write}.
  * @returns The same frames with their channels and marks, side by side, but without the chunks around them.

@@ -269,14 +269,14 @@ describe("hub.read", () => {
     await expect(hub.position()).rejects.toMatchObject({ code: "ERR_SSE_CLOSED" });
   });
 
-  it("registers nothing for a reading that nobody begins", async () => {
+  it("registers nothing for a reading that is never iterated", async () => {
     const hub = makeHub();
     hub.read("a");
     await wait(0);
     expect(hub.channel("a").subscriptionCount).toBe(0);
   });
 
-  it("lets timers and I/O run while it reads a long backlog", async () => {
+  it("lets timers and I/O run while it reads a long past", async () => {
     const hub = makeHub();
     const position = await hub.position();
     for (let n = 0; n < 20_000; n++) void hub.publish("a", "x".repeat(100));
