@@ -192,7 +192,10 @@ export function prepareMessage(message: SseMessage | string, framing: Framing): 
  * @param message - A message; a string is short for `{ data: string }`.
  * @param framing - Serializer and size limit.
  * @returns The message as the log stores it.
- * @throws {SseError} Same as {@link encodeFrame}; `ERR_SSE_ID_RESERVED` for any id, because the log assigns it.
+ * @throws {SseError} `ERR_SSE_INVALID_FIELD` if `event` or `retry` is invalid, or `event` is one of the reserved `sse-…`
+ *   types.
+ * @throws {SseError} `ERR_SSE_ID_RESERVED` for any id, because the log assigns it.
+ * @throws {SseError} `ERR_SSE_INVALID_DATA` if the data is missing, cannot be serialized or is too large.
  */
 export function encodeLogMessage(message: SseMessage | string, framing: Framing): LogMessage {
   const { id, event, retry }: Partial<SseMessage> =
