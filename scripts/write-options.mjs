@@ -87,7 +87,7 @@ const SECTIONS = [
   {
     title: "Reading a run",
     intro: "Options of `runs.read(key, options)`.",
-    from: [["packages/runs/src/read.ts", "ReadOptions"]],
+    from: [["packages/runs/src/read.ts", "ReadRunOptions"]],
   },
   {
     title: "Listing runs",

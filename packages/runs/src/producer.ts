@@ -111,7 +111,9 @@ export class Producer {
         if (done) break;
         const message = map === undefined ? value : mapped(map, value);
         if (map !== undefined && message === undefined) continue;
-        await this.#add(writer, message);
+        const taken = this.#add(writer, message);
+        if (taken === undefined) continue;
+        await taken;
         if (this.#isOver) return;
       }
       this.#isOver = true;
@@ -129,8 +131,12 @@ export class Producer {
     }
   }
 
-  /** Adds one item. Settles when the source may go on. */
-  async #add(writer: TapeWriter, message: unknown): Promise<void> {
+  /**
+   * Adds one item.
+   *
+   * @returns `undefined` if the source may go on, otherwise a promise that settles once it may.
+   */
+  #add(writer: TapeWriter, message: unknown): Promise<void> | undefined {
     const item = encodeItem(message, this.#options.framing);
     const size = sizeOf(item);
     this.#bytes += size;
@@ -142,7 +148,7 @@ export class Producer {
       );
     }
     const taken = writer.append([item]);
-    if (taken === undefined) return;
+    if (taken === undefined) return undefined;
     this.#untaken += size;
     const before = this.#taken;
     const all = Promise.all([before, taken]).then(
@@ -154,7 +160,7 @@ export class Producer {
       () => {},
     );
     this.#taken = all;
-    if (this.#untaken > MAX_UNTAKEN_BYTES) await all;
+    return this.#untaken > MAX_UNTAKEN_BYTES ? all : undefined;
   }
 
   /** Ends the run before its source. */

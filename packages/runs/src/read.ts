@@ -9,7 +9,7 @@ import type { FollowParts } from "./follow.js";
 import type { Outcome } from "./tape.js";
 
 /** Options of `read`. */
-export interface ReadOptions {
+export interface ReadRunOptions {
   /**
    * The last item that the reader has: its id, or its number in the run. `""` and 0 stand for the beginning.
    *
@@ -62,7 +62,7 @@ export class RunReader implements AsyncIterableIterator<RunEvent> {
   #latest: Promise<unknown> = Promise.resolve();
 
   /** @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid. */
-  constructor(parts: FollowParts, key: string, options: ReadOptions) {
+  constructor(parts: FollowParts, key: string, options: ReadRunOptions) {
     checkOptions("read", options, ["after", "signal"]);
     const { after, signal } = options;
     checkAfter(after);

@@ -15,7 +15,7 @@ import type {
 } from "./options.js";
 import { Producer } from "./producer.js";
 import { RunReader } from "./read.js";
-import type { ReadOptions, RunEvent } from "./read.js";
+import type { ReadRunOptions, RunEvent } from "./read.js";
 import { encodeKey } from "./run-id.js";
 import type { RunState, Tapes } from "./tapes.js";
 
@@ -172,7 +172,7 @@ export class Runs {
    *   with the error of the store if that cannot be reached.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an argument is invalid.
    */
-  read(key: string, options: ReadOptions = {}): AsyncIterableIterator<RunEvent> {
+  read(key: string, options: ReadRunOptions = {}): AsyncIterableIterator<RunEvent> {
     encodeKey(key);
     return new RunReader(this.#follow, key, options);
   }
