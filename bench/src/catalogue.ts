@@ -35,6 +35,11 @@ export const CATALOGUE = {
     packages: ["@tidewire/runs"],
     load: () => import("./subjects/tidewire-runs.js"),
   },
+  "tidewire-runs-redis": {
+    kind: "tidewire",
+    packages: ["@tidewire/runs", "@tidewire/redis", "redis"],
+    load: () => import("./subjects/tidewire-runs-redis.js"),
+  },
   "socket-write": {
     kind: "control",
     packages: [],
@@ -169,7 +174,12 @@ export function baseOf<Name extends NodeSubjectName>(name: Name | TwinName): Nam
   return (base ?? name) as Name;
 }
 
-/** @returns `true` if a subject needs Redis. */
+/** @returns `true` if a subject consists of several processes that are connected through Redis. */
 export function isRedisSubjectName(name: SubjectName): name is RedisSubjectName {
   return name in REDIS_CATALOGUE;
+}
+
+/** @returns `true` if a subject needs Redis. */
+export function needsRedis(name: SubjectName): boolean {
+  return isRedisSubjectName(name) || name === "tidewire-runs-redis";
 }

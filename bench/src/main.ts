@@ -1,6 +1,6 @@
 import { USAGE, UsageError, readArguments } from "./arguments.js";
 import type { Arguments } from "./arguments.js";
-import { SUBJECT_NAMES, TIDEWIRE, isRedisSubjectName, kindOf } from "./catalogue.js";
+import { SUBJECT_NAMES, TIDEWIRE, needsRedis, kindOf } from "./catalogue.js";
 import type { SubjectName } from "./catalogue.js";
 import { compare } from "./comparison.js";
 import { describeMachine, readVersions } from "./machine.js";
@@ -31,8 +31,7 @@ async function runSuite(
   print(`\n${suite.title} (${suite.name})\n`);
   const isPicked = (name: SubjectName): boolean => {
     if (options.subjects !== undefined && !options.subjects.has(name)) return false;
-    const reason =
-      name === "nchan" ? whyNot.nchan : isRedisSubjectName(name) ? whyNot.redis : undefined;
+    const reason = name === "nchan" ? whyNot.nchan : needsRedis(name) ? whyNot.redis : undefined;
     if (reason === undefined) return true;
     skipped.add(`${name} is not measured: ${reason}.`);
     return false;

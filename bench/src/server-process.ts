@@ -102,9 +102,9 @@ async function collectGarbage(): Promise<void> {
 }
 
 serve<ServerProtocol>({
-  async start({ subject: name, heartbeatMs }) {
+  async start({ subject: name, ...options }) {
     const { subject } = await CATALOGUE[name].load();
-    running = await subject.start({ heartbeatMs });
+    running = await subject.start(options);
     return { port: running.port };
   },
 

@@ -61,6 +61,7 @@ export interface ServerProtocol {
   start(options: {
     readonly subject: NodeSubjectName;
     readonly heartbeatMs: number | false;
+    readonly redisUrl?: string;
   }): Promise<{ readonly port: number }>;
   publish(order: PublishOrder): void;
   publishMixed(order: MixedOrder): void;

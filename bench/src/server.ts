@@ -23,6 +23,8 @@ export interface Server {
 export interface ServerOptions {
   /** Heartbeat interval. By default no heartbeat falls into a measurement. */
   readonly heartbeatMs?: number | false;
+  /** Address of Redis, for subjects that need it. */
+  readonly redisUrl?: string;
   /** Where to write a CPU profile. */
   readonly cpuProfileDir?: string | undefined;
   /** `true` if memory will be measured. */
@@ -42,11 +44,16 @@ export class NodeServer implements Server {
   /** Starts it. */
   static async start(subject: NodeServerName, options: ServerOptions = {}): Promise<NodeServer> {
     const { heartbeatMs = RARE_HEARTBEAT_MS, cpuProfileDir, exposesGc = false } = options;
+    const { redisUrl } = options;
     const flags = profileFlags(subject, cpuProfileDir);
     if (exposesGc) flags.push("--expose-gc");
     const program = programFor(subject, "server-process.js");
     const remote = new Remote<ServerProtocol>(`The server of ${subject}`, program, flags);
-    const { port } = await remote.call("start", { subject: baseOf(subject), heartbeatMs });
+    const { port } = await remote.call("start", {
+      subject: baseOf(subject),
+      heartbeatMs,
+      ...(redisUrl !== undefined && { redisUrl }),
+    });
     return new NodeServer(remote, port);
   }
 

@@ -5,6 +5,8 @@ export const RARE_HEARTBEAT_MS = 1_800_000;
 export interface SubjectOptions {
   /** `false` or the interval of heartbeats, for subjects with such an option. */
   readonly heartbeatMs: number | false;
+  /** Address of Redis, for subjects that need it. */
+  readonly redisUrl?: string | undefined;
 }
 
 /** A server that accepts clients and publishes to them. */

@@ -11,6 +11,7 @@ import { loop } from "./loop.js";
 import { mixed } from "./mixed.js";
 import { redis } from "./redis.js";
 import { runs } from "./runs.js";
+import { runsRedis } from "./runs-redis.js";
 import { turn } from "./turn.js";
 
 /** All suites, in the order in which they run and are shown. */
@@ -28,4 +29,5 @@ export const SUITES: readonly Suite[] = [
   encode,
   redis,
   runs,
+  runsRedis,
 ];
