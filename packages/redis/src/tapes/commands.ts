@@ -1,5 +1,6 @@
 /** The scripts of the tapes as functions: their arguments and the meaning of their replies. */
 
+import { randomBytes } from "node:crypto";
 import type { Outcome, RunEnd, RunState } from "@tidewire/runs/tapes";
 import { evaluate } from "../commands.js";
 import { siblingKey } from "../key.js";
@@ -111,7 +112,8 @@ export class TapeCommands {
 
   /** Replies with 1 if a run was going on. */
   stop(name: string): string[] {
-    return this.#run(STOP, [this.#state(name)], name);
+    const call = randomBytes(6).toString("base64url");
+    return this.#run(STOP, [this.#state(name)], name, call);
   }
 
   /** Replies with a {@link Status} for each. */

@@ -74,9 +74,10 @@ export class Producer implements TapeWriter {
     if (this.#state !== "going") return Promise.reject(overError());
     for (const item of items) this.#records.push(encodeItem(item));
     const upTo = this.#taken + this.#records.length;
-    this.#store.queue(this);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ upTo, resolve, reject });
+      // May find that the lease is over, which rejects all that wait.
+      this.#store.queue(this);
     });
   }
 

@@ -6,8 +6,8 @@
  * what Redis holds, so they cannot be listed in `KEYS`. All keys lie in one slot.
  *
  * Fields of a run: `k` key, `g` generation, `n` node of the producer, `s` start, `l` end of the lease, `r` how long it
- * is kept after its end, `t` how long its tape is, `o` outcome, `m` error, `e` end, `i` since when no node follows it,
- * `@<node>` until when a node follows it. A tape is kept a lease longer than its run, for those that are reading it.
+ * is kept after its end, `t` how long its tape is, `o` outcome, `m` error, `e` end, `x` the call that stopped it, `i`
+ * since when no node follows it, `@<node>` until when a node follows it. A tape is kept a lease longer than its run, for those that are reading it.
  */
 
 const COMMON = `
@@ -110,10 +110,9 @@ local lease, kept, most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]
 local runs, going = base .. "runs", base .. "going"
 local state = settled(KEYS[1], name)
 deliver()
-if state.g and not state.o then
-  -- The reply to the same request may have been lost.
-  return state.g == generation and "ok" or "going"
-end
+-- The reply to the same request may have been lost. If the run was stopped since, its producer hears of it.
+if state.g == generation then return "ok" end
+if state.g and not state.o then return "going" end
 if redis.call("ZCOUNT", going, "(" .. whole(now), "+inf") >= most then return "full" end
 -- The first write may take memory: if Redis is full, it refuses that one, and allows those behind another one.
 local tape = tapeOf(name, generation)
@@ -195,15 +194,18 @@ return state.g == generation and state.o or "lost"
 /**
  * Ends the run of a key as stopped, and tells its producer.
  *
- * `KEYS`: the run. `ARGV`: base, name.
+ * `KEYS`: the run. `ARGV`: base, name, id of the call.
  *
  * @returns 1 if it was going on.
  */
 export const STOP: string = `${COMMON}
 local name = ARGV[2]
 local state = settled(KEYS[1], name)
+-- The reply to the same call may have been lost.
+if state.x == ARGV[3] then return 1 end
 local isGoing = state.g and not state.o
 if isGoing then
+  redis.call("HSET", KEYS[1], "x", ARGV[3])
   finish(KEYS[1], state, name, "stopped", "", 'e{"outcome":"stopped"}')
   tell(state.n, "s" .. name .. "." .. state.g, leaseOf(state))
 end

@@ -47,7 +47,8 @@ export interface RedisTapesSettings {
   readonly commandTimeoutMs?: number | undefined;
   /**
    * Called with errors in the background: with the first error of each outage, and of each series of refusals, and
-   * with records that cannot be read. It must not throw. Runs that are affected go on, or end as `lost`.
+   * with records that cannot be read. Runs that are affected go on, or end as `lost`. An error that it throws is printed
+   * to stderr.
    *
    * @defaultValue prints to stderr: the first error at once, then at most one line a minute with a count
    */
@@ -117,8 +118,17 @@ export function resolveRedisTapesOptions(options: RedisTapesOptions): ResolvedRe
     leaseMs,
     maxRuns: Math.ceil(maxRuns / shards),
     commandTimeoutMs,
-    onError: onError ?? printTapeErrors(),
+    onError: onError === undefined ? printTapeErrors() : (error) => tell(onError, error),
   };
+}
+
+/** Calls the application, whose error must not end a connection. */
+function tell(onError: (error: unknown) => void, error: unknown): void {
+  try {
+    onError(error);
+  } catch (thrown) {
+    console.error("tidewire: `onError` has thrown:", thrown);
+  }
 }
 
 function printTapeErrors(): (error: unknown) => void {
