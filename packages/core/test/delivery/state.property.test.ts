@@ -891,12 +891,12 @@ class World {
   async #endReaders(): Promise<void> {
     const readers = this.#readers.filter((reader) => reader !== undefined);
     for (const reader of readers) reader.ends();
-    let isClosed = false;
+    const end = { isClosed: false };
     void this.#hub.close().then(() => {
-      isClosed = true;
+      end.isClosed = true;
     });
     for (const reader of readers) this.#loopOn(reader);
-    for (let round = 0; !isClosed || !clock.isQuiet; round++) {
+    for (let round = 0; !end.isClosed || !clock.isQuiet; round++) {
       if (round > 20_000) throw new Error("There is no end to it");
       await this.#loop();
       if (clock.isQuiet) await this.#pass(100);
