@@ -1,5 +1,5 @@
 import { createHub, createReader } from "@tidewire/core";
-import type { ChannelMap, Log, ReadItem } from "@tidewire/core";
+import type { ChannelMap, Log, LogReader, ReadItem } from "@tidewire/core";
 import type {
   LogEntry,
   LogFollower,
@@ -456,12 +456,16 @@ export function logContract({ name, open }: LogUnderTest): void {
       const count = published.length;
       expect(await take(live, count)).toEqual(expected);
       const readers = [hub];
+      const workers: LogReader[] = [];
       if (opened.other !== undefined && opened.log.past !== undefined) {
         const other = createHub({ log: opened.other() });
         readers.push(other);
         closers.push(() => other.close());
         const worker = createReader({ log: opened.other() });
+        workers.push(worker);
         closers.push(() => worker.close());
+      }
+      for (const worker of workers) {
         expect(await take(worker.read(["a", "b"], { after: start }), count)).toEqual(expected);
       }
       const [first] = expected as { readonly id: string }[];
