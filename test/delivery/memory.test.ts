@@ -264,6 +264,16 @@ it.each([
   await hub.close();
 });
 
+it("readers that nobody begins to read are not kept", async () => {
+  const hub = createHub();
+  const { signal } = new AbortController();
+  const before = await used();
+  for (let i = 0; i < 10_000; i++) hub.read("news", { signal });
+  const after = await used();
+  expect(after.heap - before.heap).toBeLessThan(500_000);
+  await hub.close();
+});
+
 it("a snapshot message above maxEventBytes is reported with its channels and size, ends the stream and makes the client wait before it reconnects", async () => {
   const errors: unknown[] = [];
   const reasons: string[] = [];

@@ -31,6 +31,8 @@ export interface ReadingParts {
   readonly start: LogStart;
   readonly deserialize: (text: string) => unknown;
   readonly report: (error: unknown) => void;
+  /** Its first item is asked for. */
+  readonly begun: (reading: Reading) => void;
   /** The reading holds nothing any more. */
   readonly over: (reading: Reading) => void;
 }
@@ -60,7 +62,8 @@ export class Reading implements EventReading<AnyItem> {
   #isEnding = false;
   /** The last of the calls of `next` under way; `undefined` if there is none. */
   #pending: Promise<unknown> | undefined;
-  readonly #stopListening: () => void;
+  #hasBegun = false;
+  readonly #signal: AbortSignal | undefined;
 
   constructor(
     channels: readonly string[],
@@ -90,10 +93,7 @@ export class Reading implements EventReading<AnyItem> {
         this.#hasStarted();
       });
     }
-    const abort = (): void => this.#close();
-    this.#stopListening = () => signal?.removeEventListener("abort", abort);
-    if (signal?.aborted === true) this.#close();
-    else signal?.addEventListener("abort", abort);
+    this.#signal = signal;
   }
 
   get position(): string | undefined {
@@ -108,6 +108,7 @@ export class Reading implements EventReading<AnyItem> {
   }
 
   next(): Promise<IteratorResult<AnyItem, undefined>> {
+    if (!this.#hasBegun) this.#begin();
     if (this.#pending === undefined) {
       const item = this.#buffered();
       if (item !== undefined) return Promise.resolve({ done: false, value: item });
@@ -124,8 +125,13 @@ export class Reading implements EventReading<AnyItem> {
   }
 
   return(): Promise<IteratorResult<AnyItem, undefined>> {
-    this.#close();
+    this.abort();
     return Promise.resolve({ done: true, value: undefined });
+  }
+
+  /** The caller wants no more. */
+  abort(): void {
+    this.#close();
   }
 
   /** The hub has closed: the caller still gets what is there. */
@@ -133,6 +139,14 @@ export class Reading implements EventReading<AnyItem> {
     this.#isEnding = true;
     this.#reader?.end();
     this.#hasStarted();
+  }
+
+  /** Until here nothing else holds it, so that a reading that nobody begins is garbage. */
+  #begin(): void {
+    this.#hasBegun = true;
+    if (this.#isOver) return;
+    if (this.#signal?.aborted === true) return this.#close();
+    this.#parts.begun(this);
   }
 
   #close(): void {
@@ -144,7 +158,6 @@ export class Reading implements EventReading<AnyItem> {
     this.#reader?.close();
     this.#forget();
     this.#hasStarted();
-    this.#stopListening();
     this.#parts.over(this);
   }
 

@@ -15,11 +15,18 @@ import { reportTo } from "./report.js";
 /** The position of a process that has no position yet. Continuing from it leads to a reset. */
 const NOWHERE = "~unknown";
 
+/** What one signal ends. */
+interface SignalReadings {
+  readonly readings: Set<Reading>;
+  readonly abort: () => void;
+}
+
 /** Everything in a process that reads the log in server code. */
 export class Readings<Channels extends ChannelsOf<Channels>> {
   readonly #start: LogStart;
   readonly #options: Pick<ResolvedOptions, "deserialize" | "onError">;
   readonly #open: Set<Reading> = new Set();
+  readonly #bySignal: Map<AbortSignal, SignalReadings> = new Map();
   #isClosed = false;
 
   constructor(start: LogStart, options: Pick<ResolvedOptions, "deserialize" | "onError">) {
@@ -39,10 +46,16 @@ export class Readings<Channels extends ChannelsOf<Channels>> {
       start: this.#start,
       deserialize: this.#options.deserialize,
       report: (error) => reportTo(this.#options, error, "log"),
-      over: (over) => this.#open.delete(over),
+      begun: (begun) => {
+        if (this.#isClosed) begun.end();
+        else this.#open.add(begun);
+        if (signal !== undefined) this.#listen(signal, begun);
+      },
+      over: (over) => {
+        this.#open.delete(over);
+        if (signal !== undefined) this.#stopListening(signal, over);
+      },
     });
-    if (this.#isClosed) reading.end();
-    else if (signal?.aborted !== true) this.#open.add(reading);
     // The channel types exist only for the compiler.
     return reading as EventReading<unknown> as EventReading<ReadItem<Channels, Name>>;
   }
@@ -57,6 +70,26 @@ export class Readings<Channels extends ChannelsOf<Channels>> {
     const start = this.#start;
     const position = (): string => start.delivery?.audience.window.tailId ?? NOWHERE;
     return start.isSettled ? Promise.resolve(position()) : startedOrHeld(start).then(position);
+  }
+
+  /** Many readings may share a signal, on which Node warns of more than ten listeners. */
+  #listen(signal: AbortSignal, reading: Reading): void {
+    const others = this.#bySignal.get(signal);
+    if (others !== undefined) return void others.readings.add(reading);
+    const readings = new Set([reading]);
+    const abort = (): void => {
+      for (const one of readings) one.abort();
+    };
+    this.#bySignal.set(signal, { readings, abort });
+    signal.addEventListener("abort", abort);
+  }
+
+  #stopListening(signal: AbortSignal, reading: Reading): void {
+    const own = this.#bySignal.get(signal);
+    own?.readings.delete(reading);
+    if (own === undefined || own.readings.size > 0) return;
+    this.#bySignal.delete(signal);
+    signal.removeEventListener("abort", own.abort);
   }
 
   /** Every loop ends once it has what is there. */

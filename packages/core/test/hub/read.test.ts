@@ -256,6 +256,20 @@ describe("hub.read", () => {
     expect(hub.channel("a").subscriptionCount).toBe(0);
   });
 
+  // Node warns of more than ten listeners on a signal, and a warning fails a test.
+  it("ends many readers by one signal, and no others", async () => {
+    const hub = makeHub();
+    const controller = new AbortController();
+    const { signal } = controller;
+    const loops = Array.from({ length: 30 }, () => take(hub.read("a", { signal }), 5));
+    const other = take(hub.read("a"), 1);
+    await wait(5);
+    controller.abort();
+    expect(await Promise.all(loops)).toEqual(loops.map(() => []));
+    void hub.publish("a", "1");
+    expect(dataOf(await other)).toEqual(["1"]);
+  });
+
   it("gives what was published before the hub closed, and then ends", async () => {
     const hub = makeHub();
     const waiting = take(hub.read("a"), 5);
