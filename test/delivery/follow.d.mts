@@ -11,6 +11,12 @@ export interface Follower {
     channels: string | readonly string[],
     options?: { readonly latest?: number },
   ): void;
+  read(
+    request: IncomingMessage,
+    response: ServerResponse,
+    channels: readonly string[],
+    latest: number,
+  ): Promise<void>;
   stats(): HubStats;
 }
 

@@ -23,6 +23,7 @@ export function createFollower(hub, heartbeatMs = 15_000) {
     return { ...all, sessions: { ...all.sessions, open, live: open }, replays, resets };
   }
 
+  /** Answers a request with the events of channels by `hub.read`, which is called at once. */
   async function read(request, response, channels, latest) {
     const after = lastEventId(request);
     const left = new AbortController();
@@ -76,7 +77,7 @@ export function createFollower(hub, heartbeatMs = 15_000) {
     response.end();
   }
 
-  return { follow, stats };
+  return { follow, read, stats };
 }
 
 function lastEventId(request) {

@@ -11,6 +11,7 @@ import { createHub } from "@tidewire/core";
 import type { Session, SubscribeOptions } from "@tidewire/core";
 import { expect, it } from "vitest";
 import { seeded } from "../delivery/event-client.js";
+import { createFollower } from "../delivery/follow.mjs";
 import { ChaosClient } from "./chaos-client.js";
 import { Ledger, Visit } from "./oracle.js";
 import type { Call, Moment, Reset, Take } from "./oracle.js";
@@ -48,6 +49,8 @@ interface Chapter {
 /** A client with its state in the oracle and on the server. */
 interface Member {
   readonly client: ChaosClient;
+  /** Whether it is served by a reader instead of a session. */
+  readonly isReader: boolean;
   visit: Visit;
   /** Set once the request has reached the server. */
   session: Session | undefined;
@@ -128,6 +131,7 @@ async function run(seed: number): Promise<Chapter> {
     }),
   });
 
+  const follower = createFollower(hub, 1_000);
   const members: Member[] = [];
   /** Counts the turns in which `subscribe` is called. */
   let turn = 0;
@@ -226,10 +230,28 @@ async function run(seed: number): Promise<Chapter> {
     count("leaves");
   }
 
+  /** Serves a client by a reader, whose channels stay the same. */
+  function read(member: Member, request: IncomingMessage, response: ServerResponse): void {
+    const { visit } = member;
+    Object.assign(member, { request, response });
+    const channels = some(0.3);
+    if (channels.length === 0) channels.push(pick(CHANNELS));
+    const isReplayed = visit.since !== undefined;
+    const latest = has.latest && !isReplayed && chance(0.3) ? 1 + below(5) : 0;
+    const call = {
+      ...{ latest, hasSnapshot: false, isReplayed, isFirst: true, isStateDue: false },
+      ...{ take: undefined, states: 0, resetsBefore: 0 },
+    };
+    visit.join(channels, call, { position: ledger.position, bytes: 0 });
+    void follower.read(request, response, channels, latest);
+    count("readers");
+  }
+
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     turn += 1;
     const member = memberOf(request);
     const { visit } = member;
+    if (member.isReader) return read(member, request, response);
     const session = hub.createSession({ request, response });
     Object.assign(member, { session, request, response });
     session.onClose((reason) => {
@@ -290,6 +312,7 @@ async function run(seed: number): Promise<Chapter> {
     });
     const member: Member = {
       client,
+      isReader: index % 4 === 3,
       visit: new Visit(ledger, maxEvents, undefined),
       session: undefined,
       request: undefined,
@@ -336,8 +359,8 @@ async function run(seed: number): Promise<Chapter> {
       if (chance(0.5)) connect(member);
       return;
     }
-    if (session === undefined) return;
-    if (session.bufferedBytes > 0) count("blocked");
+    if (member.request === undefined) return;
+    if ((session?.bufferedBytes ?? 0) > 0) count("blocked");
     const dice = random();
     if (dice < 0.35) {
       if (has.joins) join(member);
@@ -358,10 +381,15 @@ async function run(seed: number): Promise<Chapter> {
     } else if (dice < 0.82) {
       if (!member.isStalled) client.cutWithin(below(65_536));
       count("cuts");
-    } else if (dice < 0.84) {
+    } else if (dice < 0.84 && session !== undefined) {
       session.close();
       count("closes");
-    } else if (dice < 0.85 && has.complete && visit.completedAt === undefined) {
+    } else if (
+      dice < 0.85 &&
+      has.complete &&
+      session !== undefined &&
+      visit.completedAt === undefined
+    ) {
       visit.completedAt = ledger.position;
       void session.complete();
       count("completes");
@@ -378,7 +406,7 @@ async function run(seed: number): Promise<Chapter> {
       session?.state === "closed" || visit.completedAt !== undefined;
     const isQuiet = (member: Member): boolean =>
       !member.isConnected ||
-      (member.session !== undefined &&
+      (member.request !== undefined &&
         member.pending.size === 0 &&
         !isEnding(member) &&
         member.visit.missing() === undefined);

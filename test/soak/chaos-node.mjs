@@ -5,6 +5,7 @@ import http from "node:http";
 import { setImmediate as immediate } from "node:timers/promises";
 import { createHub } from "@tidewire/core";
 import { redisLog } from "@tidewire/redis";
+import { createFollower } from "../delivery/follow.mjs";
 
 const { url, journal, pipe, name, channels, maxEvents, perSecond, has } = JSON.parse(
   process.argv[2],
@@ -75,6 +76,8 @@ const hub = createHub({
   onError: (error, { stage }) => note("error", stage, String(error)),
 });
 
+const follower = createFollower(hub, 1_000);
+
 /** The open streams, each with its recorded actions. */
 const members = new Set();
 /** Counts the turns in which `subscribe` is called. */
@@ -83,7 +86,9 @@ let isOver = false;
 
 const server = http.createServer((request, response) => {
   turn += 1;
-  const visit = Number(new URL(request.url, "http://node").searchParams.get("visit"));
+  const { searchParams } = new URL(request.url, "http://node");
+  const visit = Number(searchParams.get("visit"));
+  if (searchParams.has("read")) return read(visit, request, response);
   const session = hub.createSession({ request, response });
   const member = {
     visit,
@@ -114,6 +119,17 @@ const server = http.createServer((request, response) => {
     else if (kind < 0.5) void Promise.resolve().then(act);
   }
 });
+
+/** Serves a client by a reader, whose channels stay the same. */
+function read(visit, request, response) {
+  const chosen = channels.filter(() => chance(0.4));
+  if (chosen.length === 0) chosen.push(pick(channels));
+  const isReplayed = request.headers["last-event-id"] !== undefined;
+  const latest = has.latest && !isReplayed && chance(0.3) ? 1 + below(5) : 0;
+  const made = { latest, hasSnapshot: false, isReplayed, isFirst: true };
+  note("join", visit, tail, 0, chosen, 0, made);
+  void follower.read(request, response, chosen, latest);
+}
 
 function join(member, free = some(0.3)) {
   const { session, visit } = member;

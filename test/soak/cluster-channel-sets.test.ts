@@ -60,6 +60,8 @@ interface Visited {
 /** A client and its connection. */
 interface Member {
   readonly client: ChaosClient;
+  /** Whether it is served by a reader instead of a session. */
+  readonly isReader: boolean;
   visited: Visited | undefined;
   isStalled: boolean;
 }
@@ -280,7 +282,7 @@ async function run(seed: number): Promise<Chapter> {
   const flushes: Flush[] = [];
   const progress = { arrived: 0, isOver: false };
 
-  const members: Member[] = Array.from({ length: CLIENTS }, () => {
+  const members: Member[] = Array.from({ length: CLIENTS }, (_, index) => {
     const client = new ChaosClient(
       { path: "" },
       {
@@ -299,7 +301,8 @@ async function run(seed: number): Promise<Chapter> {
       },
     );
     closers.push(() => client.cut());
-    const member: Member = { client, visited: undefined, isStalled: false };
+    const isReader = index % 3 === 0;
+    const member: Member = { client, isReader, visited: undefined, isStalled: false };
     return member;
   });
 
@@ -310,8 +313,8 @@ async function run(seed: number): Promise<Chapter> {
     member.visited = visited;
     member.isStalled = false;
     client.address = chance(0.5) ? { host: "127.0.0.1", port: node.port } : { path: node.pipe };
-    client.connect(`/?visit=${records.push(visited) - 1}`);
-    count("connections");
+    client.connect(`/?visit=${records.push(visited) - 1}${member.isReader ? "&read" : ""}`);
+    count(member.isReader ? "connections of readers" : "connections");
   }
 
   function end(member: Member): void {
