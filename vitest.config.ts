@@ -116,8 +116,8 @@ const SOAK_OF_READERS: TestProjectConfiguration = {
   extends: true,
   test: {
     name: "soak/readers",
-    include: REPLAY,
-    env: { FOLLOW: "read" },
+    include: [...REPLAY, "test/delivery/pages.test.ts"],
+    env: { FOLLOW: "read", PAGES: "10000" },
     testTimeout: isFull ? 0 : 60_000,
     maxWorkers: 3,
     sequence: { groupOrder: 7 },
