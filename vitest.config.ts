@@ -40,18 +40,6 @@ const REPLAY = [
   "test/redis/{cluster,foreign,forks,half-dead,history,outages,paging,slow-links,stampede}.test.ts",
 ];
 
-/** Suites on replay, in which clients can be served by `hub.read` instead of a session: see test/delivery/follow.mjs. */
-const REPLAY = [
-  "test/delivery/{backlog,exactly-once,resume}.test.ts",
-  "test/redis/{cluster,foreign,forks,half-dead,history,outages,paging,slow-links,stampede}.test.ts",
-];
-
-/** Suites on replay, in which clients can be served by `hub.read` instead of a session: see test/delivery/follow.mjs. */
-const REPLAY = [
-  "test/delivery/{backlog,exactly-once,resume}.test.ts",
-  "test/redis/{cluster,foreign,forks,half-dead,history,outages,paging,slow-links,stampede}.test.ts",
-];
-
 /** Tests that measure: memory, how late a heartbeat is, how long a turn takes. */
 const ALONE = [
   "test/contracts/direct-write-pressure.test.ts",
