@@ -18,8 +18,9 @@ const EXAMPLES = [
     expected: "event: sse-cursor\nid: ",
   },
   { file: "ticker.js", url: "/prices", expected: "event: change\nid: " },
-  // The tests in test/browser cover the rest of the showcase.
+  // The tests in test/browser cover the rest of these two.
   { file: "showcase/main.js", url: "/", expected: "<!doctype html>" },
+  { file: "chat-llm/main.js", url: "/", expected: "<!doctype html>" },
   {
     file: "cluster/main.js",
     url: "/events",
@@ -54,7 +55,8 @@ function isMissing(command) {
 async function checkExample({ file, url, expected }) {
   const port = await freePort();
   const child = spawn(process.execPath, [path.join(folder, file)], {
-    env: { ...process.env, PORT: String(port) },
+    // Each starts a Redis itself, or does without.
+    env: { ...process.env, PORT: String(port), REDIS_URL: "" },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const exited = once(child, "exit");

@@ -16,6 +16,8 @@ const NODES: readonly NodeIdentity[] = [
   { name: "Node 3", framework: "Express" },
 ];
 
+const PROGRAM = new URL("node.js", import.meta.url);
+
 /** A separate stream for each run, so that earlier runs leave nothing behind. */
 const key = `tidewire:cluster-demo:${randomUUID()}`;
 
@@ -45,7 +47,7 @@ async function start(): Promise<void> {
   // This process holds no session and reads nothing: it only publishes.
   const publisher = createRedisPublisher<Channels>({ ...stream, dedupeWindowMs: 30_000 });
   stops.push(() => publisher.close());
-  const started = new Nodes(NODES, stream, (node) => {
+  const started = new Nodes(PROGRAM, NODES, stream, (node) => {
     tell(node);
     publishStatus(publisher, started.status()).catch(() => {
       // The status is published again every second.

@@ -2,15 +2,12 @@ import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import type { NodeIdentity, NodeStatus } from "./channels.js";
 
 /** Delay before a dead node is restarted, in milliseconds. */
 const RESTART_MS = 5_000;
 /** Time that a node has to end when asked, in milliseconds. */
 const GRACE_MS = 1_500;
-
-const PROGRAM = fileURLToPath(new URL("node.js", import.meta.url));
 
 interface ClusterNode {
   readonly identity: NodeIdentity;
@@ -28,6 +25,7 @@ export interface StreamAddress {
 
 /** Manages the node processes: starts them, restarts dead ones, and returns them in turn. */
 export class Nodes {
+  readonly #program: URL;
   readonly #nodes: readonly ClusterNode[];
   readonly #stream: StreamAddress;
   readonly #onChange: (node: NodeStatus) => void;
@@ -36,12 +34,18 @@ export class Nodes {
   #turn = 0;
   #isStopped = false;
 
-  /** @param onChange - Called whenever the state of a node changes. */
+  /**
+   * @param program - The program of a node. It gets name, framework and key as arguments, the address of Redis as
+   *   `REDIS_URL`, and sends its port once it is up.
+   * @param onChange - Called whenever the state of a node changes.
+   */
   constructor(
+    program: URL,
     identities: readonly NodeIdentity[],
     stream: StreamAddress,
     onChange: (node: NodeStatus) => void,
   ) {
+    this.#program = program;
     this.#nodes = identities.map((identity) => ({
       identity,
       child: undefined,
@@ -103,7 +107,7 @@ export class Nodes {
   async #run(node: ClusterNode): Promise<void> {
     const { name, framework } = node.identity;
     // In a separate process group: Ctrl-C reaches only main, which then ends the nodes in order.
-    const child = fork(PROGRAM, [name, framework, this.#stream.key], {
+    const child = fork(this.#program, [name, framework, this.#stream.key], {
       detached: true,
       env: { ...process.env, REDIS_URL: this.#stream.url },
     });

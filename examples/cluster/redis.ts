@@ -96,8 +96,8 @@ async function end(child: ChildProcess): Promise<void> {
   await exited;
 }
 
-/** @returns Whether Redis answers in time. */
-async function answers(url: string): Promise<boolean> {
+/** @returns Whether the Redis at an address answers in time. */
+export async function answers(url: string): Promise<boolean> {
   const deadline = performance.now() + START_MS;
   try {
     const client = createClient({

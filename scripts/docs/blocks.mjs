@@ -7,15 +7,16 @@ export const ROOT = path.resolve(import.meta.dirname, "../..");
 /** Every Markdown file that is checked: the READMEs, the files beside the one at the root, and the site. */
 export function findPages() {
   const inRoot = fs.readdirSync(ROOT).filter((name) => name.endsWith(".md"));
-  const packages = fs.readdirSync(path.join(ROOT, "packages"));
-  const inPackages = packages.map((name) => `packages/${name}/README.md`);
+  const inFolders = ["packages", "examples"].flatMap((folder) =>
+    fs.readdirSync(path.join(ROOT, folder)).map((name) => `${folder}/${name}/README.md`),
+  );
   const inDocs = fs
     .readdirSync(path.join(ROOT, "docs"), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".md"))
     .filter((name) => !/(^|\/)(node_modules|\.vitepress|reference\/api)\//.test(name))
     .map((name) => `docs/${name}`);
   const exists = (page) => fs.existsSync(path.join(ROOT, page));
-  return [...inRoot, ...inPackages, ...inDocs].filter(exists);
+  return [...inRoot, ...inFolders, ...inDocs].filter(exists);
 }
 
 /**
