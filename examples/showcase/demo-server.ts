@@ -1,4 +1,5 @@
 import type { Hub } from "@tidewire/core";
+import type { Runs } from "@tidewire/runs";
 import type { Channels } from "./channels.js";
 import type { Clients } from "./clients.js";
 
@@ -11,6 +12,8 @@ export interface ServerAddress {
 /** The parts that both servers share, and their addresses. */
 export interface Setting {
   readonly hub: Hub<Channels>;
+  /** The texts that are being written, each under the key of its tab. */
+  readonly runs: Runs;
   readonly clients: Clients;
   readonly self: ServerAddress;
   readonly other: ServerAddress;

@@ -6,11 +6,11 @@ import { channelOf } from "./channels.js";
 import type { DemoServer, Setting } from "./demo-server.js";
 import { readName, readText } from "./input.js";
 import { PAGE_DIRECTORY, makeVisitorCookie, readVisitor } from "./page.js";
-import { writeText } from "./text.js";
+import { END_OF_TEXT, startText } from "./text.js";
 
 /** The showcase on Express. */
 export function createExpressServer(setting: Setting): DemoServer {
-  const { hub, clients, self, other } = setting;
+  const { hub, runs, clients, self, other } = setting;
   const app = express();
   app.disable("x-powered-by");
   app.use(sse({ hub }), express.json());
@@ -69,11 +69,22 @@ export function createExpressServer(setting: Setting): DemoServer {
   });
 
   app.post("/text", async (req, res) => {
-    const prompt = readText(req.body, "prompt");
-    if (prompt === undefined) return void res.status(400).json({ error: "Expected a prompt" });
-    const tokens = writeText(prompt, { signal: res.sse.signal });
-    await res.sse.stream(tokens, (token) => ({ event: "token", data: token }));
-    void res.sse.complete({ event: "end", data: "" });
+    const [key, prompt] = [readText(req.body, "key"), readText(req.body, "prompt")];
+    if (key === undefined || prompt === undefined) {
+      return void res.status(400).json({ error: "Expected a key and a prompt" });
+    }
+    await startText(runs, key, prompt);
+    await runs.follow(key, res.sse, END_OF_TEXT);
+  });
+
+  // A page that comes back gets the rest, or all of it after a reload. 204 if there is none.
+  app.get("/text", async (req, res) => {
+    await runs.follow(readText(req.query, "key") ?? "none", res.sse, END_OF_TEXT);
+  });
+
+  app.delete("/text", async (req, res) => {
+    await runs.stop(readText(req.query, "key") ?? "none");
+    res.sendStatus(204);
   });
 
   app.get("/", (req, res, next) => {

@@ -6,11 +6,11 @@ import { channelOf } from "./channels.js";
 import type { DemoServer, Setting } from "./demo-server.js";
 import { readName, readText } from "./input.js";
 import { PAGE_DIRECTORY, PAGE_FILES, makeVisitorCookie, readVisitor } from "./page.js";
-import { writeText } from "./text.js";
+import { END_OF_TEXT, startText } from "./text.js";
 
 /** The showcase on Fastify. */
 export async function createFastifyServer(setting: Setting): Promise<DemoServer> {
-  const { hub, clients, self, other } = setting;
+  const { hub, runs, clients, self, other } = setting;
   // Browsers open connections in advance. Without forceCloseConnections close() would wait for them.
   const fastify = Fastify({ return503OnClosing: false, forceCloseConnections: true });
   await fastify.register(ssePlugin, { hub });
@@ -70,12 +70,24 @@ export async function createFastifyServer(setting: Setting): Promise<DemoServer>
   });
 
   fastify.post("/text", async (request, reply) => {
-    const prompt = readText(request.body, "prompt");
-    if (prompt === undefined) return reply.code(400).send({ error: "Expected a prompt" });
-    const tokens = writeText(prompt, { signal: reply.sse.signal });
-    await reply.sse.stream(tokens, (token) => ({ event: "token", data: token }));
-    void reply.sse.complete({ event: "end", data: "" });
+    const [key, prompt] = [readText(request.body, "key"), readText(request.body, "prompt")];
+    if (key === undefined || prompt === undefined) {
+      return reply.code(400).send({ error: "Expected a key and a prompt" });
+    }
+    await startText(runs, key, prompt);
+    await runs.follow(key, reply.sse, END_OF_TEXT);
     return reply;
+  });
+
+  // A page that comes back gets the rest, or all of it after a reload. 204 if there is none.
+  fastify.get("/text", async (request, reply) => {
+    await runs.follow(readText(request.query, "key") ?? "none", reply.sse, END_OF_TEXT);
+    return reply;
+  });
+
+  fastify.delete("/text", async (request, reply) => {
+    await runs.stop(readText(request.query, "key") ?? "none");
+    return reply.code(204).send();
   });
 
   for (const [name, type] of PAGE_FILES) {

@@ -1,5 +1,6 @@
 import { createHub } from "@tidewire/core";
 import type { SseMessage } from "@tidewire/core";
+import { createRuns } from "@tidewire/runs";
 import type { Channels } from "./channels.js";
 import { Clients } from "./clients.js";
 import { startClock } from "./clock.js";
@@ -45,7 +46,9 @@ export async function startShowcase(
     for (const data of weather.current()) yield { event: "weather", data };
     yield { event: "history", data: stats.history() };
   });
-  const setting = { hub, clients, restart };
+  // A text that no page has read for two minutes is stopped.
+  const runs = createRuns({ abandonMs: 120_000 });
+  const setting = { hub, runs, clients, restart };
   const servers = [
     createExpressServer({ ...setting, self: express, other: fastify }),
     await createFastifyServer({ ...setting, self: fastify, other: express }),
@@ -55,7 +58,9 @@ export async function startShowcase(
     stopClock();
     weather.stop();
     stats.stop();
-    // Comes first: close() of a server waits for open streams, which do not end by themselves.
+    // Before the hub, so that pages learn that their text is lost.
+    await runs.close();
+    // Before the servers, whose close() waits for open streams, which do not end by themselves.
     await hub.close();
     await Promise.all(servers.map((server) => server.stop()));
   };

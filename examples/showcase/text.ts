@@ -1,4 +1,24 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { FollowOptions, Runs } from "@tidewire/runs";
+
+/**
+ * Begins a text, as a run that does not depend on the request that asks for it.
+ *
+ * @param key - Key of the tab. The text that is being written for it is stopped.
+ */
+export async function startText(runs: Runs, key: string, prompt: string): Promise<void> {
+  await runs.stop(key);
+  await runs.start(
+    key,
+    ({ signal }) => writeText(prompt, { signal }),
+    (token) => ({ event: "token", data: token }),
+  );
+}
+
+/** Tells a client how its text has ended. */
+export const END_OF_TEXT: FollowOptions = {
+  end: ({ outcome }) => ({ event: "end", data: outcome }),
+};
 
 /**
  * Writes about a prompt, a few letters at a time. Stands in for a language model, so that the showcase needs no key
@@ -6,7 +26,7 @@ import { setTimeout as delay } from "node:timers/promises";
  *
  * @param options - `signal` stops it at once, also during a pause.
  */
-export async function* writeText(
+async function* writeText(
   prompt: string,
   { signal }: { signal: AbortSignal },
 ): AsyncGenerator<string> {
@@ -22,7 +42,7 @@ function compose(prompt: string): string {
   return [
     `On “${prompt}”, in few words.`,
     `A whole answer takes long to write, and you can read along. The server sends these words one by one, each as an event, and the page shows each as it arrives:`,
-    `– a word is sent as soon as it is written;\n– a client that reads slowly slows the writer down;\n– a client that leaves stops it.`,
+    `– a word is sent as soon as it is written;\n– a client that reads slowly slows the writer down;\n– a client that leaves does not stop it: reload this page, and the text goes on.`,
     `This small program has no more to say about “${prompt}”. Press Stop next time: the server then does not write the rest.`,
   ].join("\n\n");
 }

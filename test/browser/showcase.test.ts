@@ -76,7 +76,7 @@ describeInChromium("the showcase", (browser) => {
     await page.click("#write");
     await waitForText(page, "#text", "On “a far shore”, in few words.");
     await page.click("#stop");
-    await waitForText(page, "#text-note", "Stopped after");
+    await waitForText(page, "#text-note", "tokens, stopped");
     await page.click("#switch");
     await waitForText(page, "#server", "Express");
     expect(faults).toEqual([]);
@@ -263,7 +263,38 @@ describeInChromium("the showcase", (browser) => {
     await waitForText(page, "#text-note", "tokens, complete");
     const text = (await page.textContent("#text")) ?? "";
     expect(text).toMatch(/^On “<b>tides<\/b>”, in few words\.\n\nA whole answer/);
-    expect(text).toMatch(/\n– a client that leaves stops it\.\n\n.* does not write the rest\.$/);
+    expect(text).toMatch(/ and the text goes on\.\n\n.* does not write the rest\.$/);
+  });
+
+  test("goes on with its text when the page is reloaded in the middle, on both servers", async () => {
+    const { express, fastify } = await startShowcase();
+    for (const url of [express, fastify]) {
+      const { page, faults } = await open(browser(), url);
+      await page.fill("#prompt", "a long way");
+      await page.click("#write");
+      await waitForText(page, "#text", "On “a long way”, in few words.");
+      const before = (await page.textContent("#text")) ?? "";
+      await page.reload();
+      await page.waitForFunction((given) => {
+        const text = document.querySelector("#text")?.textContent ?? "";
+        return text.startsWith(given) && text.length > given.length;
+      }, before);
+      expect(await page.getAttribute("#text", "aria-busy")).toBe("true");
+      await page.click("#stop");
+      await waitForText(page, "#text-note", "tokens, stopped");
+      expect((await page.textContent("#text"))?.match(/a long way/g)).toHaveLength(1);
+      expect(faults).toEqual([]);
+    }
+  });
+
+  test("says that its text was lost when the servers restart", async () => {
+    const { express } = await startShowcase();
+    const { page } = await open(browser(), express);
+    await waitForText(page, "#state", "open");
+    await page.waitForFunction(() => document.querySelector("#text")?.textContent !== "");
+    await page.click("#restart");
+    await waitForText(page, "#text-note", "tokens, then the servers restarted");
+    expect(await page.getAttribute("#text", "aria-busy")).toBe("false");
   });
 
   test.each([

@@ -383,9 +383,9 @@ setInterval(() => {
 }, 1_000);
 
 /** Asks the page's own server, which knows the streams of both servers. */
-function ask(path, body) {
+function ask(path, body, method = "POST") {
   return fetch(path, {
-    method: "POST",
+    method,
     ...(body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
   });
 }
@@ -459,71 +459,119 @@ sessionStorage.setItem("user", user);
 $("user").value = user;
 $("to").value = user;
 
-let writing;
+/** Key of this tab's text, so that the tab finds it again after a reload. */
+const textKey = sessionStorage.getItem("text") ?? `text-${client}`;
+sessionStorage.setItem("text", textKey);
+const OUTCOMES = { done: "complete", stopped: "stopped", lost: "then the servers restarted" };
+/** Ends the reading of the previous text. */
+let reading;
 
-$("stop").onclick = () => writing?.abort();
+$("stop").onclick = async () => {
+  try {
+    await ask(`/text?key=${textKey}`, undefined, "DELETE");
+  } catch (error) {
+    $("text-note").textContent = `Failed: ${error.message}`;
+  }
+};
 $("ask").onsubmit = (event) => {
   event.preventDefault();
   // Read aloud only when asked for, not when the page opens.
   $("text").setAttribute("aria-live", "polite");
-  void write();
+  void readText(beginText);
 };
 
-async function write() {
-  writing?.abort();
-  const controller = new AbortController();
-  writing = controller;
+/** Asks for a new text, which the same response brings. */
+function beginText(signal) {
+  return fetch(new URL("/text", base), {
+    method: "POST",
+    credentials: "include",
+    headers: { "Content-Type": "application/json", Accept: "text/event-stream" },
+    body: JSON.stringify({ key: textKey, prompt: $("prompt").value }),
+    signal,
+  });
+}
+
+/** Comes back to the text: to the rest of it, or without a position to all of it. */
+function followText(signal, position = "") {
+  const url = new URL("/text", base);
+  url.searchParams.set("key", textKey);
+  if (position !== "") url.searchParams.set("lastEventId", position);
+  return fetch(url, {
+    credentials: "include",
+    headers: { Accept: "text/event-stream" },
+    signal,
+  });
+}
+
+/**
+ * Shows a text as it is written, whatever happens to its stream.
+ *
+ * @returns `false` if there is none.
+ */
+async function readText(request) {
+  reading?.abort();
+  const { signal } = (reading = new AbortController());
   const output = $("text");
   output.replaceChildren();
   output.setAttribute("aria-busy", "true");
   $("stop").disabled = false;
-  const report = (text) => {
-    if (writing === controller) $("text-note").textContent = text;
-  };
 
   let tokens = 0;
-  let isComplete = false;
-  const start = performance.now();
-  const read = createParser(({ type, data }) => {
-    if (type === "end") isComplete = true;
-    if (type !== "token" || writing !== controller) return;
+  let position = "";
+  let outcome;
+  const dispatch = ({ type, data, lastEventId: id }) => {
+    if (signal.aborted) return;
+    if (type === "end") outcome = data;
+    if (type !== "token") return;
     tokens += 1;
+    position = id;
     // Follows the text only if its end is in view, so that a reader who has scrolled up is not disturbed.
     const isAtEnd = output.scrollHeight - output.scrollTop - output.clientHeight < 8;
     output.append(data);
     if (isAtEnd) output.scrollTop = output.scrollHeight;
-    const rate = tokens / ((performance.now() - start) / 1_000);
-    report(`${tokens} tokens, ${rate.toFixed(0)} per second`);
-  });
+    $("text-note").textContent = `${tokens} tokens`;
+  };
   try {
-    const response = await fetch(new URL("/text", base), {
-      method: "POST",
-      credentials: "include",
-      headers: { "Content-Type": "application/json", Accept: "text/event-stream" },
-      body: JSON.stringify({ prompt: $("prompt").value }),
-      signal: controller.signal,
-    });
-    if (!response.ok) throw new Error(`the server answered ${response.status}`);
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let response = await request(signal);
+    for (;;) {
+      if (response?.ok === false) throw new Error(`the server answered ${response.status}`);
+      if (response?.status === 204) break;
+      if (response !== undefined) await readStream(response, dispatch);
+      if (signal.aborted || outcome !== undefined) break;
+      $("text-note").textContent = `${tokens} tokens, reconnecting`;
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      // The server cannot be reached yet.
+      response = await followText(signal, position).catch(() => undefined);
+    }
+    // 204 for a text that was there: the servers have restarted.
+    if (outcome === undefined && tokens > 0) outcome = "lost";
+    if (!signal.aborted && outcome !== undefined) {
+      $("text-note").textContent = `${tokens} tokens, ${OUTCOMES[outcome] ?? outcome}`;
+    }
+  } catch (error) {
+    if (!signal.aborted) $("text-note").textContent = `Failed: ${error.message}`;
+  }
+  if (signal.aborted) return true;
+  output.setAttribute("aria-busy", "false");
+  $("stop").disabled = true;
+  return outcome !== undefined;
+}
+
+/** Reads one response until it ends or breaks off. */
+async function readStream(response, dispatch) {
+  const read = createParser(dispatch);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  try {
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) break;
+      if (done) return;
       read(value);
     }
-    report(
-      isComplete ? `${tokens} tokens, complete` : `${tokens} tokens, then the stream broke off`,
-    );
-  } catch (error) {
-    const isStopped = error.name === "AbortError";
-    report(isStopped ? `Stopped after ${tokens} tokens` : `Failed: ${error.message}`);
-  } finally {
-    if (writing === controller) {
-      output.setAttribute("aria-busy", "false");
-      $("stop").disabled = true;
-    }
+  } catch {
+    // The connection broke, or the reading was aborted. The caller knows which.
   }
 }
 
 connect();
-// The page also opens with a text.
-void write();
+// The page also opens with a text: the one that it had before a reload, or a new one.
+if (!(await readText(followText))) void readText(beginText);
