@@ -175,7 +175,7 @@ export function baseOf<Name extends NodeSubjectName>(name: Name | TwinName): Nam
 }
 
 /** @returns `true` if a subject consists of several processes that are connected through Redis. */
-export function isRedisSubjectName(name: SubjectName): name is RedisSubjectName {
+function isRedisSubjectName(name: SubjectName): name is RedisSubjectName {
   return name in REDIS_CATALOGUE;
 }
 

@@ -12,7 +12,7 @@ import type { Note, RunsNodeOptions } from "./runs-node.js";
 
 export const LEASE_MS = 2_000;
 /** Time that a busy machine may add to a limit. */
-export const SLACK_MS = 1_000;
+export const SLACK_MS = 2_000;
 
 /** Data of a reader. */
 export interface Read {
@@ -30,7 +30,7 @@ export interface RunsSuite {
   /** Starts a node in a separate process. */
   startNode(tapes?: Partial<RunsNodeOptions["tapes"]>): Promise<RunsNode>;
   /** Runs of this process: a node that mostly reads. */
-  openRuns(url?: string): Promise<Runs>;
+  openRuns(tapes?: { readonly url?: string; readonly leaseMs?: number }): Promise<Runs>;
   /** Reads a run from its beginning, in the background. */
   read(runs: Runs, key: string): Read;
   /** Follows a run from its beginning at a node. */
@@ -57,10 +57,10 @@ export function useRuns(): RunsSuite {
       cleanups.push(() => node.kill());
       return node;
     },
-    async openRuns(given) {
-      const url = given ?? (await redis()).url;
+    async openRuns({ url, leaseMs = LEASE_MS } = {}) {
       const onError = (): void => {};
-      const runs = createRuns({ onError, tapes: redisTapes({ url, leaseMs: LEASE_MS, onError }) });
+      const tapes = redisTapes({ url: url ?? (await redis()).url, leaseMs, onError });
+      const runs = createRuns({ onError, tapes });
       cleanups.push(() => within("runs to close", runs.close()));
       return runs;
     },

@@ -2,7 +2,6 @@
 
 import { randomBytes } from "node:crypto";
 import { SseError } from "@tidewire/core";
-import { runOutside } from "@tidewire/core/adapter";
 import { createRunId } from "@tidewire/runs/tapes";
 import type {
   CancelReason,
@@ -16,6 +15,7 @@ import type { Locator } from "../locator.js";
 import { Appends } from "./appends.js";
 import { TapeCommands, stateOf } from "./commands.js";
 import type { Description, RunName, Status } from "./commands.js";
+import { Leases } from "./leases.js";
 import { Link } from "./link.js";
 import { Listener } from "./listener.js";
 import type { Followed } from "./listener.js";
@@ -32,19 +32,6 @@ export interface TapeStoreOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** Leases are checked this many times while one lasts. */
-const TICKS_PER_LEASE = 15;
-/** Leases are renewed this many times while one lasts. */
-const RENEWALS_PER_LEASE = 3;
-/**
- * A producer whose lease was not renewed for this part of it gives up. A node that hears nothing of Redis says `lost`
- * after a whole lease, counted from an answer that is at most a sixth of a lease older than the outage. The
- * producer has therefore always given up before.
- */
-const GIVE_UP_AFTER = 0.7;
-/** Most runs in one renewal: a script holds up all other clients of Redis. */
-const MOST_RENEWED = 100;
-
 /**
  * Keeps runs in one slot of Redis.
  *
@@ -57,14 +44,9 @@ export class TapeStore implements ProducerStore {
   readonly #link: Link;
   readonly #appends: Appends;
   readonly #listener: Listener;
-  /** Runs that are going on and are produced here. */
-  readonly #produced: Map<string, Producer> = new Map();
+  readonly #leases: Leases;
   /** Names of runs that are being opened, with the number of calls. */
   readonly #opening: Map<string, number> = new Map();
-  /** Runs exactly while runs are followed or produced here. */
-  #ticks: NodeJS.Timeout | undefined;
-  #renewedAt = -Infinity;
-  #isRenewing = false;
   #isClosed = false;
   #closing: Promise<void> | undefined;
 
@@ -83,8 +65,14 @@ export class TapeStore implements ProducerStore {
       locator,
       commands: this.#commands,
       leaseMs,
-      stopped: (runId) => this.#produced.get(runId)?.cancelled("stopped"),
+      stopped: (runId) => this.#leases.find(runId)?.cancelled("stopped"),
       failed: onError,
+    });
+    this.#leases = new Leases({
+      leaseMs,
+      link: this.#link,
+      commands: this.#commands,
+      followed: () => this.#listener.followed,
     });
   }
 
@@ -114,9 +102,8 @@ export class TapeStore implements ProducerStore {
       void this.#bury(producer);
       throw closedError();
     }
-    this.#produced.set(runId, producer);
+    this.#leases.hold(producer);
     this.#listener.produce(1);
-    this.#tick();
     return producer;
   }
 
@@ -132,7 +119,7 @@ export class TapeStore implements ProducerStore {
         run = this.#listener.follow(name, generation);
         run.readers += 1;
         if (run.readers === 1) this.#wake(run);
-        this.#tick();
+        this.#leases.start();
       }
     } finally {
       const others = (this.#opening.get(name) ?? 1) - 1;
@@ -174,7 +161,7 @@ export class TapeStore implements ProducerStore {
 
   /** Called by a producer. */
   queue(producer: Producer): void {
-    if (this.#isExpired(producer)) producer.cancelled("lost");
+    if (this.#leases.isOver(producer)) producer.cancelled("lost");
     else this.#appends.queue(producer);
   }
 
@@ -182,7 +169,7 @@ export class TapeStore implements ProducerStore {
   async end(producer: Producer, end: RunEnd): Promise<void> {
     try {
       const command = this.#commands.end(producer, end, producer.taken);
-      const status = await this.#repeat<Status>(command, () => !this.#isExpired(producer));
+      const status = await this.#repeat<Status>(command, () => !this.#leases.isOver(producer));
       // Someone else may have stopped it just before.
       if (status === "lost" && end.outcome !== "lost") throw lostError();
     } finally {
@@ -204,7 +191,7 @@ export class TapeStore implements ProducerStore {
   }
 
   #forget(producer: Producer): void {
-    if (this.#produced.delete(producer.runId)) this.#listener.produce(-1);
+    if (this.#leases.drop(producer)) this.#listener.produce(-1);
   }
 
   #readerOf(run: Followed): TapeReader {
@@ -257,65 +244,12 @@ export class TapeStore implements ProducerStore {
       } catch (error) {
         if (!isOfUse() || this.#isClosed) throw error;
       }
-      await pause(this.#options.leaseMs / TICKS_PER_LEASE);
-    }
-  }
-
-  /** Checks and renews leases from now on, for as long as there are any. */
-  #tick(): void {
-    const everyMs = this.#options.leaseMs / TICKS_PER_LEASE;
-    this.#ticks ??= runOutside(() => setInterval(() => this.#checkLeases(), everyMs).unref());
-  }
-
-  #checkLeases(): void {
-    for (const producer of this.#produced.values()) {
-      if (this.#isExpired(producer)) producer.cancelled("lost");
-    }
-    const followed = this.#listener.followed;
-    if (this.#produced.size === 0 && followed.length === 0) {
-      clearInterval(this.#ticks);
-      this.#ticks = undefined;
-      return;
-    }
-    const renewMs = this.#options.leaseMs / RENEWALS_PER_LEASE;
-    if (performance.now() - this.#renewedAt >= renewMs) {
-      void this.#renew([...this.#produced.values()], followed);
-    }
-  }
-
-  async #renew(produced: readonly Producer[], followed: readonly Followed[]): Promise<void> {
-    if (this.#isRenewing) return;
-    this.#isRenewing = true;
-    const startedAt = performance.now();
-    try {
-      for (let at = 0; at < produced.length; at += MOST_RENEWED) {
-        const some = produced.slice(at, at + MOST_RENEWED);
-        const sentAt = performance.now();
-        const replies = await this.#send<Status[]>(this.#commands.renew(some, []));
-        for (const [index, producer] of some.entries()) {
-          const status = replies[index];
-          if (status === "ok") producer.leasedAt = sentAt;
-          else producer.cancelled(status === "stopped" ? "stopped" : "lost");
-        }
-      }
-      for (let at = 0; at < followed.length; at += MOST_RENEWED) {
-        await this.#send(this.#commands.renew([], followed.slice(at, at + MOST_RENEWED)));
-      }
-      this.#renewedAt = startedAt;
-    } catch {
-      // The link has reported it. The next tick tries again, until a lease is over.
-    } finally {
-      this.#isRenewing = false;
+      await pause(this.#leases.everyMs);
     }
   }
 
   #send<Reply>(command: readonly string[]): Promise<Reply> {
     return this.#link.send(command, { isBackground: true });
-  }
-
-  /** Whether a producer has to give up, because its lease was not renewed in time. */
-  #isExpired({ leasedAt }: Producer): boolean {
-    return performance.now() - leasedAt > this.#options.leaseMs * GIVE_UP_AFTER;
   }
 
   #checkOpen(): void {
@@ -324,12 +258,10 @@ export class TapeStore implements ProducerStore {
 
   async #close(): Promise<void> {
     this.#isClosed = true;
-    clearInterval(this.#ticks);
     this.#appends.close();
     const followed = this.#listener.followed;
-    const produced = [...this.#produced.values()];
     // Before the runs are cancelled, so that each is ended once, here.
-    this.#produced.clear();
+    const produced = this.#leases.stop();
     this.#listener.close();
     const commands = [
       ...produced.map((producer) => this.#commands.end(producer, { outcome: "lost" })),
