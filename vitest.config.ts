@@ -17,7 +17,7 @@ const SOAK = [
 ];
 
 /** Waits for elections most of the time, and times nothing: runs beside the properties. */
-const SOAK_WAITING = ["test/redis/failover.test.ts"];
+const SOAK_WAITING = ["test/redis/{failover,runs-failover}.test.ts"];
 
 /** Run in the tier `test` too, with few runs. */
 const PROPERTIES = [
