@@ -4,7 +4,7 @@ import { createHub, isSseError } from "@tidewire/core";
 import type { ChannelMap, Session } from "@tidewire/core";
 import { sse } from "@tidewire/express";
 import { ssePlugin } from "@tidewire/fastify";
-import { createRedisPublisher, redisLog } from "@tidewire/redis";
+import { createRedisPublisher, redisLog, redisTapes } from "@tidewire/redis";
 import { createRuns } from "@tidewire/runs";
 import type { RunEvent } from "@tidewire/runs";
 import { Tape } from "@tidewire/runs/tapes";
@@ -74,6 +74,11 @@ const read: RunEvent[] = [];
 for await (const event of runs.read("a")) read.push(event);
 if (read.length !== 3 || new Tape().length !== 0) throw new Error(JSON.stringify(read));
 await runs.close();
+
+const elsewhere = createRuns({ tapes: redisTapes({ client, onError: () => {} }) });
+const unreachable: unknown = await elsewhere.state("a").catch((error: unknown) => error);
+if (!isSseError(unreachable) || unreachable.code !== "ERR_SSE_TAPES_UNAVAILABLE") throw unreachable;
+await elsewhere.close();
 
 if (isSseError(undefined)) throw new Error("isSseError(undefined) is true");
 
