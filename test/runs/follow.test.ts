@@ -213,7 +213,7 @@ describe.each(BINDINGS)("follow() in $name", (binding) => {
   });
 
   it("waits for a client that does not read, and sends it everything once it does", async () => {
-    const { runs, follow, served } = await start({ maxBytes: 20_000_000 }, { end: () => "[DONE]" });
+    const { runs, follow, served } = await start({ maxBytes: 30_000_000 }, { end: () => "[DONE]" });
     // More than the buffers of both sockets hold.
     const text = "x".repeat(100_000);
     await runs.start("a", () => Array.from({ length: 200 }, () => text));
