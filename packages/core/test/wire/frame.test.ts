@@ -276,10 +276,10 @@ describe("encodeLogMessage", () => {
     expect(keptOf({ data: null })).toMatchObject({ data: "null" });
   });
 
-  it("records whether the data was a string, even if that was serialized", () => {
+  it("records whether the data was a string, unless that was serialized", () => {
     const framing = { ...JSON_FRAMING, verbatimStrings: false };
-    expect(encodeLogMessage({ data: "a" }, framing)).toEqual({ data: '"a"', isString: true });
-    expect(encodeLogMessage("a", framing)).toEqual({ data: '"a"', isString: true });
+    expect(encodeLogMessage({ data: "a" }, framing)).toEqual({ data: '"a"' });
+    expect(encodeLogMessage("a", framing)).toEqual({ data: '"a"' });
     expect(encodeLogMessage({ data: 1 }, framing)).toEqual({ data: "1" });
     expect(() => encodeLogMessage("x".repeat(999), framing)).toThrow("maxEventBytes");
   });
