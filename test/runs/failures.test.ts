@@ -14,7 +14,7 @@ import type {
   Tapes,
 } from "@tidewire/runs";
 import { afterEach, describe, expect, it } from "vitest";
-import { eventually, within } from "../client.js";
+import { eventually, knock, request, within } from "../client.js";
 import { BINDINGS } from "../contracts/bindings.js";
 import { Faucet } from "./faucet.js";
 import { dataOf, eventsOf, serveRuns } from "./served-runs.js";
@@ -392,6 +392,65 @@ describe("A run", () => {
     await eventually("the error", () => errors.length > 0);
     expect(errors).toEqual([{ error, stage: "source", key: "a" }]);
     expect(await runs.state("a")).toMatchObject({ state: "stopped" });
+  });
+});
+
+describe("follow()", () => {
+  it("gives the tape back if its client has left while the store was asked", async () => {
+    const tapes = memoryTapes();
+    let opened = 0;
+    const slow: Tapes = {
+      ...shared(tapes),
+      open: async (key) => {
+        await delay(40);
+        opened += 1;
+        return tapes.open(key);
+      },
+    };
+    const runs = create({ tapes: slow, abandonMs: 100 });
+    const { served, results } = await serve(runs);
+    const signal = await startWith(runs, "a", new Faucet().give("1"));
+    const clients = Array.from({ length: 5 }, () => knock(served, "/a"));
+    await delay(15);
+    for (const client of await Promise.all(clients)) client.cut();
+    await eventually("all to settle", () => results.length === 5);
+    expect(opened).toBe(5);
+    expect(results).toEqual([false, false, false, false, false]);
+    await eventually("the run to be abandoned", () => signal.aborted);
+    expect(causeOf(signal)).toBe("abandoned");
+  });
+
+  it("calls end in the async context of its request, and the source in that of the start", async () => {
+    const runs = create();
+    const storage = new AsyncLocalStorage<string>();
+    const contexts: unknown[] = [];
+    const faucet = new Faucet();
+    await storage.run("start", () =>
+      runs.start(
+        "a",
+        () => faucet,
+        (item) => {
+          contexts.push(storage.getStore());
+          return item;
+        },
+      ),
+    );
+    const served = await BINDINGS[0]!.serve(({ sse }) =>
+      storage.run("request", () =>
+        runs.follow("a", sse, {
+          end: () => {
+            contexts.push(storage.getStore());
+            return "[DONE]";
+          },
+        }),
+      ),
+    );
+    closers.push(() => served.close());
+    const client = await request(served, "/");
+    // From outside of both.
+    faucet.give("1").end();
+    await client.rest();
+    expect(contexts).toEqual(["start", "request"]);
   });
 });
 
