@@ -35,6 +35,7 @@ const WITH_TIMERS = [
   "delivery/turns",
   "hub/hold",
   "hub/hub-session",
+  "hub/keep-alive",
   "hub/shutdown",
   "options/print-errors",
   "outlet/heartbeat",

@@ -1,5 +1,5 @@
 import { createHub, createReader } from "@tidewire/core";
-import type { ChannelMap, Log, LogReader, ReadItem } from "@tidewire/core";
+import type { ChannelMap, Log, Reader, ReadItem } from "@tidewire/core";
 import type {
   LogEntry,
   LogFollower,
@@ -456,7 +456,7 @@ export function logContract({ name, open }: LogUnderTest): void {
       const count = published.length;
       expect(await take(live, count)).toEqual(expected);
       const readers = [hub];
-      const workers: LogReader[] = [];
+      const workers: Reader[] = [];
       if (opened.other !== undefined && opened.log.past !== undefined) {
         const other = createHub({ log: opened.other() });
         readers.push(other);

@@ -1,5 +1,5 @@
 import { createReader } from "@tidewire/core";
-import type { EventReading, Hub, LogReader, ReadEvent, ReadItem, ReadReset } from "@tidewire/core";
+import type { EventReading, Hub, Reader, ReadEvent, ReadItem, ReadReset } from "@tidewire/core";
 import type { Channels, Price } from "./accepted.js";
 
 /** Reads that must compile, and what they give. */
@@ -72,7 +72,7 @@ export async function readUntyped(hub: Hub, name: string): Promise<void> {
 
 /** In a process without sessions; never run. */
 function refused(hub: Hub<Channels>, name: string): void {
-  const reader: LogReader<Channels> = createReader<Channels>({ log: {} as never });
+  const reader: Reader<Channels> = createReader<Channels>({ log: {} as never });
   void reader.read(["news", `user:${name}`], { latest: 5 });
   void reader.position().then((position: string) => position);
   // @ts-expect-error -- There is no such channel.

@@ -36,7 +36,7 @@ export type { HubStats } from "./hub/stats.js";
 export type { ReadEvent, ReadItem, ReadOptions, ReadReset } from "./options/read.js";
 export type { EventReading } from "./hub/reading.js";
 export { createReader } from "./hub/reader.js";
-export type { LogReader, ReaderOptions } from "./hub/reader.js";
+export type { Reader, ReaderOptions } from "./hub/reader.js";
 export { createPublisher } from "./hub/publisher.js";
 export type { Publisher, PublisherOptions } from "./hub/publisher.js";
 export { createHub } from "./hub/hub.js";

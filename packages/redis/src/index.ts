@@ -3,6 +3,8 @@
 export { redisLog } from "./redis-log.js";
 export { createRedisPublisher } from "./publisher.js";
 export type { RedisPublisherOptions } from "./publisher.js";
+export { createRedisReader } from "./event-reader.js";
+export type { RedisReaderOptions } from "./event-reader.js";
 export type {
   RedisClientOption,
   RedisLogOptions,

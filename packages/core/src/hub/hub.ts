@@ -294,6 +294,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
       sessions,
       held: held.size,
       turnedAway,
+      readers: this.#readings.size,
       channels: audience?.channelCount ?? 0,
       published,
       delivered,

@@ -127,8 +127,8 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
 export function createPublisher<Channels extends ChannelsOf<Channels> = RegisteredChannels>(
   options: PublisherOptions,
 ): Publisher<Channels> {
-  const resolved = resolveOptions(options);
   for (const name of Object.keys(options ?? {})) checkName(name, OPTIONS);
+  const resolved = resolveOptions(options);
   if (resolved.log === undefined) {
     throw invalidOption("Expected `log` to be the log to publish to, got undefined");
   }

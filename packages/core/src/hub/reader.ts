@@ -7,6 +7,7 @@ import { checkName, invalidOption } from "../options/check.js";
 import { resolveOptions } from "../options/hub.js";
 import type { HubOptions } from "../options/hub.js";
 import type { ReadItem, ReadOptions } from "../options/read.js";
+import { KeepAlive } from "./keep-alive.js";
 import type { EventReading } from "./reading.js";
 import { Readings } from "./readings.js";
 import { reportTo } from "./report.js";
@@ -23,10 +24,12 @@ export interface ReaderOptions extends Pick<
 }
 
 /** Reads events in a process without sessions, such as a worker or a bot. */
-export class LogReader<Channels extends ChannelsOf<Channels> = RegisteredChannels> {
+export class Reader<Channels extends ChannelsOf<Channels> = RegisteredChannels> {
   readonly #log: Log;
   readonly #start: LogStart;
   readonly #readings: Readings<Channels>;
+  /** A loop that waits for events is work: otherwise a program that only reads would end at once. */
+  readonly #work = new KeepAlive();
 
   /** @internal Readers are made by {@link createReader}. */
   constructor(log: Log, options: ReturnType<typeof resolveOptions>) {
@@ -37,7 +40,7 @@ export class LogReader<Channels extends ChannelsOf<Channels> = RegisteredChannel
       wasReset: () => {},
       report: (error, stage) => reportTo(options, error, stage),
     });
-    this.#readings = new Readings(this.#start, options);
+    this.#readings = new Readings(this.#start, options, (open) => this.#work.set(open > 0));
   }
 
   /**
@@ -86,14 +89,15 @@ export class LogReader<Channels extends ChannelsOf<Channels> = RegisteredChannel
  *
  * @typeParam Channels - As for `createHub`.
  * @param options - The log, and how much of it is kept in memory.
- * @returns A reader. Close it: a log may keep connections open.
+ * @returns A reader. It keeps the process alive only while a loop is under way. Close it: a log may keep connections
+ *   open.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid, or the log is `memoryLog()`.
  */
 export function createReader<Channels extends ChannelsOf<Channels> = RegisteredChannels>(
   options: ReaderOptions,
-): LogReader<Channels> {
-  const resolved = resolveOptions(options);
+): Reader<Channels> {
   for (const name of Object.keys(options ?? {})) checkName(name, OPTIONS);
+  const resolved = resolveOptions(options);
   if (resolved.log === undefined) {
     throw invalidOption("Expected `log` to be the log to read, got undefined");
   }
@@ -102,5 +106,5 @@ export function createReader<Channels extends ChannelsOf<Channels> = RegisteredC
       "Expected `log` to be one that other processes publish to, got memoryLog(): use hub.read()",
     );
   }
-  return new LogReader<Channels>(resolved.log, resolved);
+  return new Reader<Channels>(resolved.log, resolved);
 }

@@ -27,11 +27,23 @@ export class Readings<Channels extends ChannelsOf<Channels>> {
   readonly #options: Pick<ResolvedOptions, "deserialize" | "onError">;
   readonly #open: Set<Reading> = new Set();
   readonly #bySignal: Map<AbortSignal, SignalReadings> = new Map();
+  readonly #changed: (open: number) => void;
   #isClosed = false;
 
-  constructor(start: LogStart, options: Pick<ResolvedOptions, "deserialize" | "onError">) {
+  /** @param changed - Called with the number of loops under way when it has changed. */
+  constructor(
+    start: LogStart,
+    options: Pick<ResolvedOptions, "deserialize" | "onError">,
+    changed: (open: number) => void = () => {},
+  ) {
     this.#start = start;
     this.#options = options;
+    this.#changed = changed;
+  }
+
+  /** Number of loops under way. */
+  get size(): number {
+    return this.#open.size;
   }
 
   /** See `hub.read`. */
@@ -42,17 +54,21 @@ export class Readings<Channels extends ChannelsOf<Channels>> {
     const names = checkChannels(channels);
     checkReadOptions(options);
     const { after, latest = 0, signal } = options;
-    const reading = new Reading(names, { after, latest }, signal, {
+    // A client without a position reports an empty text: `session.lastEventId`.
+    const from = { after: after === "" ? undefined : after, latest };
+    const reading = new Reading(names, from, signal, {
       start: this.#start,
       deserialize: this.#options.deserialize,
       report: (error) => reportTo(this.#options, error, "log"),
       begun: (begun) => {
         if (this.#isClosed) begun.end();
         else this.#open.add(begun);
+        this.#changed(this.#open.size);
         if (signal !== undefined) this.#listen(signal, begun);
       },
       over: (over) => {
         this.#open.delete(over);
+        this.#changed(this.#open.size);
         if (signal !== undefined) this.#stopListening(signal, over);
       },
     });

@@ -22,7 +22,9 @@ export interface HubStats {
   readonly held: number;
   /** Clients turned away because of `maxSessions` or because the hub was closing, whether held or not. */
   readonly turnedAway: number;
-  /** Channels with at least one subscription. */
+  /** Loops over `hub.read` under way. */
+  readonly readers: number;
+  /** Channels with at least one subscription or reader. */
   readonly channels: number;
   /** Events published by this process. */
   readonly published: number;

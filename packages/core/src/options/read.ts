@@ -9,7 +9,8 @@ import { checkName, invalidOption, unexpected } from "./check.js";
 export interface ReadOptions {
   /**
    * Id of the last event that the caller has, or a position from `position()`: reading continues after it. Any text is
-   * accepted, also from a client; if it is not a position of this log, or too old, the first item is a reset.
+   * accepted, also from a client; if it is not a position of this log, or too old, the first item is a reset. `""`, the
+   * `lastEventId` of a client that has none, counts as absent.
    *
    * @defaultValue the tail of the log at the time of the call, or once the log has started
    */

@@ -1,0 +1,57 @@
+import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { createRequire } from "node:module";
+import { createRedisPublisher, createRedisReader } from "@tidewire/redis";
+import { afterEach, expect, it } from "vitest";
+import { describeWithRedis, useRedis } from "./redis-server.js";
+
+const REDIS = createRequire(import.meta.url).resolve("@tidewire/redis");
+
+const closers: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close();
+});
+
+describeWithRedis("A worker that only reads", () => {
+  const redis = useRedis("suite");
+
+  it("stays alive while its loop waits, and ends when the loop does", async () => {
+    const { url } = await redis();
+    const program = `
+      const { createRedisReader } = require(${JSON.stringify(REDIS)});
+      const reader = createRedisReader({ url: ${JSON.stringify(url)} });
+      (async () => {
+        console.log("position " + (await reader.position()));
+        for await (const item of reader.read("orders", { latest: 1 })) {
+          console.log(item.data);
+          if (item.data === "last") break;
+        }
+        await reader.close();
+      })();`;
+    const child = execFile(process.execPath, ["-e", program]);
+    closers.push(() => child.kill("SIGKILL"));
+    let output = "";
+    child.stdout?.on("data", (text: string) => (output += text));
+    const publisher = createRedisPublisher({ url });
+    closers.push(() => publisher.close());
+    const exit = once(child, "exit");
+    await once(child.stdout as NonNullable<typeof child.stdout>, "data");
+    await publisher.publish("orders", "first");
+    await publisher.publish("orders", "last");
+    expect(await exit).toEqual([0, null]);
+    expect(output.split("\n").slice(1)).toEqual(["first", "last", ""]);
+  });
+
+  it("reads what others publish, from a position on", async () => {
+    const { url } = await redis();
+    const publisher = createRedisPublisher({ url });
+    closers.push(() => publisher.close());
+    const { id } = await publisher.publish("orders", { data: { n: 1 } });
+    await publisher.publish("orders", { data: { n: 2 } });
+    const reader = createRedisReader({ url });
+    closers.push(() => reader.close());
+    const reading = reader.read("orders", { after: id });
+    expect((await reading.next()).value).toMatchObject({ type: "event", data: { n: 2 } });
+  });
+});
