@@ -46,6 +46,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
       "nestjs",
       "hono",
       "koa",
+      "trpc",
       "htmx",
       "turbo",
       "openapi",
