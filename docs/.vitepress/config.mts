@@ -47,6 +47,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
       "hono",
       "koa",
       "trpc",
+      "graphql",
       "htmx",
       "turbo",
       "openapi",
