@@ -48,6 +48,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
       "koa",
       "trpc",
       "graphql",
+      "mcp",
       "htmx",
       "turbo",
       "openapi",
