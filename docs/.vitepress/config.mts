@@ -39,6 +39,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
       "index",
       "job-progress",
       "llm-answer",
+      "ai-sdk",
       "notifications",
       "presence",
       "rate-limit",
