@@ -40,6 +40,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
       "job-progress",
       "llm-answer",
       "ai-sdk",
+      "tanstack-ai",
       "openai",
       "notifications",
       "presence",
