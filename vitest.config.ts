@@ -2,7 +2,7 @@
 //
 //   test     what every change has to pass                          at most 3 minutes on two cores
 //   soak     long chaos, properties with many runs, leaks, memory   at most 4 minutes; SOAK=full has no limit
-//   recipes  the programs of examples/recipes                       about half a minute
+//   recipes  the programs of examples/recipes                       about a minute
 //   clients  real browsers and the client packages that people use  at most 6 minutes, with the packed packages
 import { defineConfig } from "vitest/config";
 import type { TestProjectConfiguration } from "vitest/config";
