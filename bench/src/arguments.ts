@@ -25,7 +25,7 @@ export const USAGE = `Usage: bench [suite…] [options]
   --subjects a,b     only these subjects
   --rounds n         rounds that count (default 5; an interval of 95 % needs 6, a narrow one 20)
   --against folder   also measure the Tidewire subjects with the packages of another checkout, installed and built,
-                     as tidewire-http@folder and so on, in the same rounds; not in encode and redis
+                     as tidewire-http@folder and so on, in the same rounds; not in encode, read and redis
   --quick            few events and rounds: only see whether everything works; nothing is written
   --cpu-prof dir     write CPU profiles of the servers there
   --list             list suites and subjects`;

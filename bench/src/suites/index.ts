@@ -9,6 +9,7 @@ import { heartbeat } from "./heartbeat.js";
 import { idle } from "./idle.js";
 import { loop } from "./loop.js";
 import { mixed } from "./mixed.js";
+import { read } from "./read.js";
 import { redis } from "./redis.js";
 import { runs } from "./runs.js";
 import { runsRedis } from "./runs-redis.js";
@@ -27,6 +28,7 @@ export const SUITES: readonly Suite[] = [
   catchUp,
   heartbeat,
   encode,
+  read,
   redis,
   runs,
   runsRedis,
