@@ -7,6 +7,7 @@ import { shareFrames } from "../wire/shared-frames.js";
 import type { SharedFrames } from "../wire/shared-frames.js";
 import type { Backfill, Place } from "./backfill.js";
 import type { ChannelPositions, ChannelSet } from "./channel-set.js";
+import { DecodedEntries } from "./decoded-entries.js";
 import { Deque } from "./deque.js";
 import type { Turns } from "./turns.js";
 import type { Window } from "./window.js";
@@ -58,6 +59,8 @@ export interface DeliveryObserver {
 export class Audience {
   readonly window: Window;
   readonly observer: DeliveryObserver;
+  /** For readers. */
+  readonly decoded: DecodedEntries = new DecodedEntries();
   /** Settings for encoding snapshot messages. */
   readonly framing: Framing;
   /** Every live stream has been handed all entries up to here. */

@@ -105,6 +105,7 @@ export class Delivery implements LogFollower {
   reset(reason: LogResetReason, tail: string): void {
     const { audience } = this;
     audience.window.reset(tail);
+    audience.decoded.clear();
     this.#slab.clear();
     this.#backfill?.reset();
     this.own.clear();

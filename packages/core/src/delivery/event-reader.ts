@@ -1,26 +1,26 @@
 /** A place in the log for server code: the counterpart of a stream's subscription, without a client. */
 
 import { isId } from "../wire/encode.js";
-import { copyFrames, idOf } from "../wire/frame-slab.js";
+import type { DecodedFrame } from "../wire/decode.js";
 import type { ResetReason } from "../wire/frame.js";
 import { sizeOf } from "../wire/shared-frames.js";
-import type { StoredFrame } from "../wire/shared-frames.js";
 import { SLICE_BYTES } from "./audience.js";
 import type { Audience, Member } from "./audience.js";
 import type { Place } from "./backfill.js";
 import { ChannelSet } from "./channel-set.js";
 import { Step } from "./welcome.js";
+import type { WindowEntry } from "./window.js";
 
 /** Most bytes taken at once: what a reader holds while its caller is busy with the first event. */
 const TAKE_BYTES = 8_192;
 
 /** The result of one call of {@link EventReader.take}. */
 export interface Taken {
-  /** Set if events may be missing before this place; then there are no frames. */
+  /** Set if events may be missing before this place; then there are no events. */
   readonly reset: ResetReason | undefined;
-  /** At least one without a reset. As `FrameSlab` has stored them, in log order. Several are a copy. */
-  readonly frames: readonly StoredFrame[];
-  /** Id of the place up to which the reader has everything of its channels, including these frames. */
+  /** At least one without a reset. In log order. */
+  readonly events: readonly DecodedFrame[];
+  /** Id of the place up to which the reader has everything of its channels, including these events. */
   readonly id: string;
 }
 
@@ -207,7 +207,7 @@ export class EventReader implements Member {
     this.#reset = undefined;
     this.#step = undefined;
     this.#cursor = window.tail;
-    return { reset, frames: [], id: window.tailId };
+    return { reset, events: [], id: window.tailId };
   }
 
   /** @returns `undefined` if there is nothing (more) to take of it, or the log has to be read first. */
@@ -231,22 +231,20 @@ export class EventReader implements Member {
       this.#reset = "overflow";
       return undefined;
     }
-    const { frames, isLast } = step.next(window, true, TAKE_BYTES, noSnapshot);
-    if (isLast) this.#step = undefined;
+    const { frames, cursor } = step.nextLatest(window, TAKE_BYTES);
+    if (cursor >= step.upTo) this.#step = undefined;
     return frames.length === 0 ? undefined : this.#taken(frames);
   }
 
-  #taken(frames: readonly StoredFrame[]): Taken {
+  #taken(frames: readonly WindowEntry[]): Taken {
     this.#leftBytes -= sizeOf(frames);
-    const last = frames.at(-1) as StoredFrame;
+    const { window, decoded } = this.#audience;
+    // Decoded at once: events of a quiet channel lie far apart, and each would keep the memory of many others.
+    const events = frames.map((entry) => decoded.of(entry));
+    const last = frames.at(-1) as WindowEntry;
     // The cursor is behind all `latest` events from the beginning.
-    const id = this.#step === undefined ? this.#audience.window.idAt(this.#cursor) : undefined;
-    return {
-      reset: undefined,
-      // Events of a quiet channel lie far apart: one slice of them would keep the memory of many others.
-      frames: frames.length === 1 ? frames : copyFrames(frames),
-      id: id ?? idOf(last),
-    };
+    const id = this.#step === undefined ? window.idAt(this.#cursor) : undefined;
+    return { reset: undefined, events, id: id ?? decoded.of(last).id };
   }
 
   /** Whether a due entry has left the window because the reader was slower than the retention allows. */
@@ -258,8 +256,4 @@ export class EventReader implements Member {
     this.#cursor = window.first - 1;
     return false;
   }
-}
-
-function noSnapshot(): never {
-  throw new TypeError("A reader has no snapshot");
 }

@@ -10,7 +10,7 @@ import type { EventMessage } from "../wire/message.js";
 import type { StoredFrame } from "../wire/shared-frames.js";
 import type { ChannelPositions, ChannelSet } from "./channel-set.js";
 import type { Snapshot } from "./snapshots.js";
-import type { Window } from "./window.js";
+import type { Slice, Window } from "./window.js";
 
 /** A reset that is still to be written. */
 export interface PendingReset {
@@ -123,6 +123,16 @@ export class Step {
       return { frames, events: 0, isLast: false };
     }
     if (!this.wantsLatest) return { frames, events: 0, isLast: true };
+    const slice = this.nextLatest(window, maxBytes);
+    return {
+      frames: hasIds ? slice.frames : slice.frames.flatMap(withoutIdParts),
+      events: slice.frames.length,
+      isLast: slice.cursor >= this.#upTo,
+    };
+  }
+
+  /** Takes the next `latest` events. The step is done once the cursor is at `upTo`. */
+  nextLatest(window: Window, maxBytes: number): Slice {
     if (this.#starts === undefined) {
       this.#starts = window.latestStarts(this.channels, this.#latest, MOST_LATEST, this.#upTo);
       this.#after = this.#upTo;
@@ -130,11 +140,7 @@ export class Step {
     }
     const slice = window.slice(this.#positions, this.#after ?? this.#upTo, maxBytes, this.#upTo);
     this.#after = slice.cursor;
-    return {
-      frames: hasIds ? [...slice.frames] : slice.frames.flatMap(withoutIdParts),
-      events: slice.frames.length,
-      isLast: slice.cursor >= this.#upTo,
-    };
+    return slice;
   }
 
   /** Whether `latest` is partly written and its next event has left the window. */

@@ -6,9 +6,7 @@ import type { LogStart } from "../delivery/log-start.js";
 import { SseError } from "../errors.js";
 import type { ChannelMap } from "../options/channels.js";
 import type { ReadItem } from "../options/read.js";
-import { decodeMessage } from "../wire/decode.js";
-import { channelOf, isStringData } from "../wire/frame-slab.js";
-import type { StoredFrame } from "../wire/shared-frames.js";
+import type { DecodedFrame } from "../wire/decode.js";
 
 /**
  * Events of channels in server code: an async iterable and its own iterator.
@@ -51,10 +49,10 @@ export class Reading implements EventReading<AnyItem> {
   /** Settles once the log has started or never will. */
   readonly #started: Promise<void> | undefined;
   #hasStarted: () => void = () => {};
-  /** Entries taken from the window, decoded one by one. */
-  #frames: readonly StoredFrame[] = [];
+  /** Events taken from the window. */
+  #events: readonly DecodedFrame[] = [];
   #next = 0;
-  /** Position behind `#frames`. */
+  /** Position behind `#events`. */
   #reached: string | undefined;
   /** Position behind the last returned item, or a later one. Final once the reading is over. */
   #position: string | undefined;
@@ -100,7 +98,7 @@ export class Reading implements EventReading<AnyItem> {
     if (this.#isOver) return this.#position;
     // Entries on their way to the caller are not returned yet.
     const isMoving = this.#pending !== undefined && this.#reader?.isWaiting !== true;
-    return isMoving || this.#frames.length > 0 ? this.#position : this.#takenPosition;
+    return isMoving || this.#events.length > 0 ? this.#position : this.#takenPosition;
   }
 
   [Symbol.asyncIterator](): this {
@@ -153,7 +151,7 @@ export class Reading implements EventReading<AnyItem> {
     if (this.#isOver) return;
     this.#position = this.position;
     this.#isOver = true;
-    this.#frames = [];
+    this.#events = [];
     this.#next = 0;
     this.#reader?.close();
     this.#forget();
@@ -176,13 +174,13 @@ export class Reading implements EventReading<AnyItem> {
         this.#close();
         return { done: true, value: undefined };
       }
-      const { reset, frames, id } = taken;
+      const { reset, events, id } = taken;
       if (reset !== undefined) {
         this.#position = id;
         const channels = [...this.#channels];
         return { done: false, value: { type: "reset", reason: reset, channels, id } };
       }
-      this.#frames = frames;
+      this.#events = events;
       this.#next = 0;
       this.#reached = id;
     }
@@ -196,28 +194,20 @@ export class Reading implements EventReading<AnyItem> {
 
   /** @returns The next of the entries that were taken; `undefined` after the last. */
   #buffered(): AnyItem | undefined {
-    const frame = this.#frames[this.#next];
-    if (frame === undefined) return undefined;
+    const taken = this.#events[this.#next];
+    if (taken === undefined) return undefined;
     this.#next += 1;
-    const { slab, start, end } = frame;
-    const {
-      event = "message",
-      id = "",
-      data: text = "",
-    } = decodeMessage(slab.toString("utf8", start, end));
-    const isLast = this.#next === this.#frames.length;
+    const { id, channel, event, text, isString } = taken;
+    const isLast = this.#next === this.#events.length;
     if (isLast) {
-      this.#frames = [];
+      this.#events = [];
       this.#next = 0;
     }
     this.#position = isLast ? this.#reached : id;
-    const [only] = this.#channels;
-    const channel = only !== undefined && this.#channels.length === 1 ? only : channelOf(frame);
-    return { type: "event", id, channel, event, data: this.#dataOf(frame, text) };
+    return { type: "event", id, channel, event, data: isString ? text : this.#deserialize(text) };
   }
 
-  #dataOf(frame: StoredFrame, text: string): unknown {
-    if (isStringData(frame)) return text;
+  #deserialize(text: string): unknown {
     try {
       return this.#parts.deserialize(text);
     } catch (error) {

@@ -1,6 +1,34 @@
 /** Decodes the blocks that `encode` writes. No I/O and no clock. */
 
+import { channelOf, isStringData } from "./frame-slab.js";
 import type { EventMessage } from "./message.js";
+import type { StoredFrame } from "./shared-frames.js";
+
+/** A published event, as text. */
+export interface DecodedFrame {
+  readonly id: string;
+  readonly channel: string;
+  /** Event type; `"message"` if the frame has none. */
+  readonly event: string;
+  readonly text: string;
+  /** Whether the data was published as a string. */
+  readonly isString: boolean;
+}
+
+/**
+ * Decodes a frame of a published event. The result does not keep the frame's memory alive.
+ *
+ * @param frame - A frame written by `FrameSlab.write`, with an id.
+ */
+export function decodeFrame(frame: StoredFrame): DecodedFrame {
+  const { slab, start, end } = frame;
+  const {
+    id = "",
+    event = "message",
+    data = "",
+  } = decodeMessage(slab.toString("utf8", start, end));
+  return { id, channel: channelOf(frame), event, text: data, isString: isStringData(frame) };
+}
 
 const EVENT = "event: ";
 const ID = "id: ";

@@ -130,26 +130,6 @@ export function channelOf(frame: StoredFrame): string {
   return frame.slab.toString(encoding, from, from + nameBytes(frame));
 }
 
-/**
- * Copies frames, so that their holder does not keep the slabs alive in which they lie.
- *
- * @param frames - Frames written by {@link FrameSlab.write}.
- * @returns The same frames with their channels and marks, side by side, but without the chunks around them.
- */
-export function copyFrames(frames: readonly StoredFrame[]): StoredFrame[] {
-  let size = 0;
-  for (const frame of frames) size += frame.end - frame.start + GAP_BYTES + nameBytes(frame);
-  const copy = Buffer.allocUnsafeSlow(size);
-  let start = 0;
-  return frames.map((frame) => {
-    const to = frame.end + GAP_BYTES + nameBytes(frame);
-    const end = start + frame.end - frame.start;
-    const copied = { slab: copy, start, end };
-    start += frame.slab.copy(copy, start, frame.start, to);
-    return copied;
-  });
-}
-
 /** Notes that a frame's data was published as a string. */
 export function markString(frame: StoredFrame): void {
   frame.slab[stringMark(frame)] = IS_STRING;

@@ -4,14 +4,11 @@ import { encodeMessage } from "../../src/wire/encode.js";
 import {
   FrameSlab,
   channelOf,
-  copyFrames,
   hashChannelOf,
   hashName,
   haveSameChannel,
   idOf,
   isOnChannel,
-  isStringData,
-  markString,
   storedBytes,
   withoutIdParts,
 } from "../../src/wire/frame-slab.js";
@@ -177,27 +174,4 @@ describe("The id of a stored frame", () => {
       );
     },
   );
-});
-
-describe("Copied frames", () => {
-  it("are the same, with channel, id and mark, and lie in memory of their own", () => {
-    const slab = new FrameSlab();
-    const frames = NAMES.map((name, index) => {
-      const frame = slab.write(encodeMessage({ id: `e.${index}`, data: `\u4e00 ${name}` }), name);
-      if (index % 2 === 0) markString(frame);
-      // Others lie in between.
-      slab.write("x".repeat(9_000), "other");
-      slab.write("data: x\n\n", "other");
-      return frame;
-    });
-    const copies = copyFrames(frames);
-    expect(copies.map(textOf)).toEqual(frames.map(textOf));
-    expect(copies.map(channelOf)).toEqual(NAMES);
-    expect(copies.map(idOf)).toEqual(NAMES.map((_name, index) => `e.${index}`));
-    expect(copies.map(isStringData)).toEqual(NAMES.map((_name, index) => index % 2 === 0));
-    const [memory] = copies.map((copy) => copy.slab);
-    expect(copies.every((copy) => copy.slab === memory)).toBe(true);
-    expect(memory?.byteLength).toBeLessThan(3_000);
-    expect(copyFrames([])).toEqual([]);
-  });
 });
