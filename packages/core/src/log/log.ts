@@ -6,7 +6,7 @@ export interface LogMessage {
   readonly event?: string | undefined;
   /** The event's data as text. */
   readonly data: string;
-  /** Whether the data was published as a string. Absent: `data` was serialized from another value. */
+  /** Whether `data` is a string as it was published. Absent: it was serialized, from a string too with `verbatimStrings: false`. */
   readonly isString?: boolean | undefined;
   /** Reconnection time in milliseconds. */
   readonly retry?: number | undefined;
