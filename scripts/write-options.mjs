@@ -44,6 +44,11 @@ const SECTIONS = [
     ],
   },
   {
+    title: "Reading",
+    intro: "Options of `hub.read(channels, options)` and `reader.read(channels, options)`.",
+    from: [["packages/core/src/options/read.ts", "ReadOptions"]],
+  },
+  {
     title: "Streaming a source",
     intro:
       "Options of `session.stream(source, options)`. A function in place of options stands for `{ map }`.",
@@ -68,6 +73,12 @@ const SECTIONS = [
     intro:
       "Options of `createPublisher()`: `log`, and [`serialize`](#serialize), [`verbatimStrings`](#verbatimstrings), [`maxEventBytes`](#maxeventbytes) and [`onError`](#onerror) of a hub. `createRedisPublisher()` takes the options of [`redisLog()`](#log-on-redis) without `onHealth` in place of `log`.",
     from: [["packages/core/src/hub/publisher.ts", "PublisherOptions"]],
+  },
+  {
+    title: "Reader",
+    intro:
+      "Options of `createReader()`: `log`, and [`deserialize`](#deserialize), [`retention`](#retention), [`maxEventBytes`](#maxeventbytes) and [`onError`](#onerror) of a hub.",
+    from: [["packages/core/src/hub/reader.ts", "ReaderOptions"]],
   },
   {
     title: "Runs",
