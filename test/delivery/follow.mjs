@@ -1,5 +1,5 @@
-// How the servers of the suites on replay serve a client: by a session, or, in a second run, by code of their own that
-// reads the events with `hub.read`. To the client both are the same.
+// How the servers of the suites on replay serve a client: by a session, or, in a second run, by a loop that reads the
+// events with `hub.read` and writes them itself. To the client both are the same.
 
 /** Whether clients are served by `hub.read`. */
 export const IS_READ = process.env["FOLLOW"] === "read";

@@ -126,7 +126,7 @@ it("a reader whose log starts later begins there, whenever `next` was called", a
   await hub.close();
 });
 
-it("a reader that continues after a position waits for its log, and is told if the position is void", async () => {
+it("a reader that continues after a position waits for its log, and gets one reset if the position is void", async () => {
   const { log, begin } = lateLog();
   const hub = createHub({ log });
   const reading = hub.read(["news", "weather"], { after: "gone.7" });

@@ -264,7 +264,7 @@ it.each([
   await hub.close();
 });
 
-it("readers that nobody begins to read are not kept", async () => {
+it("readers without a call of next are not kept", async () => {
   const hub = createHub();
   const { signal } = new AbortController();
   const before = await used();

@@ -6,7 +6,7 @@ import { setImmediate as immediate } from "node:timers/promises";
 import type { Hub } from "@tidewire/core";
 import { EventClient, seeded } from "./event-client.js";
 
-/** What is taken first when a page is rendered. */
+/** The part of a page that is taken first. */
 type First = "position" | "state";
 
 /** A page as its client gets it. */
@@ -54,7 +54,7 @@ const EVENTS_PER_PAGE = 60;
  * Renders pages while rows are added, and compares each page and what its client gets afterwards with the log.
  *
  * @param hubs - Pages are rendered by the first, clients are served by the last. They have the same log.
- * @param first - What is taken first.
+ * @param first - The part that is taken first.
  * @param count - Number of pages. The clients of half of them read in server code.
  */
 export async function renderPages(

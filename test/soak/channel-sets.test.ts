@@ -238,9 +238,15 @@ async function run(seed: number): Promise<Chapter> {
     if (channels.length === 0) channels.push(pick(CHANNELS));
     const isReplayed = visit.since !== undefined;
     const latest = has.latest && !isReplayed && chance(0.3) ? 1 + below(5) : 0;
-    const call = {
-      ...{ latest, hasSnapshot: false, isReplayed, isFirst: true, isStateDue: false },
-      ...{ take: undefined, states: 0, resetsBefore: 0 },
+    const call: Call = {
+      latest,
+      hasSnapshot: false,
+      isReplayed,
+      isFirst: true,
+      isStateDue: false,
+      take: undefined,
+      states: 0,
+      resetsBefore: 0,
     };
     visit.join(channels, call, { position: ledger.position, bytes: 0 });
     void follower.read(request, response, channels, latest);

@@ -139,7 +139,7 @@ export class Reading implements EventReading<AnyItem> {
     this.#hasStarted();
   }
 
-  /** Until here nothing else holds it, so that a reading that nobody begins is garbage. */
+  /** Registers it. Before the first call of `next` nothing else holds it, so an unused reading is garbage. */
   #begin(): void {
     this.#hasBegun = true;
     if (this.#isOver) return;

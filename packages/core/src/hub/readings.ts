@@ -15,7 +15,7 @@ import { reportTo } from "./report.js";
 /** The position of a process that has no position yet. Continuing from it leads to a reset. */
 const NOWHERE = "~unknown";
 
-/** What one signal ends. */
+/** The readings that share a signal. */
 interface SignalReadings {
   readonly readings: Set<Reading>;
   readonly abort: () => void;

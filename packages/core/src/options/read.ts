@@ -44,7 +44,8 @@ export interface ReadEvent<
   readonly event: Type;
   /**
    * The published data. Strings come back with each line break as LF; other data went through `serialize` and comes back
-   * through `deserialize`. If that throws, `data` is the text itself, and the error goes to `onError`.
+   * through `deserialize`: with the defaults, a `Date` is a string then. If `deserialize` throws, `data` is the text
+   * itself, and the error goes to `onError`.
    */
   readonly data: Data;
 }

@@ -167,7 +167,7 @@ export class ModelReader {
     if (this.calls > 0 || this.#voided === Infinity) this.#mayReset = true;
   }
 
-  /** Nothing holds it up: every call under way waits for events that do not exist yet. */
+  /** It is not held up: every call under way waits for events that do not exist yet. */
   expectAll(): void {
     if (this.calls === 0 || this.isDone || this.hasReturned) return;
     if (this.#end !== undefined) return this.#fail("does not end with its hub");
@@ -325,7 +325,7 @@ export class ModelReader {
     return next <= tail && next < keptFrom;
   }
 
-  /** Whoever continues from this position misses nothing, and gets nothing twice. */
+  /** A reader that continues from this position misses no event, and gets none twice. */
   #expectPosition(id: string | undefined): void {
     const { after } = this.#start;
     if (id === after && !this.#hasItems && after !== undefined) return;
