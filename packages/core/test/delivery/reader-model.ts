@@ -78,10 +78,11 @@ export class ModelReader {
     this.channels = new Set(start.channels);
     this.#reading = reading;
     this.#abort = abort;
-    this.#start = start;
+    // A client without a position reports an empty text.
+    this.#start = { ...start, after: start.after === "" ? undefined : start.after };
     this.#chronicle = chronicle;
     this.#counts = counts;
-    this.#maxLatest = start.after === undefined ? start.latest : 0;
+    this.#maxLatest = this.#start.after === undefined ? start.latest : 0;
     this.#isLatestOver = this.#maxLatest === 0;
     this.#fail = (text) => fail(`${this.describe()}: ${text}`);
     if (chronicle.isStarted) this.started();
