@@ -77,7 +77,7 @@ const SECTIONS = [
   {
     title: "Reader",
     intro:
-      "Options of `createReader()`: `log`, and [`deserialize`](#deserialize), [`retention`](#retention), [`maxEventBytes`](#maxeventbytes) and [`onError`](#onerror) of a hub.",
+      "Options of `createReader()`: `log`, and [`deserialize`](#deserialize), [`retention`](#retention), [`maxEventBytes`](#maxeventbytes) and [`onError`](#onerror) of a hub. `createRedisReader()` takes the options of [`redisLog()`](#log-on-redis) in place of `log` and `retention`.",
     from: [["packages/core/src/hub/reader.ts", "ReaderOptions"]],
   },
   {
