@@ -8,6 +8,7 @@ it("The public entry exports these values and no more", () => {
     "SseError",
     "createHub",
     "createPublisher",
+    "createReader",
     "isSseError",
     "memoryLog",
   ]);
@@ -15,9 +16,20 @@ it("The public entry exports these values and no more", () => {
 
 it("The entry for adapters exports these values and no more", () => {
   expect(Object.keys(adapter).toSorted()).toEqual([
+    "atLeast",
+    "breathe",
     "checkName",
     "createRoute",
+    "describeValue",
+    "encodeLogMessage",
     "isSessionAbort",
+    "milliseconds",
+    "openSource",
+    "printErrors",
+    "quoteError",
     "resolveHub",
+    "runOutside",
+    "sendSerialized",
+    "unexpected",
   ]);
 });

@@ -252,7 +252,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   checkAccept: undefined,
   cors: false,
   serialize: JSON.stringify,
-  deserialize: (text) => JSON.parse(text) as unknown,
+  deserialize: JSON.parse,
   verbatimStrings: true,
   retention: Object.freeze({ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }),
   authorize: undefined,

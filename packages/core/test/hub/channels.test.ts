@@ -605,6 +605,7 @@ describe("hub.stats", () => {
       sessions: { connecting: 0, open: 0, live: 0, behind: 0 },
       held: 0,
       turnedAway: 0,
+      readers: 0,
       channels: 0,
       published: 0,
       delivered: 0,
