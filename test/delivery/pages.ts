@@ -48,7 +48,7 @@ const WRITERS = 24;
 /** Pages rendered at the same time. */
 const VISITORS = 20;
 /** Events after which a client has seen enough. */
-const EVENTS_PER_PAGE = 60;
+const EVENTS_PER_PAGE = 30;
 
 /**
  * Renders pages while rows are added, and compares each page and what its client gets afterwards with the log.
