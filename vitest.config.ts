@@ -36,8 +36,13 @@ const WAITING = [
 
 /** Suites on replay, in which clients can be served by `hub.read` instead of a session: see test/delivery/follow.mjs. */
 const REPLAY = [
-  "test/delivery/{backlog,exactly-once,resume}.test.ts",
-  "test/redis/{cluster,foreign,forks,half-dead,history,outages,paging,slow-links,stampede}.test.ts",
+  "test/delivery/{exactly-once,resume}.test.ts",
+  "test/redis/{foreign,forks,history,paging}.test.ts",
+];
+/** The same, which wait for outages or move millions of events. */
+const LONG_REPLAY = [
+  "test/delivery/backlog.test.ts",
+  "test/redis/{cluster,half-dead,outages,slow-links,stampede}.test.ts",
 ];
 
 /** Tests that measure: memory, how late a heartbeat is, how long a turn takes. */
@@ -104,8 +109,8 @@ const SOAK_OF_READERS: TestProjectConfiguration = {
   extends: true,
   test: {
     name: "soak/readers",
-    include: [...REPLAY, "test/delivery/pages.test.ts"],
-    env: { FOLLOW: "read", PAGES: "10000" },
+    include: [...REPLAY, ...(isFull ? LONG_REPLAY : []), "test/delivery/pages.test.ts"],
+    env: { FOLLOW: "read", PAGES: isFull ? "10000" : "2000" },
     testTimeout: isFull ? 0 : 60_000,
     maxWorkers: 3,
     sequence: { groupOrder: 7 },
