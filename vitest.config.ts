@@ -28,6 +28,7 @@ const PROPERTIES = [
 
 /** Tests that mostly wait: for an outage to be over, for a heartbeat. Four of these files at a time take about one core. */
 const WAITING = [
+  "test/client/**/*.test.ts",
   "test/contracts/{adapter,hosts,reconnect-after,turned-away}.test.ts",
   "test/delivery/{async-context,authorize,exactly-once,idle-trim,quiet-channels,resume,shutdown}.test.ts",
   "test/redis/{clients,cluster,half-dead,history,outages,runs,runs-outages,slow-links,unknown}.test.ts",

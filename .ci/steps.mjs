@@ -19,6 +19,7 @@ step("format", pnpm("format:check"));
 // After the build, because type-aware rules read the packages' types from dist.
 step("lint", pnpm("lint"));
 step("unused code", pnpm("knip"));
+step("size of the client", ["node", "scripts/check-size.mjs"]);
 step("words", ["node", "scripts/check-words.mjs"]);
 step("code in the docs", ["node", "scripts/check-docs.mjs"]);
 step("documentation site", ["node", "scripts/build-docs.mjs"]);

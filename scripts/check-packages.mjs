@@ -41,15 +41,17 @@ async function checkModules() {
 }
 
 async function checkTarballs() {
-  for (const { name, file, manifest } of tarballs) {
+  for (const { name, file, manifest, isModule } of tarballs) {
     await check(`${name}: contents`, () => checkContents(file));
     await check(`${name}: types for node10`, () => checkTypesVersions(manifest));
     await check(`${name}: publint`, () => run(binary("publint"), ["run", file, "--strict"], root));
-    await check(`${name}: attw`, () => run(binary("attw"), [file], root));
+    await check(`${name}: attw`, () =>
+      run(binary("attw"), [file, ...(isModule ? ["--profile", "esm-only"] : [])], root),
+    );
   }
   // One project as in the READMEs, and one with Express's types.
   await checkProject("untyped", typescript, ["untyped.ts"]);
-  await checkProject("typed", { ...typescript, ...types }, ["esm.ts", "commonjs.cts"]);
+  await checkProject("typed", { ...typescript, ...types }, ["esm.ts", "client.ts", "commonjs.cts"]);
 }
 
 async function checkContents(file) {

@@ -6,7 +6,7 @@ import path from "node:path";
 
 const VERSIONS = ["20", "22", "24", "26"];
 /** Tests that depend on the version of Node. The browser and the rest of the integration tests do not. */
-const TESTS = ["packages/", "test/contracts/", "test/redis/log"];
+const TESTS = ["packages/", "test/client/", "test/contracts/", "test/redis/log"];
 
 const root = path.resolve(import.meta.dirname, "..");
 const named = process.argv.slice(2);

@@ -121,6 +121,12 @@ const SECTIONS = [
       "Options of `redisTapes()` of `@tidewire/redis`. Exactly one of `url` and `client` is required, as for [`redisLog()`](#log-on-redis).",
     from: [["packages/redis/src/tapes/tape-options.ts", "RedisTapesSettings"]],
   },
+  {
+    title: "Client",
+    intro:
+      "Options of `connect(url, options)` of [`@tidewire/client`](../clients/client.md). An unknown name or an invalid value throws a `TypeError`.",
+    from: [["packages/client/src/options.ts", "ConnectOptions"]],
+  },
 ];
 
 /** Interfaces whose fields are listed with the option that has them as its type. */
@@ -156,7 +162,7 @@ const MORE = {
 const UNITS = [
   [/Ms$/, "milliseconds"],
   [/Bytes$/, "bytes"],
-  [/^maxEvents$/, "events"],
+  [/^max(Buffered)?Events$/, "events"],
   [/^latest$/, "events of each channel"],
   [/^maxSessions$/, "sessions"],
   [/^maxHeld$/, "clients"],

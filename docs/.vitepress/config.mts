@@ -32,7 +32,11 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
     folder: "operate",
     first: ["proxies", "shutdown", "scaling", "observability", "sizing", "benchmarks"],
   },
-  { title: "Clients", folder: "clients", first: ["browser", "tabs", "fetch", "node", "matrix"] },
+  {
+    title: "Clients",
+    folder: "clients",
+    first: ["client", "browser", "tabs", "fetch", "node", "matrix"],
+  },
   {
     title: "Recipes",
     folder: "recipes",

@@ -15,6 +15,10 @@ const { Application, Converter } = await import(pathToFileURL(resolve("typedoc")
 
 /** The purpose of each entry point, and the page that shows it in use. */
 const INTRODUCTIONS = {
+  "@tidewire/client": {
+    purpose: "The client for browsers and Node: a stream that comes back.",
+    guide: "[The client](../../clients/client.md) shows it in use",
+  },
   "@tidewire/core": {
     purpose: "Hubs, sessions, channels and their options, for `node:http` and every framework.",
     guide:

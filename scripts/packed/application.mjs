@@ -6,20 +6,28 @@ import { install, manifestWith } from "./tarballs.mjs";
 /** Folders of the application, by module format. */
 export const FORMATS = { commonjs: "cjs", module: "esm" };
 
+/** The programs to run in each folder. Those in CommonJS do without packages that are only ES modules. */
+export const PROGRAMS = { cjs: ["entries", "streams"], esm: ["entries", "streams", "client"] };
+
 /**
  * Installs the tarballs and writes the programs.
  *
- * @returns The application: its `folder` and all `entries`.
+ * @returns The application: its `folder` and all `entries` that have a CommonJS build.
  */
 export async function makeApplication(folder, tarballs, sources, types) {
   await install(folder, manifestWith(tarballs, { devDependencies: types }));
-  const entries = tarballs.flatMap((tarball) => tarball.entries);
+  const entriesOf = (some) => some.flatMap((tarball) => tarball.entries);
+  const entries = entriesOf(tarballs.filter(({ isModule }) => !isModule));
   for (const [type, name] of Object.entries(FORMATS)) {
     const target = path.join(folder, name);
     fs.mkdirSync(target);
     fs.writeFileSync(path.join(target, "package.json"), JSON.stringify({ type }));
-    fs.writeFileSync(path.join(target, "entries.ts"), importAll(entries));
-    for (const program of ["streams.ts", "typed.ts", "one-copy.mjs"]) {
+    fs.writeFileSync(
+      path.join(target, "entries.ts"),
+      importAll(type === "module" ? entriesOf(tarballs) : entries),
+    );
+    const copied = PROGRAMS[name].filter((program) => program !== "entries");
+    for (const program of [...copied.map((one) => `${one}.ts`), "typed.ts", "one-copy.mjs"]) {
       fs.copyFileSync(path.join(sources, program), path.join(target, program));
     }
   }

@@ -1,7 +1,7 @@
 // Runs an application's programs in every module loader: Node, Bun, Deno, Jest, ts-jest, an esbuild bundle.
 import fs from "node:fs";
 import path from "node:path";
-import { FORMATS } from "./application.mjs";
+import { FORMATS, PROGRAMS } from "./application.mjs";
 import { Missing, check, run } from "./checks.mjs";
 import { install } from "./tarballs.mjs";
 
@@ -65,10 +65,9 @@ export async function checkLoaders(application, tsc) {
 /** Compiles each program twice: to CommonJS in one folder, to an ES module in the other. */
 async function compilePrograms(folder, tsc) {
   const project = path.join(folder, "tsconfig.json");
-  const files = Object.values(FORMATS).flatMap((name) => [
-    `${name}/entries.ts`,
-    `${name}/streams.ts`,
-  ]);
+  const files = Object.entries(PROGRAMS).flatMap(([name, programs]) =>
+    programs.map((program) => `${name}/${program}.ts`),
+  );
   const compilerOptions = { ...TSCONFIG, module: "nodenext" };
   fs.writeFileSync(project, JSON.stringify({ compilerOptions, files }));
   await run(tsc, ["--project", project], folder);
@@ -86,9 +85,9 @@ async function installTools(folder, packages) {
 function runPrograms(findCommand) {
   return async ({ folder, entries }, tools) => {
     const [command, ...args] = await findCommand(tools);
-    for (const name of Object.values(FORMATS)) {
-      for (const program of ["entries.js", "streams.js"]) {
-        await run(command, [...args, path.join(name, program)], folder);
+    for (const [name, programs] of Object.entries(PROGRAMS)) {
+      for (const program of programs) {
+        await run(command, [...args, path.join(name, `${program}.js`)], folder);
       }
     }
     await run(command, [...args, path.join(FORMATS.module, "one-copy.mjs"), ...entries], folder);

@@ -95,7 +95,10 @@ function writeConfig(folder, version, { module, moduleResolution }) {
       skipLibCheck: false,
       ...(isDeprecated ? { ignoreDeprecations: "6.0" } : {}),
     },
-    files: Object.values(FORMATS).flatMap((name) => [`${name}/entries.ts`, `${name}/typed.ts`]),
+    files: [
+      ...Object.values(FORMATS).flatMap((name) => [`${name}/entries.ts`, `${name}/typed.ts`]),
+      `${FORMATS.module}/client.ts`,
+    ],
   };
   fs.writeFileSync(file, JSON.stringify(config));
   return file;

@@ -6,7 +6,8 @@ import { run } from "./checks.mjs";
 /**
  * Packs with pnpm, which turns `workspace:^` into versions and adds the root's LICENSE.
  *
- * @returns For each package `{ name, file, entries, manifest }`; `entries` in import form: `@tidewire/core/log`.
+ * @returns For each package `{ name, file, entries, manifest, isModule }`; `entries` in import form: `@tidewire/core/log`.
+ *   A package that `isModule` has no CommonJS build: programs in CommonJS do not use it.
  */
 export async function packAll(root, destination) {
   const packages = path.join(root, "packages");
@@ -28,6 +29,7 @@ export async function packAll(root, destination) {
         .filter((entry) => entry !== "./package.json")
         .map((entry) => path.posix.join(manifest.name, entry)),
       manifest,
+      isModule: manifest.type === "module",
     });
   }
   return tarballs;

@@ -99,7 +99,30 @@ describe("The core", () => {
   });
 });
 
-describe.each(PACKAGES.filter((name) => name !== "core"))("The package %s", (name) => {
+describe("The client", () => {
+  const sources = readSources("client");
+
+  it("imports its own files and the parser, and nothing else: it runs in browsers", () => {
+    const from = sources.flatMap((source) => importsOf(source).map((one) => one.from));
+    expect(new Set(from.filter((one) => !/^\.\/[\w-]+\.js$/.test(one)))).toEqual(
+      new Set(["eventsource-parser"]),
+    );
+  });
+
+  it("keeps its timers in one file", () => {
+    expect(namesOf(sources, keepsTimer)).toEqual(["alarm"]);
+  });
+
+  it("has no cycle of imports", () => {
+    const inOneFolder = sources.map(({ name, text }) => file(`client/${name}`, text));
+    expect(findLayerFaults(inOneFolder, ["client"])).toEqual([]);
+  });
+});
+
+/** The packages that build on the core. */
+const ON_THE_CORE = PACKAGES.filter((name) => name !== "core" && name !== "client");
+
+describe.each(ON_THE_CORE)("The package %s", (name) => {
   const sources = readSources(name);
   const entries = new Set([...ENTRIES, ...(STORES.has(name) ? ["@tidewire/runs/tapes"] : [])]);
   const from = sources.flatMap((source) => importsOf(source).map((one) => one.from));

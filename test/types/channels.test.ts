@@ -34,6 +34,17 @@ describe("@tidewire/fastify", () => {
   });
 });
 
+describe("@tidewire/client", () => {
+  it("types events by the channels of the server, and needs no types of a platform", () => {
+    expect(compile("test/types/client/tsconfig.json")).toEqual({ status: 0, output: "" });
+  });
+
+  it.each(["dom", "node"])("takes what the platform has: %s", (platform) => {
+    const project = `test/types/client-platforms/tsconfig.${platform}.json`;
+    expect(compile(project)).toEqual({ status: 0, output: "" });
+  });
+});
+
 describe("A map of channels", () => {
   it("accepts all valid calls, and rejects those marked with `@ts-expect-error`", () => {
     expect(compile("test/types/tsconfig.json")).toEqual({ status: 0, output: "" });
@@ -272,6 +283,40 @@ const ROUTE_PROGRAMS: readonly WrongProgram[] = [
   },
 ];
 
+/** On a stream of the client. */
+const CLIENT_PROGRAMS: readonly WrongProgram[] = [
+  {
+    fault: "an event that is misspelt",
+    code: 'stream.on("headlines", () => {});',
+    names: ['"headlines"', '"headline"'],
+    at: '"headlines"',
+  },
+  {
+    fault: "an event of no channel",
+    code: 'stream.on("goal", () => {});',
+    names: ['"goal"', '"headline"', '"mail"'],
+    at: '"goal"',
+  },
+  {
+    fault: "a field that is misspelt",
+    code: 'stream.on("headline", (data) => data.titel);',
+    names: ["'titel'", "Did you mean 'title'?"],
+    at: "titel",
+  },
+  {
+    fault: "a field that is misspelt where it is taken apart",
+    code: 'stream.on("headline", ({ titel }) => titel);',
+    names: ["'titel'", "title: string"],
+    at: "titel",
+  },
+  {
+    fault: "a field of another type",
+    code: 'stream.on("headline", (data) => data.title.toFixed());',
+    names: ["'toFixed'", "'string'"],
+    at: "toFixed",
+  },
+];
+
 const IMPORTED = JSON.stringify(join(ROOT, "test/types/accepted.ts"));
 
 const REGISTERED = `import type { Channels } from ${IMPORTED};
@@ -284,6 +329,11 @@ const PRELUDES: Readonly<Record<string, string>> = {
 import type { Channels } from ${IMPORTED};
 const hub = createHub<Channels>();
 void hub;
+`,
+  "the client": `import { connect } from "@tidewire/client";
+import type { Channels } from ${IMPORTED};
+const stream = connect<Channels>("http://localhost/");
+void stream;
 `,
   Express: `${REGISTERED}import { sseHandler } from "@tidewire/express";
 import type { Response } from "express";
@@ -302,6 +352,7 @@ describe.each([
   ["a hub", PROGRAMS],
   ["Express", [...REGISTERED_PROGRAMS, ...ROUTE_PROGRAMS]],
   ["Fastify", REGISTERED_PROGRAMS],
+  ["the client", CLIENT_PROGRAMS],
 ])("The compiler error, with %s, of", (binding, programs) => {
   const folder = mkdtempSync(join(tmpdir(), "tidewire-types-"));
   const prelude = PRELUDES[binding] ?? "";
@@ -317,6 +368,7 @@ describe.each([
     const paths = {
       express: "node_modules/@types/express/index.d.ts",
       fastify: "node_modules/fastify/fastify.d.ts",
+      "@tidewire/client": "packages/client/dist/index.d.ts",
       "@tidewire/core": "packages/core/dist/index.d.ts",
       "@tidewire/express": "packages/express/dist/index.d.ts",
       "@tidewire/fastify": "packages/fastify/dist/index.d.ts",

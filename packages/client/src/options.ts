@@ -1,0 +1,291 @@
+/** Options of `connect`, their defaults and their checks. */
+
+import { isSendable } from "./last-event-id.js";
+import type { Renew } from "./renewal.js";
+
+/** An `AbortSignal`, described without the types of the DOM. */
+export interface Signal {
+  /** Whether it has been aborted. */
+  readonly aborted: boolean;
+  /** Adds a listener. */
+  addEventListener(type: "abort", listener: () => void): void;
+  /** Removes a listener. */
+  removeEventListener(type: "abort", listener: () => void): void;
+}
+
+/** Headers of a request: an object, a `Headers` or entries. */
+export type RequestHeaders =
+  | Readonly<Record<string, string>>
+  | Iterable<readonly [name: string, value: string]>
+  | { forEach(callback: (value: string, name: string) => void): void };
+
+/** The part of a response that a stream reads. */
+export interface FetchedResponse {
+  /** HTTP status. */
+  readonly status: number;
+  /** Headers of the answer. */
+  readonly headers: { get(name: string): string | null };
+  /** The body; `null` if there is none. */
+  readonly body: {
+    getReader(): {
+      read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+    };
+  } | null;
+}
+
+/** The request that a stream passes to `fetch` beside the URL. */
+export interface FetchedRequest {
+  /** The option `method`. */
+  readonly method: string;
+  /** All headers, with `accept` and `last-event-id`. */
+  readonly headers: Record<string, string>;
+  /** The option `body`. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- the type of bodies belongs to the platform
+  readonly body?: any;
+  /** The option `credentials`. */
+  readonly credentials?: "include" | "omit" | "same-origin";
+  /** Always `no-store`: Firefox makes parallel requests of one URL wait for each other otherwise. */
+  readonly cache: "no-store";
+  /** Aborts the request and its body. */
+  // oxlint-disable-next-line typescript/no-explicit-any -- an `AbortSignal`, whose type belongs to the platform
+  readonly signal: any;
+}
+
+/** Options of {@link connect}. */
+export interface ConnectOptions {
+  /**
+   * Method of the request. `GET` never ends by itself; after any other method an orderly end of the answer is final,
+   * unless the stream has carried an ID from which it can go on.
+   *
+   * @defaultValue `"GET"`, or `"POST"` with a `body`
+   */
+  readonly method?: string | undefined;
+  /**
+   * Body of the request: a string, bytes, a `Blob`, a `FormData` or a `URLSearchParams`. It is sent again with each
+   * attempt, and therefore cannot be a stream.
+   *
+   * @defaultValue no body
+   */
+  readonly body?: unknown;
+  /**
+   * Headers of the request, or a function that returns them, also as a promise. The function is called for each attempt,
+   * so that a token is fresh. If it throws or rejects, the attempt has failed with the reason `headers`.
+   *
+   * `Accept` is `text/event-stream` unless it is set. `Last-Event-ID` is set by the stream.
+   *
+   * @defaultValue no further headers
+   */
+  readonly headers?:
+    | RequestHeaders
+    | (() => RequestHeaders | PromiseLike<RequestHeaders>)
+    | undefined;
+  /**
+   * Whether cookies are sent: `"include"` also to other origins, `"omit"` never.
+   *
+   * @defaultValue `"same-origin"`, the default of `fetch`
+   */
+  readonly credentials?: "include" | "omit" | "same-origin" | undefined;
+  /**
+   * Another function than the platform's `fetch`. It has to respect `signal`.
+   *
+   * @defaultValue `globalThis.fetch`
+   */
+  readonly fetch?:
+    | ((url: string, request: FetchedRequest) => PromiseLike<FetchedResponse>)
+    | undefined;
+  /**
+   * Position from which to start, such as one that the server has put into the page. Empty for a new client.
+   *
+   * @defaultValue `""`
+   */
+  readonly lastEventId?: string | undefined;
+  /**
+   * Whether data is parsed as JSON. Data that is no JSON is handed on as the string that it is. With `false` all data is
+   * a string.
+   *
+   * @defaultValue `true`
+   */
+  readonly json?: boolean | undefined;
+  /**
+   * Longest silence of a server that does not announce one, in milliseconds. After one and a half times as long without
+   * a byte the link counts as dead, and the stream reconnects. Tidewire announces the heartbeat on streams with
+   * channels, and that wins. `false` turns the watch off, whatever the server announces.
+   *
+   * @defaultValue the heartbeat that the server announces; without an announcement, no watch
+   */
+  readonly heartbeatMs?: number | false | undefined;
+  /**
+   * How long an answer may take to begin, in milliseconds, with the time for `headers`. `false` waits for as long as
+   * `fetch` does.
+   *
+   * @defaultValue `30_000`
+   */
+  readonly connectTimeoutMs?: number | false | undefined;
+  /**
+   * Shortest wait before the next attempt, in milliseconds, until the server names its own reconnection time. The wait is
+   * drawn at random between this and twice as long, and the upper limit doubles with each failure, up to a minute. Times
+   * below 100 count as 100.
+   *
+   * @defaultValue `1_000`
+   */
+  readonly reconnectionTimeMs?: number | undefined;
+  /**
+   * Called when the server answers 401 or 403: renews the credentials that `headers` or a cookie will have. Once it has
+   * resolved the stream tries again, once. It closes with `unauthorized` if that is refused too, or if this resolves to
+   * `false`, throws or rejects. Streams with the same function that are refused at the same time share one call.
+   *
+   * @defaultValue a refusal closes the stream
+   */
+  readonly onUnauthorized?:
+    | ((refusal: { readonly httpStatus: number }) => void | boolean | PromiseLike<void | boolean>)
+    | undefined;
+  /**
+   * Closes the stream when it is aborted.
+   *
+   * @defaultValue only `close()` closes it
+   */
+  readonly signal?: Signal | undefined;
+  /**
+   * How many events a loop over the stream may be behind, at least 1. Then the stream stops reading, for its other loops
+   * and listeners as well, until the loop has taken some. The server sees a slow client; no event is lost.
+   *
+   * @defaultValue `100`
+   */
+  readonly maxBufferedEvents?: number | undefined;
+}
+
+/** Options with their defaults. */
+export interface Settings {
+  readonly method: string;
+  readonly body?: unknown;
+  readonly headers: RequestHeaders | (() => RequestHeaders | PromiseLike<RequestHeaders>);
+  readonly credentials?: FetchedRequest["credentials"];
+  readonly fetch?: NonNullable<ConnectOptions["fetch"]>;
+  readonly lastEventId: string;
+  readonly json: boolean;
+  readonly heartbeatMs?: number | false;
+  readonly connectTimeoutMs: number | false;
+  readonly reconnectionTimeMs: number;
+  readonly onUnauthorized?: Renew;
+  readonly signal?: Signal;
+  readonly maxBufferedEvents: number;
+}
+
+/** The expectation for the error message, and the check of a value. */
+export type Check = readonly [expected: string, isValid: (value: never) => boolean];
+
+const isWhole = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) > 0;
+const WHOLE: Check = ["a whole number >= 1", isWhole];
+const WHOLE_OR_FALSE: Check = [
+  "false or a whole number >= 1",
+  (value) => value === false || isWhole(value),
+];
+const isFunction = (value: unknown): boolean => typeof value === "function";
+/** For functions. */
+export const FUNCTION: Check = ["a function", isFunction];
+
+const CHECKS: { readonly [Name in keyof Settings]-?: Check } = {
+  method: ["a method other than HEAD", (value) => /^(?!head$)[a-z]+$/i.test(value)],
+  body: [
+    "something that can be sent again",
+    (value: object) => !("getReader" in Object(value)) && !(Symbol.asyncIterator in Object(value)),
+  ],
+  headers: [
+    "headers or a function",
+    (value) =>
+      isFunction(value) || (typeof value === "object" && Boolean(new Headers(value as never))),
+  ],
+  credentials: [
+    '"include", "omit" or "same-origin"',
+    (value) => /^(include|omit|same-origin)$/.test(value),
+  ],
+  fetch: FUNCTION,
+  lastEventId: [
+    "a string without control characters",
+    (value) => typeof value === "string" && isSendable(value),
+  ],
+  json: ["a boolean", (value) => typeof value === "boolean"],
+  heartbeatMs: WHOLE_OR_FALSE,
+  connectTimeoutMs: WHOLE_OR_FALSE,
+  reconnectionTimeMs: WHOLE,
+  onUnauthorized: FUNCTION,
+  signal: ["an AbortSignal", (value: object) => "aborted" in Object(value)],
+  maxBufferedEvents: WHOLE,
+};
+
+/**
+ * Checks options and fills in their defaults.
+ *
+ * @throws {TypeError} If an option is unknown or invalid.
+ */
+export function checkOptions(options: ConnectOptions): Settings {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  for (const [name, value] of given) {
+    if (!Object.hasOwn(CHECKS, name)) {
+      throw new TypeError(
+        `Unknown option \`${name}\`. Expected one of ${Object.keys(CHECKS).join(", ")}`,
+      );
+    }
+    check(name, value, CHECKS[name as keyof Settings]);
+  }
+  const settings: Settings = {
+    method: options.body === undefined ? "GET" : "POST",
+    headers: {},
+    lastEventId: "",
+    json: true,
+    connectTimeoutMs: 30_000,
+    reconnectionTimeMs: 1_000,
+    maxBufferedEvents: 100,
+    ...Object.fromEntries(given),
+  };
+  const method = settings.method.toUpperCase();
+  check("body", settings.body, [
+    "absent with the method GET",
+    (body) => body === undefined || method !== "GET",
+  ]);
+  return { ...settings, method };
+}
+
+/**
+ * Checks a last event ID of the application.
+ *
+ * @throws {TypeError} If no request could send it.
+ */
+export function checkLastEventId(value: unknown): string {
+  check("lastEventId", value, CHECKS.lastEventId);
+  return value as string;
+}
+
+/**
+ * Resolves a URL, in a page against the address of the page.
+ *
+ * @throws {TypeError} If it is not one that `fetch` can ask.
+ */
+export function resolveUrl(url: string | { readonly href: string }): string {
+  const { document, location } = globalThis as {
+    readonly document?: { readonly baseURI: string };
+    readonly location?: { readonly href: string };
+  };
+  const text = typeof url === "string" ? url : url?.href;
+  try {
+    const { href, protocol, username } = new URL(text, document?.baseURI ?? location?.href);
+    if (/^https?:$/.test(protocol) && username === "") return href;
+  } catch {
+    // Not a URL.
+  }
+  throw unexpected("url", "an absolute http or https URL", text);
+}
+
+/**
+ * Checks a value.
+ *
+ * @throws {TypeError} If it is invalid.
+ */
+export function check(name: string, value: unknown, [expected, isValid]: Check): void {
+  if (!isValid(value as never)) throw unexpected(name, expected, value);
+}
+
+function unexpected(name: string, expected: string, value: unknown): TypeError {
+  const got = typeof value === "string" ? JSON.stringify(value) : String(value);
+  return new TypeError(`Expected \`${name}\` to be ${expected}, got ${got}`);
+}
