@@ -14,7 +14,29 @@ const JSON_TEXT: Dialect = {
   last: { message: { event: "done", data: JSON.stringify("all") }, text: "all" },
 };
 
+/** The client of this project, which needs no recipe. */
+const TIDEWIRE: Omit<Client, "name" | "runsIn"> = {
+  ...COMMON,
+  connect: async (url, report) => {
+    const { connect } = await import("@tidewire/client");
+    const stream = connect(url);
+    for (const type of ["message", "price", "done"]) {
+      stream.on(type, (_data, { text }) => report.message(text, type));
+    }
+    stream.onReset((_reset, { text }) => report.message(text, "sse-reset"));
+    stream.onStatus((status) => {
+      if (status.state === "open") report.open();
+      if (status.state === "waiting") report.error(status.reason);
+      if (status.state === "closed") report.end();
+    });
+    return () => stream.close();
+  },
+};
+
 export const FETCHES: readonly Client[] = [
+  { ...TIDEWIRE, name: "@tidewire/client in Chromium", runsIn: "chromium" },
+  { ...TIDEWIRE, name: "@tidewire/client in Firefox", runsIn: "firefox" },
+  { ...TIDEWIRE, name: "@tidewire/client in Node", runsIn: "node" },
   {
     ...COMMON,
     name: "eventsource-client",
