@@ -3,14 +3,31 @@
 import { getEventListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { connect } from "@tidewire/client";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { eventually } from "../client.js";
 import { follow } from "./followed.js";
 import { script, status, stream } from "./scripted-server.js";
+import type { Answer } from "./scripted-server.js";
 
-/** Timers of this process. Those of `fetch` are not among them once their connections are gone. */
-function countTimers(): number {
-  return process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+/** Counts the timers of the client that have yet to go off, until the test has ended. */
+function recordTimers(): ReadonlySet<unknown> {
+  const timers = new Set<unknown>();
+  const { setTimeout: set, clearTimeout: clear } = globalThis;
+  const setRecorded = (run: () => void, ms?: number): unknown => {
+    const timer: unknown = set(() => {
+      timers.delete(timer);
+      run();
+    }, ms);
+    if (/packages\/client\/dist/.test(new Error("where").stack ?? "")) timers.add(timer);
+    return timer;
+  };
+  const clearRecorded = (timer: NodeJS.Timeout | undefined): void => {
+    timers.delete(timer);
+    clear(timer);
+  };
+  Object.assign(globalThis, { setTimeout: setRecorded, clearTimeout: clearRecorded });
+  onTestFinished(() => void Object.assign(globalThis, { setTimeout: set, clearTimeout: clear }));
+  return timers;
 }
 
 describe("close()", () => {
@@ -24,7 +41,7 @@ describe("close()", () => {
     const page = new EventTarget();
     const added = recordListeners(page);
     Object.assign(globalThis, { document: page });
-    const before = countTimers();
+    const timers = recordTimers();
     const controller = new AbortController();
     const followed = follow(server.url, { signal: controller.signal, heartbeatMs: 20_000 });
     Reflect.deleteProperty(globalThis, "document");
@@ -32,19 +49,32 @@ describe("close()", () => {
     await followed.until(state);
     expect(added.size).toBeGreaterThan(0);
     expect(getEventListeners(controller.signal, "abort")).toHaveLength(1);
-    expect(countTimers()).toBeGreaterThan(before);
+    expect(timers.size).toBe(1);
     followed.stream.close();
     followed.stream.close();
     expect(followed.stream.status).toEqual({ state: "closed", reason: "close" });
     expect(added.size).toBe(0);
     expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
     await eventually("the connection to end", () => closed === 1);
-    await eventually("the timers to end", () => countTimers() <= before);
+    await eventually("the timers to end", () => timers.size === 0);
     expect(followed.stream.reopen()).toBe(false);
     expect(followed.statuses.filter((each) => each.state === "closed")).toHaveLength(1);
     await delay(300);
     expect(server.asked).toHaveLength(1);
   });
+});
+
+it.each([
+  ["the last event", stream("data: x\nid: ~end\n\n")],
+  ["a wrong type", status200("text/html")],
+])("An answer that goes on after %s is not read, and its connection is free", async (_, answer) => {
+  let closed = 0;
+  const server = await script((response, request, asked) => {
+    response.once("close", () => (closed += 1));
+    answer(response, request, asked);
+  });
+  follow(server.url, { reconnectionTimeMs: 60_000 });
+  await eventually("the connection to end", () => closed === 1);
 });
 
 describe("An aborted signal", () => {
@@ -66,6 +96,11 @@ describe("An aborted signal", () => {
     expect(server.asked).toHaveLength(0);
   });
 });
+
+/** Begins an answer that does not end. */
+function status200(type: string): Answer {
+  return (response) => void response.writeHead(200, { "Content-Type": type }).write("<h1>");
+}
 
 /** Keeps the listeners that are on a target, by type. */
 function recordListeners(target: EventTarget): ReadonlySet<string> {

@@ -120,6 +120,20 @@ describe("A loop", () => {
     await loop.return?.();
   });
 
+  it("that was slow still notices a dead link", async () => {
+    const server = await script(
+      stream(`event: sse-cursor\nid: 0\ndata: {"heartbeatMs":400}\n\n${many(5)}`),
+    );
+    const { stream: one, until } = follow(server.url, { maxBufferedEvents: 2 });
+    const loop = one[Symbol.asyncIterator]();
+    await until("open");
+    await delay(1_000);
+    expect(one.status.state).toBe("open");
+    for (let n = 0; n < 5; n++) expect((await loop.next()).value?.data).toBe(n);
+    expect(await until("waiting")).toMatchObject({ reason: "stalled" });
+    await loop.return?.();
+  });
+
   it("of several gets every event, at the pace of the slowest, which may leave", async () => {
     const server = await script(stream(many(50)));
     const { stream: one } = follow(server.url, { maxBufferedEvents: 4 });
