@@ -98,7 +98,7 @@ const SECTIONS = [
   {
     title: "Reading a run",
     intro: "Options of `runs.read(key, options)`.",
-    from: [["packages/runs/src/read.ts", "ReadRunOptions"]],
+    from: [["packages/runs/src/read.ts", "RunReadOptions"]],
   },
   {
     title: "Listing runs",

@@ -210,6 +210,31 @@ async function makeMistakesOfExpress(): Promise<void> {
   }
 }
 
+/** Runs that fail by themselves, and calls with wrong arguments. */
+async function makeMistakesInRuns(): Promise<void> {
+  const runs = createRuns({ onError: heard });
+  const sources: unknown[] = [null, [{ id: "7", data: "x" }]];
+  for (const source of sources) await runs.start("a", () => untyped(source));
+  await runs.start(
+    "b",
+    () => ["x"],
+    untyped(async () => "x"),
+  );
+  await runs.start("chat-1", function* () {
+    for (let index = 0; index < 5; index++) yield "x".repeat(1_000_000);
+  });
+  for await (const item of runs.read("chat-1")) void item;
+  await hear(() => runs.stop(""));
+  await hear(() => runs.follow("a", untyped({})));
+  await hear(() => runs.read("a", { after: NaN }));
+  await withSession(async (session) => {
+    await session.subscribe("news");
+    await runs.start("c", () => ["x"]);
+    await hear(() => runs.follow("c", session));
+  });
+  await runs.close();
+}
+
 async function makeMistakesOfRuns(): Promise<void> {
   const tapes = memoryTapes();
   const runs = createRuns({ tapes });
@@ -256,6 +281,7 @@ describe("Messages that the docs quote", () => {
     await makeStaticMistakes();
     await makeMistakesOfSessions();
     await makeMistakesOfExpress();
+    await makeMistakesInRuns();
     await makeMistakesOfRuns();
     await hear(() => redisLog(untyped({})));
   });

@@ -270,6 +270,13 @@ describe("A run", () => {
     ["an item is no message", () => [17], undefined, "message"],
     ["an item is too large", () => ["x".repeat(2_000_000)], undefined, "maxEventBytes"],
     ["the source is a string", () => "text" as unknown as Iterable<unknown>, undefined, "iterable"],
+    ["the source is null", () => null as unknown as Iterable<unknown>, undefined, "iterable"],
+    [
+      "the source is an object that is no source",
+      () => ({ data: "text" }) as unknown as Iterable<unknown>,
+      undefined,
+      "iterable",
+    ],
     [
       "the source is undefined",
       () => undefined as unknown as Iterable<unknown>,
@@ -307,7 +314,10 @@ describe("A run", () => {
     expect(events).toMatchObject([
       { data: "12345" },
       { data: "67890" },
-      { outcome: "failed", error: "Expected a run of at most 150 bytes (`maxBytes`)" },
+      {
+        outcome: "failed",
+        error: 'Expected the run "a" to have at most 150 bytes (`maxBytes`)',
+      },
     ]);
     expect(causeOf(signal)).toBe("failed");
     expect(faucet.isLeft).toBe(true);
@@ -508,6 +518,20 @@ describe("close()", () => {
     expect(await waiting).toEqual({ done: true, value: undefined });
   });
 
+  it("makes all other calls reject in the same words", async () => {
+    const runs = create();
+    await runs.start("a", () => ["1"]);
+    await runs.close();
+    const reading = runs.read("a").next();
+    for (const call of [runs.stop("a"), runs.state("a"), runs.list(), reading]) {
+      await expect(call).rejects.toMatchObject({
+        code: "ERR_SSE_CLOSED",
+        statusCode: 503,
+        message: "The runs are closed",
+      });
+    }
+  });
+
   it("is idempotent, and keeps its time if a source does not end", async () => {
     const runs = create();
     await runs.start("a", () => new Promise<never>(() => {}));
@@ -524,9 +548,21 @@ describe("read()", () => {
     const { runId } = (await runs.state("a"))!;
     expect(await readAll(runs, "a")).toEqual([
       { type: "item", id: `${runId}.1`, event: "token", data: '{"a":1}', retry: 5 },
-      { type: "item", id: `${runId}.2`, data: "2" },
+      { type: "item", id: `${runId}.2`, event: "message", data: "2" },
       { type: "end", outcome: "done" },
     ]);
+  });
+
+  it("begins after a number, also as text", async () => {
+    const runs = create();
+    await runs.start("a", () => ["1", "2"]);
+    for (const after of [1, "1"]) {
+      const { value } = await runs.read("a", { after }).next();
+      expect(value).toMatchObject({ data: "2" });
+    }
+    expect(() => runs.read("a", { after: NaN })).toThrow(
+      expect.objectContaining({ code: "ERR_SSE_INVALID_OPTION", statusCode: 400 }),
+    );
   });
 
   it("yields nothing if there is nothing to follow", async () => {

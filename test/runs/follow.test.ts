@@ -4,7 +4,7 @@ import { SseError } from "@tidewire/core";
 import { createRuns, memoryTapes } from "@tidewire/runs";
 import type { FollowOptions, Runs, RunsOptions, Tapes } from "@tidewire/runs";
 import { afterEach, describe, expect, it } from "vitest";
-import { eventually, within } from "../client.js";
+import { eventually, request, within } from "../client.js";
 import { BINDINGS } from "../contracts/bindings.js";
 import { Faucet } from "./faucet.js";
 import { dataOf, eventsOf, lastIdOf, serveRuns } from "./served-runs.js";
@@ -191,6 +191,61 @@ describe.each(BINDINGS)("follow() in $name", (binding) => {
     expect(dataOf({ text: await client.rest() })).toEqual(["1", "2", "3"]);
   });
 
+  it("takes a number as text, as it stands in a query", async () => {
+    const runs = createRuns();
+    closers.push(() => runs.close());
+    await runs.start("a", () => ["1", "2", "3"]);
+    for (const [after, data] of [
+      ["0", ["1", "2", "3"]],
+      ["2", ["3"]],
+    ] as const) {
+      const server = await serveRuns(binding, runs, { after });
+      closers.push(() => server.close());
+      const client = await server.follow("a");
+      expect(dataOf({ text: await client.rest() })).toEqual(data);
+    }
+    for (const after of ["abc", "-1", "1.5", "99999999999999999999"]) {
+      const server = await serveRuns(binding, runs, { after });
+      closers.push(() => server.close());
+      expect((await server.follow("a")).status).toBe(204);
+    }
+  });
+
+  it("refuses a position that is neither an id nor a number with a status of 400", async () => {
+    const runs = createRuns();
+    closers.push(() => runs.close());
+    await runs.start("a", () => ["1"]);
+    const server = await serveRuns(binding, runs, { after: Number("abc") });
+    closers.push(() => server.close());
+    const answer = await server.follow("a").then(
+      ({ status }) => status,
+      () => "cut",
+    );
+    expect(answer).toBe(binding.hasErrorHandler ? 400 : "cut");
+    expect(server.results).toMatchObject([{ code: "ERR_SSE_INVALID_OPTION", statusCode: 400 }]);
+  });
+
+  it("says how to follow a run if the session has channels", async () => {
+    const runs = createRuns();
+    closers.push(() => runs.close());
+    await runs.start("a", () => ["1"]);
+    const results: unknown[] = [];
+    const served = await binding.serve(async ({ sse }) => {
+      await sse.subscribe("news");
+      results.push(await runs.follow("a", sse).catch((error: unknown) => error));
+    });
+    closers.push(() => served.close());
+    const client = await request(served, "/", { headers: { accept: "text/event-stream" } });
+    await client.rest();
+    expect(results).toMatchObject([
+      {
+        code: "ERR_SSE_ID_RESERVED",
+        message:
+          "A run needs a session without channels: follow it on a stream that has not subscribed",
+      },
+    ]);
+  });
+
   it("waits for a client that is ahead of the tape", async () => {
     const { runs, follow } = await start();
     const faucet = new Faucet().give("1");
@@ -278,6 +333,37 @@ describe.each(BINDINGS)("follow() in $name", (binding) => {
     await eventually("follow to settle", () => results.length > 0);
     expect(results).toMatchObject([{ code: "ERR_SSE_INVALID_FIELD" }]);
     expect(lastIdOf(client)).toBe("~end");
+  });
+
+  describe("between runs.close() and hub.close()", () => {
+    it("gives an EventSource an empty stream, and reports nothing", async () => {
+      const { runs, follow, results, faults } = await start();
+      await runs.start("a", () => ["1"]);
+      await runs.close();
+      const client = await follow("a");
+      expect(client.status).toBe(200);
+      await client.rest();
+      expect(client.isBroken).toBe(false);
+      expect(eventsOf(client)).toEqual([]);
+      expect(results).toEqual([false]);
+      expect(errors).toEqual([]);
+      expect(faults).toEqual([]);
+    });
+
+    it("rejects for any other client, in the words of start()", async () => {
+      const { runs, follow, results } = await start();
+      await runs.start("a", () => ["1"]);
+      await runs.close();
+      const answer = await follow("a", "", { headers: { accept: "*/*" } }).then(
+        ({ status }) => status,
+        () => "cut",
+      );
+      expect(answer).toBe(binding.hasErrorHandler ? 503 : "cut");
+      const closed = { code: "ERR_SSE_CLOSED", statusCode: 503, message: "The runs are closed" };
+      expect(results).toMatchObject([closed]);
+      await expect(runs.start("a", () => [])).rejects.toMatchObject(closed);
+      expect(errors).toEqual([]);
+    });
   });
 
   describe("if the store cannot be reached", () => {

@@ -68,7 +68,7 @@ export class Cursor {
 }
 
 /**
- * Opens the tape of a key behind a position.
+ * Opens the tape of a key after a position.
  *
  * @param after - A position as a client reports it, or the number of an item; `""` and 0 for the beginning.
  * @returns The cursor; `undefined` if there is no run, or the position belongs to another one. A follower never gets

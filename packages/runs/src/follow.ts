@@ -1,8 +1,9 @@
 /** Sends a run to a session, from its beginning or from where the client was. */
 
+import { SseError, isSseError } from "@tidewire/core";
 import type { ChannelMap, LastMessage, OwnedSession } from "@tidewire/core";
-import { atLeast, sendSerialized, unexpected } from "@tidewire/core/adapter";
-import { check, checkOptions } from "./check-options.js";
+import { atLeast, describeValue, sendSerialized, unexpected } from "@tidewire/core/adapter";
+import { checkOptions } from "./check-options.js";
 import { openCursor } from "./cursor.js";
 import type { Cursor } from "./cursor.js";
 import type { RunErrorStage } from "./options.js";
@@ -26,8 +27,7 @@ export type FollowingSession = Pick<
 /** Options of `follow`. */
 export interface FollowOptions {
   /**
-   * Returns the last message for the client. It is sent behind the last item, and the client does not come back after
-   * it. A function that throws, or returns a message that cannot be sent, makes `follow` reject.
+   * Returns the last message for the client. It follows the last item, and the client does not reconnect after it. A function that throws, or returns a message that cannot be sent, makes `follow` reject.
    *
    * @param end - How the run ended. `error` may contain details that clients should not see.
    * @returns The message; `undefined` for none.
@@ -35,7 +35,9 @@ export interface FollowOptions {
    */
   readonly end?: ((end: RunEnd) => LastMessage | string | undefined) | undefined;
   /**
-   * The last item that the client has: its id, or its number in the run. `""` and 0 stand for the beginning.
+   * The last item that the client has: its id, or its number in the run. The number may be text such as `"17"`, as it
+   * stands in a query. `""` and 0 stand for the beginning. Any other text is the position of no run: the answer is 204.
+   * A number below 0 or `NaN` is an error with status 400.
    *
    * @defaultValue the last event ID that the client reports
    */
@@ -47,7 +49,7 @@ export interface FollowParts {
   readonly tapes: Tapes;
   /** Wakes the followers of this process once the runs are closed. */
   readonly followers: Set<() => void>;
-  /** Whether the runs are closed: tapes get no more items. */
+  /** Whether the runs are closed, or their store is being closed: tapes get no more items. */
   readonly isClosed: () => boolean;
   readonly report: (error: unknown, stage: RunErrorStage, key: string) => void;
 }
@@ -65,14 +67,14 @@ export async function follow(
 ): Promise<boolean> {
   const { end } = checkFollowOptions(session, options);
   if (session.closeReason !== undefined) return false;
-  const cursor = await openFor(parts, key, session, options.after ?? session.lastEventId);
+  const cursor = await openFor(parts, key, session, options.after);
   if (cursor === undefined) return false;
   const last = await play(parts, cursor, session);
   if (last === undefined) return false;
   try {
     return await session.complete(end?.(last));
   } catch (error) {
-    // The client would come back to the same error.
+    // The client would reconnect, and get the same error.
     await session.complete();
     throw error;
   }
@@ -80,20 +82,23 @@ export async function follow(
 
 /** @returns The cursor; `undefined` if the client has got another answer. */
 async function openFor(
-  { tapes, report }: FollowParts,
+  { tapes, isClosed, report }: FollowParts,
   key: string,
   session: FollowingSession,
-  after: string | number,
+  after: string | number | undefined,
 ): Promise<Cursor | undefined> {
   try {
-    const cursor = await openCursor(tapes, key, after);
+    if (isClosed()) throw closedError();
+    const position = after === undefined ? session.lastEventId : positionOf(after);
+    const cursor = await openCursor(tapes, key, position);
     if (cursor === undefined) await session.complete();
     return cursor;
   } catch (error) {
-    // One 503 makes EventSource give up for good. After an empty stream it comes back.
-    const comesBack = session.wantsEventStream || session.state !== "idle";
-    if (!comesBack) throw error;
-    report(error, "tapes", key);
+    const isDeploy = isClosed();
+    // One 503 makes EventSource give up for good. After an empty stream it reconnects.
+    const reconnects = session.wantsEventStream || session.state !== "idle";
+    if (!reconnects) throw isDeploy ? closedError() : error;
+    if (!isDeploy) report(error, "tapes", key);
     session.close();
     return undefined;
   }
@@ -127,9 +132,9 @@ async function play(
       await cursor.wait();
     }
   } catch (error) {
-    // A client that comes back would get the same item, and fail again.
+    // A client that reconnects would get the same item, and fail again.
     await session.complete();
-    throw error;
+    throw isSseError(error) && error.code === "ERR_SSE_ID_RESERVED" ? hasChannels(error) : error;
   } finally {
     followers.delete(cursor.wake);
     forget();
@@ -151,5 +156,32 @@ function checkFollowOptions(session: FollowingSession, options: FollowOptions): 
 /** @throws {SseError} `ERR_SSE_INVALID_OPTION` if the option `after` is invalid. */
 export function checkAfter(after: unknown): void {
   if (after === undefined || typeof after === "string") return;
-  check("after", after, atLeast(0, after, "an id or "));
+  const expected = atLeast(0, after, "an id or ");
+  if (expected === undefined) return;
+  // It often comes from the query of a request.
+  throw new SseError(
+    "ERR_SSE_INVALID_OPTION",
+    `Expected \`after\` to be ${expected}, got ${describeValue(after)}`,
+    { statusCode: 400 },
+  );
+}
+
+/** @returns A checked value of `after`, where digits are the number of an item. An id has a dot, so it is never one. */
+export function positionOf(after: string | number): string | number {
+  if (typeof after === "number" || !/^\d+$/.test(after)) return after;
+  const number = Number(after);
+  return Number.isSafeInteger(number) ? number : after;
+}
+
+/** The error of every call after `runs.close()`. */
+export function closedError(): SseError {
+  return new SseError("ERR_SSE_CLOSED", "The runs are closed", { statusCode: 503 });
+}
+
+function hasChannels(cause: SseError): SseError {
+  return new SseError(
+    "ERR_SSE_ID_RESERVED",
+    "A run needs a session without channels: follow it on a stream that has not subscribed",
+    { cause },
+  );
 }

@@ -16,6 +16,6 @@ export type {
 } from "./options.js";
 export type { RunMessage } from "./item.js";
 export type { FollowingSession, FollowOptions } from "./follow.js";
-export type { ReadRunOptions, RunEvent } from "./read.js";
+export type { RunEvent, RunReadOptions } from "./read.js";
 export type { Outcome, RunEnd } from "./tape.js";
 export type { RunState, Tapes } from "./tapes.js";

@@ -21,7 +21,7 @@ import type {
 export interface MemoryTapesOptions {
   /**
    * Size of all runs that have ended and are still kept, counted as for `maxBytes`. Beyond it, the tapes that ended
-   * first are dropped before their `keepMs` is over. Runs that are going on do not count.
+   * first are dropped before their `keepMs` is over. Runs that are still running do not count.
    *
    * @defaultValue `67_108_864` (64 MiB)
    */
@@ -49,7 +49,7 @@ class MemoryRun {
   readonly keepMs: number;
   readonly tape = new Tape();
   readonly startedAt = Date.now();
-  /** Set while the run is going on, if its producer wants to know. */
+  /** Set until the run ends, if its producer wants to know. */
   cancel: ((why: CancelReason) => void) | undefined;
   endedAt: number | undefined;
   followers = 0;
@@ -75,7 +75,7 @@ class MemoryRun {
 }
 
 class MemoryTapes implements Tapes {
-  /** The newest run of each key that is going on or still kept. */
+  /** The newest run of each key that is running or still kept. */
   readonly #runs = new Map<string, MemoryRun>();
   /** Runs that have ended and are still kept, the first to end first. */
   readonly #kept = new Set<MemoryRun>();
@@ -93,9 +93,7 @@ class MemoryTapes implements Tapes {
     { keepMs }: TapeTerms,
     cancel: (why: CancelReason) => void,
   ): Promise<TapeWriter | undefined> {
-    if (this.#isClosed) {
-      throw new SseError("ERR_SSE_CLOSED", "The tapes are closed", { statusCode: 503 });
-    }
+    this.#checkOpen();
     const earlier = this.#runs.get(key);
     if (earlier !== undefined) {
       if (earlier.endedAt === undefined) return undefined;
@@ -115,6 +113,7 @@ class MemoryTapes implements Tapes {
   }
 
   async open(key: string): Promise<TapeReader | undefined> {
+    this.#checkOpen();
     const run = this.#runs.get(key);
     if (run === undefined) return undefined;
     run.followers += 1;
@@ -132,6 +131,7 @@ class MemoryTapes implements Tapes {
   }
 
   async stop(key: string): Promise<boolean> {
+    this.#checkOpen();
     const run = this.#runs.get(key);
     if (run === undefined || run.endedAt !== undefined) return false;
     this.#cancel(run, "stopped");
@@ -139,10 +139,12 @@ class MemoryTapes implements Tapes {
   }
 
   async state(key: string): Promise<RunState | undefined> {
+    this.#checkOpen();
     return this.#runs.get(key)?.state;
   }
 
   async list({ prefix, limit }: ListQuery): Promise<readonly RunState[]> {
+    this.#checkOpen();
     const found: RunState[] = [];
     for (const run of this.#runs.values()) {
       if (found.length >= limit) break;
@@ -156,6 +158,13 @@ class MemoryTapes implements Tapes {
     for (const run of this.#runs.values()) {
       if (run.endedAt === undefined) this.#cancel(run, "lost");
       this.#drop(run);
+    }
+  }
+
+  /** A run that is not found after `close` may well be found in the next process. */
+  #checkOpen(): void {
+    if (this.#isClosed) {
+      throw new SseError("ERR_SSE_CLOSED", "The tapes are closed", { statusCode: 503 });
     }
   }
 

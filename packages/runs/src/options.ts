@@ -19,8 +19,8 @@ export type RunErrorStage = "source" | "tapes";
 /** Limits of one run: defaults for all runs, and options of `start`. */
 export interface RunLimits {
   /**
-   * How long a run may go on without a follower on any node, in milliseconds: then it is stopped. The time counts from
-   * the start, or from when the last follower left. `false`: a run that has no followers goes on.
+   * How long a run continues without a follower on any node, in milliseconds: then it is stopped. The time counts from
+   * the start, or from when the last follower left. `false`: a run continues without followers until its own end.
    *
    * @defaultValue `false`
    */
@@ -32,8 +32,8 @@ export interface RunLimits {
    */
   readonly keepMs?: number | undefined;
   /**
-   * Size of one run: bytes of data and event types, and 64 for each item. A run that exceeds it ends as `failed`, and
-   * its `signal` aborts.
+   * Size of one run: bytes of data and event types, and 64 for each item. The default has room for about 50 000 tokens
+   * in small JSON objects, or 6 000 rows of 600 bytes. A run that exceeds it ends as `failed`, and its `signal` aborts.
    *
    * @defaultValue `4_194_304` (4 MiB)
    */
@@ -49,7 +49,7 @@ export interface RunsOptions extends RunLimits {
    */
   readonly tapes?: Tapes | undefined;
   /**
-   * Number of runs that may go on in this process at a time. Beyond it, `start` rejects with `ERR_SSE_RUNS_FULL`
+   * Most runs that may be running in this process at a time. Beyond it, `start` rejects with `ERR_SSE_RUNS_FULL`
    * (status 503).
    *
    * @defaultValue `1_000`

@@ -83,7 +83,7 @@ export class Producer {
     void this.#produce(writer, open, map);
   }
 
-  /** Ends a run that is still going on, because this process stops. */
+  /** Ends a run that is still running, because this process stops. */
   close(): void {
     if (!this.#isOver) this.#interruptAndEnd({ outcome: "lost" }, "closed");
   }
@@ -134,7 +134,7 @@ export class Producer {
   /**
    * Adds one item.
    *
-   * @returns `undefined` if the source may go on, otherwise a promise that settles once it may.
+   * @returns `undefined` if the source may continue, otherwise a promise that settles once it may.
    */
   #add(writer: TapeWriter, message: unknown): Promise<void> | undefined {
     const item = encodeItem(message, this.#options.framing);
@@ -144,7 +144,7 @@ export class Producer {
     if (this.#bytes > maxBytes) {
       throw new SseError(
         "ERR_SSE_INVALID_DATA",
-        `Expected a run of at most ${maxBytes} bytes (\`maxBytes\`)`,
+        `Expected the run ${JSON.stringify(this.#key)} to have at most ${maxBytes} bytes (\`maxBytes\`)`,
       );
     }
     const taken = writer.append([item]);
@@ -183,7 +183,7 @@ export class Producer {
     if (reader !== undefined) this.#cancelSource(reader);
   }
 
-  /** Puts the end on the tape, behind everything that was added. Never rejects. */
+  /** Puts the end on the tape, after everything that was added. Never rejects. */
   async #end(end: RunEnd): Promise<void> {
     clearTimeout(this.#timer);
     try {

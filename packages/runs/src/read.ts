@@ -4,14 +4,16 @@ import { unexpected } from "@tidewire/core/adapter";
 import { checkOptions } from "./check-options.js";
 import { openCursor } from "./cursor.js";
 import type { Cursor } from "./cursor.js";
-import { checkAfter } from "./follow.js";
+import { checkAfter, closedError, positionOf } from "./follow.js";
 import type { FollowParts } from "./follow.js";
 import type { Outcome } from "./tape.js";
 
 /** Options of `read`. */
-export interface ReadRunOptions {
+export interface RunReadOptions {
   /**
-   * The last item that the reader has: its id, or its number in the run. `""` and 0 stand for the beginning.
+   * The last item that the reader has: its id, or its number in the run. The number may be text such as `"17"`, as it
+   * stands in a query. `""` and 0 stand for the beginning. Any other text is the position of no run: the loop ends at
+   * once.
    *
    * @defaultValue `""`
    */
@@ -30,9 +32,12 @@ export type RunEvent =
       readonly type: "item";
       /** Position of the item: the id that clients get, and a value for `after`. */
       readonly id: string;
-      /** Event type; `undefined` for `"message"`. */
-      readonly event?: string | undefined;
-      /** The event's data as text. */
+      /** Event type; `"message"` if the item has none. */
+      readonly event: string;
+      /**
+       * The event's data as text, whatever the source produced: `serialize` has made text of it for the tape, and a tape
+       * does not tell text that was an object from text that was a string. Parse it as a client would.
+       */
       readonly data: string;
       /** Reconnection time in milliseconds. */
       readonly retry?: number | undefined;
@@ -62,7 +67,7 @@ export class RunReader implements AsyncIterableIterator<RunEvent> {
   #latest: Promise<unknown> = Promise.resolve();
 
   /** @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid. */
-  constructor(parts: FollowParts, key: string, options: ReadRunOptions) {
+  constructor(parts: FollowParts, key: string, options: RunReadOptions) {
     checkOptions("read", options, ["after", "signal"]);
     const { after, signal } = options;
     checkAfter(after);
@@ -71,7 +76,7 @@ export class RunReader implements AsyncIterableIterator<RunEvent> {
     }
     this.#parts = parts;
     this.#key = key;
-    this.#after = after ?? "";
+    this.#after = positionOf(after ?? "");
     this.#signal = signal;
   }
 
@@ -99,7 +104,8 @@ export class RunReader implements AsyncIterableIterator<RunEvent> {
       const placed = cursor.next();
       if (placed !== undefined) {
         const { id, item } = placed;
-        return { done: false, value: { type: "item", id, ...item } };
+        const { event = "message" } = item;
+        return { done: false, value: { type: "item", id, ...item, event } };
       }
       const { end } = cursor;
       if (end !== undefined) {
@@ -112,7 +118,8 @@ export class RunReader implements AsyncIterableIterator<RunEvent> {
   }
 
   async #open(): Promise<Cursor | undefined> {
-    const { tapes, followers } = this.#parts;
+    const { tapes, followers, isClosed } = this.#parts;
+    if (isClosed()) throw closedError();
     const cursor = await openCursor(tapes, this.#key, this.#after);
     if (cursor === undefined) return undefined;
     this.#cursor = cursor;

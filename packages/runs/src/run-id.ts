@@ -13,7 +13,7 @@ const PLAIN = /^[A-Za-z0-9._-]$/;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 const POSITION = /^([A-Za-z0-9._~-]+\.[A-Za-z0-9_-]+)\.([1-9]\d{0,15})$/;
 
-/** A place in a run: directly behind one of its items. */
+/** A place in a run: directly after one of its items. */
 export interface Position {
   /** Run id: `<encoded key>.<generation>`. */
   readonly runId: string;

@@ -3,7 +3,7 @@
 import { SseError } from "@tidewire/core";
 import { atLeast, milliseconds, unexpected } from "@tidewire/core/adapter";
 import { check, checkOptions } from "./check-options.js";
-import { follow } from "./follow.js";
+import { closedError, follow } from "./follow.js";
 import type { FollowingSession, FollowOptions, FollowParts } from "./follow.js";
 import { resolveRunsOptions, resolveStartOptions } from "./options.js";
 import type {
@@ -15,13 +15,13 @@ import type {
 } from "./options.js";
 import { Producer } from "./producer.js";
 import { RunReader } from "./read.js";
-import type { ReadRunOptions, RunEvent } from "./read.js";
+import type { RunEvent, RunReadOptions } from "./read.js";
 import { encodeKey } from "./run-id.js";
 import type { RunState, Tapes } from "./tapes.js";
 
 /** Result of `start`. */
 export interface Started {
-  /** `true` if this call began the run, `false` if a run of that key was going on. */
+  /** `true` if this call began the run, `false` if a run of that key was running. */
   readonly started: boolean;
 }
 
@@ -44,7 +44,7 @@ export interface ListOptions {
 /** Options of `close`. */
 export interface CloseRunsOptions {
   /**
-   * How long runs of this process may go on until their own end, in milliseconds. The rest is aborted and ends as
+   * How long runs of this process may continue to their own end, in milliseconds. The rest is aborted and ends as
    * `lost`.
    *
    * @defaultValue `0`
@@ -53,8 +53,8 @@ export interface CloseRunsOptions {
 }
 
 /**
- * Creates runs: answers of a model, exports, builds. Each is produced once, goes on when its readers leave, is stopped
- * only on purpose, and any number of sessions follow it, from the beginning or from where they were.
+ * Creates runs: answers of a model, exports, builds. Each is produced once, continues when its readers leave, and
+ * stops only when you stop it. Any number of sessions follow it, from the beginning or from where they were.
  *
  * @param options - Where runs are kept, and their limits.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
@@ -68,7 +68,7 @@ export class Runs {
   readonly #options: ResolvedRunsOptions;
   readonly #tapes: Tapes;
   readonly #follow: FollowParts;
-  /** Runs that go on in this process, and those that are being created. */
+  /** Runs that are running in this process, and those that are being created. */
   readonly #producers = new Set<Producer>();
   /** Set from the first `close` on. */
   #closing: Promise<void> | undefined;
@@ -87,7 +87,7 @@ export class Runs {
   }
 
   /**
-   * Begins a run, unless one with that key is going on anywhere. After its end another can begin at once.
+   * Begins a run, unless one with that key is running anywhere. After its end another can begin at once.
    *
    * The run does not depend on the request that began it: it ends when its source does, or by {@link Runs.stop}.
    *
@@ -98,7 +98,7 @@ export class Runs {
    * @param options - `map` turns an item of the source into an item of the run; limits replace those of `createRuns`. A
    *   function is short for `{ map }`.
    * @returns Resolves once the run exists, not when it ends. Rejects with `ERR_SSE_INVALID_OPTION` if an argument is
-   *   invalid, with `ERR_SSE_RUNS_FULL` (status 503) if too many runs are going on, with `ERR_SSE_CLOSED` (status 503)
+   *   invalid, with `ERR_SSE_RUNS_FULL` (status 503) if too many runs are running, with `ERR_SSE_CLOSED` (status 503)
    *   after `close`, and with the error of the store if it cannot be reached.
    */
   async start<Item>(
@@ -111,12 +111,12 @@ export class Runs {
       throw unexpected("source", "a function that returns the source", source);
     }
     const { map, ...limits } = resolveStartOptions(options, this.#options.limits);
-    if (this.#closing !== undefined) throw closed();
+    if (this.#closing !== undefined) throw closedError();
     const { maxRuns } = this.#options;
     if (this.#producers.size >= maxRuns) {
       throw new SseError(
         "ERR_SSE_RUNS_FULL",
-        `${maxRuns} runs are going on in this process (\`maxRuns\`)`,
+        `${maxRuns} runs are running in this process (\`maxRuns\`)`,
         { statusCode: 503 },
       );
     }
@@ -131,7 +131,7 @@ export class Runs {
       if (this.#closing !== undefined) {
         producer.cancel("lost");
         await writer.end({ outcome: "lost" });
-        throw closed();
+        throw closedError();
       }
       void producer.ended.then(() => this.#producers.delete(producer));
       producer.start(writer, source, map);
@@ -144,18 +144,21 @@ export class Runs {
 
   /**
    * Sends a run to a client: the items that it does not have yet, then each item as it comes, then the end. Each item has its
-   * position as its id, so that a client that comes back goes on behind it, on any node.
+   * position as its id, so that a client that reconnects continues after it, on any node.
    *
-   * If there is nothing to follow, the answer is 204, after which `EventSource` does not come back: no run of that key,
+   * If there is nothing to follow, the answer is 204, after which `EventSource` does not reconnect: no run of that key,
    * one that is no longer kept, or a client that reports a position of an earlier run. It never gets parts of two runs.
-   * If the store cannot be reached, a client that names `text/event-stream` gets an empty stream and comes back.
+   * If the store cannot be reached, or the runs are closed and the hub is not yet, a client that names
+   * `text/event-stream` gets an empty stream and reconnects.
    *
    * @param key - Key of the run.
    * @param session - Session of the client: `res.sse`, `reply.sse` or `hub.createSession(…)`, without channels.
    * @param options - Last message, and position.
    * @returns `true` once the client was sent the end; `false` if it left first, or there was nothing to follow. Rejects
-   *   with `ERR_SSE_INVALID_OPTION` if an argument is invalid, with the error of `end` or `send`, and with the error of
-   *   the store if it cannot be reached and the client does not name `text/event-stream`.
+   *   with `ERR_SSE_INVALID_OPTION` if an argument is invalid (status 400 if it is the key or `after`), with
+   *   `ERR_SSE_ID_RESERVED` if the session has subscribed to channels, with `ERR_SSE_HEADERS_SENT` if the response was
+   *   sent already, and with the error of `end`. For a client that does not name `text/event-stream` also with the
+   *   error of the store if that cannot be reached, and with `ERR_SSE_CLOSED` (status 503) after `close`.
    */
   async follow(key: string, session: FollowingSession, options?: FollowOptions): Promise<boolean> {
     encodeKey(key);
@@ -164,61 +167,63 @@ export class Runs {
 
   /**
    * Reads a run in server code: the same items with the same ids, then one `end`. While it reads, the run has a
-   * follower. Leaving the loop frees everything.
+   * follower: to store what a run produces, collect it in the source instead, or `abandonMs` never stops the run.
+   * Leaving the loop frees everything.
    *
    * @param key - Key of the run.
    * @param options - Position, and a signal that ends the iteration.
-   * @returns An iterable for one loop. It yields nothing if there is nothing to follow, and its first `next` rejects
-   *   with the error of the store if that cannot be reached.
+   * @returns An iterable for one loop. It yields nothing, not even an end, if there is nothing to follow. Its first `next`
+   *   rejects with the error of the store if that cannot be reached, and with `ERR_SSE_CLOSED` (status 503) after `close`.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an argument is invalid.
    */
-  read(key: string, options: ReadRunOptions = {}): AsyncIterableIterator<RunEvent> {
+  read(key: string, options: RunReadOptions = {}): AsyncIterableIterator<RunEvent> {
     encodeKey(key);
     return new RunReader(this.#follow, key, options);
   }
 
   /**
-   * Stops a run that is going on in any process: its source's `signal` aborts, and its followers get the end `stopped`.
+   * Stops a run that is running in any process: its source's `signal` aborts, and its followers get the end `stopped`.
    *
    * @param key - Key of the run.
    * @returns `true` if there was such a run. Another can begin then. Rejects with `ERR_SSE_INVALID_OPTION` if the key is
-   *   invalid, and with the error of the store if it cannot be reached.
+   *   invalid, with the error of the store if it cannot be reached, and with `ERR_SSE_CLOSED` (status 503) after `close`.
    */
   async stop(key: string): Promise<boolean> {
     encodeKey(key);
-    return this.#tapes.stop(key);
+    return this.#open().stop(key);
   }
 
   /**
-   * Tells how the newest run of a key is, wherever it goes on.
+   * Returns the state of the newest run of a key, in whichever process it is running.
    *
    * @param key - Key of the run.
    * @returns Its state; `undefined` if there is none, or it is no longer kept. Rejects with `ERR_SSE_INVALID_OPTION` if
-   *   the key is invalid, and with the error of the store if it cannot be reached.
+   *   the key is invalid, with the error of the store if it cannot be reached, and with `ERR_SSE_CLOSED` (status 503)
+   *   after `close`.
    */
   async state(key: string): Promise<RunState | undefined> {
     encodeKey(key);
-    return this.#tapes.state(key);
+    return this.#open().state(key);
   }
 
   /**
-   * Lists the newest run of each key, in no particular order: those that are going on, and those that are still kept.
+   * Lists the newest run of each key, in no particular order: those that are running, and those that are still kept.
    *
    * @param options - Which keys, and how many.
-   * @returns Their states. Rejects with `ERR_SSE_INVALID_OPTION` if an option is invalid, and with the error of the
-   *   store if it cannot be reached.
+   * @returns Their states. Rejects with `ERR_SSE_INVALID_OPTION` if an option is invalid, with the error of the
+   *   store if it cannot be reached, and with `ERR_SSE_CLOSED` (status 503) after `close`.
    */
   async list(options: ListOptions = {}): Promise<readonly RunState[]> {
     checkOptions("list", options, ["prefix", "limit"]);
     const { prefix = "", limit = 1_000 } = options;
     if (typeof prefix !== "string") throw unexpected("prefix", "a string", prefix);
     check("limit", limit, atLeast(1, limit));
-    return this.#tapes.list({ prefix, limit });
+    return this.#open().list({ prefix, limit });
   }
 
   /**
-   * Closes the runs of this process: begins no more, lets those that are going on end, aborts the rest as `lost`, and
-   * closes the store. Sessions that still follow a run of another process are closed, and their clients come back. Call
+   * Closes the runs of this process: begins no more, lets those that are running end, aborts the rest as `lost`, and
+   * closes the store. Sessions that still follow a run of another process are closed, and their clients reconnect. Call
    * it before `hub.close()`. Idempotent.
    *
    * @param options - Time for the runs to end.
@@ -233,6 +238,12 @@ export class Runs {
     return this.#closing;
   }
 
+  /** @returns The store. Throws after `close`. */
+  #open(): Tapes {
+    if (this.#isClosed) throw closedError();
+    return this.#tapes;
+  }
+
   async #close(drainMs: number): Promise<void> {
     const all = (): Promise<unknown> => Promise.all([...this.#producers].map(({ ended }) => ended));
     if (this.#producers.size > 0 && drainMs > 0) {
@@ -245,12 +256,9 @@ export class Runs {
     }
     for (const producer of this.#producers) producer.close();
     await all();
-    await this.#tapes.close();
+    // Comes first: a client that asks from here on gets the answer of closed runs, not an error of the store.
     this.#isClosed = true;
+    await this.#tapes.close();
     for (const wake of this.#follow.followers) wake();
   }
-}
-
-function closed(): SseError {
-  return new SseError("ERR_SSE_CLOSED", "The runs are closed", { statusCode: 503 });
 }

@@ -11,7 +11,7 @@ export type { Position } from "./run-id.js";
 export interface TapeTerms {
   /** How long the tape is kept after the end of the run, in milliseconds. */
   readonly keepMs: number;
-  /** How long the run may go on without a follower, in milliseconds; `false` for any time. Only for information. */
+  /** How long the run may continue without a follower, in milliseconds; `false` for any time. Only for information. */
   readonly abandonMs: number | false;
 }
 
@@ -53,7 +53,7 @@ export interface ListQuery {
  * A place where tapes are kept: `memoryTapes()`, or `redisTapes()` of `@tidewire/redis`.
  *
  * A store MUST
- * - let at most one run of a key go on at a time, in all processes that share the store;
+ * - let at most one run of a key be running at a time, in all processes that share the store;
  * - give each run a new id, made by `createRunId`;
  * - give every reader the same items in the same order, and exactly one end;
  * - end a run as `lost` if its producer is gone, within the store's lease;
@@ -65,14 +65,14 @@ export interface ListQuery {
  */
 export interface Tapes {
   /**
-   * Begins a run with an empty tape. A run of that key that has ended is replaced: readers that are at it read it to
+   * Begins a run with an empty tape. A run of that key that has ended is replaced: readers that have opened it read it to
    * its end, new readers get the new one.
    *
    * @param key - Key of the run, already checked by `encodeKey`.
    * @param terms - Settings of the run.
    * @param cancel - Called at most once if the run ends without its producer, never after `TapeWriter.end`. The end is
    *   on the tape by then, or the store adds it. It must not throw.
-   * @returns The writer; `undefined` if a run of that key is going on. Rejects if the store is full (`ERR_SSE_RUNS_FULL`,
+   * @returns The writer; `undefined` if a run of that key is running. Rejects if the store is full (`ERR_SSE_RUNS_FULL`,
    *   status 503) or cannot be reached.
    */
   create(
@@ -90,7 +90,7 @@ export interface Tapes {
   /**
    * Ends the run of a key with the outcome `stopped`. Once it resolves, another run of that key can begin.
    *
-   * @returns `true` if a run was going on. Rejects if the store cannot be reached.
+   * @returns `true` if there was a run to end. Rejects if the store cannot be reached.
    */
   stop(key: string): Promise<boolean>;
   /** @returns State of the newest run of a key; `undefined` if there is none. Rejects if the store cannot be reached. */
@@ -98,7 +98,7 @@ export interface Tapes {
   /** @returns Newest run of each key that matches, in no particular order. Rejects if the store cannot be reached. */
   list(query: ListQuery): Promise<readonly RunState[]>;
   /**
-   * Ends the runs of this process that are still going on as `lost`, and frees everything: connections, timers, tapes
+   * Ends the runs of this process that are still running as `lost`, and frees everything: connections, timers, tapes
    * in memory. Tapes that are still open get no more items. Idempotent, never rejects.
    */
   close(): Promise<void>;

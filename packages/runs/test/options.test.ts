@@ -140,6 +140,11 @@ describe("The arguments of runs", () => {
       "Expected `after` to be an id or a whole number >= 0, got -1 (number)",
     ],
     [
+      "a position that is not a number",
+      () => runs.follow("a", session, { after: Number("abc") }),
+      "Expected `after` to be an id or a whole number >= 0, got NaN (number)",
+    ],
+    [
       "a signal that is none",
       () => runs.read("a", untyped({ signal: true })),
       "Expected `signal` to be an AbortSignal, got true (boolean)",

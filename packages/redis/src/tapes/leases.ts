@@ -31,7 +31,7 @@ export interface LeasesOptions {
 /** One timer for all leases of a store. It runs only while there are any, and does not keep the process alive. */
 export class Leases {
   readonly #options: LeasesOptions;
-  /** Runs that are going on and are produced here. */
+  /** Runs that are running and are produced here. */
   readonly #produced: Map<string, Producer> = new Map();
   #timer: NodeJS.Timeout | undefined;
   /** When the last complete renewal began. */

@@ -283,7 +283,7 @@ function closedError(): SseError {
 function fullError(maxRuns: number): SseError {
   return new SseError(
     "ERR_SSE_RUNS_FULL",
-    `${maxRuns} runs are going on in this store (\`maxRuns\` of \`redisTapes\`)`,
+    `${maxRuns} runs are running in this store (\`maxRuns\` of \`redisTapes\`)`,
     { statusCode: 503 },
   );
 }
