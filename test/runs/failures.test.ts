@@ -323,7 +323,7 @@ describe("A run", () => {
     expect(faucet.isLeft).toBe(true);
   });
 
-  it("is stopped on purpose: its signal aborts, its source is left, followers get the end", async () => {
+  it("is stopped by a call: its signal aborts, its source is left, followers get the end", async () => {
     const runs = create();
     const { follow } = await serve(runs, { end: ({ outcome }) => outcome });
     const faucet = new Faucet().give("1");
@@ -339,6 +339,57 @@ describe("A run", () => {
     ]);
     expect(await runs.stop("a")).toBe(false);
     expect(errors).toEqual([]);
+  });
+
+  it("lets its source store what it has so far, however it ends", async () => {
+    const runs = create({ maxBytes: 150 });
+    const stored = new Map<string, string>();
+    async function* storing(
+      key: string,
+      items: (signal: AbortSignal) => AsyncIterable<string>,
+      signal: AbortSignal,
+    ): AsyncGenerator<string> {
+      let text = "";
+      try {
+        for await (const item of items(signal)) {
+          text += item;
+          yield item;
+        }
+      } finally {
+        stored.set(key, text);
+      }
+    }
+    const sources: Record<string, (signal: AbortSignal) => AsyncIterable<string>> = {
+      done: async function* () {
+        yield "1";
+        yield "2";
+      },
+      failed: async function* () {
+        yield "1";
+        throw new Error("no");
+      },
+      large: async function* () {
+        for (const item of ["1", "2", "3"]) yield item;
+      },
+      stopped: async function* (signal) {
+        yield "1";
+        yield await delay(60_000, "never", { signal });
+      },
+    };
+    for (const [key, items] of Object.entries(sources)) {
+      await runs.start(key, ({ signal }) => storing(key, items, signal));
+    }
+    for (const key of ["done", "failed"]) {
+      await readAll(runs, key);
+      // A client that has the end may ask for it at once.
+      expect(stored.get(key)).toBe(key === "done" ? "12" : "1");
+    }
+    expect(await runs.read("stopped").next()).toMatchObject({ value: { data: "1" } });
+    await runs.stop("stopped");
+    await eventually("all to be stored", () => stored.size === 4);
+    expect(stored.get("stopped")).toBe("1");
+    expect(stored.get("large")).toBe("123");
+    expect(await runs.state("large")).toMatchObject({ state: "failed", items: 2 });
   });
 
   it("ends although its source ignores the signal", async () => {
@@ -486,7 +537,7 @@ describe("close()", () => {
     ]);
   });
 
-  it("ends runs as lost that go on after drainMs", async () => {
+  it("ends runs as lost that are still running after drainMs", async () => {
     const runs = create();
     const { follow } = await serve(runs, { end: ({ outcome }) => outcome });
     const faucet = new Faucet().give("1");

@@ -79,7 +79,7 @@ describe.each(BINDINGS)("follow() in $name", (binding) => {
     expect(dataOf({ text: await client.rest() })).toEqual(["late"]);
   });
 
-  it("goes on behind the position of a client that comes back", async () => {
+  it("continues after the position of a client that reconnects", async () => {
     const { runs, follow } = await start();
     const faucet = new Faucet();
     await runs.start("a", () => faucet);
@@ -95,7 +95,7 @@ describe.each(BINDINGS)("follow() in $name", (binding) => {
     expect(dataOf({ text: await second.rest() })).toEqual(["3", "4", "5"]);
   });
 
-  it("goes on without a follower: leaving never stops a run", async () => {
+  it("continues without a follower: leaving never stops a run", async () => {
     const { runs, follow } = await start();
     const faucet = new Faucet();
     let isAborted = false;
@@ -114,7 +114,7 @@ describe.each(BINDINGS)("follow() in $name", (binding) => {
     expect(isAborted).toBe(false);
   });
 
-  it("sends the rest and the end to a client that comes back after the end", async () => {
+  it("sends the rest and the end to a client that reconnects after the end", async () => {
     const { runs, follow } = await start({}, { end: () => "[DONE]" });
     await runs.start("a", () => ["1", "2"]);
     const all = await follow("a");
@@ -303,7 +303,7 @@ describe.each(BINDINGS)("follow() in $name", (binding) => {
     ]);
   });
 
-  it("closes the session with the hub, and the run goes on", async () => {
+  it("closes the session with the hub, and the run continues", async () => {
     const { runs, follow, served } = await start();
     const faucet = new Faucet().give("1");
     await runs.start("a", () => faucet);
@@ -374,7 +374,7 @@ describe.each(BINDINGS)("follow() in $name", (binding) => {
       return Object.assign(memoryTapes(), { open: fail, create: fail, stop: fail, state: fail });
     };
 
-    it("gives an EventSource an empty stream, after which it comes back", async () => {
+    it("gives an EventSource an empty stream, after which it reconnects", async () => {
       const { follow, results } = await start({ tapes: unreachable() });
       const client = await follow("a");
       expect(client.status).toBe(200);

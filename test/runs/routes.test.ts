@@ -13,7 +13,7 @@ import type { Target } from "../client.js";
 import { Faucet } from "./faucet.js";
 import { eventsOf } from "./served-runs.js";
 
-/** Asks, leaves in the middle, follows again, asks once more meanwhile, and stops. */
+/** Asks, leaves in the middle, follows again, is refused meanwhile, and stops. */
 async function expectChat(target: Target, faucet: Faucet): Promise<void> {
   const asked = await request(target, "/chat/1", { method: "POST" });
   faucet.give("a", "b");
@@ -23,10 +23,13 @@ async function expectChat(target: Target, faucet: Faucet): Promise<void> {
   faucet.give("c");
   await again.until("data: c\n\n");
   const asksToo = await request(target, "/chat/1", { method: "POST" });
-  await asksToo.until("data: c\n\n");
+  expect(asksToo.status).toBe(409);
+  await asksToo.rest();
+  const other = await request(target, "/chat/1");
+  await other.until("data: c\n\n");
   const stopped = await request(target, "/chat/1", { method: "DELETE" });
   expect(await stopped.rest()).toBe('{"stopped":true}');
-  for (const client of [again, asksToo]) {
+  for (const client of [again, other]) {
     const data = eventsOf({ text: await client.rest() }).map((event) => event.data);
     expect(data).toEqual(["a", "b", "c", "[DONE]"]);
   }
@@ -45,7 +48,8 @@ it("Three routes in Express are a chat whose answers survive a reload", async ()
   const faucet = new Faucet();
   const end = (): string => "[DONE]";
   app.post("/chat/:id", async (req, res) => {
-    await runs.start(req.params.id, () => faucet);
+    const { started } = await runs.start(req.params.id, () => faucet);
+    if (!started) return void res.status(409).json({ error: "An answer is being written" });
     await runs.follow(req.params.id, res.sse, { end });
   });
   app.get("/chat/:id", (req, res) => runs.follow(req.params.id, res.sse, { end }));
@@ -78,7 +82,8 @@ it("Three routes in Fastify are a chat whose answers survive a reload, without a
     Params: { id: string };
   }
   app.post<Route>("/chat/:id", async ({ params }, reply) => {
-    await runs.start(params.id, () => faucet);
+    const { started } = await runs.start(params.id, () => faucet);
+    if (!started) return reply.code(409).send({ error: "An answer is being written" });
     await runs.follow(params.id, reply.sse, { end });
     return reply;
   });
