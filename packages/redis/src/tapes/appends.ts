@@ -93,7 +93,7 @@ export class Appends {
   #settle({ producer, records }: Portion, reply: string | undefined): void {
     if (reply === "ok") producer.took(records.length);
     else producer.cancelled(reply === "stopped" ? "stopped" : "lost");
-    // The rest waits behind the other producers.
+    // The rest waits until the other producers had their turn.
     this.#queue.delete(producer);
     if (producer.records.length > 0) this.#queue.add(producer);
   }

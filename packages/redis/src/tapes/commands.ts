@@ -110,7 +110,7 @@ export class TapeCommands {
     return this.#run(END, [this.#state(name)], name, generation, ...texts);
   }
 
-  /** Replies with 1 if a run was going on. */
+  /** Replies with 1 if there was a run to end. */
   stop(name: string): string[] {
     const call = randomBytes(6).toString("base64url");
     return this.#run(STOP, [this.#state(name)], name, call);

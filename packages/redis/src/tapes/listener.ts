@@ -175,7 +175,7 @@ export class Listener {
     const expired = (): void => {
       this.#silence = undefined;
       for (const run of this.followed) {
-        // If only this node was cut off, a later reader finds the run going on.
+        // If only this node was cut off, a later reader finds the run still running.
         this.#forget(run);
         run.tape.finish({ outcome: "lost" });
       }

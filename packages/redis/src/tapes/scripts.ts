@@ -114,7 +114,7 @@ deliver()
 if state.g == generation then return "ok" end
 if state.g and not state.o then return "going" end
 if redis.call("ZCOUNT", going, "(" .. whole(now), "+inf") >= most then return "full" end
--- The first write may take memory: if Redis is full, it refuses that one, and allows those behind another one.
+-- The first write may take memory: if Redis is full, it refuses that one, and allows those that follow another one.
 local tape = tapeOf(name, generation)
 redis.call("RPUSH", tape, "b")
 redis.call("PEXPIRE", tape, whole(lease + lease + kept))
@@ -196,7 +196,7 @@ return state.g == generation and state.o or "lost"
  *
  * `KEYS`: the run. `ARGV`: base, name, id of the call.
  *
- * @returns 1 if it was going on.
+ * @returns 1 if it was running.
  */
 export const STOP: string = `${COMMON}
 local name = ARGV[2]
@@ -370,7 +370,7 @@ for pair = 1, #KEYS, 2 do
   local state = settled(key, name)
   local length = redis.call("LLEN", tape)
   local isGoing = state.g == generation and not state.o
-  -- A tape that does not go on is whole only with its end, which the caller does not have yet.
+  -- A tape of a run that is over is whole only with its end, which the caller does not have yet.
   local isWhole = length > 0 and (isGoing and has < length
     or has < length - 1 and string.sub(redis.call("LINDEX", tape, -1), 1, 1) == "e")
   if not isWhole then

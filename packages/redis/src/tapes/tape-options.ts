@@ -25,7 +25,7 @@ export interface RedisTapesSettings {
    */
   readonly leaseMs?: number | undefined;
   /**
-   * Most runs that may go on at the same time in all processes with this prefix. Beyond that, `start` rejects with
+   * Most runs that may be running at the same time in all processes with this prefix. Beyond that, `start` rejects with
    * `ERR_SSE_RUNS_FULL`. With several `shards`, each takes its share.
    *
    * @defaultValue `10_000`
@@ -47,7 +47,7 @@ export interface RedisTapesSettings {
   readonly commandTimeoutMs?: number | undefined;
   /**
    * Called with errors in the background: with the first error of each outage, and of each series of refusals, and
-   * with records that cannot be read. Runs that are affected go on, or end as `lost`. An error that it throws is printed
+   * with records that cannot be read. Runs that are affected continue, or end as `lost`. An error that it throws is printed
    * to stderr.
    *
    * @defaultValue prints to stderr: the first error at once, then at most one line a minute with a count
