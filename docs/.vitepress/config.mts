@@ -43,6 +43,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
     first: [
       "index",
       "job-progress",
+      "export",
       "llm-answer",
       "ai-sdk",
       "tanstack-ai",
