@@ -481,6 +481,31 @@ describe("follow()", () => {
     expect(causeOf(signal)).toBe("abandoned");
   });
 
+  it("reports nothing if the runs close while the store is asked", async () => {
+    const tapes = memoryTapes();
+    const asked: (() => void)[] = [];
+    const slow: Tapes = {
+      ...shared(tapes),
+      open: async (key) => {
+        await new Promise<void>((resolve) => asked.push(resolve));
+        return tapes.open(key);
+      },
+      close: () => tapes.close(),
+    };
+    const runs = create({ tapes: slow });
+    const { served, results } = await serve(runs);
+    const browser = await knock(served, "/a", { accept: "text/event-stream" });
+    await eventually("it to be asked", () => asked.length === 1);
+    const other = await knock(served, "/a");
+    await eventually("it to be asked again", () => asked.length === 2);
+    await runs.close();
+    for (const answer of asked) answer();
+    await eventually("both to settle", () => results.length === 2);
+    for (const client of [browser, other]) client.cut();
+    expect(results).toMatchObject([false, { statusCode: 503, message: "The runs are closed" }]);
+    expect(errors).toEqual([]);
+  });
+
   it("calls end in the async context of its request, and the source in that of the start", async () => {
     const runs = create();
     const storage = new AsyncLocalStorage<string>();
