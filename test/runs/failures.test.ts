@@ -214,6 +214,19 @@ describe("A run", () => {
     expect(await runs.state("a")).toMatchObject({ state: "failed", error: error.message });
   });
 
+  it.each([
+    ["undefined", undefined],
+    ["an object, as SDKs take it from a response", { type: "overloaded_error" }],
+  ])("ends as failed if its source throws an error whose message is %s", async (_, message) => {
+    const runs = create();
+    const error = Object.assign(new Error("a"), { message });
+    await runs.start("a", () => {
+      throw error;
+    });
+    expect(await within("the end", readAll(runs, "a"))).toMatchObject([{ outcome: "failed" }]);
+    expect(errors).toEqual([{ error, stage: "source", key: "a" }]);
+  });
+
   it("sends what the application makes of an error", async () => {
     const runs = create();
     const { follow } = await serve(runs, {

@@ -107,13 +107,31 @@ export function describeValue(value: unknown): string {
 }
 
 /**
+ * Returns the message of an error. Never throws, whatever was thrown.
+ *
+ * @param error - Any thrown value.
+ * @returns The message; a description of a value that is not an error, or whose message is not a string.
+ */
+export function messageOf(error: unknown): string {
+  try {
+    if (!(error instanceof Error)) return describeValue(error);
+    // Some SDKs copy the body of a response over the error, whose `message` may then be anything.
+    const message: unknown = error.message;
+    return typeof message === "string"
+      ? message
+      : `an error with the message ${describeValue(message)}`;
+  } catch {
+    return "an error that cannot be read";
+  }
+}
+
+/**
  * Quotes the message of an error inside that of another, short and on one line.
  *
  * @param error - Any thrown value.
  */
 export function quoteError(error: unknown): string {
-  const text = error instanceof Error ? error.message : describeValue(error);
-  const line = text.replaceAll(/\s+/g, " ");
+  const line = messageOf(error).replaceAll(/\s+/g, " ");
   return line.length > MAX_QUOTED ? `${line.slice(0, MAX_QUOTED)}…` : line;
 }
 

@@ -1,6 +1,6 @@
 import { runInNewContext } from "node:vm";
 import { describe, expect, it, vi } from "vitest";
-import { SseError, describeValue, isSseError } from "../src/errors.js";
+import { SseError, describeValue, isSseError, messageOf, quoteError } from "../src/errors.js";
 
 describe("SseError", () => {
   it("carries its code and message", () => {
@@ -95,5 +95,36 @@ describe("describeValue", () => {
     expect(describeValue("x".repeat(100))).toBe(`"${"x".repeat(100)}" (string)`);
     expect(describeValue("x".repeat(101))).toBe(`"${"x".repeat(100)}"… (string)`);
     expect(describeValue("\n".repeat(5_000))).toBe(`"${"\\n".repeat(100)}"… (string)`);
+  });
+});
+
+describe("messageOf", () => {
+  it.each([
+    [new Error("a\nb"), "a\nb"],
+    [Object.assign(new Error("a"), { message: undefined }), "an error with the message undefined"],
+    [
+      Object.assign(new Error("a"), { message: { type: "x" } }),
+      "an error with the message an object",
+    ],
+    [undefined, "undefined"],
+    ["a", '"a" (string)'],
+    [Object.create(null), "an object"],
+    [Symbol("a"), "a symbol"],
+  ])("returns a text for any thrown value: case %#", (error, text) => {
+    expect(messageOf(error)).toBe(text);
+  });
+
+  it("never throws, nor does quoteError", () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const unreadable = Object.defineProperty(new Error("a"), "message", {
+      get() {
+        throw new Error("b");
+      },
+    });
+    for (const error of [proxy, unreadable]) {
+      expect(messageOf(error)).toBe("an error that cannot be read");
+      expect(quoteError(error)).toBe("an error that cannot be read");
+    }
   });
 });

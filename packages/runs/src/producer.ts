@@ -1,7 +1,7 @@
 /** Produces one run: reads its source, fills its tape and ends it, whatever the source does. */
 
 import { SseError } from "@tidewire/core";
-import { breathe, describeValue, openSource, quoteError } from "@tidewire/core/adapter";
+import { breathe, describeValue, messageOf, openSource } from "@tidewire/core/adapter";
 import type { SourceReader } from "@tidewire/core/adapter";
 import { encodeItem, sizeOf } from "./item.js";
 import type {
@@ -123,9 +123,8 @@ export class Producer {
       if (this.#isOver) return this.#reportLate(error);
       this.#options.report(error, "source", this.#key);
       if (isSourceOver) this.#reader = undefined;
-      const text = error instanceof Error ? error.message : quoteError(error);
       this.#interruptAndEnd(
-        { outcome: "failed", error: text.slice(0, MAX_ERROR_LENGTH) },
+        { outcome: "failed", error: messageOf(error).slice(0, MAX_ERROR_LENGTH) },
         "failed",
       );
     }
