@@ -452,6 +452,18 @@ describe("A run", () => {
     expect(errors).toEqual([]);
   });
 
+  it("does not report that it has destroyed a Node stream", async () => {
+    const runs = create();
+    const stream = new Readable({ read() {} });
+    stream.push("1");
+    await startWith(runs, "a", stream);
+    await delay(1);
+    await runs.stop("a");
+    await eventually("the end of the stream", () => stream.closed);
+    await delay(20);
+    expect(errors).toEqual([]);
+  });
+
   it("reports what a source fails with after its run has ended", async () => {
     const runs = create();
     const error = new Error("cannot stop");

@@ -201,7 +201,7 @@ export class Producer {
   /** Reports an error of a source after the end of its run, unless it only says that it was aborted. */
   #reportLate(error: unknown): void {
     const { reason } = this.#abort.signal as { readonly reason: unknown };
-    if (error === reason || (error instanceof Error && error.name === "AbortError")) return;
+    if (error === reason || isAbort(error)) return;
     this.#options.report(error, "source", this.#key);
   }
 
@@ -223,6 +223,14 @@ export class Producer {
       this.#checkFollowersIn(Math.min(abandonMs, ASK_AGAIN_MS), abandonMs);
     }
   }
+}
+
+/** Whether an error says that a source was aborted, or that a Node stream was destroyed while it was read. */
+function isAbort(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return (
+    error.name === "AbortError" || ("code" in error && error.code === "ERR_STREAM_PREMATURE_CLOSE")
+  );
 }
 
 function checkSource(source: unknown): unknown {
