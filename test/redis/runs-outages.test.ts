@@ -1,6 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { redisTapes } from "@tidewire/redis";
+import { createRuns } from "@tidewire/runs";
 import { describe, expect, it } from "vitest";
 import { eventually, within } from "../client.js";
+import { Faucet } from "../runs/faucet.js";
 import { RedisProxy } from "./proxy.js";
 import { until } from "./redis-cluster.js";
 import { describeWithRedis } from "./redis-server.js";
@@ -62,6 +65,37 @@ describeWithRedis("Runs on a Redis that fails", () => {
       expectWhole(late.data);
       expect(late.data.length).toBeGreaterThanOrEqual(got.data.length);
       expect(await other.begin({ key: "a", everyMs: 1, count: 1 })).toEqual({ started: true });
+    });
+
+    it("delays a run whose items were taken without a reply, also if another one grows meanwhile", async () => {
+      const server = await redis();
+      const onError = (): void => {};
+      const tapes = redisTapes({ url: server.url, leaseMs: 6_000, commandTimeoutMs: 300, onError });
+      const runs = createRuns({ tapes, onError });
+      cleanUp(() => within("runs to close", runs.close()));
+      const [grows, waits] = [new Faucet().give("1"), new Faucet().give("1")];
+      await runs.start("a", () => grows);
+      await runs.start("b", () => waits);
+      const got = read(runs, "b");
+      await until("the first items", async () => (await runs.state("a"))?.items === 1);
+      await eventually("the first item", () => got.data.length === 1);
+      server.pause();
+      cleanUp(() => server.resume());
+      // One command with these is on its way when Redis hangs, and carried out when it wakes up.
+      grows.give("2");
+      const data = Array.from({ length: 300 }, (_, index) => `${index + 2}${"x".repeat(100)}`);
+      waits.give(...data);
+      await delay(100);
+      // The next command has less room for the other run.
+      grows.give("x".repeat(1_040_000));
+      await delay(700);
+      server.resume();
+      await eventually("the items", () => got.data.length === 301 || got.outcome !== undefined);
+      waits.end();
+      await eventually("the end", () => got.outcome !== undefined);
+      expect(got.outcome).toBe("done");
+      expect(got.data).toEqual(["1", ...data]);
+      expect(await runs.state("a")).toMatchObject({ state: "running", items: 3 });
     });
 
     it("in which it restarts with its file delays a run, and nothing is missed", async () => {

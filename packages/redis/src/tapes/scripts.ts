@@ -146,11 +146,12 @@ local function append(key, tape, name, generation, first, at, count)
   local why = refusal(state, generation)
   if why then return why end
   local has = redis.call("LLEN", tape) - 1
-  if has < first - 1 or has > first - 1 + count then
+  if has < first - 1 then
     -- Redis has lost items that it had taken.
     lose(key, state, name)
     return "lost"
   end
+  -- It may have more than these: the command whose reply was lost had room for more.
   local last = at + count - 1
   for from = at + has - first + 1, last, 1000 do
     redis.call("RPUSH", tape, unpack(ARGV, from, math.min(last, from + 999)))
