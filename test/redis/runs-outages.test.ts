@@ -318,6 +318,23 @@ describeWithRedis("Runs on a Redis that fails", () => {
       expect(got.endedAt - refusedAt).toBeLessThan(LEASE_MS + SLACK_MS);
       expect(got.outcome).toBe("lost");
       expectWhole(got.data);
+      expect(await here.state("a")).toMatchObject({ state: "lost", items: got.data.length });
+    });
+
+    it("sends a run that has ended to its followers while Redis refuses writes", async () => {
+      const server = await redis();
+      const [producer, here] = [await startNode(), await openRuns()];
+      await producer.begin({ key: "a", everyMs: 1, count: 3 });
+      await producer.begin({ key: "b", everyMs: 10 });
+      await until("the end", async () => (await here.state("a"))?.state === "done");
+      // This node is connected, and waits for notices that Redis does not take any more.
+      const other = read(here, "b");
+      await eventually("items", () => other.data.length > 0);
+      await server.command("CONFIG", "SET", "maxmemory", "1");
+      const got = read(here, "a");
+      await eventually("the end", () => got.outcome !== undefined);
+      expect(got.outcome).toBe("done");
+      expectWhole(got.data, 3);
     });
   });
 });

@@ -105,6 +105,8 @@ export class Listener {
     if (known !== undefined) return known;
     const run = new Followed(name, generation);
     this.#followed.set(run.runId, run);
+    // The notice that makes a waiting connection read it may be refused, if Redis is full.
+    this.#dirty.add(run);
     this.#wake();
     return run;
   }

@@ -391,9 +391,12 @@ const DESCRIBE = `
 local function describe(key, name)
   local state = settled(key, name)
   if not state.g then return nil end
-  local length = redis.call("LLEN", tapeOf(name, state.g))
+  local tape = tapeOf(name, state.g)
+  local length = redis.call("LLEN", tape)
   if length == 0 then return nil end
-  return { state.k, state.g, state.o or "running", state.m or "", whole(length - (state.o and 2 or 1)), state.s,
+  -- If Redis is full, a run may be over without its end on the tape.
+  local hasEnd = state.o and string.sub(redis.call("LINDEX", tape, -1), 1, 1) == "e"
+  return { state.k, state.g, state.o or "running", state.m or "", whole(length - (hasEnd and 2 or 1)), state.s,
     state.e or "" }
 end
 `;
