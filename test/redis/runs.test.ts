@@ -142,6 +142,26 @@ describeWithRedis("Runs on Redis", () => {
       expect(abort.at - leftAt).toBeLessThan(1_500 + SLACK_MS);
     });
 
+    it("that leaves during a renewal is not renewed", async () => {
+      const server = await redis();
+      const [producer, here] = [await startNode(), await openRuns()];
+      await producer.begin({ key: "a", everyMs: 10, limits: { abandonMs: 400 } });
+      await here.start("own", () => ticks(1_000));
+      const reading = here.read("a");
+      await reading.next();
+      await renewal(server, "own");
+      await delay(LEASE_MS / 3 - 60);
+      server.pause();
+      // The renewal of the node's own run is under way.
+      await delay(300);
+      await reading.return?.();
+      server.resume();
+      const leftAt = Date.now();
+      const abort = await abortOf(producer, "a");
+      expect(abort.cause).toBe("abandoned");
+      expect(abort.at - leftAt).toBeLessThan(400 + SLACK_MS);
+    });
+
     it("counts until the lease of its node is over if that node is killed", async () => {
       const [producer, other] = [await startNode(), await startNode()];
       await producer.begin({ key: "a", everyMs: 10, limits: { abandonMs: 200 } });
@@ -216,6 +236,13 @@ async function* ticks(count: number): AsyncGenerator<{ data: string }> {
     yield { data: String(number) };
     await delay(10);
   }
+}
+
+/** Waits until the producer of a run renews its lease. */
+async function renewal(server: RedisServer, key: string): Promise<void> {
+  const lease = (): Promise<unknown> => server.command("HGET", `{tidewire-runs}:run:${key}`, "l");
+  const before = await lease();
+  await until("a renewal", async () => (await lease()) !== before);
 }
 
 /** Bytes that a server has sent. */

@@ -102,8 +102,10 @@ export class Leases {
     try {
       for (const some of inParts([...this.#produced.values()])) await this.#renewProduced(some);
       for (const some of inParts(followed)) {
+        // The last reader of a run may have left meanwhile: renewed again, it would seem followed for another lease.
+        const still = some.filter(({ readers }) => readers > 0);
         // A follower whose run has ended gets a notice.
-        await this.#send(this.#options.commands.renew([], some));
+        if (still.length > 0) await this.#send(this.#options.commands.renew([], still));
       }
       this.#renewedAt = startedAt;
     } catch {
