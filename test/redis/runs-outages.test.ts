@@ -302,6 +302,21 @@ describeWithRedis("Runs on a Redis that fails", () => {
       expect((await calls(server, "eval")) - before).toBeLessThan(200);
     });
 
+    it("leaves no run behind that begins while it closes", async () => {
+      const server = await redis();
+      const [closing, here] = [await openRuns(), await openRuns()];
+      await Promise.all([closing.list(), here.list()]);
+      server.pause();
+      const begun = closing.start("a", () => []);
+      await delay(20);
+      const closed = closing.close();
+      await delay(50);
+      server.resume();
+      await within("the runs to close", closed);
+      await expect(begun).rejects.toMatchObject({ code: "ERR_SSE_CLOSED" });
+      expect(await here.start("a", () => [])).toEqual({ started: true });
+    });
+
     it("loses its runs while Redis refuses writes, and begins none", async () => {
       const server = await redis();
       const [producer, here] = [await startNode(), await openRuns()];

@@ -45,6 +45,8 @@ export class TapeStore implements ProducerStore {
   readonly #appends: Appends;
   readonly #listener: Listener;
   readonly #leases: Leases;
+  /** Calls of `create` under way. */
+  readonly #creating: Set<Promise<unknown>> = new Set();
   /** Names of runs that are being opened, with the number of calls. */
   readonly #opening: Map<string, number> = new Map();
   #isClosed = false;
@@ -80,10 +82,25 @@ export class TapeStore implements ProducerStore {
   async create(
     key: string,
     name: string,
-    { keepMs }: TapeTerms,
+    terms: TapeTerms,
     cancel: (why: CancelReason) => void,
   ): Promise<TapeWriter | undefined> {
     this.#checkOpen();
+    const creating = this.#create(key, name, terms, cancel);
+    this.#creating.add(creating);
+    try {
+      return await creating;
+    } finally {
+      this.#creating.delete(creating);
+    }
+  }
+
+  async #create(
+    key: string,
+    name: string,
+    { keepMs }: TapeTerms,
+    cancel: (why: CancelReason) => void,
+  ): Promise<TapeWriter | undefined> {
     const { maxRuns } = this.#options;
     const runId = createRunId(key);
     const sentAt = performance.now();
@@ -93,13 +110,15 @@ export class TapeStore implements ProducerStore {
       reply = await this.#link.send(this.#commands.create(producer, key, keepMs, maxRuns));
     } catch (error) {
       // It may have begun: its key would be taken until the lease is over.
-      void this.#bury(producer);
-      throw error;
+      const buried = this.#bury(producer);
+      if (!this.#isClosed) throw error;
+      await buried;
+      throw closedError();
     }
     if (reply === "going") return undefined;
     if (reply === "full") throw fullError(maxRuns);
     if (this.#isClosed) {
-      void this.#bury(producer);
+      await this.#bury(producer);
       throw closedError();
     }
     this.#leases.hold(producer);
@@ -272,6 +291,8 @@ export class TapeStore implements ProducerStore {
       commands.push(["UNLINK", this.#commands.mailbox]);
       await Promise.allSettled(commands.map((command) => this.#link.send(command)));
     }
+    // Runs that are being begun end here too: their keys would be taken until the lease is over.
+    await Promise.allSettled(this.#creating);
     this.#link.close();
   }
 }
