@@ -1,6 +1,7 @@
 /** Renews the leases of this process: those of runs that it produces, and those by which it counts as a follower. */
 
 import { runOutside } from "@tidewire/core/adapter";
+import { AwakeClock } from "./awake-clock.js";
 import type { Status, TapeCommands } from "./commands.js";
 import type { Link } from "./link.js";
 import type { Followed } from "./listener.js";
@@ -13,7 +14,7 @@ const RENEWALS_PER_LEASE = 3;
 /**
  * A producer whose lease was not renewed for this part of it gives up. A node that hears nothing of Redis says `lost`
  * after a whole lease, counted from an answer that is at most a sixth of a lease older than the outage. The producer
- * has therefore always given up before.
+ * has therefore always given up before, unless its process was stopped or busy: then Redis decides.
  */
 const GIVE_UP_AFTER = 0.7;
 /** Most runs in one renewal: a script holds up all other clients of Redis. */
@@ -31,7 +32,8 @@ export interface LeasesOptions {
 /** One timer for all leases of a store. It runs only while there are any, and does not keep the process alive. */
 export class Leases {
   readonly #options: LeasesOptions;
-  /** Runs that are running and are produced here. */
+  readonly #clock: AwakeClock;
+  /** Runs that are in progress and are produced here. */
   readonly #produced: Map<string, Producer> = new Map();
   #timer: NodeJS.Timeout | undefined;
   /** When the last complete renewal began. */
@@ -40,6 +42,7 @@ export class Leases {
 
   constructor(options: LeasesOptions) {
     this.#options = options;
+    this.#clock = new AwakeClock(2 * this.everyMs);
   }
 
   /** Time between two checks, in milliseconds. */
@@ -47,8 +50,13 @@ export class Leases {
     return this.#options.leaseMs / CHECKS_PER_LEASE;
   }
 
-  /** Renews the lease of a producer from now on. */
-  hold(producer: Producer): void {
+  /**
+   * Renews the lease of a producer from now on.
+   *
+   * @param sentAt - When the request for the first lease was sent, on the clock of `performance.now()`.
+   */
+  hold(producer: Producer, sentAt: number): void {
+    producer.leasedAt = this.#clock.read() - (performance.now() - sentAt);
     this.#produced.set(producer.runId, producer);
     this.start();
   }
@@ -78,7 +86,7 @@ export class Leases {
 
   /** Whether a producer has to give up, because its lease was not renewed in time. */
   isOver({ leasedAt }: Producer): boolean {
-    return performance.now() - leasedAt > this.#options.leaseMs * GIVE_UP_AFTER;
+    return this.#clock.read() - leasedAt > this.#options.leaseMs * GIVE_UP_AFTER;
   }
 
   #check(): void {
@@ -117,7 +125,7 @@ export class Leases {
 
   async #renewProduced(produced: readonly Producer[]): Promise<void> {
     // The lease lasts at least from here on.
-    const sentAt = performance.now();
+    const sentAt = this.#clock.read();
     const replies = await this.#send<Status[]>(this.#options.commands.renew(produced, []));
     for (const [index, producer] of produced.entries()) {
       const status = replies[index];

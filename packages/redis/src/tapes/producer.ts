@@ -30,8 +30,8 @@ export class Producer implements TapeWriter {
   readonly runId: string;
   readonly name: string;
   readonly generation: string;
-  /** When the request for the current lease was sent. */
-  leasedAt: number;
+  /** When the request for the current lease was sent, on the clock of the leases. */
+  leasedAt: number = -Infinity;
   readonly #store: ProducerStore;
   readonly #cancel: (why: CancelReason) => void;
   /** Records without a reply so far, from number `#taken + 1`. Empty once the run is over. */
@@ -48,14 +48,12 @@ export class Producer implements TapeWriter {
   constructor(
     runId: string,
     name: string,
-    leasedAt: number,
     store: ProducerStore,
     cancel: (why: CancelReason) => void,
   ) {
     this.runId = runId;
     this.name = name;
     this.generation = runId.slice(name.length + 1);
-    this.leasedAt = leasedAt;
     this.#store = store;
     this.#cancel = cancel;
   }

@@ -104,7 +104,7 @@ export class TapeStore implements ProducerStore {
     const { maxRuns } = this.#options;
     const runId = createRunId(key);
     const sentAt = performance.now();
-    const producer = new Producer(runId, name, sentAt, this, cancel);
+    const producer = new Producer(runId, name, this, cancel);
     let reply: string;
     try {
       reply = await this.#link.send(this.#commands.create(producer, key, keepMs, maxRuns));
@@ -121,7 +121,7 @@ export class TapeStore implements ProducerStore {
       await this.#bury(producer);
       throw closedError();
     }
-    this.#leases.hold(producer);
+    this.#leases.hold(producer, sentAt);
     this.#listener.produce(1);
     return producer;
   }
@@ -180,8 +180,8 @@ export class TapeStore implements ProducerStore {
 
   /** Called by a producer. */
   queue(producer: Producer): void {
-    if (this.#leases.isOver(producer)) producer.cancelled("lost");
-    else this.#appends.queue(producer);
+    // Redis adds nothing without a lease.
+    this.#appends.queue(producer);
   }
 
   /** Called by a producer. */
