@@ -136,6 +136,22 @@ describe("start()", () => {
     expect(await readAll(runs, "a")).toMatchObject([{ data: "request" }, { outcome: "done" }]);
   });
 
+  it("calls what stops the source in the async context of its caller", async () => {
+    const runs = create();
+    const storage = new AsyncLocalStorage<string>();
+    const contexts: unknown[] = [];
+    const note = (): void => void contexts.push(storage.getStore());
+    await storage.run("request", () =>
+      runs.start("a", ({ signal }) => {
+        signal.addEventListener("abort", note);
+        return new ReadableStream<string>({ cancel: note });
+      }),
+    );
+    await delay(1);
+    await storage.run("another request", () => runs.stop("a"));
+    expect(contexts).toEqual(["request", "request"]);
+  });
+
   it.each<[string, OpenRunSource<string | Uint8Array>]>([
     ["an iterable", () => ["a", "\u00e4"]],
     [

@@ -102,7 +102,7 @@ export interface RunContext {
 /** Sources of runs: an iterable, an async iterable, a Node stream or a web stream. Bytes are decoded as UTF-8. */
 export type RunSource<Item> = Iterable<Item> | AsyncIterable<Item> | WebReadable<Item>;
 
-/** Begins to produce a run. Called once, in the async context of `start`. */
+/** Begins to produce a run. Called once, in the async context of `start`, as are the listeners of `signal`. */
 export type OpenRunSource<Item> = (
   context: RunContext,
 ) => RunSource<Item> | PromiseLike<RunSource<Item>>;

@@ -1,7 +1,7 @@
 /** Produces one run: reads its source, fills its tape and ends it, whatever the source does. */
 
 import { SseError } from "@tidewire/core";
-import { breathe, describeValue, messageOf, openSource } from "@tidewire/core/adapter";
+import { Scope, breathe, describeValue, messageOf, openSource } from "@tidewire/core/adapter";
 import type { SourceReader } from "@tidewire/core/adapter";
 import { encodeItem, sizeOf } from "./item.js";
 import type {
@@ -31,6 +31,8 @@ export class Producer {
   readonly #limits: ResolvedRunLimits;
   readonly #options: ResolvedRunsOptions;
   readonly #abort = new AbortController();
+  /** The async context of `start`, in which the source and its listeners run. */
+  readonly #scope = new Scope();
   #writer: TapeWriter | undefined;
   /** Set while the source is being read. */
   #reader: SourceReader | undefined;
@@ -178,8 +180,11 @@ export class Producer {
       name: "AbortError",
       cause: why,
     });
-    this.#abort.abort(abort);
-    if (reader !== undefined) this.#cancelSource(reader);
+    // A stop comes from another request, or from another process.
+    this.#scope.runInAsyncScope(() => {
+      this.#abort.abort(abort);
+      if (reader !== undefined) this.#cancelSource(reader);
+    });
   }
 
   /** Puts the end on the tape, after everything that was added. Never rejects. */
