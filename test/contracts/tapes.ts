@@ -305,6 +305,29 @@ export function tapesContract({ name, open, presenceMs = 0 }: TapesUnderTest): v
       atSecond.close();
     });
 
+    it("has cancelled a producer of its own once stop resolves", async () => {
+      const { tapes } = await openStore();
+      const { cancels } = await begin(tapes, "a");
+      expect(await tapes.stop("a")).toBe(true);
+      expect(cancels).toEqual(["stopped"]);
+    });
+
+    it("cancels the producer of a run that is stopped while it begins", async () => {
+      const { tapes, other } = await openStore();
+      await begin(tapes, "another one");
+      for (let round = 0; round < 30; round++) {
+        const key = `a/${round}`;
+        const begun = begin(tapes, key);
+        while (!(await other.stop(key))) {
+          // It has not begun yet.
+        }
+        const { cancels } = await begun;
+        // Without the notice it would go on until its lease is renewed.
+        await eventually("the producer to be told", () => cancels.length > 0, 1_000);
+        expect(cancels).toEqual(["stopped"]);
+      }
+    });
+
     it("does not stop a run that has ended", async () => {
       const { tapes } = await openStore();
       const { writer, cancels } = await begin(tapes, "a");

@@ -88,7 +88,8 @@ export interface Tapes {
    */
   open(key: string): Promise<TapeReader | undefined>;
   /**
-   * Ends the run of a key with the outcome `stopped`. Once it resolves, another run of that key can begin.
+   * Ends the run of a key with the outcome `stopped`. Once it resolves, another run of that key can begin, and the
+   * producer is cancelled if it is one of this store object.
    *
    * @returns `true` if there was a run to end. Rejects if the store cannot be reached.
    */

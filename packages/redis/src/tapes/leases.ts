@@ -66,6 +66,11 @@ export class Leases {
     return this.#produced.get(runId);
   }
 
+  /** @returns Producers of runs of a key: several if one has not learned yet that its run is over. */
+  findAll(name: string): readonly Producer[] {
+    return [...this.#produced.values()].filter((producer) => producer.name === name);
+  }
+
   /** Gives the lease of a producer up. @returns `false` if it had none. */
   drop({ runId }: Producer): boolean {
     return this.#produced.delete(runId);

@@ -45,8 +45,10 @@ export class TapeStore implements ProducerStore {
   readonly #appends: Appends;
   readonly #listener: Listener;
   readonly #leases: Leases;
-  /** Calls of `create` under way. */
-  readonly #creating: Set<Promise<unknown>> = new Set();
+  /** Calls of `create` under way, by run id. */
+  readonly #creating: Map<string, Promise<unknown>> = new Map();
+  /** Runs of `#creating` that were stopped before the reply to their creation. */
+  readonly #stoppedEarly: Set<string> = new Set();
   /** Names of runs that are being opened, with the number of calls. */
   readonly #opening: Map<string, number> = new Map();
   #isClosed = false;
@@ -67,7 +69,7 @@ export class TapeStore implements ProducerStore {
       locator,
       commands: this.#commands,
       leaseMs,
-      stopped: (runId) => this.#leases.find(runId)?.cancelled("stopped"),
+      stopped: (runId) => this.#stopped(runId),
       failed: onError,
     });
     this.#leases = new Leases({
@@ -86,23 +88,25 @@ export class TapeStore implements ProducerStore {
     cancel: (why: CancelReason) => void,
   ): Promise<TapeWriter | undefined> {
     this.#checkOpen();
-    const creating = this.#create(key, name, terms, cancel);
-    this.#creating.add(creating);
+    const runId = createRunId(key);
+    const creating = this.#create(runId, key, name, terms, cancel);
+    this.#creating.set(runId, creating);
     try {
       return await creating;
     } finally {
-      this.#creating.delete(creating);
+      this.#creating.delete(runId);
+      this.#stoppedEarly.delete(runId);
     }
   }
 
   async #create(
+    runId: string,
     key: string,
     name: string,
     { keepMs }: TapeTerms,
     cancel: (why: CancelReason) => void,
   ): Promise<TapeWriter | undefined> {
     const { maxRuns } = this.#options;
-    const runId = createRunId(key);
     const sentAt = performance.now();
     const producer = new Producer(runId, name, this, cancel);
     let reply: string;
@@ -123,6 +127,7 @@ export class TapeStore implements ProducerStore {
     }
     this.#leases.hold(producer, sentAt);
     this.#listener.produce(1);
+    if (this.#stoppedEarly.has(runId)) producer.cancelled("stopped");
     return producer;
   }
 
@@ -151,7 +156,10 @@ export class TapeStore implements ProducerStore {
   /** Same as `Tapes.stop`. */
   async stop(name: string): Promise<boolean> {
     this.#checkOpen();
-    return (await this.#link.send<number>(this.#commands.stop(name))) === 1;
+    const wasGoing = (await this.#link.send<number>(this.#commands.stop(name))) === 1;
+    // The notice comes over the other connection, and later.
+    if (wasGoing) for (const producer of this.#leases.findAll(name)) producer.cancelled("stopped");
+    return wasGoing;
   }
 
   /** Same as `Tapes.state`. */
@@ -207,6 +215,14 @@ export class TapeStore implements ProducerStore {
     this.#forget(producer);
     // Redis may not know it yet. Followers would wait until the lease is over.
     if (why === "lost" && !this.#isClosed) void this.#bury(producer);
+  }
+
+  /** Called by the listener: a run that is produced here was stopped. */
+  #stopped(runId: string): void {
+    const producer = this.#leases.find(runId);
+    if (producer !== undefined) producer.cancelled("stopped");
+    // The reply to its creation comes over another connection.
+    else if (this.#creating.has(runId)) this.#stoppedEarly.add(runId);
   }
 
   #forget(producer: Producer): void {
@@ -292,7 +308,7 @@ export class TapeStore implements ProducerStore {
       await Promise.allSettled(commands.map((command) => this.#link.send(command)));
     }
     // Runs that are being begun end here too: their keys would be taken until the lease is over.
-    await Promise.allSettled(this.#creating);
+    await Promise.allSettled(this.#creating.values());
     this.#link.close();
   }
 }
