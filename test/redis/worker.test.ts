@@ -1,11 +1,17 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { createRequire } from "node:module";
-import { createRedisPublisher, createRedisReader } from "@tidewire/redis";
+import { setTimeout as delay } from "node:timers/promises";
+import { createRedisPublisher, createRedisReader, redisTapes } from "@tidewire/redis";
+import { createRuns } from "@tidewire/runs";
 import { afterEach, expect, it } from "vitest";
+import { eventually } from "../client.js";
+import { Faucet } from "../runs/faucet.js";
 import { describeWithRedis, useRedis } from "./redis-server.js";
 
-const REDIS = createRequire(import.meta.url).resolve("@tidewire/redis");
+const { resolve } = createRequire(import.meta.url);
+const REDIS = resolve("@tidewire/redis");
+const RUNS = resolve("@tidewire/runs");
 
 const closers: (() => unknown)[] = [];
 
@@ -41,6 +47,32 @@ describeWithRedis("A worker that only reads", () => {
     await publisher.publish("orders", "last");
     expect(await exit).toEqual([0, null]);
     expect(output.split("\n").slice(1)).toEqual(["first", "last", ""]);
+  });
+
+  it("stays alive while its loop over a run waits, and ends when the run does", async () => {
+    const { url } = await redis();
+    const runs = createRuns({ tapes: redisTapes({ url }) });
+    closers.push(() => runs.close());
+    const faucet = new Faucet().give("first");
+    await runs.start("a", () => faucet);
+    const program = `
+      const { redisTapes } = require(${JSON.stringify(REDIS)});
+      const { createRuns } = require(${JSON.stringify(RUNS)});
+      const runs = createRuns({ tapes: redisTapes({ url: ${JSON.stringify(url)} }) });
+      (async () => {
+        for await (const event of runs.read("a")) console.log(event.data ?? event.outcome);
+        await runs.close();
+      })();`;
+    const child = execFile(process.execPath, ["-e", program]);
+    closers.push(() => child.kill("SIGKILL"));
+    let output = "";
+    child.stdout?.on("data", (text: string) => (output += text));
+    const exit = once(child, "exit");
+    await eventually("the first item", () => output !== "");
+    await delay(500);
+    faucet.give("last").end();
+    expect(await exit).toEqual([0, null]);
+    expect(output.split("\n")).toEqual(["first", "last", "done", ""]);
   });
 
   it("reads what others publish, from a position on", async () => {

@@ -16,6 +16,7 @@ export type { HeaderTarget } from "./http/head.js";
 export { describeValue, messageOf } from "./errors.js";
 export { atLeast, checkName, milliseconds, unexpected } from "./options/check.js";
 export { printErrors } from "./options/print-errors.js";
+export { KeepAlive } from "./hub/keep-alive.js";
 export { Scope, runOutside } from "./outlet/async-context.js";
 export { breathe } from "./outlet/pace.js";
 export { isSessionAbort } from "./session/abort.js";

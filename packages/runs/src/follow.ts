@@ -49,6 +49,8 @@ export interface FollowParts {
   readonly tapes: Tapes;
   /** Wakes the followers of this process once the runs are closed. */
   readonly followers: Set<() => void>;
+  /** A loop over `read` is under way from now on, or no more. */
+  readonly reading: (change: 1 | -1) => void;
   /** Whether the runs are closed, or their store is being closed: tapes get no more items. */
   readonly isClosed: () => boolean;
   readonly report: (error: unknown, stage: RunErrorStage, key: string) => void;

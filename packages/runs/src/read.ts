@@ -118,12 +118,13 @@ export class RunReader implements AsyncIterableIterator<RunEvent> {
   }
 
   async #open(): Promise<Cursor | undefined> {
-    const { tapes, followers, isClosed } = this.#parts;
+    const { tapes, followers, isClosed, reading } = this.#parts;
     if (isClosed()) throw closedError();
     const cursor = await openCursor(tapes, this.#key, this.#after);
     if (cursor === undefined) return undefined;
     this.#cursor = cursor;
     followers.add(cursor.wake);
+    reading(1);
     this.#signal?.addEventListener("abort", this.#close);
     // Left while it was being opened.
     if (this.#isOver || this.#signal?.aborted === true) this.#close();
@@ -137,6 +138,7 @@ export class RunReader implements AsyncIterableIterator<RunEvent> {
     if (cursor !== undefined) {
       this.#cursor = undefined;
       this.#parts.followers.delete(cursor.wake);
+      this.#parts.reading(-1);
       this.#signal?.removeEventListener("abort", this.#close);
       cursor.close();
     }

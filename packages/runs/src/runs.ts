@@ -1,7 +1,7 @@
 /** Starts, follows, reads and stops runs; owns the producers of this process. */
 
 import { SseError } from "@tidewire/core";
-import { atLeast, milliseconds, unexpected } from "@tidewire/core/adapter";
+import { KeepAlive, atLeast, milliseconds, runOutside, unexpected } from "@tidewire/core/adapter";
 import { check, checkOptions } from "./check-options.js";
 import { closedError, follow } from "./follow.js";
 import type { FollowingSession, FollowOptions, FollowParts } from "./follow.js";
@@ -70,6 +70,10 @@ export class Runs {
   readonly #follow: FollowParts;
   /** Runs that are running in this process, and those that are being created. */
   readonly #producers = new Set<Producer>();
+  /** Number of loops over `read` under way. */
+  #readings = 0;
+  /** A loop that waits for items is work: otherwise a program that only reads would end at once. */
+  readonly #work = new KeepAlive();
   /** Set from the first `close` on. */
   #closing: Promise<void> | undefined;
   #isClosed = false;
@@ -81,6 +85,10 @@ export class Runs {
     this.#follow = {
       tapes: options.tapes,
       followers: new Set(),
+      reading: (change) => {
+        this.#readings += change;
+        runOutside(() => this.#work.set(this.#readings > 0));
+      },
       isClosed: () => this.#isClosed,
       report: options.report,
     };
@@ -167,8 +175,8 @@ export class Runs {
 
   /**
    * Reads a run in server code: the same items with the same ids, then one `end`. While it reads, the run has a
-   * follower: to store what a run produces, collect it in the source instead, or `abandonMs` never stops the run.
-   * Leaving the loop frees everything.
+   * follower, and the process stays alive: to store what a run produces, collect it in the source instead, or `abandonMs`
+   * never stops the run. Leaving the loop frees everything.
    *
    * @param key - Key of the run.
    * @param options - Position, and a signal that ends the iteration.
