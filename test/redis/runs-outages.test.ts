@@ -336,6 +336,15 @@ describeWithRedis("Runs on a Redis that fails", () => {
       expect(await here.state("a")).toMatchObject({ state: "lost", items: got.data.length });
     });
 
+    it("begins no run if Redis does not say whether one is going on", async () => {
+      const server = await redis();
+      await server.command("ACL", "SETUSER", "blind", "on", ">p", "~*", "+@all", "-hgetall");
+      const runs = await openRuns({ url: server.url.replace("//", "//blind:p@") });
+      const code = "ERR_SSE_TAPES_UNAVAILABLE";
+      await expect(runs.start("a", () => endless())).rejects.toMatchObject({ code });
+      await expect(runs.state("a")).rejects.toMatchObject({ code });
+    });
+
     it("sends a run that has ended to its followers while Redis refuses writes", async () => {
       const server = await redis();
       const [producer, here] = [await startNode(), await openRuns()];

@@ -18,10 +18,12 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Lua writes large numbers with an exponent.
 local function whole(number) return string.format("%.0f", number) end
 
--- A key of another type counts as no run: it must not keep the other runs of a batch from being written.
+-- A key of another type counts as no run: it must not keep the other runs of a batch from being written. Without the
+-- permission to read, a second producer would begin.
 local function read(key)
   local flat, state = redis.pcall("HGETALL", key), {}
-  if flat.err then return state end
+  if flat.err and string.find(flat.err, "WRONGTYPE", 1, true) then return state end
+  if flat.err then error(flat.err) end
   for at = 1, #flat, 2 do state[flat[at]] = flat[at + 1] end
   return state
 end
