@@ -206,6 +206,8 @@ describe("start()", () => {
       code: "ERR_SSE_RUNS_FULL",
       statusCode: 503,
     });
+    // A client that asks again follows the run that is going on.
+    expect(await runs.start("b", () => [])).toEqual({ started: false });
     faucet.end();
     await readAll(runs, "a");
     await delay(1);

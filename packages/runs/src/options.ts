@@ -50,7 +50,7 @@ export interface RunsOptions extends RunLimits {
   readonly tapes?: Tapes | undefined;
   /**
    * Most runs that may be running in this process at a time. Beyond it, `start` rejects with `ERR_SSE_RUNS_FULL`
-   * (status 503).
+   * (status 503), unless a run of its key is running.
    *
    * @defaultValue `1_000`
    */

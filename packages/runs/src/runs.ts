@@ -122,6 +122,8 @@ export class Runs {
     if (this.#closing !== undefined) throw closedError();
     const { maxRuns } = this.#options;
     if (this.#producers.size >= maxRuns) {
+      const state = await this.#tapes.state(key);
+      if (state?.state === "running") return { started: false };
       throw new SseError(
         "ERR_SSE_RUNS_FULL",
         `${maxRuns} runs are running in this process (\`maxRuns\`)`,
