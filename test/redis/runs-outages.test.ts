@@ -336,6 +336,29 @@ describeWithRedis("Runs on a Redis that fails", () => {
       expect(await here.state("a")).toMatchObject({ state: "lost", items: got.data.length });
     });
 
+    it("is not stormed with connections by followers while Redis refuses what they wait with", async () => {
+      const server = await redis();
+      const [producer, here] = [await startNode({ leaseMs: 9_000 }), [] as unknown[]];
+      const onError = (error: unknown): void => void here.push(error);
+      const tapes = redisTapes({ url: server.url, leaseMs: 9_000, onError });
+      const runs = createRuns({ tapes, onError });
+      cleanUp(() => within("runs to close", runs.close()));
+      await producer.begin({ key: "a", everyMs: 10 });
+      const got = read(runs, "a");
+      await eventually("items", () => got.data.length > 5);
+      // As while a disk is full: `stop-writes-on-bgsave-error`.
+      await server.command("CONFIG", "SET", "min-replicas-to-write", "1");
+      const before = await connections(server);
+      await delay(3_000);
+      expect((await connections(server)) - before).toBeLessThan(25);
+      // One for each of its two connections.
+      expect(here.length).toBeLessThanOrEqual(2);
+      await server.command("CONFIG", "SET", "min-replicas-to-write", "0");
+      const had = got.data.length;
+      await eventually("items again", () => got.data.length > had + 50);
+      expectWhole(got.data);
+    });
+
     it("begins no run if Redis does not say whether one is going on", async () => {
       const server = await redis();
       await server.command("ACL", "SETUSER", "blind", "on", ">p", "~*", "+@all", "-hgetall");
@@ -375,6 +398,12 @@ async function* ticks(count: number): AsyncGenerator<{ data: string }> {
     yield { data: String(number) };
     await delay(10);
   }
+}
+
+/** Connections that a server has accepted. */
+async function connections(server: RedisServer): Promise<number> {
+  const stats = String(await server.command("INFO", "stats"));
+  return Number(/total_connections_received:(\d+)/.exec(stats)?.[1]);
 }
 
 /** Calls of a command that a server has had. */

@@ -140,8 +140,11 @@ export class Listener {
     let isDown = false;
     const connection: Connection = new Connection(locator, true, {
       up: (client) => {
-        isDown = false;
-        void this.#listen(client, connection);
+        const works = (): void => {
+          isDown = false;
+          connection.succeed();
+        };
+        void this.#listen(client, connection, works);
       },
       down: (error) => {
         if (!isDown) failed(error);
@@ -188,13 +191,16 @@ export class Listener {
     this.#silence = runOutside(() => new Deadline({ ms, progress, expired, isBackground: true }));
   }
 
-  /** Reads until the connection is lost, which reopens it. */
-  async #listen(client: Client, connection: Connection): Promise<void> {
+  /**
+   * Reads until the connection is lost, which reopens it.
+   *
+   * @param works - Called when Redis has answered everything that the node asks. It may answer reads and refuse to wait.
+   */
+  async #listen(client: Client, connection: Connection, works: () => void): Promise<void> {
     const silence = connection.expectData(this.#options.leaseMs / SILENCES_PER_LEASE);
     const send = async <Reply>(args: readonly string[]): Promise<Reply> => {
       const reply = (await client.sendCommand(args)) as Reply;
       connection.heard();
-      connection.succeed();
       this.#heard += 1;
       return reply;
     };
@@ -208,6 +214,7 @@ export class Listener {
           if (this.#dirty.size === 0) await pause(startedAt + PACE_MS - performance.now());
         }
         await this.#takeNotices(send);
+        works();
       }
     } catch (error) {
       connection.fail(error);
