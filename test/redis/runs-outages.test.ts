@@ -177,6 +177,22 @@ describeWithRedis("Runs on a Redis that fails", () => {
       await within("the runs to close", here.close());
       expect(Date.now() - startedAt).toBeLessThan(2 * LEASE_MS + SLACK_MS);
     });
+
+    it("lets runs close in a few seconds, however long their lease is", async () => {
+      const server = await redis();
+      const onError = (): void => {};
+      const tapes = redisTapes({ url: server.url, leaseMs: 60_000, onError });
+      const runs = createRuns({ tapes, onError });
+      const faucet = new Faucet().give("1");
+      await runs.start("a", () => faucet);
+      const got = read(runs, "a");
+      await eventually("an item", () => got.data.length === 1);
+      await server.kill();
+      faucet.give("2");
+      await delay(100);
+      await within("the runs to close", runs.close(), 5_000);
+      expect(faucet.isLeft).toBe(true);
+    });
   });
 
   describe("A loss of data", () => {

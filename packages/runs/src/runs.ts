@@ -52,6 +52,9 @@ export interface CloseRunsOptions {
   readonly drainMs?: number | undefined;
 }
 
+/** Time for the last items and the ends of runs that `close` aborts, in milliseconds: the store may be unreachable. */
+const LAST_MS = 2_000;
+
 /**
  * Creates runs: answers of a model, exports, builds. Each is produced once, continues when its readers leave, and
  * stops only when you stop it. Any number of sessions follow it, from the beginning or from where they were.
@@ -237,7 +240,8 @@ export class Runs {
    * it before `hub.close()`. Idempotent.
    *
    * @param options - Time for the runs to end.
-   * @returns Resolves in bounded time. Never rejects.
+   * @returns Resolves once everything is closed: a few seconds after `drainMs` at the latest, also if the store cannot be
+   *   reached. Never rejects.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
    */
   close(options: CloseRunsOptions = {}): Promise<void> {
@@ -255,20 +259,23 @@ export class Runs {
   }
 
   async #close(drainMs: number): Promise<void> {
-    const all = (): Promise<unknown> => Promise.all([...this.#producers].map(({ ended }) => ended));
-    if (this.#producers.size > 0 && drainMs > 0) {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise((resolve) => {
-        timer = setTimeout(resolve, drainMs);
-      });
-      await Promise.race([all(), late]);
-      clearTimeout(timer);
-    }
+    if (drainMs > 0) await this.#allEnded(drainMs);
     for (const producer of this.#producers) producer.close();
-    await all();
+    await this.#allEnded(LAST_MS);
     // Comes first: a client that asks from here on gets the answer of closed runs, not an error of the store.
     this.#isClosed = true;
     await this.#tapes.close();
     for (const wake of this.#follow.followers) wake();
+  }
+
+  /** Waits until all runs of this process have ended, or a time is over. */
+  async #allEnded(withinMs: number): Promise<void> {
+    if (this.#producers.size === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, withinMs);
+    });
+    await Promise.race([Promise.all([...this.#producers].map(({ ended }) => ended)), late]);
+    clearTimeout(timer);
   }
 }
