@@ -30,7 +30,7 @@ export interface SseErrorOptions {
 /**
  * The one error class of Tidewire.
  *
- * Thrown for a caller's mistake before a byte is written. Never thrown because a client leaves.
+ * Thrown for a caller's mistake before anything is written. Never thrown because a client leaves.
  */
 export class SseError extends Error {
   override readonly name = "SseError";
@@ -80,7 +80,7 @@ export function isSseError(value: unknown): value is SseError {
   );
 }
 
-/** Longest excerpt of a foreign value in a message, because it may come from the network. */
+/** Longest excerpt of a caller's value in a message, because it may come from the network. */
 const MAX_QUOTED = 100;
 
 /**

@@ -49,7 +49,7 @@ declare global {
   namespace Express {
     interface Response {
       /**
-       * The event stream to this client, available behind the `sse()` middleware. Reading it costs nothing and commits
+       * The event stream to this client, available after the `sse()` middleware. Reading it costs nothing and commits
        * nothing: the route may still answer in any other way.
        */
       readonly sse: ResponseSession;

@@ -61,17 +61,17 @@ export type ExpressResponse = ServerResponse;
  */
 export interface SseMiddleware<Owner = Hub> {
   (request: ExpressRequest, response: ExpressResponse, next: NextFunction): void;
-  /** Owner of all sessions behind this middleware. Publish through it, and close it before the server. */
+  /** Owner of all sessions of this middleware. Publish through it, and close it before the server. */
   readonly hub: Owner;
 }
 
 /**
- * Creates the middleware that gives every response behind it an event stream: `res.sse`.
+ * Creates the middleware that gives every later handler an event stream: `res.sse`.
  *
  * A request may pass several, for example in the application and in a router, or in a mounted application. The
  * innermost counts: the last one passed in a router that the request has not left. Several with the same hub share one
- * session. `res.sse` has the channel types of `Register`, of which there is one per program, whatever the hub's own
- * types.
+ * session. `res.sse` has the channel types of `Register`, of which there is one per program, regardless of the hub's
+ * own types.
  *
  * @typeParam Channels - As for `createHub`.
  * @param options - Options of a new hub, or `{ hub }` to use an existing one; optionally `property`.

@@ -1,4 +1,4 @@
-/** Calls of `subscribe` that have not taken effect yet, and the decisions that a returning client waits for. */
+/** Calls of `subscribe` that have not taken effect yet, and the decisions that a reconnecting client waits for. */
 
 import type { OpenOptions } from "../options/open.js";
 

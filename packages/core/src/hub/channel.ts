@@ -9,10 +9,10 @@ export interface HubPublishOptions extends PublishOptions {
   /**
    * A session of this hub that does not get the event, for example the one whose request caused it. Only the stream
    * that is open now skips it, even if that stream is slow. A client that reconnects has a new session: if its last
-   * event ID lies before the event, the replay includes it, as does `latest`. A session that has closed or has no
+   * event ID is older than the event, the replay includes it, and so does `latest`. A session that has closed or has no
    * channels yet is ignored.
    *
-   * If several processes share the log, that session's stream waits until the event is back from the log.
+   * If several processes share the log, that session's stream waits until the log has delivered the event back.
    *
    * @defaultValue every subscribed session gets it
    */

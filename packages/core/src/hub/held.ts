@@ -21,10 +21,10 @@ type HeldOptions = Pick<ResolvedOptions, "maxHeld" | "reconnectionTimeMs">;
 /**
  * The turned-away clients of a hub that have not left yet.
  *
- * Every client treats a connection that breaks in the middle of a stream as "come back". Therefore each turned-away
- * client gets the head of a stream, and its connection is cut after a while. It then returns after its present
- * reconnection time, and not at the same moment as the others. If there is no room to hold it, it gets a reconnection
- * time and an orderly end.
+ * Every client reconnects when a connection breaks in the middle of a stream. Therefore each turned-away client gets
+ * the head of a stream, and its connection is cut after a while. It then reconnects after its current reconnection
+ * time, and not at the same moment as the others. If there is no room to hold it, it gets a reconnection time and an
+ * orderly end.
  */
 export class Held {
   /** Drives all turned-away clients. */
@@ -60,7 +60,7 @@ export class Held {
    * Takes over a turned-away client whose head has not been sent. Its session has closed already.
    *
    * @param outlet - Outlet with its headers set.
-   * @param waitMs - Time after which the client should come back.
+   * @param waitMs - Time after which the client should reconnect.
    */
   take(outlet: Outlet, waitMs: number): void {
     const { server } = outlet;

@@ -34,7 +34,7 @@ export interface HubParts<Owner> {
   readonly held: Held;
   /** A stream has started. */
   opened(session: EventStream): void;
-  /** A started stream takes no more messages. */
+  /** A started stream accepts no more messages. */
   closed(session: EventStream, reason: CloseReason): void;
   /** A client that asked for a stream was turned away. */
   turnedAway(): void;
@@ -101,7 +101,7 @@ export class HubSession<Owner>
       return REFUSED;
     }
     const isReady = verdict === true && log.delivery !== undefined;
-    // Calls of later turns take no part in the replay, whatever became of the first.
+    // Calls of later turns take no part in the replay, regardless of what happened to the first.
     const lastEventId = isFirst ? this.lastEventId : "";
     if (!isReady || lastEventId !== "") this.#arrival ??= this.#arrive(lastEventId);
     const arrival = this.#arrival;

@@ -151,15 +151,16 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   }
 
   /**
-   * Publishes one event to all sessions that are subscribed to a channel, and to clients that come back while the event
+   * Publishes one event to all sessions that are subscribed to a channel, and to clients that reconnect while the event
    * is retained.
    *
    * @param channel - A string of 1 to 256 characters that does not begin with `~`.
    * @param message - The event, without an id; a string is short for `{ data: string }`.
    * @param options - A `dedupeKey` makes it safe to retry; `except` is a session that does not get it.
    * @returns The event's id, once the log has it. Rejects with `ERR_SSE_LOG_REJECTED` if the log does not accept the
-   *   event, with `ERR_SSE_LOG_UNKNOWN` if its fate is unknown, with `ERR_SSE_CLOSED` if the hub is closed. Every
-   *   rejection is also reported to `onError` with the stage `publish`; an unawaited one does not end the process.
+   *   event, with `ERR_SSE_LOG_UNKNOWN` if it may or may not be in the log, with `ERR_SSE_CLOSED` if the hub is closed.
+   *   Every rejection is also reported to `onError` with the stage `publish`; an unawaited one does not end the
+   *   process.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION`, `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or
    *   `ERR_SSE_ID_RESERVED` if the event is invalid.
    */
@@ -220,12 +221,12 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
    * }
    * ```
    *
-   * The loop may be slow: it holds a place in the log, not a queue. `authorize` is not asked.
+   * The loop may be slow: it holds a position in the log, not a queue. `authorize` is not called.
    *
    * @param channels - One or more names, each of 1 to 256 characters that do not begin with `~`.
    * @param options - Where to begin, and a `signal`.
-   * @returns An async iterable. It ends on `break`, when the `signal` aborts, and when the hub has closed and everything
-   *   published until then was returned. It rejects only if the log cannot start.
+   * @returns An async iterable. It ends on `break`, when the `signal` aborts, and when the hub has closed and
+   *   everything published before that was returned. It rejects only if the log cannot start.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a name or an option is invalid.
    */
   read<Name extends keyof Channels & string>(
@@ -275,7 +276,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   stats(): HubStats {
     const { sessions: all, log, held } = this.#parts;
     const sessions = { connecting: 0, open: 0, live: 0, behind: 0 };
-    // A response that is queued behind others on its connection takes no place yet. The routes of the rest may still
+    // A response that is queued behind others on its connection does not count yet. The routes of the rest may still
     // answer in any other way.
     for (const { state, outlet } of all.waiting) {
       if (state === "connecting" && !outlet.isQueued) sessions.connecting += 1;
@@ -316,8 +317,8 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
    * `node:http`; the middleware and the plugin do so themselves.
    *
    * @param exchange - Same as for `createSession`.
-   * @param next - Called if the request is not answered here, with an error if `cors` produced one. If it takes no
-   *   argument, the error goes to `onError`.
+   * @param next - Called if the request is not answered here, with an error if `cors` produced one. If it has no
+   *   parameter, the error goes to `onError`.
    */
   handlePreflight(exchange: Exchange, next: (error?: unknown) => void): void {
     const { request, response } = exchange;
@@ -396,7 +397,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
  * One event stream to one client: `res.sse`, `reply.sse`.
  *
  * Reading it commits nothing: the response stays free until something is sent. Methods throw for a mistake of the
- * caller, before a byte is written. They never throw, reject or hang because the client has left.
+ * caller, before anything is written. They never throw, reject or hang because the client has left.
  *
  * @typeParam Channels - Same as for {@link createHub}.
  * @typeParam Request - Same as for {@link createHub}.

@@ -19,7 +19,7 @@ const OPTIONS = ["log", "serialize", "verbatimStrings", "maxEventBytes", "onErro
 export interface PublishObserver {
   /** An event is in the log. */
   published(channel: string, id: string): void;
-  /** An event was not added to the log, or its fate is unknown. */
+  /** An event was not added to the log, or it is unknown whether it was. */
   failed(error: unknown): void;
 }
 
@@ -57,8 +57,9 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
    * @param message - The event, without an id; a string is short for `{ data: string }`.
    * @param options - A `dedupeKey` makes it safe to retry.
    * @returns The event's id, once the log has it. Rejects with `ERR_SSE_LOG_REJECTED` if the log does not accept the
-   *   event, with `ERR_SSE_LOG_UNKNOWN` if its fate is unknown, with `ERR_SSE_CLOSED` if the publisher is closed. Every
-   *   rejection is also reported to `onError` with the stage `publish`; an unawaited one does not end the process.
+   *   event, with `ERR_SSE_LOG_UNKNOWN` if it may or may not be in the log, with `ERR_SSE_CLOSED` if the publisher is
+   *   closed. Every rejection is also reported to `onError` with the stage `publish`; an unawaited one does not end the
+   *   process.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION`, `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or
    *   `ERR_SSE_ID_RESERVED` if the event is invalid.
    */
@@ -77,7 +78,7 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
       },
       (error: unknown) => {
         this.#observer.failed(error);
-        // Most callers do not await: a log outage of a moment must not end their process.
+        // Most callers do not await: a brief log outage must not end their process.
         published.catch(() => {});
         throw error;
       },

@@ -59,7 +59,7 @@ export class Sessions {
     this.#openCount += 1;
   }
 
-  /** @returns Whether the session had a stream; it now takes no more messages. */
+  /** @returns Whether the session had a stream; it now accepts no more messages. */
   left(session: EventStream): boolean {
     this.waiting.delete(session);
     const wasOpen = session.outlet.place !== undefined;

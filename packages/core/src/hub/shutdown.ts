@@ -11,7 +11,7 @@ import type { Sessions } from "./sessions.js";
 export interface CloseOptions {
   /**
    * Time over which the open streams are ended, in milliseconds, so that their clients do not all reconnect to the next
-   * process at once. Clients that arrive meanwhile are held until the last stream has ended.
+   * process at once. Clients that connect in the meantime are held until the last stream has ended.
    *
    * @defaultValue `0`: ends all at once
    */

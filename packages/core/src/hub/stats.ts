@@ -22,7 +22,7 @@ export interface HubStats {
   readonly held: number;
   /** Clients turned away because of `maxSessions` or because the hub was closing, whether held or not. */
   readonly turnedAway: number;
-  /** Loops over `hub.read` under way. */
+  /** Loops over `hub.read` that are running. */
   readonly readers: number;
   /** Channels with at least one subscription or reader. */
   readonly channels: number;
@@ -32,7 +32,7 @@ export interface HubStats {
   readonly delivered: number;
   /** Bytes of these events. */
   readonly deliveredBytes: number;
-  /** Clients that came back and got a replay of missed events. */
+  /** Clients that reconnected and got a replay of missed events. */
   readonly replays: number;
   /** `sse-reset` events by reason. */
   readonly resets: Readonly<Record<ResetReason, number>>;

@@ -30,7 +30,7 @@ export interface PastEntry extends LogEntry {
 export interface LogPage {
   /** In log order. */
   readonly entries: readonly PastEntry[];
-  /** Whether `entries` begin directly after the place to read from, so that no page is left. */
+  /** Whether `entries` begin directly after the position to read from, so that no page is left. */
   readonly isLast: boolean;
 }
 
@@ -75,8 +75,8 @@ export type FoundId = { readonly missedMs: number } | "trimmed" | "unknown";
 /**
  * Access to entries older than those the log has delivered.
  *
- * Each query waits while the log cannot be reached. It rejects only if the log is closed or cannot be read on
- * principle, and resolves to `undefined` only if it was abandoned.
+ * Each query waits while the log cannot be reached. It rejects only if the log is closed or can never be read, and
+ * resolves to `undefined` only if it was abandoned.
  */
 export interface LogPast {
   /**
@@ -87,9 +87,9 @@ export interface LogPast {
    */
   find(ids: readonly string[], query?: PastQuery): Promise<readonly FoundId[] | undefined>;
   /**
-   * Reads back from a place that the hub has in memory to an older one.
+   * Reads back from a position that the hub has in memory to an older one.
    *
-   * @param after - Id of the older place, as a client reports it. `undefined`: as far back as the log goes.
+   * @param after - Id of the older position, as a client reports it. `undefined`: as far back as the log goes.
    * @param upTo - Id of an entry or of the tail, as delivered by the log.
    * @param room - Limits.
    * @returns The newest page between the two, without `after`, and with the entry `upTo` unless the caller has it. Only
@@ -148,7 +148,7 @@ export interface LogFollower {
   entries(entries: readonly LogEntry[]): boolean;
   /** Voids all earlier positions; delivery continues after `tail`. */
   reset(reason: LogResetReason, tail: string): void;
-  /** Reports an error in the background. The log carries on. */
+  /** Reports an error in the background. The log continues. */
   failed(error: unknown): void;
 }
 
@@ -178,7 +178,7 @@ export interface Log {
    * Adds an event. A log that other processes read accepts it before `start`, and without it.
    *
    * @returns The id of the new entry. Rejects with `ERR_SSE_LOG_REJECTED` if the entry is not in the log and will not
-   *   be, with `ERR_SSE_LOG_UNKNOWN` if its fate is unknown, with `ERR_SSE_CLOSED` after `close`.
+   *   be, with `ERR_SSE_LOG_UNKNOWN` if it may or may not be, with `ERR_SSE_CLOSED` after `close`.
    */
   append(channel: string, message: LogMessage, options?: PublishOptions): Promise<string>;
   /** Access to entries older than those delivered. Absent if the log has delivered everything it holds. */

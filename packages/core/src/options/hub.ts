@@ -21,7 +21,7 @@ export type ErrorStage =
 
 /**
  * How much of the log a hub keeps in memory for replay. The first limit reached applies. Limits are enforced on each
- * publish and when a client comes back. While nothing is published, an event is dropped at most an eighth of `maxAgeMs`
+ * publish and when a client reconnects. While nothing is published, an event is dropped at most an eighth of `maxAgeMs`
  * (at least half a second) after it has reached its age.
  */
 export interface RetentionOptions {
@@ -93,7 +93,7 @@ export interface HubOptions<
   readonly maxEventBytes?: number | undefined;
   /**
    * Number of open sessions at which further clients are turned away. A client that names `text/event-stream` in
-   * `Accept`, as `EventSource` does, gets an empty stream that is cut after 5 to 30 seconds, so that it comes back. Any
+   * `Accept`, as `EventSource` does, gets an empty stream that is cut after 5 to 30 seconds, so that it reconnects. Any
    * other client gets 503 with `Retry-After`. `false` means no limit.
    *
    * @defaultValue `false`
@@ -114,7 +114,7 @@ export interface HubOptions<
    */
   readonly maxStreamMs?: number | false | undefined;
   /**
-   * How a stream ends if its client should come back: for `shutdown`, `expired` and `slow`, if the request names
+   * How a stream ends if its client should reconnect: for `shutdown`, `expired` and `slow`, if the request names
    * `text/event-stream`. `"end"` ends the response in order. `"cut"` breaks the connection (in HTTP/2 the stream) once
    * the kernel has the last byte, for clients that treat an orderly end as final. A session that closes with `slow` is
    * always cut; one that the application closes always ends in order.
@@ -123,8 +123,8 @@ export interface HubOptions<
    */
   readonly reconnectAfter?: "end" | "cut" | undefined;
   /**
-   * How long a socket with unsent bytes may accept none, in milliseconds. Then the session closes with `slow`. Time
-   * during which this process was paused does not count. At least 1 000.
+   * How long a socket with unsent bytes may accept none of them, in milliseconds. Then the session closes with `slow`.
+   * Time during which this process was paused does not count. At least 1 000.
    *
    * @defaultValue `30_000`
    */
@@ -168,16 +168,16 @@ export interface HubOptions<
    */
   readonly verbatimStrings?: boolean | undefined;
   /**
-   * How many published events can be replayed to a returning client. The first limit reached applies.
+   * How many published events can be replayed to a client that reconnects. The first limit reached applies.
    *
    * @defaultValue `{ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }`
    */
   readonly retention?: RetentionOptions | undefined;
   /**
-   * Decides whether a client may subscribe to a channel. Called for every channel of every `subscribe`, also when a
-   * client comes back. Any result but `true` refuses with 403 before the head is sent; a stream that is already open
+   * Decides whether a client may subscribe to a channel. Called for every channel of every `subscribe`, including when
+   * a client reconnects. Any result but `true` refuses with 403 before the head is sent; a stream that is already open
    * ends with `refused`. An error that it throws goes to `onError` and to the framework's error handler, which answers
-   * 500 unless the error says otherwise; on plain `node:http` the answer is always 500.
+   * 500 unless the error carries another status; on plain `node:http` the answer is always 500.
    *
    * @defaultValue allows everything
    */
@@ -188,9 +188,9 @@ export interface HubOptions<
       ) => boolean | Promise<boolean>)
     | undefined;
   /**
-   * Decides for all channels of a call at once: called once for each `subscribe`, also when a client comes back.
-   * Returns one result for all channels, or an array of results in their order. Any result but `true` refuses the whole
-   * call. Cannot be combined with `authorize`.
+   * Decides for all channels of a call at once: called once for each `subscribe`, including when a client reconnects.
+   * Returns one result for all channels, or an array of results in the same order. Any result but `true` refuses the
+   * whole call. Cannot be combined with `authorize`.
    *
    * @defaultValue allows everything
    */

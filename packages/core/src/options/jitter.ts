@@ -1,6 +1,6 @@
 /** Durations drawn at random for each session. */
 
-/** A range from which a value is drawn for each session, so that clients do not all come back at once. */
+/** A range from which a value is drawn for each session, so that clients do not all reconnect at once. */
 export interface JitterRange {
   /** Smallest value in milliseconds. */
   readonly min: number;

@@ -9,8 +9,8 @@ import { checkName, invalidOption, unexpected } from "./check.js";
 export interface ReadOptions {
   /**
    * Id of the last event that the caller has, or a position from `position()`: reading continues after it. Any text is
-   * accepted, also from a client; if it is not a position of this log, or too old, the first item is a reset. `""`, the
-   * `lastEventId` of a client that has none, counts as absent.
+   * accepted, including an id from a client; if it is not a position of this log, or too old, the first item is a
+   * reset. `""`, the `lastEventId` of a client that has none, counts as absent.
    *
    * @defaultValue the tail of the log at the time of the call, or once the log has started
    */
@@ -50,7 +50,7 @@ export interface ReadEvent<
   readonly data: Data;
 }
 
-/** Events before this place may be missing. Whatever the caller has built from earlier events has to be loaded anew. */
+/** Events before this position may be missing. Load the state again if it was built from earlier events. */
 export interface ReadReset<Name extends string = string> {
   readonly type: "reset";
   /** As in the event `sse-reset`. */

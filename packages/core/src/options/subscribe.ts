@@ -27,7 +27,7 @@ export interface SubscribeOptions<Events = Record<string, unknown>> {
   /**
    * Returns the current state that events of these channels update. Called for a client without a last event ID, and
    * again after each reset. Its messages are sent before anything published after the call, so the client can apply
-   * later events to this state. If it throws, the session closes with `error` and the client comes back after 5 to 30
+   * later events to this state. If it throws, the session closes with `error` and the client reconnects after 5 to 30
    * seconds.
    */
   readonly snapshot?:

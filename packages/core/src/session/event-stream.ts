@@ -25,7 +25,7 @@ import type { StreamSource } from "./source.js";
 /** Close reasons of a session that the hub cannot admit. */
 const REASONS = { shutdown: "shutdown", busy: "refused" } as const;
 
-/** Reasons with which the hub ends a stream although its client should come back. */
+/** Reasons with which the hub ends a stream although its client should reconnect. */
 const COMES_BACK: ReadonlySet<CloseReason> = new Set(["shutdown", "expired", "slow"]);
 
 // Two promises for all messages that need not wait: creating one for each would be most of the cost of a send.
@@ -37,7 +37,7 @@ const COMPLETING = new WeakSet<object>();
 
 /** Settings with which a stream opens. */
 interface Opening extends ResolvedOpenOptions {
-  /** Whether the route has nothing to send: the answer is 204, which stops a client from coming back. */
+  /** Whether the route has nothing to send: the answer is 204, which stops a client from reconnecting. */
   readonly isCompleted?: boolean;
   /** The answer, if already decided; absent: decided when the client is answered. */
   readonly reception?: Reception;
@@ -82,7 +82,7 @@ export abstract class EventStream implements Stream, OutletOwner {
   /**
    * Hands a turned-away client over to the hub, which answers it. The session has closed, and the headers are set.
    *
-   * @param waitMs - Time after which the client should come back.
+   * @param waitMs - Time after which the client should reconnect.
    */
   protected abstract handOver(waitMs: number): void;
   /** The session waits before its stream can start: for a decision, or for its turn on the connection. */
@@ -211,7 +211,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     return new Promise((resolve) => {
       this.whenClosed((reason) => resolve(reason === "completed" && this.outlet.whenSent()));
       this.onceDecided(() => {
-        // The client will not come back for missed events, so it first gets everything published until now.
+        // The client will not reconnect for missed events, so it first gets everything published so far.
         const { reader } = this.outlet;
         if (reader === undefined) this.#complete(frame, retry);
         else reader.finish(() => this.#complete(frame, retry));
@@ -259,10 +259,10 @@ export abstract class EventStream implements Stream, OutletOwner {
 
   /**
    * Answers a client that does not get a stream whatever the route sends: it is turned away, does not accept event
-   * streams, or comes back after `complete()`.
+   * streams, or reconnects after `complete()`.
    *
-   * CORS may be evaluated before the answer, but the decision stands. If room becomes free meanwhile and a stream were
-   * opened instead, the client would get one that `authorize` has not approved.
+   * CORS may be evaluated before the answer, but the decision stands. If a stream were opened because there is room
+   * by now, `authorize` would not have approved it.
    *
    * @param options - Options with which the route would open the stream.
    * @returns Whether the client is one of these.
@@ -414,8 +414,8 @@ export abstract class EventStream implements Stream, OutletOwner {
   /** The second half of `open()`. */
   #connect(opening: Opening): void {
     const { outlet } = this;
-    // A response that waits for earlier ones on its connection is not an open stream yet: it would occupy a place for
-    // as long as the first of them lasts.
+    // A response that waits for earlier ones on its connection is not an open stream yet: it would count towards the
+    // limit for as long as the first of them lasts.
     if (outlet.isQueued) return outlet.awaitTurn();
     this.#opening = undefined;
     const reception = opening.reception ?? receive(outlet.request, this.turnAway(), opening);
@@ -492,7 +492,7 @@ export abstract class EventStream implements Stream, OutletOwner {
       this.#open({ ...resolveOpenOptions(undefined, this.options), isCompleted: true });
       return this.#finish("completed");
     }
-    // Other clients do not come back, and some fail on an unknown event type.
+    // Other clients do not reconnect, and some fail on an unknown event type.
     const isToldSo = this.wantsEventStream && outlet.request.method === "GET";
     this.endWith("completed", isToldSo ? COMPLETE : undefined);
   }

@@ -14,7 +14,7 @@ import type { Decoded, SourceReader, StreamSource } from "./source.js";
 export interface PumpTarget {
   /** Opens the stream; `false` if the client cannot be reached. */
   open(): boolean;
-  /** Sends one message; settles when the next may follow, `false` once the session is closed. */
+  /** Sends one message; settles when the next one may be sent, `false` once the session is closed. */
   send(message: SseMessage | string): Promise<boolean>;
   /** Why the session is closed; `undefined` while it is open. */
   readonly closeReason: string | undefined;

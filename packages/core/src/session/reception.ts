@@ -16,16 +16,16 @@ export type Reception =
   | { readonly kind: "stream" }
   /** With only the head of a stream: the request is a `HEAD`. */
   | { readonly kind: "head" }
-  /** With 204: the client comes back after `complete()`, or the route has nothing to send. */
+  /** With 204: the client reconnects after `complete()`, or the route has nothing to send. */
   | { readonly kind: "completed" }
   /** By the framework's error handler. */
   | { readonly kind: "refused"; readonly error: SseError }
-  /** With the head of a stream, whose client comes back when its connection is cut; for a `HEAD`, with only the head. */
+  /** With the head of a stream, whose client reconnects when that is cut; for a `HEAD`, with only the head. */
   | { readonly kind: "later"; readonly obstacle: Obstacle; readonly waitMs: number }
   /** With 503 and `Retry-After`. */
   | { readonly kind: "unavailable"; readonly obstacle: Obstacle; readonly waitMs: number };
 
-/** Range of the time after which a turned-away client should come back, in milliseconds. */
+/** Range of the time after which a turned-away client should reconnect, in milliseconds. */
 const TURNED_AWAY_MS = { min: 5_000, max: 30_000 };
 
 /**

@@ -15,7 +15,7 @@ export type SessionState = "idle" | "connecting" | "open" | "closed";
  *
  * - `client`: the client left, or its connection broke
  * - `ended`: `close()` was called, the response was answered or ended elsewhere, or the request was a `HEAD`
- * - `completed`: `complete()` was called, or the client came back after it
+ * - `completed`: `complete()` was called, or the client reconnected after it
  * - `slow`: the client did not read in time: `maxBufferedBytes` or `stallTimeoutMs`
  * - `expired`: reached `maxStreamMs`
  * - `shutdown`: `hub.close()`, whether the stream had opened or not
@@ -85,7 +85,7 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
    * themselves. No effect if the stream is open.
    *
    * Three cases close the session without an exception: a client that does not accept event streams gets 406 from the
-   * framework's error handler, a client that comes back after `complete()` gets 204, and a client beyond `maxSessions`
+   * framework's error handler, a client that reconnects after `complete()` gets 204, and a client beyond `maxSessions`
    * is turned away as described there.
    *
    * @param options - Status, headers and times of this stream.
@@ -103,7 +103,7 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
    * ignored, even an invalid one.
    *
    * @param message - The event; a string is short for `{ data: string }`.
-   * @returns Settles when the next message may follow: at once while the client keeps up, so `await` provides
+   * @returns Settles when you may send the next message: at once while the client keeps up, so `await` provides
    *   back-pressure. `false` once the session is closed. Never rejects, never hangs.
    * @throws {SseError} `ERR_SSE_INVALID_FIELD`, `ERR_SSE_INVALID_DATA` or `ERR_SSE_ID_RESERVED` if the message is
    *   invalid; in that case nothing is written. On a stream that has subscribed, every `id` is reserved.
@@ -126,7 +126,7 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
    *
    * When the session closes, the source is stopped at once, even if it is idle: an iterator's `return()` is called, a
    * Node stream destroyed, a web stream cancelled. A generator that is waiting in an `await` notices only through
-   * `signal`. The stream stays open when the source ends: follow with `complete()` or `close()`.
+   * `signal`. The stream stays open when the source ends: call `complete()` or `close()` next.
    *
    * An Observable cannot be asked to wait: its items are sent as they arrive. Bytes that the client does not read count
    * against `maxBufferedBytes`; beyond that the session closes with `slow`. The session unsubscribes when it closes.
@@ -146,9 +146,9 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
   /**
    * Joins channels: from here on the client gets everything published on them, in order.
    *
-   * A client that comes back with a last event ID gets a replay of what it missed or, if that is impossible, one
+   * A client that reconnects with a last event ID gets a replay of what it missed or, if that is impossible, one
    * `sse-reset` event that names all its channels. The first call and all calls of the same turn (the synchronous code
-   * and the promise jobs it leads to) take part, except later calls with a `snapshot`: their state is sent anew.
+   * and the promise jobs it leads to) take part, except later calls with a `snapshot`: their state is sent again.
    * Channels that join later are live from the call on, or from the moment `authorize` allows them. The call opens the
    * stream; a client that `authorize` refuses gets 403.
    *
@@ -176,15 +176,16 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
   unsubscribe(channels: (keyof Channels & string) | readonly (keyof Channels & string)[]): void;
 
   /**
-   * Ends the stream; the client will come back. An idle session is opened first, so that the client gets an answer.
+   * Ends the stream; the client will reconnect. An idle session is opened first, so that the client gets an answer.
    * Idempotent.
    */
   close(): void;
 
   /**
-   * Ends the stream and tells the client not to come back: `EventSource` reconnects once more with the id of the last
-   * event, gets 204 and stops for good. A session that has subscribed, or waits for `authorize`, first gets everything
-   * published on its channels until now. A session that has not opened is answered 204, unless there is a last message.
+   * Ends the stream and tells the client not to reconnect: `EventSource` reconnects one last time with the id of the
+   * last event, gets 204 and stops for good. A session that has subscribed, or waits for `authorize`, first gets
+   * everything published on its channels so far. A session that has not opened is answered 204, unless there is a last
+   * message.
    *
    * @param last - The last message of the stream, such as `"[DONE]"`. Absent: clients that name `text/event-stream` in
    *   a `GET` get an `sse-complete` event, all others only the end.

@@ -26,7 +26,7 @@ export interface WebReadable<Item> {
 /** The type of an item as `map` receives it: bytes arrive decoded. */
 export type Decoded<Item> = Item extends ArrayBufferView ? string : Item;
 
-/** Any pulled source behind two methods. */
+/** Any pulled source, reduced to two methods. */
 export interface SourceReader {
   /** @returns The next item; rejects if the source fails. */
   next(): Promise<{ readonly done: boolean; readonly value?: unknown }>;

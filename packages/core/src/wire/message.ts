@@ -22,7 +22,8 @@ export type SseMessage<Data = unknown> =
       ));
 
 /**
- * The last message of a stream, for `complete`. It cannot have an id, because a reserved id marks a returning client.
+ * The last message of a stream, for `complete`. It cannot have an id, because a reserved id marks a client that
+ * reconnects.
  */
 export interface LastMessage<Data = unknown> {
   /** As in {@link SseMessage}. */
@@ -37,8 +38,8 @@ export interface LastMessage<Data = unknown> {
 
 interface MessageFields {
   /**
-   * At most 1 024 bytes without control characters and without spaces around it, so that IDs of other systems can be
-   * relayed. `""` resets the client's last event ID.
+   * At most 1 024 bytes, without control characters or surrounding spaces, so that IDs of other systems can be relayed.
+   * `""` resets the client's last event ID.
    */
   readonly id?: string | undefined;
   /** Reconnection time in milliseconds, a whole number from 0 to 2 147 483 647. */
@@ -59,7 +60,7 @@ export interface EventMessage {
   readonly data?: string | undefined;
 }
 
-/** Id sent by `complete()`. A request that comes back with it is answered 204, which stops `EventSource`. */
+/** Id sent by `complete()`. A request that reports it is answered 204, which stops `EventSource`. */
 export const COMPLETE_ID = "~end";
 
 /** Event types with this prefix are reserved: `sse-cursor`, `sse-reset`, `sse-complete`, `sse-retry`. */
