@@ -47,7 +47,7 @@ export interface Member {
 export interface DeliveryObserver {
   /** Events were written to a client. */
   counted(events: number, bytes: number): void;
-  /** A returning client is being sent what it missed. */
+  /** A client that reconnected is being sent what it missed. */
   replayed(): void;
   /** A client is sent a reset, because it may have missed events on these channels. */
   wasReset(outlet: Outlet, reason: ResetReason, channels: readonly string[]): void;
@@ -69,7 +69,7 @@ export class Audience {
   /** `undefined` where the log keeps nothing older than the window. */
   readonly #backfill: Backfill | undefined;
   readonly #channels: Map<string, Set<Member>> = new Map();
-  /** Members waiting for a turn to read on from their cursor, each once, first come first served. */
+  /** Members waiting for a turn to continue from their cursor, each once, first come first served. */
   readonly #behind = new Deque<Member>([]);
   /** The last cursor event. While nothing is published, all clients share it. */
   #cursor: { readonly id: string; readonly frames: SharedFrames } | undefined;
@@ -124,7 +124,7 @@ export class Audience {
     if (members?.delete(member) === true && members.size === 0) this.#channels.delete(channel);
   }
 
-  /** Queues a member for a turn, behind all that are waiting. */
+  /** Queues a member for a turn, after all that are waiting. */
   schedule(member: Member): void {
     this.#behind.push(member);
     this.#turns.wake();
@@ -140,8 +140,8 @@ export class Audience {
   /**
    * Finds the position of an id: synchronously if it is in memory, otherwise once it has been read from the log.
    *
-   * @param channels - Channels of the client. If it has missed nothing on them, it has a place however long ago it
-   *   left.
+   * @param channels - Channels of the client. If it has missed nothing on them, it has a position no matter how long
+   *   ago it left.
    * @param isWanted - Polled during the search.
    */
   locate(id: string, channels: ChannelPositions, isWanted: () => boolean): Place | Promise<Place> {

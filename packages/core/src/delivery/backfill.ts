@@ -22,7 +22,7 @@ const MOST_IDS = 128;
 interface Waiting {
   readonly id: string;
   readonly found: (place: Place) => void;
-  /** Channels of the client. If it has missed nothing on them, it has a place. */
+  /** Channels of the client. If it has missed nothing on them, it has a position. */
   readonly channels: ChannelPositions | undefined;
   readonly isWanted: () => boolean;
 }
@@ -38,10 +38,10 @@ interface Reading {
  * Finds positions that are not in the window: it reads older entries from the log and puts them in front of the
  * window, or waits for entries still to come.
  *
- * A client that returns to a process that has just started, or after a long time, is served from memory like any
+ * A client that reconnects to a process that has just started, or after a long time, is served from memory like any
  * other once its position is loaded. Ids are looked up first, many at once; pages are read only for ids that the log
  * holds and that the window may still reach. One page is read at a time, for all waiting clients: when thousands
- * return at once, the log is read once, back to the oldest of them.
+ * reconnect at once, the log is read once, back to the oldest of them.
  *
  * A client may also come from a process that was ahead of this one, usually by milliseconds. Its position is looked up
  * again once this process has delivered everything in the log.
@@ -67,7 +67,7 @@ export class Backfill {
   #isWhole = false;
   /** Called when `#warmPages` reaches 0. */
   #warmed: (() => void) | undefined;
-  /** The newest id known to have lost entries behind it. Every older id has lost them too. */
+  /** The newest id known to have lost entries after it. Every older id has lost them too. */
   #trimmed: string | undefined;
   /** Start of the window when it was full or had dropped entries: no older entry will ever fit. */
   #floor: string | undefined;
@@ -124,11 +124,11 @@ export class Backfill {
   }
 
   /**
-   * Finds the place of an id that is not in the window.
+   * Finds the position of an id that is not in the window.
    *
-   * @param channels - Channels of the client. If it has missed nothing on them, it has a place.
+   * @param channels - Channels of the client. If it has missed nothing on them, it has a position.
    * @param isWanted - Polled during the search, which ends when it returns `false`.
-   * @returns Settles when the place is known; never settles once `isWanted` returns `false`. A reset of the log
+   * @returns Settles when the position is known; never settles once `isWanted` returns `false`. A reset of the log
    *   restarts the search in the new history.
    */
   locate(
@@ -285,7 +285,7 @@ export class Backfill {
     this.#isSorted = true;
   }
 
-  /** Reads one page, towards an id if there is one, and settles the clients whose place is then known. */
+  /** Reads one page, towards an id if there is one, and settles the clients whose position is then known. */
   async #turn(id: string | undefined): Promise<void> {
     if (this.#warmPages > 0) this.#warmPages -= 1;
     const readings = new Set(this.#readings);
@@ -384,7 +384,7 @@ export class Backfill {
     this.#waiting = left;
   }
 
-  /** The window takes no more: clients without a place get none. @returns `false`: there is no further page. */
+  /** The window accepts no more: clients without a position get none. @returns `false`: there is no further page. */
   #giveUp(): false {
     this.#isWhole = true;
     this.#setFloor(this.#window.start.id);
@@ -399,7 +399,7 @@ export class Backfill {
     this.#floor = id;
   }
 
-  /** Settles the clients whose place is now in the window. */
+  /** Settles the clients whose position is now in the window. */
   #recheck(): void {
     const { start } = this.#window;
     this.#sort();

@@ -189,7 +189,7 @@ class MixedBatch implements Batch {
     return this.#nextOfOneChannel() ?? this.#nextOfSeveral();
   }
 
-  /** A stream that joins another channel meanwhile is skipped: it has fallen behind and reads on from its cursor. */
+  /** A stream that joins another channel meanwhile is skipped: it has fallen behind and continues from its cursor. */
   #nextOfOneChannel(): Member | undefined {
     while (this.#channels !== undefined) {
       for (let next = this.#members.next(); next.done !== true; next = this.#members.next()) {

@@ -31,14 +31,14 @@ export class Delivery implements LogFollower {
   readonly #unsendable: UnsendableReports;
   readonly #slab = new FrameSlab();
   /**
-   * Entries for the next batch: those of this turn and those that arrive while a batch is under way. Under overload
-   * this joins more events into each write, which keeps the lag bounded. Every entry is also in the window, so the
-   * window's limits bound this list.
+   * Entries for the next batch: those of this turn and those that arrive while a batch is being delivered. Under
+   * overload this joins more events into each write, which keeps the lag bounded. Every entry is also in the window, so
+   * the window's limits bound this list.
    */
   readonly #fresh = new Deque<FreshEntry>([]);
   /** Channels whose entries left the window before they could be handed over. */
   readonly #overtaken = new Set<string>();
-  /** The batch under way. */
+  /** The batch being delivered. */
   #batch: Batch | undefined;
   /** `true` while entries are added. Entries dropped meanwhile leave `#fresh` before it is read. */
   #isAppending = false;
@@ -83,7 +83,7 @@ export class Delivery implements LogFollower {
       const frame = slab.write(block, channel, window.tail + 1);
       if (logEntry.isString === true) markString(frame);
       const entry = window.append(id, frame, now);
-      // A member that joins the channel later begins behind the entry, or finds it in the window.
+      // A member that joins the channel later begins after the entry, or finds it in the window.
       if (audience.of(channel) === undefined) continue;
       this.#fresh.push({ channel, entry });
       isWanted = true;
@@ -139,7 +139,7 @@ export class Delivery implements LogFollower {
     }
   }
 
-  /** Moves `position` over everything but the batch under way. Entries without members need no delivery. */
+  /** Moves `position` over everything but the batch being delivered. Entries without members need no delivery. */
   #advance(): void {
     // Overtaken members stand before the entries they lost: `position` must not pass them.
     if (this.#batch !== undefined || this.#overtaken.size > 0) return;
@@ -148,7 +148,7 @@ export class Delivery implements LogFollower {
     audience.position = next === undefined ? audience.window.tail : next.entry.position - 1;
   }
 
-  /** One turn: delivers new entries, then lets members that are behind read on, until the time is up. */
+  /** One turn: delivers new entries, then lets members that are behind continue, until the time is up. */
   #turn(end: number): boolean {
     this.#deliver(end);
     this.#catchUp(end);
@@ -191,7 +191,7 @@ export class Delivery implements LogFollower {
   }
 
   #catchUp(end: number): void {
-    // Members that arrive meanwhile queue behind these.
+    // Members that arrive in the meantime queue behind these.
     let left = this.audience.waitingCount;
     // At least one each turn, however much is published: a client's wait does not depend on what others get.
     do this.audience.next()?.takeTurn();

@@ -6,7 +6,7 @@ import { checkChannel } from "../options/subscribe.js";
 import { encodeMessage, isId } from "../wire/encode.js";
 import { RESERVED_EVENT_PREFIX } from "../wire/message.js";
 
-/** Channel that keeps the place of an unsendable entry in the window. No client may subscribe to it. */
+/** Channel that keeps the position of an unsendable entry in the window. No client may subscribe to it. */
 export const NO_CHANNEL = "~";
 
 /** Whether an entry is one of Tidewire's control entries: it moves the position and reaches no client. */
@@ -14,7 +14,7 @@ export function isControl({ channel }: LogEntry): boolean {
   return channel.startsWith("~");
 }
 
-/** @returns The block that holds the place of an unsendable entry in the window: it carries the id. */
+/** @returns The block that holds the position of an unsendable entry in the window: it carries the id. */
 export function encodePlace({ id }: LogEntry): string {
   return `id: ${id}\n\n`;
 }

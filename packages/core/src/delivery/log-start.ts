@@ -96,7 +96,7 @@ export class LogStart {
     const { maxAgeMs } = this.#options.retention;
     this.#idleTrim = new IdleTrim(window, maxAgeMs, () => delivery.isBusy);
     follower.handTo(delivery);
-    // Most returning clients, and most uses of `latest`, find what they need in it.
+    // Most reconnecting clients, and most uses of `latest`, find what they need in it.
     void backfill?.warm();
   }
 }

@@ -1,4 +1,4 @@
-/** One stream's place in the log. */
+/** One stream's position in the log. */
 
 import { draw } from "../options/jitter.js";
 import type { SnapshotMessages, SubscribeOptions } from "../options/subscribe.js";
@@ -35,8 +35,8 @@ const FAILED_RETRY_MS = { min: 5_000, max: 30_000 };
 const RESET_FIRST = new WeakSet<Subscription>();
 
 /**
- * One stream's place in the log: one cursor, a set of channels, and a start for each channel that begins ahead of the
- * cursor. No queue.
+ * One stream's position in the log: one cursor, a set of channels, and a start for each channel that begins ahead of
+ * the cursor. No queue.
  *
  * An entry is due if its channel is in the set and its position is greater than the cursor and the channel's start.
  * Only three things move the cursor: writing the entries up to a position; establishing that no entry up to it is due;
@@ -45,7 +45,7 @@ const RESET_FIRST = new WeakSet<Subscription>();
  *
  * A subscription is *live* while the client has every entry handed over so far: new entries go straight to the outlet.
  * A live subscription has no starts. When the socket backs up, the subscription falls behind, which stores nothing: it
- * reads on from its cursor in the window as soon as there is room.
+ * continues from its cursor in the window as soon as there is room.
  */
 export class Subscription implements Reader, Member {
   readonly channels: ChannelSet = new ChannelSet();
@@ -148,7 +148,7 @@ export class Subscription implements Reader, Member {
    * @param channels - Checked names.
    * @param part - `isReplayed`: the channels begin at the client's position instead of the tail. `comesFirst`: the
    *   client gets its first position only after their state. That holds for the first call of a route: when the client
-   *   returns with a position, the replay takes the place of the state.
+   *   reconnects with a position, the replay replaces the state.
    */
   join(
     channels: readonly string[],
@@ -243,7 +243,7 @@ export class Subscription implements Reader, Member {
   }
 
   wake(): void {
-    // A turn is pending or under way: another one now would overtake other subscriptions or break the order.
+    // A turn is pending or running: another one now would overtake other subscriptions or break the order.
     if (this.#turn === "none") this.#advance();
     else if (this.#turn === "scheduled") this.#beginReplay();
   }
@@ -455,7 +455,7 @@ export class Subscription implements Reader, Member {
           break;
         }
         this.#skipTo(step.upTo);
-        // If the client has a position, ids of past events would take it back. If it has a state, an earlier position
+        // If the client has a position, ids of past events would move it back. If it has a state, an earlier position
         // would replay events that the state contains.
         if (step.snapshot !== undefined) welcome.hasState = true;
         const isFirst = this.#told === BEFORE_ALL && step.comesFirst && !welcome.hasState;
@@ -468,7 +468,7 @@ export class Subscription implements Reader, Member {
         isMore = sizeOf(frames) >= SLICE_BYTES;
       } else if (this.#told === BEFORE_ALL) {
         // A client gets its first position once the cursor has passed every start. Events that other channels have due
-        // before that are written without ids, so that a client cut off in between begins anew, unless it already has
+        // before that are written without ids, so that a client cut off in between starts over, unless it already has
         // an id.
         const start = Math.max(this.#cursor, this.channels.latestStart);
         const channels = welcome.withoutUntaken(this.channels);
@@ -510,13 +510,13 @@ export class Subscription implements Reader, Member {
       ...states.map(
         (state) => new Step(state.channels, state, { latest: 0, upTo: tail, comesFirst: true }),
       ),
-      // `latest` starts over, up to where its channels continue: behind the reset, or at a later start.
+      // `latest` starts over, up to where its channels continue: after the reset, or at a later start.
       ...[...welcome.steps]
         .filter((step) => step.wantsLatest)
         .map((step) => step.withoutState(Math.max(this.#cursor, step.upTo))),
     ]);
     // The empty id clears the client's old position, which may look valid in the new history. A client cut off during
-    // the state then begins anew.
+    // the state then starts over.
     const hasStates = states.length > 0;
     const id = hasStates ? "" : (window.idAt(this.#cursor) ?? window.tailId);
     this.#told = hasStates ? BEFORE_ALL : this.#cursor;
@@ -534,7 +534,7 @@ export class Subscription implements Reader, Member {
   /** Calls a step's snapshot function, which may return at once, return a promise or throw. */
   #takeState(welcome: Welcome, step: Step): void {
     const { tail } = this.#audience.window;
-    // The state contains everything published until now, so the channels begin behind it.
+    // The state contains everything published so far, so the channels begin after it.
     for (const channel of step.channels) {
       this.channels.add(channel, tail > this.#cursor ? tail : undefined);
     }
@@ -599,7 +599,7 @@ export class Subscription implements Reader, Member {
   #isOvertaken(): boolean {
     const { window } = this.#audience;
     if (window.holdsAfter(this.#cursor)) return false;
-    // Channels whose state is still to be taken begin behind that state, so they have lost nothing.
+    // Channels whose state is still to be taken begin after that state, so they have lost nothing.
     const channels = this.#welcome?.withoutUntaken(this.channels) ?? this.channels;
     if (channels.size > 0 && !window.holdsAfter(this.#cursor, channels)) return true;
     // The dropped entries were not due.
@@ -638,7 +638,7 @@ export class Subscription implements Reader, Member {
     return { frames, cursor: slice.cursor, last: frames.at(-1)?.position ?? 0 };
   }
 
-  /** Adds a cursor event behind the written states and `latest` events, once no entry before it is due. */
+  /** Adds a cursor event after the written states and `latest` events, once no entry before it is due. */
   #tellReached({ reached }: Welcome, frames: StoredFrame[]): void {
     if (this.#told >= reached || this.#cursor < reached) return;
     this.#told = this.#cursor;
@@ -711,7 +711,7 @@ export class Subscription implements Reader, Member {
   }
 
   #schedule(): void {
-    // A turn under way schedules the next one itself.
+    // A running turn schedules the next one itself.
     if (this.#turn !== "none" || this.#phase === "closed") return;
     this.#turn = "scheduled";
     this.#audience.schedule(this);

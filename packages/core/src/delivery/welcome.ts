@@ -38,7 +38,7 @@ export class Step {
   #messages: EventMessage[] | undefined;
   /** Start of `latest` on each channel; `undefined` until determined. */
   #starts: ReadonlyMap<string, number> | undefined;
-  /** The rest of `latest` lies behind this position; `undefined` while `#starts` is. */
+  /** The rest of `latest` lies after this position; `undefined` while `#starts` is. */
   #after: number | undefined;
   /** Whether the log was asked for the part of `latest` that was not in memory. */
   #hasAsked = false;
@@ -167,7 +167,7 @@ export class Step {
     return window.hasLatest(this.channels, this.#latest, MOST_LATEST, this.#upTo);
   }
 
-  /** The channels, each with the position behind which its newest events lie. */
+  /** The channels, each with the position after which its newest events lie. */
   get #positions(): ChannelPositions {
     return new Map(Array.from(this.channels, (name) => [name, this.#starts?.get(name)]));
   }
@@ -245,14 +245,14 @@ export class Welcome {
   owesCursor = false;
   /** The id that a resuming client reported; otherwise `undefined`. */
   resumedFrom: string | undefined;
-  /** `true` until a returning client has been sent an event that it missed. */
+  /** `true` until a client that reconnected has been sent an event that it missed. */
   isReplay = false;
   /** Set while a reset is still to be written. */
   reset: PendingReset | undefined;
   /** In the order of the calls. */
   readonly steps: Set<Step> = new Set();
   /**
-   * Highest position covered by the states and `latest` events written so far. A client that returns with an earlier
+   * Highest position covered by the states and `latest` events written so far. A client that reconnects with an earlier
    * position gets a replay of entries that these contain.
    */
   reached: number = -Infinity;
@@ -283,7 +283,7 @@ export class Welcome {
    * Finds the next step to write.
    *
    * @param hasPosition - Whether the client has its first position. Most states have to wait for it; `latest` does not,
-   *   because newer events of its channels follow behind it.
+   *   because newer events of its channels follow it.
    */
   nextStep(hasPosition: boolean): Step | undefined {
     for (const step of this.steps) {

@@ -26,7 +26,7 @@ export interface Retention {
  * A window holds up to a hundred thousand of them, so id and channel are read from the slab on demand.
  */
 export interface WindowEntry extends StoredFrame {
-  /** Place in the log as counted by this process: from 1 upwards for new entries, from 0 downwards for older ones. */
+  /** Position in the log, counted by this process: from 1 upwards for new entries, from 0 downwards for older ones. */
   readonly position: number;
   /** Number that stands for the channel while the window has entries of it. */
   readonly key: number;
@@ -45,7 +45,7 @@ export interface PastFrame {
 
 /** Where the window begins. */
 export interface WindowStart {
-  /** Id of the first entry, or of the place right before it. */
+  /** Id of the first entry, or of the position right before it. */
   readonly id: string;
   /** Whether the entry with that id is in the window. */
   readonly isHeld: boolean;
@@ -59,7 +59,7 @@ export interface WindowRoom {
   readonly bytes: number;
 }
 
-/** Frames to write next, and the position behind the last of them. */
+/** Frames to write next, and the position after the last of them. */
 export interface Slice {
   readonly frames: WindowEntry[];
   /** Everything up to here on these channels is in `frames` or was written before. */
@@ -212,7 +212,7 @@ export class Window {
    * Adds older entries at the front.
    *
    * @param past - Entries in order. The last one directly precedes the first of the window.
-   * @param originId - Id of the place directly before them, if a client may report it.
+   * @param originId - Id of the position directly before them, if a client may report it.
    * @returns Whether all fit within the limits. If not, no older entry fits either.
    */
   prepend(past: readonly PastFrame[], originId: string | undefined, now: number): boolean {

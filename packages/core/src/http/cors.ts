@@ -64,7 +64,7 @@ type Run = (
 
 /**
  * Methods that a preflight allows unless `cors.methods` lists others. POST is not among them, because that would open
- * every other route behind the middleware to other origins.
+ * every other route after the middleware to other origins.
  */
 const DEFAULT_METHODS = ["GET", "HEAD"];
 

@@ -67,7 +67,7 @@ export function writeDirectly(
   if (socket.writableCorked > 0 && response.writableLength !== socket.writableLength) {
     return undefined;
   }
-  // A chunk above the high water mark asks for a pause even if the kernel has taken all of it at once.
+  // A chunk above the high water mark asks for a pause even if the kernel has accepted all of it at once.
   if (socket.write(chunk) || socket.writableLength === 0) return true;
   // Sends no bytes. It makes the response note that the socket is full, so that it emits "drain".
   return response.write(NOTHING);

@@ -163,7 +163,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
     const socket = socketOf(response);
     if (socket === undefined) return 0;
     const { bytesWritten = 0 } = socket;
-    // Node reports a write as taken only when all of it is, but the handle's queue shrinks on the way. Without it, a
+    // Node reports a write as accepted only when all of it is, but the handle's queue shrinks on the way. Without it, a
     // slow but steady reader of one large write would look stalled.
     return bytesWritten - socket.writableLength - queuedBytes(socket);
   }
@@ -276,7 +276,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
   }
 
   /**
-   * Over HTTP/2, Node reports a write only when the client has taken all of it. Slices distinguish a slow but steady
+   * Over HTTP/2, Node reports a write only when the client has accepted all of it. Slices distinguish a slow but steady
    * reader of a large event from one that has stalled.
    */
   #writeSlices(body: StreamBody, bytes: Uint8Array): boolean {
@@ -403,7 +403,7 @@ export class NodeSink extends Outlet implements ExchangeStream {
     if (isHttp1(response))
       (socketOf(this.request) as WaitedSocket | undefined)?.[WAITING]?.delete(this);
     const isByServer = (this.#flags & ENDED_HERE) !== 0 || response.writableEnded;
-    // An HTTP/1 response without its socket reports that it has finished, whatever became of its bytes.
+    // An HTTP/1 response without its socket reports that it has finished, whether its bytes were sent or not.
     const isFlushed = isHttp1(response)
       ? (this.#flags & FLUSHED) !== 0
       : response.stream.writableFinished;
@@ -467,7 +467,7 @@ function onTurn(this: Marked): void {
   this[SINK]?.owner.outletReady();
 }
 
-/** "prefinish" is emitted inside `response.end`, "finish" only when the client has taken everything. */
+/** "prefinish" is emitted inside `response.end`, "finish" only when the client has accepted everything. */
 function onEnd(this: Marked): void {
   this[SINK]?.ended();
 }
@@ -492,7 +492,7 @@ function mark(body: StreamBody & { [SINK]?: NodeSink }, sink: NodeSink): void {
 
 /**
  * Sends what Node holds back until the next tick: it corks the socket (from Node 26 on the response), so that head and
- * body leave together. Above the high water mark, that only hides how much the client has taken: a burst within one
+ * body leave together. Above the high water mark, that only hides how much the client has read: a burst within one
  * tick would look like a slow client and keep all its bytes in memory.
  *
  * @returns Whether the next bytes may follow after all.

@@ -83,7 +83,7 @@ export type Ending = "end" | "cut" | "hold";
  */
 const LEAD_MS = 100;
 
-/** Value of `#unsent` while the client has taken everything. */
+/** Value of `#unsent` while the socket has accepted everything. */
 const NOT_BLOCKED = -1;
 
 /** Callers that wait for the last bytes of a response: too few to justify a field in each outlet. */
@@ -146,7 +146,7 @@ export abstract class Outlet implements Beating {
 
   /** Owned by the heartbeat: place in its ring; `undefined` while not driven. */
   place: number | undefined = undefined;
-  /** Owned by the heartbeat: place among watched members; `undefined` while the socket has taken everything. */
+  /** Owned by the heartbeat: place among watched members; `undefined` while the socket has accepted everything. */
   watched: number | undefined = undefined;
   /** Reads the log for this outlet; `undefined` until the session subscribes. */
   reader: Reader | undefined = undefined;
@@ -164,12 +164,12 @@ export abstract class Outlet implements Beating {
   #phase: OutletPhase = "idle";
   /** Set from `open` until the first bytes are written. */
   #opening: Opening | undefined;
-  /** Set while a caller waits for the client to take what was sent. */
+  /** Set while a caller waits for the socket to accept what was sent. */
   #drain:
     | { readonly promise: Promise<boolean>; readonly resolve: (open: boolean) => void }
     | undefined;
   /**
-   * Bytes sent by the application while earlier bytes were not taken; negative while the client has taken everything.
+   * Bytes sent by the application while earlier bytes were waiting; negative while the socket has accepted everything.
    */
   #unsent = NOT_BLOCKED;
   /** Value of the heartbeat's `sweeps` at the last write. */
@@ -202,12 +202,12 @@ export abstract class Outlet implements Beating {
     return this.#phase === "open";
   }
 
-  /** `true` while the client has not taken everything written. */
+  /** `true` while the socket has not accepted everything written. */
   get isBlocked(): boolean {
     return this.#unsent >= 0;
   }
 
-  /** Bytes accepted that the socket has not taken yet. */
+  /** Bytes accepted here that the socket has not accepted yet. */
   get acceptedBytes(): number {
     const early = EARLY.get(this)?.bytes ?? 0;
     return early + (this.#opening?.heldBytes ?? 0) + this.bufferedBytes;
@@ -258,7 +258,7 @@ export abstract class Outlet implements Beating {
   abstract refuse(error: unknown): void;
 
   /**
-   * Accepts frames from now on. They are sent behind the head.
+   * Accepts frames from now on. They are sent after the head.
    *
    * @param reconnectionTimeMs - Sent with the first block for this client alone; `false` leaves it to the client.
    */
@@ -337,8 +337,8 @@ export abstract class Outlet implements Beating {
     if (this.#phase !== "open") return false;
     const wasBlocked = this.isBlocked;
     if (this.#write(bytes)) return true;
-    // Bytes for a client that had taken everything do not count, however many. Neither do bytes of delivery: a socket
-    // buffer is first in, first out, so the application's bytes are the last to leave it.
+    // Bytes for a socket that had accepted everything do not count, however many. Neither do bytes of delivery: a
+    // socket buffer is first in, first out, so the application's bytes are the last to leave it.
     if (wasBlocked) {
       this.#unsent += bytes.byteLength;
       if (Math.min(this.#unsent, this.bufferedBytes) > maxBufferedBytes) this.#cut();
@@ -384,7 +384,7 @@ export abstract class Outlet implements Beating {
     return false;
   }
 
-  /** @returns Settles when the next bytes may follow; `false` once the stream has ended. Never rejects. */
+  /** @returns Settles when the next bytes may be sent; `false` once the stream has ended. Never rejects. */
   whenDrained(): Promise<boolean> {
     if (this.#phase !== "opening" && this.#phase !== "open") return GONE;
     if (this.#drain === undefined) {
@@ -478,7 +478,7 @@ export abstract class Outlet implements Beating {
       this.owner.outletFailed("expired");
     }
     if (this.#phase !== "open") return 1;
-    // While the client has not taken everything, messages that can wait are not sent.
+    // While the socket has not accepted everything, messages that can wait are not sent.
     if (this.watched === undefined) {
       const isSilent = this.#sweepsToHeartbeat() <= 0;
       const frames = this.reader?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
@@ -487,7 +487,7 @@ export abstract class Outlet implements Beating {
     return this.#sweepsToSleep(now);
   }
 
-  /** Called by the heartbeat: whether the socket has taken everything. Cuts a client that has not read for too long. */
+  /** Called by the heartbeat: whether the socket has accepted everything. Cuts a client that has stopped reading. */
   settle(): boolean {
     if (this.bufferedBytes === 0) {
       this.#stall = undefined;
@@ -531,7 +531,7 @@ export abstract class Outlet implements Beating {
   /** For subclasses that can detect it: calls a function once the kernel has all written bytes. */
   protected whenTaken(_fn: () => void): void {}
 
-  /** For subclasses: the client has taken the held-back bytes. */
+  /** For subclasses: the socket has accepted the held-back bytes. */
   protected drained(): void {
     this.#unsent = NOT_BLOCKED;
     const drain = this.#drain;

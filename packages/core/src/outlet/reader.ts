@@ -1,4 +1,4 @@
-/** The contract between an outlet and the reader of the log behind it. */
+/** The contract between an outlet and its reader of the log. */
 
 import type { SharedFrames } from "../wire/shared-frames.js";
 
@@ -11,13 +11,13 @@ export interface Reader {
    * Outlet.begun}.
    */
   readonly isBeginning: boolean;
-  /** The outlet has opened, or the client has taken everything: due entries can be written. */
+  /** The outlet has opened, or the socket has accepted everything: due entries can be written. */
   wake(): void;
   /**
    * Writes what was published in this turn, unless the client is behind. Called before the application sends something.
    */
   catchUp(): void;
-  /** Calls a function once everything published until now is written; never if the outlet closes first. */
+  /** Calls a function once everything published so far is written; never if the outlet closes first. */
   finish(fn: () => void): void;
   /** The outlet accepts nothing more. */
   closed(): void;

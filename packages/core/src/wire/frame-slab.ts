@@ -34,7 +34,7 @@ const E = 0x65;
  * A loop that publishes without yielding fills slabs faster than the garbage collector frees them. Slabs whose frames
  * were never handed out are therefore reused.
  *
- * The name of its channel lies behind each frame. Names stored as strings would weigh more than short events, and a
+ * The name of its channel lies after each frame. Names stored as strings would weigh more than short events, and a
  * name sliced from a large text would keep all of that text alive.
  */
 export class FrameSlab {

@@ -37,7 +37,7 @@ export const HEARTBEAT: SharedFrames = shareFrames([OPENING]);
 const DATA = "data: ";
 const LATER_DATA = "\ndata: ";
 
-/** The block that tells a client not to come back. */
+/** The block that tells a client not to reconnect. */
 export const COMPLETE: Buffer = Buffer.from(
   encodeMessage({ event: "sse-complete", id: COMPLETE_ID, data: "{}" }),
 );
@@ -45,7 +45,7 @@ export const COMPLETE: Buffer = Buffer.from(
 /**
  * Encodes an application's message as bytes ready to write.
  *
- * All checks are made before a byte is written: whatever `serialize` does, the next message is intact.
+ * All checks are made before anything is written: whatever `serialize` does, the next message is intact.
  *
  * @param message - A message; a string is short for `{ data: string }`.
  * @param framing - Serializer and size limit.
@@ -79,7 +79,7 @@ export function encodeCommentFrame(text: string, framing: Framing): Buffer {
  *
  * @param message - A message without an id; a string is short for `{ data: string }`.
  * @param framing - Serializer and size limit.
- * @param hasId - Whether it carries the id by which a returning client is recognized.
+ * @param hasId - Whether it carries the id by which a client that reconnects is recognized.
  * @returns The frame.
  * @throws {SseError} Same as {@link encodeFrame}; `ERR_SSE_ID_RESERVED` for any id; `ERR_SSE_INVALID_DATA` without
  *   data.
@@ -119,7 +119,7 @@ export function withRetry(milliseconds: number, block: Buffer): Buffer {
 }
 
 /**
- * Encodes the last block of a stream whose client should not come back at once. It has data, because some clients treat
+ * Encodes the last block of a stream whose client should not reconnect at once. It has data, because some clients treat
  * a block with `retry` alone as an event without data.
  *
  * @param milliseconds - Reconnection time.
