@@ -11,11 +11,11 @@ export const COLUMNS: readonly Scenario[] = [...SCENARIOS, BACKGROUND];
 
 const WORDS = `| cell | meaning |
 |---|---|
-| back | The client reconnects by itself and goes on. *With its ID*: it reports its last event ID. *Nothing missed*: it gets every event once. *With the reset*: its application gets the \`sse-reset\`. |
+| back | The client reconnects by itself and continues. *With its ID*: it reports its last event ID. *Nothing missed*: it gets every event once. *With the reset*: its application gets the \`sse-reset\`. |
 | stops, sees the end | It does not reconnect, and its application learns that the stream is over. An answer without its last message was cut short. |
 | stops with an error | It does not reconnect, and its application gets an error. |
 | stops silently | It does not reconnect, and its application learns nothing. |
-| waits, then is served | It comes back by itself until there is room. |
+| waits, then is served | It reconnects by itself until there is room. |
 | storm of requests | More than ${MAX_REQUESTS} requests in 10 seconds. |
 | silent | It opens, and has no event for that. |
 | – | Not a client for pages, which could be hidden. |`;
