@@ -46,7 +46,7 @@ app.get("/", (_req, res) => res.redirect("/rooms/harbour"));
 app.get("/rooms/:room", (_req, res) => void res.type("html").send(PAGE));
 
 app.get("/rooms/:room/messages", (req, res) => {
-  // A new client gets the last twenty messages, a client that comes back those that it has missed.
+  // A new client gets the last twenty messages, a client that reconnects those that it has missed.
   void res.sse.subscribe(`room:${req.params.room}`, { latest: 20 });
 });
 

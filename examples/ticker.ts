@@ -59,7 +59,7 @@ await fastify.register(ssePlugin, { hub });
 fastify.get("/", (_request, reply) => reply.type("text/html").send(PAGE));
 
 fastify.get("/prices", (_request, reply) => {
-  // All prices first, then each change. A client that comes back gets only the changes, or all prices if that is impossible.
+  // All prices first, then each change. A client that reconnects gets only the changes, or all prices if that is impossible.
   void reply.sse.subscribe("prices", { snapshot: () => [{ event: "all", data: quotes() }] });
   return reply;
 });

@@ -1,4 +1,4 @@
-// useChat of the AI SDK: an answer goes on while its page is away, and any page can follow it again.
+// useChat of the AI SDK: an answer continues while its page is away, and any page can follow it again.
 import { setTimeout as delay } from "node:timers/promises";
 import { sse } from "@tidewire/express";
 import { createRuns } from "@tidewire/runs";

@@ -1,4 +1,4 @@
-// GraphQL subscriptions over the log: a query gives the state and its position, and the subscription goes on from there.
+// GraphQL subscriptions over the log: a query gives the state and a position, where the subscription continues.
 import { createHub } from "@tidewire/core";
 import type { ReadItem } from "@tidewire/core";
 import express from "express";
@@ -48,7 +48,7 @@ const server = app.listen(port, "127.0.0.1", (error) => {
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.once(signal, async () => {
-    // Cuts the subscriptions before the hub ends them: a client comes back after a cut, not after "complete".
+    // Cuts the subscriptions before the hub ends them: a client reconnects after a cut, not after "complete".
     server.close().closeAllConnections();
     await hub.close();
   });

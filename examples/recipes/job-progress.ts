@@ -111,7 +111,7 @@ app.post("/jobs", (_req, res) => {
 
 app.get("/jobs/:id", async (req, res) => {
   const job = jobs.get(req.params.id);
-  // Also after a restart. An EventSource does not come back after a 404.
+  // After a restart too. An EventSource does not reconnect after a 404.
   if (job === undefined) return void res.status(404).json({ error: "There is no such job" });
 
   const snapshot = () => [{ event: "progress", data: job.progress }];

@@ -37,7 +37,7 @@ const OPENAPI = {
             name: "Last-Event-ID",
             in: "header",
             description:
-              "The `id` of the last event that the client has. The stream goes on after it.",
+              "The `id` of the last event that the client has. The stream continues after it.",
             schema: { type: "string" },
           },
         ],

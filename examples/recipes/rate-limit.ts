@@ -1,4 +1,4 @@
-// Limits new streams per minute and user. A refused EventSource waits and comes back by itself.
+// Limits new streams per minute and user. A refused EventSource waits and reconnects by itself.
 import { sse } from "@tidewire/express";
 import express from "express";
 import type { Request } from "express";
@@ -66,7 +66,7 @@ const limitStreams = rateLimit({
 app.get("/", (_req, res) => void res.type("html").send(PAGE));
 
 app.get("/news", limitStreams, (_req, res) => {
-  // For a page that was refused before its first stream: it has no position to go on from.
+  // For a page that was refused before its first stream: it has no position to continue from.
   void res.sse.subscribe("news", { latest: 20 });
 });
 

@@ -1,4 +1,4 @@
-// Alerts for items that run out: a loop in the server reads the events that the pages get, and goes on after a restart.
+// Alerts for items that run out: a loop in the server reads the events of the pages and continues after a restart.
 import fs from "node:fs";
 import { createHub, sse, sseHandler } from "@tidewire/express";
 import { redisLog } from "@tidewire/redis";
@@ -11,7 +11,7 @@ interface Data {
   readonly stock: Record<string, number>;
   /** Items that run out. */
   alerts: string[];
-  /** Where the loop goes on: everything before it is in `alerts`. */
+  /** Where the loop continues: everything before it is in `alerts`. */
   position?: string | undefined;
 }
 

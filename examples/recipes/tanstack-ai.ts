@@ -1,4 +1,4 @@
-// TanStack AI: an answer goes on while its page is away, and any page of the thread can follow it again.
+// TanStack AI: an answer continues while its page is away, and any page of the thread can follow it again.
 import { setTimeout as delay } from "node:timers/promises";
 import { EventType, chatParamsFromRequestBody, normalizeToUIMessage } from "@tanstack/ai";
 import type { StreamChunk } from "@tanstack/ai";

@@ -1,4 +1,4 @@
-// tRPC subscriptions over the log: a client that comes back gets what it missed, or learns that it has to load anew.
+// tRPC subscriptions over the log: a client that reconnects gets what it missed, or learns that it must load again.
 import { createHub } from "@tidewire/core";
 import { initTRPC, tracked } from "@trpc/server";
 import { createExpressMiddleware } from "@trpc/server/adapters/express";
@@ -33,7 +33,7 @@ const appRouter = t.router({
         if (item.type === "reset") yield tracked(item.id, { type: "reset" as const });
         else yield tracked(item.id, { type: item.event, ...item.data });
       }
-      // The hub has closed. A subscription that returns is over for good; after this error the client comes back.
+      // The hub has closed. A subscription that returns is over for good; after this error the client reconnects.
       throw new DOMException("The server is closing", "AbortError");
     }),
 });
