@@ -433,7 +433,7 @@ export class Subscription implements Reader, Member {
       const step = welcome.nextStep(this.#told !== BEFORE_ALL);
       if (step !== undefined) {
         if (!step.hasState) {
-          // Frames gathered so far go out first, and `#writeOn` checks again: the function may leave channels, or
+          // Frames gathered so far are sent first, and `#writeOn` checks again: the function may leave channels, or
           // publish so much that the window passes this stream.
           if (frames.length === 0) this.#takeState(welcome, step);
           break;

@@ -321,7 +321,7 @@ export class HubSession<Owner>
     const isUnknown = isEarly && arrival?.isUnplaced === true && !isTaken;
     const isPartOfReplay = isReplayed || isUnknown;
     subscription.join(channels, options, { isReplayed: isPartOfReplay, comesFirst: isFirst });
-    // Opens last, so that the welcome goes out with the first bytes of the stream.
+    // Opens last, so that the welcome is sent with the first bytes of the stream.
     return this.open(this.state === "idle" ? options.open : undefined);
   }
 
