@@ -95,6 +95,23 @@ export const PATTERNS = [
     expression: /\bat (?:the|a) price of\b|\bat no cost\b/gi,
   },
   {
+    name: "behind for after",
+    instead: "after",
+    // A client falls or lags behind something in plain English, and a server is behind a proxy.
+    expression:
+      /(?<!\b(?:is|are|was|were|be|falls?|fell|fallen|lags?|lagged|lagging) )\bbehind (?:the|its|a|an|that|this) (?:events?|snapshots?|resets?|head|entry|cursor|state)\b/gi,
+  },
+  {
+    name: "all the same for anyway",
+    instead: "anyway",
+    expression: /(?<!\b(?:is|are|was|were|be) )\ball the same\b(?=[.,;:)]|$)/gi,
+  },
+  {
+    name: "carries on",
+    instead: "continues",
+    expression: /\bcarr(?:y|ies|ied) on\b/gi,
+  },
+  {
     name: "what it may be",
     instead: "is invalid",
     expression: /\bnot (?:what|as) (?:it|they) (?:may|must|should) be\b/gi,
