@@ -190,17 +190,19 @@ async function measureStops(url: string): Promise<Readonly<Record<string, number
   if (producing === undefined || stopping === undefined) return {};
   const took: number[] = [];
   for (let stop = 0; stop < STOPS; stop++) {
-    const aborted = new Promise<number>((resolve) => {
-      const key = `stop-${stop}`;
-      void producing.start(key, ({ signal }) => {
+    const key = `stop-${stop}`;
+    let abortedAt: Promise<number> | undefined;
+    await producing.start(key, ({ signal }) => {
+      abortedAt = new Promise((resolve) => {
         signal.addEventListener("abort", () => resolve(sharedNow()));
-        return new ReadableStream();
       });
+      return new ReadableStream();
     });
-    await wait(5);
     const at = sharedNow();
-    await stopping.stop(`stop-${stop}`);
-    took.push((await aborted) - at);
+    if (!(await stopping.stop(key)) || abortedAt === undefined) {
+      throw new Error(`${OURS}: the run to stop was not there`);
+    }
+    took.push((await abortedAt) - at);
   }
   await Promise.all([producing.close(), stopping.close()]);
   return { [WHAT.stop]: median(took), [WHAT.stopP99]: quantile(took, 0.99) };
