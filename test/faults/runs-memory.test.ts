@@ -123,6 +123,7 @@ describe("Runs", () => {
       const before = await settled(({ sessions }) => sessions === 0);
       const followers = Array.from({ length: COUNT }, () => followAt(0));
       await eventually("all followers", () => followers.every(({ socket }) => !socket.connecting));
+      await settled(({ sessions }) => sessions === COUNT);
       let least = Infinity;
       // The kernel takes megabytes for each of them at first.
       for (let looks = 0; looks < 6; looks++) {
@@ -133,8 +134,8 @@ describe("Runs", () => {
       }
       const each = (least - before.heapUsed) / COUNT;
       console.log(`a follower that does not read: ${(each / 1024).toFixed(1)} KiB of 24 MiB`);
-      // A copy would be 24 MiB.
-      expect(each).toBeLessThan(128 * 1024);
+      // Writes that the kernel has not taken yet: 17 to 132 KiB in ten runs. A copy would be 24 MiB.
+      expect(each).toBeLessThan(512 * 1024);
       for (const { socket } of followers) socket.destroy();
     },
   );
