@@ -7,7 +7,7 @@ import { createRuns } from "@tidewire/runs";
 import { afterEach, expect, it } from "vitest";
 import { eventually } from "../client.js";
 import { Faucet } from "../runs/faucet.js";
-import { describeWithRedis, useRedis } from "./redis-server.js";
+import { describeWithRedis, freePort, useRedis } from "./redis-server.js";
 
 const { resolve } = createRequire(import.meta.url);
 const REDIS = resolve("@tidewire/redis");
@@ -73,6 +73,38 @@ describeWithRedis("A worker that only reads", () => {
     faucet.give("last").end();
     expect(await exit).toEqual([0, null]);
     expect(output.split("\n")).toEqual(["first", "last", "done", ""]);
+  });
+
+  it("does not end because Redis is away when it starts or stops a run without an await", async () => {
+    const port = await freePort();
+    const program = `
+      const { redisTapes } = require(${JSON.stringify(REDIS)});
+      const { createRuns } = require(${JSON.stringify(RUNS)});
+      const stages = [];
+      const runs = createRuns({
+        tapes: redisTapes({ url: "redis://127.0.0.1:${port}" }),
+        onError: (error, { stage, key }) => {
+          if (stage !== "tapes") stages.push(stage + " " + key + " " + error.code);
+        },
+      });
+      void runs.start("a", () => ["1"]);
+      void runs.stop("b");
+      const awaited = runs.stop("c").then(() => "resolved", () => "rejected");
+      setTimeout(async () => {
+        console.log(JSON.stringify([await awaited, ...stages.sort()]));
+        await runs.close();
+      }, 4_000);`;
+    const child = execFile(process.execPath, ["-e", program]);
+    closers.push(() => child.kill("SIGKILL"));
+    let output = "";
+    child.stdout?.on("data", (text: string) => (output += text));
+    expect(await once(child, "exit")).toEqual([0, null]);
+    expect(JSON.parse(output)).toEqual([
+      "rejected",
+      "start a ERR_SSE_TAPES_UNAVAILABLE",
+      "stop b ERR_SSE_TAPES_UNAVAILABLE",
+      "stop c ERR_SSE_TAPES_UNAVAILABLE",
+    ]);
   });
 
   it("reads what others publish, from a position on", async () => {

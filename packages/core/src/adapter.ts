@@ -13,7 +13,7 @@ export type {
   StreamBody,
 } from "./http/exchange.js";
 export type { HeaderTarget } from "./http/head.js";
-export { describeValue, messageOf } from "./errors.js";
+export { describeValue, messageOf, rejectedWith } from "./errors.js";
 export { atLeast, checkName, milliseconds, unexpected } from "./options/check.js";
 export { printErrors } from "./options/print-errors.js";
 export { KeepAlive } from "./hub/keep-alive.js";

@@ -16,6 +16,8 @@ it("The public entry exports these values and no more", () => {
 
 it("The entry for adapters exports these values and no more", () => {
   expect(Object.keys(adapter).toSorted()).toEqual([
+    "KeepAlive",
+    "Scope",
     "atLeast",
     "breathe",
     "checkName",
@@ -23,10 +25,11 @@ it("The entry for adapters exports these values and no more", () => {
     "describeValue",
     "encodeLogMessage",
     "isSessionAbort",
+    "messageOf",
     "milliseconds",
     "openSource",
     "printErrors",
-    "quoteError",
+    "rejectedWith",
     "resolveHub",
     "runOutside",
     "sendSerialized",

@@ -65,11 +65,10 @@ export async function follow(
   parts: FollowParts,
   key: string,
   session: FollowingSession,
-  options: FollowOptions = {},
+  { end, after }: FollowOptions,
 ): Promise<boolean> {
-  const { end } = checkFollowOptions(session, options);
   if (session.closeReason !== undefined) return false;
-  const cursor = await openFor(parts, key, session, options.after);
+  const cursor = await openFor(parts, key, session, after);
   if (cursor === undefined) return false;
   const last = await play(parts, cursor, session);
   if (last === undefined) return false;
@@ -144,7 +143,8 @@ async function play(
   }
 }
 
-function checkFollowOptions(session: FollowingSession, options: FollowOptions): FollowOptions {
+/** @throws {SseError} `ERR_SSE_INVALID_OPTION` if the session or an option is invalid. */
+export function checkFollowOptions(session: FollowingSession, options: FollowOptions): void {
   if (typeof session !== "object" || typeof session?.complete !== "function") {
     throw unexpected("session", "a session such as `res.sse`", session);
   }
@@ -152,7 +152,6 @@ function checkFollowOptions(session: FollowingSession, options: FollowOptions): 
   const { end, after } = options;
   if (end !== undefined && typeof end !== "function") throw unexpected("end", "a function", end);
   checkAfter(after);
-  return options;
 }
 
 /** @throws {SseError} `ERR_SSE_INVALID_OPTION` if the option `after` is invalid. */

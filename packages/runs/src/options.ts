@@ -13,8 +13,10 @@ import type { Tapes } from "./tapes.js";
  *
  * - `source`: the source or `map` of a run has failed, or the source failed while it was being cancelled
  * - `tapes`: the store failed where no caller can catch the error
+ * - `start`, `stop`, `follow`: such a call has rejected, for another reason than an invalid argument. Its caller gets the
+ *   error too, if it awaits
  */
-export type RunErrorStage = "source" | "tapes";
+export type RunErrorStage = "source" | "tapes" | "start" | "stop" | "follow";
 
 /** Limits of one run: defaults for all runs, and options of `start`. */
 export interface RunLimits {

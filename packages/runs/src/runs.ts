@@ -1,15 +1,23 @@
 /** Starts, follows, reads and stops runs; owns the producers of this process. */
 
-import { SseError } from "@tidewire/core";
-import { KeepAlive, atLeast, milliseconds, runOutside, unexpected } from "@tidewire/core/adapter";
+import { SseError, isSseError } from "@tidewire/core";
+import {
+  KeepAlive,
+  atLeast,
+  milliseconds,
+  rejectedWith,
+  runOutside,
+  unexpected,
+} from "@tidewire/core/adapter";
 import { check, checkOptions } from "./check-options.js";
-import { closedError, follow } from "./follow.js";
+import { checkFollowOptions, closedError, follow } from "./follow.js";
 import type { FollowingSession, FollowOptions, FollowParts } from "./follow.js";
 import { resolveRunsOptions, resolveStartOptions } from "./options.js";
 import type {
   MapRunItem,
   OpenRunSource,
   ResolvedRunsOptions,
+  RunErrorStage,
   RunsOptions,
   StartOptions,
 } from "./options.js";
@@ -110,18 +118,32 @@ export class Runs {
    *   function is short for `{ map }`.
    * @returns Resolves once the run exists, not when it ends. Rejects with `ERR_SSE_INVALID_OPTION` if an argument is
    *   invalid, with `ERR_SSE_RUNS_FULL` (status 503) if too many runs are running, with `ERR_SSE_CLOSED` (status 503)
-   *   after `close`, and with the error of the store if it cannot be reached.
+   *   after `close`, and with the error of the store if it cannot be reached. Every rejection but that for an argument
+   *   is also reported to `onError` with the stage `start`; an unawaited one does not end the process.
    */
-  async start<Item>(
+  start<Item>(
     key: string,
     source: OpenRunSource<Item>,
     options?: MapRunItem<Item> | StartOptions<Item>,
   ): Promise<Started> {
-    encodeKey(key);
-    if (typeof source !== "function") {
-      throw unexpected("source", "a function that returns the source", source);
+    let resolved: ReturnType<typeof resolveStartOptions<Item>>;
+    try {
+      encodeKey(key);
+      if (typeof source !== "function") {
+        throw unexpected("source", "a function that returns the source", source);
+      }
+      resolved = resolveStartOptions(options, this.#options.limits);
+    } catch (error) {
+      return rejectedWith(error);
     }
-    const { map, ...limits } = resolveStartOptions(options, this.#options.limits);
+    return this.#heard("start", key, this.#start(key, source, resolved));
+  }
+
+  async #start<Item>(
+    key: string,
+    source: OpenRunSource<Item>,
+    { map, ...limits }: ReturnType<typeof resolveStartOptions<Item>>,
+  ): Promise<Started> {
     if (this.#closing !== undefined) throw closedError();
     const { maxRuns } = this.#options;
     if (this.#producers.size >= maxRuns) {
@@ -171,11 +193,18 @@ export class Runs {
    *   with `ERR_SSE_INVALID_OPTION` if an argument is invalid (status 400 if it is the key or `after`), with
    *   `ERR_SSE_ID_RESERVED` if the session has subscribed to channels, with `ERR_SSE_HEADERS_SENT` if the response was
    *   sent already, and with the error of `end`. For a client that does not name `text/event-stream` also with the
-   *   error of the store if that cannot be reached, and with `ERR_SSE_CLOSED` (status 503) after `close`.
+   *   error of the store if that cannot be reached, and with `ERR_SSE_CLOSED` (status 503) after `close`. Every
+   *   rejection but that for an argument is also reported to `onError` with the stage `follow`; an unawaited one does
+   *   not end the process.
    */
-  async follow(key: string, session: FollowingSession, options?: FollowOptions): Promise<boolean> {
-    encodeKey(key);
-    return follow(this.#follow, key, session, options);
+  follow(key: string, session: FollowingSession, options: FollowOptions = {}): Promise<boolean> {
+    try {
+      encodeKey(key);
+      checkFollowOptions(session, options);
+    } catch (error) {
+      return rejectedWith(error);
+    }
+    return this.#heard("follow", key, follow(this.#follow, key, session, options));
   }
 
   /**
@@ -200,9 +229,19 @@ export class Runs {
    * @param key - Key of the run.
    * @returns `true` if there was such a run. Another can begin then. Rejects with `ERR_SSE_INVALID_OPTION` if the key is
    *   invalid, with the error of the store if it cannot be reached, and with `ERR_SSE_CLOSED` (status 503) after `close`.
+   *   Every rejection but that for the key is also reported to `onError` with the stage `stop`; an unawaited one does not
+   *   end the process.
    */
-  async stop(key: string): Promise<boolean> {
-    encodeKey(key);
+  stop(key: string): Promise<boolean> {
+    try {
+      encodeKey(key);
+    } catch (error) {
+      return rejectedWith(error);
+    }
+    return this.#heard("stop", key, this.#stop(key));
+  }
+
+  async #stop(key: string): Promise<boolean> {
     return this.#open().stop(key);
   }
 
@@ -250,6 +289,21 @@ export class Runs {
     check("drainMs", drainMs, milliseconds(0, drainMs));
     this.#closing ??= this.#close(drainMs);
     return this.#closing;
+  }
+
+  /**
+   * Reports a rejection, which counts as handled from then on: many callers do not await, and an outage of the store must
+   * not end their process.
+   *
+   * @returns The same promise.
+   */
+  #heard<Result>(stage: RunErrorStage, key: string, result: Promise<Result>): Promise<Result> {
+    result.catch((error: unknown) => {
+      // An ordinary deploy.
+      const isClosed = isSseError(error) && error.code === "ERR_SSE_CLOSED";
+      if (!isClosed) this.#options.report(error, stage, key);
+    });
+    return result;
   }
 
   /** @returns The store. Throws after `close`. */
