@@ -61,6 +61,8 @@ export class ModelReader {
   /** Past events come up to here. */
   #latestUpTo = -1;
   #latestDue: readonly number[] | undefined;
+  /** Past events that were kept when `next` was first called: the first of them may be taken in that call. */
+  #latestAsked: readonly number[] = [];
   readonly #latestSeen: number[] = [];
   #isLatestOver: boolean;
   /** Set once the hub is closed: the newest event that is still to be returned. */
@@ -122,6 +124,7 @@ export class ModelReader {
     if (!this.#isAsked) {
       this.#isAsked = true;
       if (this.#chronicle.isStarted) this.#place();
+      if (this.#maxLatest > 0 && this.#due !== undefined) this.#latestAsked = this.#findLatest();
     }
     void this.#reading.next().then(
       ({ done, value }) => {
@@ -317,8 +320,9 @@ export class ModelReader {
     const { keptFrom, tail, base, knowsDropped, keepsPast } = this.#chronicle;
     if (!knowsDropped || this.#due === undefined) return true;
     if (!this.#isLatestOver && this.#latestSeen.length > 0) {
-      const next = this.#latestDue?.find((position) => !this.#latestSeen.includes(position));
-      if (next !== undefined && next < keptFrom) return true;
+      const last = this.#latestSeen.at(-1) ?? 0;
+      const due = [...(this.#latestDue ?? []), ...this.#latestAsked];
+      if (due.some((position) => position > last && position < keptFrom)) return true;
     }
     // A process that started later does not know what was dropped after it.
     if (keepsPast && this.#due < base && this.#due < keptFrom - 1) return true;
