@@ -134,7 +134,7 @@ describe("Runs", () => {
       }
       const each = (least - before.heapUsed) / COUNT;
       console.log(`a follower that does not read: ${(each / 1024).toFixed(1)} KiB of 24 MiB`);
-      // Writes that the kernel has not taken yet: 17 to 132 KiB in ten runs. A copy would be 24 MiB.
+      // Writes that the kernel has not taken yet: 17 to 132 KiB were seen. A copy would be 24 MiB.
       expect(each).toBeLessThan(512 * 1024);
       for (const { socket } of followers) socket.destroy();
     },
