@@ -36,14 +36,11 @@ const WAITING = [
 ];
 
 /** Suites on replay, in which clients can be served by `hub.read` instead of a session: see test/delivery/follow.mjs. */
-const REPLAY = [
-  "test/delivery/{exactly-once,resume}.test.ts",
-  "test/redis/{foreign,forks,history,paging}.test.ts",
-];
+const REPLAY = ["test/delivery/resume.test.ts", "test/redis/{foreign,forks,paging}.test.ts"];
 /** The same, which wait for outages or move millions of events. */
 const LONG_REPLAY = [
-  "test/delivery/backlog.test.ts",
-  "test/redis/{cluster,half-dead,outages,slow-links,stampede}.test.ts",
+  "test/delivery/{backlog,exactly-once}.test.ts",
+  "test/redis/{cluster,half-dead,history,outages,slow-links,stampede}.test.ts",
 ];
 
 /** Tests that measure: memory, how late a heartbeat is, how long a turn takes. */
