@@ -17,6 +17,7 @@ export { describeValue, messageOf, rejectedWith } from "./errors.js";
 export { atLeast, checkName, milliseconds, unexpected } from "./options/check.js";
 export { printErrors } from "./options/print-errors.js";
 export { KeepAlive } from "./hub/keep-alive.js";
+export { callOnError } from "./hub/report.js";
 export { Scope, runOutside } from "./outlet/async-context.js";
 export { breathe } from "./outlet/pace.js";
 export { isSessionAbort } from "./session/abort.js";

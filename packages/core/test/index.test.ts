@@ -20,6 +20,7 @@ it("The entry for adapters exports these values and no more", () => {
     "Scope",
     "atLeast",
     "breathe",
+    "callOnError",
     "checkName",
     "createRoute",
     "describeValue",

@@ -2,7 +2,13 @@
 
 import { DEFAULTS } from "@tidewire/core";
 import type { Decoded, WebReadable } from "@tidewire/core";
-import { atLeast, milliseconds, printErrors, unexpected } from "@tidewire/core/adapter";
+import {
+  atLeast,
+  callOnError,
+  milliseconds,
+  printErrors,
+  unexpected,
+} from "@tidewire/core/adapter";
 import { check, checkOptions } from "./check-options.js";
 import type { ItemFraming, RunMessage } from "./item.js";
 import { memoryTapes } from "./memory-tapes.js";
@@ -191,7 +197,7 @@ export function resolveRunsOptions(options: RunsOptions = {}): ResolvedRunsOptio
       ofMessages: { maxEventBytes, serialize, verbatimStrings },
       ofStrings: { maxEventBytes, serialize, verbatimStrings: true },
     },
-    report: (error, stage, key) => reportTo(onError, error, { stage, key }),
+    report: (error, stage, key) => callOnError(onError, error, { stage, key }),
   };
 }
 
@@ -224,21 +230,4 @@ function resolveLimits(given: RunLimits, defaults: ResolvedRunLimits): ResolvedR
   check("keepMs", keepMs, milliseconds(0, keepMs));
   check("maxBytes", maxBytes, atLeast(1, maxBytes));
   return { abandonMs, keepMs, maxBytes };
-}
-
-function reportTo(
-  onError: NonNullable<RunsOptions["onError"]>,
-  error: unknown,
-  context: { readonly stage: RunErrorStage; readonly key: string },
-): void {
-  const failed = (fault: unknown): void => {
-    // The last resort: a failing reporter has nowhere else to report to.
-    console.error("tidewire: the option onError failed:", fault);
-  };
-  try {
-    const result: unknown = onError(error, context);
-    if (result instanceof Promise) result.catch(failed);
-  } catch (fault) {
-    failed(fault);
-  }
 }

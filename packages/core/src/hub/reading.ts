@@ -52,9 +52,9 @@ export class Reading implements EventReading<AnyItem> {
   /** Events taken from the window. */
   #events: readonly DecodedFrame[] = [];
   #next = 0;
-  /** Position behind `#events`. */
+  /** Position after `#events`. */
   #reached: string | undefined;
-  /** Position behind the last returned item, or a later one. Final once the reading is over. */
+  /** Position after the last returned item, or a later one. Final once the reading is over. */
   #position: string | undefined;
   #isOver = false;
   #isEnding = false;
@@ -127,11 +127,6 @@ export class Reading implements EventReading<AnyItem> {
     return Promise.resolve({ done: true, value: undefined });
   }
 
-  /** The caller wants no more. */
-  abort(): void {
-    this.#close();
-  }
-
   /** The hub has closed: the caller still gets what is there. */
   end(): void {
     this.#isEnding = true;
@@ -143,11 +138,12 @@ export class Reading implements EventReading<AnyItem> {
   #begin(): void {
     this.#hasBegun = true;
     if (this.#isOver) return;
-    if (this.#signal?.aborted === true) return this.#close();
+    if (this.#signal?.aborted === true) return this.abort();
     this.#parts.begun(this);
   }
 
-  #close(): void {
+  /** The caller wants no more, or there is no more. */
+  abort(): void {
     if (this.#isOver) return;
     this.#position = this.position;
     this.#isOver = true;
@@ -165,13 +161,13 @@ export class Reading implements EventReading<AnyItem> {
       const item = this.#buffered();
       if (item !== undefined) return { done: false, value: item };
       if (this.#reader === undefined && !this.#isOver && !this.#isEnding) {
-        this.#close();
+        this.abort();
         throw new SseError("ERR_SSE_CLOSED", "The log could not start", { statusCode: 503 });
       }
       const taken = this.#isOver ? undefined : await this.#reader?.take();
       if (taken === undefined || this.#isOver) {
         if (!this.#isOver) this.#position = this.#takenPosition;
-        this.#close();
+        this.abort();
         return { done: true, value: undefined };
       }
       const { reset, events, id } = taken;
@@ -186,7 +182,7 @@ export class Reading implements EventReading<AnyItem> {
     }
   }
 
-  /** Position behind everything that was taken. */
+  /** Position after everything that was taken. */
   get #takenPosition(): string | undefined {
     const reader = this.#reader;
     return reader?.position ?? this.#position ?? reader?.origin;

@@ -8,12 +8,25 @@ export function reportTo(
   error: unknown,
   stage: ErrorStage,
 ): void {
+  callOnError(onError, error, { stage });
+}
+
+/**
+ * Calls an `onError` option. Never throws: if the function fails, its error is printed.
+ *
+ * @param context - Second argument of the function.
+ */
+export function callOnError<Context>(
+  onError: (error: unknown, context: Context) => void,
+  error: unknown,
+  context: Context,
+): void {
   const failed = (fault: unknown): void => {
     // The last resort: a failing reporter has nowhere else to report to.
     console.error("tidewire: the option onError failed:", fault);
   };
   try {
-    const result: unknown = onError(error, { stage });
+    const result: unknown = onError(error, context);
     if (result instanceof Promise) result.catch(failed);
   } catch (fault) {
     failed(fault);

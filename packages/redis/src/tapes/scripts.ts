@@ -83,7 +83,7 @@ end
 
 local function lose(key, state, name) finish(key, state, name, "lost", "", 'e{"outcome":"lost"}') end
 
--- Whoever looks at a run whose lease is over writes its end. It is over even if Redis is full.
+-- The first process that looks at a run whose lease is over writes its end. The run is over even if Redis is full.
 local function settled(key, name)
   local state = read(key)
   if state.g and not state.o and tonumber(state.l) <= now and not pcall(lose, key, state, name) then
