@@ -55,6 +55,8 @@ export class EventClient {
       if (this.#socket === socket) this.isOpen = false;
     });
     socket.on("data", (received) => {
+      // A connection that is cut can still hand on what it had read.
+      if (this.#socket !== socket) return;
       const chunk = this.onChunk(received);
       if (this.#socket !== socket) return;
       if (body === undefined) {

@@ -80,10 +80,16 @@ async function round(seed: number): Promise<{ items: number; cuts: number }> {
       client.onChunk = (chunk) => {
         const part = chunk.subarray(0, room.bytes);
         room.bytes -= part.length;
-        if (room.bytes <= 0) setImmediate(() => client.cut(below(2) === 0 ? "rst" : "fin"));
+        if (room.bytes <= 0) {
+          setImmediate(() => {
+            // A busy loop can have begun the next connection in between, which this cut is not for.
+            if (client.connections === connection) client.cut(below(2) === 0 ? "rst" : "fin");
+          });
+        }
         return part;
       };
       client.connect();
+      const connection = client.connections;
       if (random() < 0.2) client.pause();
       const until = performance.now() + (isLast ? 10_000 : 1 + below(60));
       while (!isOver() && room.bytes > 0 && performance.now() < until) {
