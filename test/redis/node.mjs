@@ -61,6 +61,7 @@ const commands = {
   publish,
   stats: async () => ({
     ...follower.stats(),
+    at: performance.timeOrigin + performance.now(),
     errors: errors.slice(),
     health: health.slice(),
     cpu: process.cpuUsage(),

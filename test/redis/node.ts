@@ -31,6 +31,8 @@ export interface Load {
 
 /** State reported by a node. */
 export interface NodeStats extends HubStats {
+  /** When they were taken, by the clock of the node, in milliseconds since 1970. */
+  readonly at: number;
   readonly errors: readonly string[];
   /** States of its log, in order. */
   readonly health: readonly string[];

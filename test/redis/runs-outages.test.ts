@@ -305,7 +305,8 @@ describeWithRedis("Runs on a Redis that fails", () => {
 
     it("writes what all runs of a turn append in one command", async () => {
       const server = await redis();
-      const here = await openRuns();
+      // Not one that a busy machine is too slow for.
+      const here = await openRuns({ leaseMs: 15_000 });
       await Promise.all(
         Array.from({ length: 50 }, (_, index) => here.start(`a/${index}`, () => ticks(20))),
       );
