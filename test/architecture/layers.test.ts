@@ -104,13 +104,24 @@ describe("The client", () => {
 
   it("imports its own files and the parser, and nothing else: it runs in browsers", () => {
     const from = sources.flatMap((source) => importsOf(source).map((one) => one.from));
-    expect(new Set(from.filter((one) => !/^\.\/[\w-]+\.js$/.test(one)))).toEqual(
+    expect(new Set(from.filter((one) => !/^\.{1,2}\/(?:share\/)?[\w-]+\.js$/.test(one)))).toEqual(
       new Set(["eventsource-parser"]),
     );
   });
 
-  it("keeps its timers in one file", () => {
-    expect(namesOf(sources, keepsTimer)).toEqual(["alarm"]);
+  it("keeps its timers in one file, and those between tabs in another", () => {
+    expect(namesOf(sources, keepsTimer)).toEqual(["alarm", "share/member"]);
+  });
+
+  it("is loaded without the part for tabs that share, and that part without the rest", () => {
+    const across = sources.flatMap((source) => {
+      const isShared = source.name.startsWith("share/");
+      const leads = isShared ? /^\.\.\// : /^\.\/share\//;
+      return importsOf(source)
+        .filter(({ from, isType }) => !isType && leads.test(from))
+        .map(({ from }) => `${source.name} → ${from}`);
+    });
+    expect(across).toEqual(["connect → ./share/shared-machine.js"]);
   });
 
   it("has no cycle of imports", () => {

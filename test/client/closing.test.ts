@@ -38,13 +38,10 @@ describe("close()", () => {
       if (state === "open") stream("data: x\n\n")(response, request, asked);
       if (state === "waiting") status(502)(response, request, asked);
     });
-    const page = new EventTarget();
-    const added = recordListeners(page);
-    Object.assign(globalThis, { document: page });
+    const added = recordListeners();
     const timers = recordTimers();
     const controller = new AbortController();
     const followed = follow(server.url, { signal: controller.signal, heartbeatMs: 20_000 });
-    Reflect.deleteProperty(globalThis, "document");
     await eventually("the request", () => server.asked.length === 1);
     await followed.until(state);
     expect(added.size).toBeGreaterThan(0);
@@ -102,17 +99,16 @@ function status200(type: string): Answer {
   return (response) => void response.writeHead(200, { "Content-Type": type }).write("<h1>");
 }
 
-/** Keeps the listeners that are on a target, by type. */
-function recordListeners(target: EventTarget): ReadonlySet<string> {
+/** Makes the process a page until the test has ended, and keeps the types of the listeners that are on it. */
+function recordListeners(): ReadonlySet<string> {
   const types = new Set<string>();
-  const { addEventListener, removeEventListener } = target;
-  target.addEventListener = (type: string, listener: EventListener) => {
-    types.add(type);
-    addEventListener.call(target, type, listener);
-  };
-  target.removeEventListener = (type: string, listener: EventListener) => {
-    types.delete(type);
-    removeEventListener.call(target, type, listener);
-  };
+  Object.assign(globalThis, {
+    addEventListener: (type: string) => types.add(type),
+    removeEventListener: (type: string) => types.delete(type),
+  });
+  onTestFinished(() => {
+    Reflect.deleteProperty(globalThis, "addEventListener");
+    Reflect.deleteProperty(globalThis, "removeEventListener");
+  });
   return types;
 }

@@ -35,12 +35,24 @@ export function describeInBrowsers(define: (name: Name, browser: () => Browser) 
 
 /** Bundles a file of this folder, with the client that it imports, as the script of a page. */
 export async function bundleScript(file: string): Promise<string> {
-  const bundle = await rolldown({
-    input: fileURLToPath(new URL(file, import.meta.url)),
+  const files = await bundle(file, false);
+  return files.get("page.js") ?? "";
+}
+
+/** Bundles a file of this folder as the script `page.js` of a page, and what it loads on use as further files. */
+export async function bundleFiles(file: string): Promise<ReadonlyMap<string, string>> {
+  return bundle(file, true);
+}
+
+async function bundle(file: string, codeSplitting: boolean): Promise<ReadonlyMap<string, string>> {
+  const bundled = await rolldown({
+    input: { page: fileURLToPath(new URL(file, import.meta.url)) },
     platform: "browser",
     logLevel: "silent",
   });
-  const { output } = await bundle.generate({ format: "esm" });
-  await bundle.close();
-  return output[0].code;
+  const { output } = await bundled.generate({ format: "esm", codeSplitting });
+  await bundled.close();
+  return new Map(
+    output.flatMap((part) => (part.type === "chunk" ? [[part.fileName, part.code] as const] : [])),
+  );
 }

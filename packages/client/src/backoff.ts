@@ -1,13 +1,13 @@
 /** How long to wait before the next attempt. */
 
 /** Longest wait of a client that has failed many times, unless the server asks for more. */
-const MOST_MS = 60_000;
+const MOST_MS = 15_000;
 
 /** Shortest reconnection time: a server that asks for 0 must not be asked thousands of times a second. */
 const LEAST_MS = 100;
 
 /** Longest delay of a timer. */
-const MAX_MS = 2_147_483_647;
+const MAX_MS = 1e9;
 
 /** Limits a reconnection time to one that a timer can keep. */
 export function limitTime(ms: number): number {
@@ -21,7 +21,7 @@ export function limitTime(ms: number): number {
  * @param failures - Number of attempts in a row that have failed, at least 1. The longest delay doubles with each.
  */
 export function drawDelay(baseMs: number, failures: number): number {
-  const mostMs = Math.min(baseMs * 2 ** failures, Math.max(MOST_MS, baseMs));
+  const mostMs = Math.min(baseMs * 2 ** failures, Math.max(MOST_MS, 2 * baseMs));
   return baseMs + Math.random() * (mostMs - baseMs);
 }
 
@@ -31,8 +31,7 @@ export function drawDelay(baseMs: number, failures: number): number {
  * @returns Milliseconds; `undefined` if it is missing or says nothing that makes sense.
  */
 export function readRetryAfter(value: string | null): number | undefined {
-  const ms = /^\d+$/.test(value ?? "")
-    ? 1_000 * Number(value)
-    : Date.parse(value ?? "") - Date.now();
+  const text = `${value}`;
+  const ms = /^\d+$/.test(text) ? 1_000 * Number(text) : Date.parse(text) - Date.now();
   return ms >= 0 ? ms : undefined;
 }

@@ -4,12 +4,18 @@ import type { AnyChannels, AsStrings, ChannelsOf } from "./channels.js";
 import { createEventQueue } from "./event-queue.js";
 import type { EventQueue } from "./event-queue.js";
 import type { EventStream, StreamEvent } from "./event-stream.js";
+import { parseJson } from "./json.js";
 import { createMachine } from "./machine.js";
-import { FUNCTION, check, checkLastEventId, checkOptions, resolveUrl } from "./options.js";
+import type { MachineOwner } from "./machine.js";
+import { FUNCTION, check, checkOption, checkOptions, resolveUrl } from "./options.js";
 import type { ConnectOptions } from "./options.js";
-import type { Status } from "./status.js";
 
 const RESET = "sse-reset";
+
+/** Stands for changes of the status among the types of events. */
+const STATUS = Symbol();
+
+type Listener = (...args: never[]) => void;
 
 /**
  * Opens an event stream that comes back from every end that the server does not mean: refused and broken connections,
@@ -35,34 +41,57 @@ export function connect(
   options: ConnectOptions = {},
 ): object {
   const settings = checkOptions(options);
-  const listeners = new Map<string, Set<(data: unknown, event: StreamEvent) => void>>();
-  const statusListeners = new Set<(status: Status) => void>();
+  const listeners = new Map<string | typeof STATUS, Set<Listener>>();
   const queues = new Set<EventQueue<StreamEvent>>();
 
   const isFull = (): boolean =>
     [...queues].some(({ events }) => events.length >= settings.maxBufferedEvents);
-  const on = (type: string, listener: (data: never, event: never) => void): (() => void) => {
+  const on = (type: string | typeof STATUS, listener: Listener): (() => void) => {
+    check("listener", listener, FUNCTION);
     const ofType = listeners.get(type) ?? new Set();
     listeners.set(type, ofType);
-    return add(ofType, listener as (data: unknown, event: StreamEvent) => void);
+    // The same function may be added twice.
+    const entry: Listener = (...args) => listener(...args);
+    ofType.add(entry);
+    return () => void ofType.delete(entry);
+  };
+  const call = (type: string | typeof STATUS, ...args: unknown[]): void => {
+    // Those that are added meanwhile are not called.
+    for (const listener of Array.from(listeners.get(type) ?? [])) {
+      try {
+        listener(...(args as never[]));
+      } catch (error) {
+        // As the platform reports an uncaught error: to `window.onerror`, or as an `uncaughtException` in Node.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
   };
 
   let current = resolveUrl(url);
-  const machine = createMachine(current, settings, {
+  const owner: MachineOwner = {
     isFull,
     onStatus(status) {
-      callAll(statusListeners, status);
+      call(STATUS, status);
       if (status.state === "closed") for (const queue of queues) queue.end(status);
     },
     onEvent(type, text, lastEventId) {
-      const ofType = listeners.get(type);
-      if ((ofType === undefined || ofType.size === 0) && queues.size === 0) return;
+      if (queues.size === 0 && !listeners.get(type)?.size) return;
       const data = settings.json || type === RESET ? parseJson(text) : text;
       const event: StreamEvent = { type, data, text, lastEventId };
-      if (ofType !== undefined) callAll(ofType, data, event);
+      call(type, data, event);
       for (const queue of queues) queue.push(event);
     },
-  });
+  };
+  let machine = createMachine(current, settings, owner);
+  // Loaded on use, because few streams are shared.
+  const start = (): void => machine.start();
+  if (settings.share) {
+    import("./share/shared-machine.js").then(({ createSharedMachine }) => {
+      machine = createSharedMachine(createMachine, machine, current, settings, owner);
+    }, start);
+  } else start();
 
   const stream: EventStream<AnyChannels> = {
     get status() {
@@ -72,16 +101,16 @@ export function connect(
       return machine.lastEventId;
     },
     set lastEventId(id) {
-      machine.lastEventId = checkLastEventId(id);
+      machine.lastEventId = checkOption("lastEventId", id);
     },
     on,
     onReset: (listener) => on(RESET, listener),
-    onStatus: (listener) => add(statusListeners, listener),
+    onStatus: (listener) => on(STATUS, listener),
     reopen(other = current) {
       current = resolveUrl(other);
       return machine.reopen(current);
     },
-    close: () => machine.close("close"),
+    close: () => machine.close({ state: "closed", reason: "close" }),
     [Symbol.asyncIterator]() {
       const queue: EventQueue<StreamEvent> = createEventQueue((isLeft) => {
         if (isLeft) queues.delete(queue);
@@ -93,40 +122,4 @@ export function connect(
     },
   };
   return stream;
-}
-
-/** Adds a listener, also a second time, and returns a function that removes it. */
-function add<Args extends unknown[]>(
-  listeners: Set<(...args: Args) => void>,
-  listener: (...args: Args) => void,
-): () => void {
-  check("listener", listener, FUNCTION);
-  const entry = (...args: Args): void => listener(...args);
-  listeners.add(entry);
-  return () => void listeners.delete(entry);
-}
-
-/** Calls listeners; those that are added meanwhile are not called. */
-function callAll<Args extends unknown[]>(
-  listeners: Set<(...args: Args) => void>,
-  ...args: Args
-): void {
-  for (const listener of Array.from(listeners)) {
-    try {
-      listener(...args);
-    } catch (error) {
-      // As the platform reports an uncaught error: to `window.onerror`, or as an `uncaughtException` in Node.
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
 }

@@ -10,7 +10,7 @@ export interface Block {
   /** Event type; `message` if the block has none. */
   readonly type: string;
   /** The event's data; `undefined` if the block dispatches no event. */
-  readonly data: string | undefined;
+  readonly data?: string | undefined;
 }
 
 /**
@@ -28,12 +28,12 @@ export function createBlockParser(
   let id = lastEventId;
   let rest = "";
   let endsInCr = false;
-  let found: { type: string; data: string } | undefined;
-  let hasId = false;
+  /** The report on the block under way; `undefined` if there is nothing to report yet. */
+  let found: Partial<Block> | undefined;
   const parser = createParser({
     onRetry,
-    onEvent: ({ event = "message", data }) => {
-      found = { type: event, data };
+    onEvent: ({ event: type = "message", data }) => {
+      found = { type, data };
     },
   });
   return function* parse(text) {
@@ -47,17 +47,14 @@ export function createBlockParser(
     for (const line of lines) {
       // A block with only an ID counts as well, but `eventsource-parser` does not report it.
       const field = /^id(?:: ?(.*))?$/s.exec(line);
-      if (field !== null && isSendable(field[1] ?? "")) {
-        id = field[1] ?? "";
-        hasId = true;
+      if (field !== null && isSendable((field[1] ??= ""))) {
+        id = field[1];
+        found = {};
       }
       parser.feed(`${line}\n`);
-      if (line !== "") continue;
-      if (found !== undefined || hasId) {
-        yield { lastEventId: id, type: found?.type ?? "message", data: found?.data };
-      }
+      if (line !== "" || found === undefined) continue;
+      yield { lastEventId: id, type: "message", ...found };
       found = undefined;
-      hasId = false;
     }
   };
 }

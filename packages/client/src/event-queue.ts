@@ -23,32 +23,39 @@ export interface EventQueue<Event> extends AsyncIterator<Event, undefined> {
  */
 export function createEventQueue<Event>(onChange: (isLeft: boolean) => void): EventQueue<Event> {
   const events: Event[] = [];
-  /** Calls of `next` that wait for an event; empty whenever `events` is not. */
-  const waiting: ((result: Result<Event> | Promise<Result<Event>>) => void)[] = [];
+  /** Calls of `next` that wait for an event. */
+  const waiting: ((result: Promise<Result<Event>>) => void)[] = [];
   let ended: ClosedStatus | undefined;
 
-  const end = (status: ClosedStatus): void => {
-    ended = status;
-    if (/^(close|aborted)$/.test(status.reason)) events.length = 0;
-    for (const give of waiting.splice(0)) give(next());
+  const settle = (): void => {
+    const count = ended === undefined ? events.length : Infinity;
+    for (const give of waiting.splice(0, count)) give(take());
   };
-  const next = async (): Promise<Result<Event>> => {
+  const take = async (): Promise<Result<Event>> => {
     if (events.length > 0) {
       const value = events.shift() as Event;
       onChange(false);
       return { done: false, value };
     }
-    if (ended === undefined) return new Promise((resolve) => void waiting.push(resolve));
-    if ("error" in ended) throw ended.error;
+    if (ended !== undefined && "error" in ended) throw ended.error;
     return { done: true, value: undefined };
   };
+  const end = (status: ClosedStatus): void => {
+    ended = status;
+    if (/^(close|aborted)$/.test(status.reason)) events.length = 0;
+    settle();
+  };
+  const next = (): Promise<Result<Event>> =>
+    new Promise((resolve) => {
+      waiting.push(resolve);
+      settle();
+    });
 
   return {
     events,
     push(value) {
-      const give = waiting.shift();
-      if (give === undefined) events.push(value);
-      else give({ done: false, value });
+      events.push(value);
+      settle();
     },
     end,
     next,

@@ -16,11 +16,14 @@ const END_ID = "~end";
 
 /** Keeps one stream open. */
 export interface Machine {
+  /** Begins with the first attempt, unless the stream is closed already. To be called once. */
+  start(): void;
   readonly status: Status;
   lastEventId: string;
   /** Connects to a URL at the present position. Returns `false` if the stream is closed. */
   reopen(url: string): boolean;
-  close(reason: "close" | "aborted"): void;
+  /** Closes the stream for good, if it is not closed already. */
+  close(status: ClosedStatus): void;
   /** Reads on, if a loop was behind. */
   resume(): void;
 }
@@ -35,7 +38,7 @@ export interface MachineOwner {
   isFull(): boolean;
 }
 
-/** Creates a machine, which starts at once. */
+/** Creates a machine that has yet to be started. */
 export function createMachine(firstUrl: string, settings: Settings, owner: MachineOwner): Machine {
   const { method, connectTimeoutMs } = settings;
   let url = firstUrl;
@@ -45,8 +48,7 @@ export function createMachine(firstUrl: string, settings: Settings, owner: Machi
   let failures = 0;
   /** The server's reconnection time. */
   let baseMs = limitTime(settings.reconnectionTimeMs);
-  /** For how long the server wants no request, and until when; 0 if it did not ask for time. */
-  let quietMs = 0;
+  /** Until when the server wants no request, by the monotonic clock. */
   let notBefore = 0;
   /** Whether the last attempt has led to new credentials, which the server has yet to accept. */
   let isRenewed = false;
@@ -115,12 +117,8 @@ export function createMachine(firstUrl: string, settings: Settings, owner: Machi
   }
 
   async function open(signal: AbortSignal): Promise<Outcome> {
-    const answer = await requestStream(url, settings, {
-      signal,
-      isRenewed,
-      position: () => lastEventId,
-      onHead: alarm.clear,
-    });
+    const position = (): string => lastEventId;
+    const answer = await requestStream(url, settings, signal, isRenewed, position, alarm.clear);
     if (answer.state !== "open") return answer;
     if (signal.aborted) return AGAIN;
     watchdog.start();
@@ -179,8 +177,7 @@ export function createMachine(firstUrl: string, settings: Settings, owner: Machi
 
   async function wait({ askedMs, ...loss }: Loss): Promise<void> {
     const leastMs = askedMs === undefined ? baseMs : limitTime(askedMs);
-    quietMs = askedMs === undefined ? 0 : leastMs;
-    notBefore = Date.now() + quietMs;
+    notBefore = askedMs === undefined ? 0 : performance.now() + leastMs;
     failures += 1;
     await new Promise<void>((resolve) => {
       endWait = resolve;
@@ -197,11 +194,9 @@ export function createMachine(firstUrl: string, settings: Settings, owner: Machi
   /** Ends a wait, or shortens it to the time for which the server has asked. */
   function hurry(): void {
     if (status.state !== "waiting") return;
-    // Not longer than the server has asked for, if the clock was set back.
-    const restMs = Math.min(notBefore - Date.now(), quietMs);
-    if (restMs <= 0) endWait();
-    else if (status.retryAt > notBefore) waitFor(restMs, status);
-    else alarm.set(restMs, hurry);
+    const restMs = notBefore - performance.now();
+    if (restMs < 1) endWait();
+    else waitFor(restMs, status);
   }
 
   const onAbort = (): void => close({ state: "closed", reason: "aborted" });
@@ -211,9 +206,9 @@ export function createMachine(firstUrl: string, settings: Settings, owner: Machi
   });
   settings.signal?.addEventListener("abort", onAbort);
   if (settings.signal?.aborted === true) onAbort();
-  else void run();
 
   return {
+    start: () => void run(),
     get status() {
       return status;
     },
@@ -230,7 +225,7 @@ export function createMachine(firstUrl: string, settings: Settings, owner: Machi
       hurry();
       return true;
     },
-    close: (reason) => close({ state: "closed", reason }),
+    close,
     resume: () => readOn(),
   };
 }

@@ -123,7 +123,7 @@ export interface ConnectOptions {
   readonly connectTimeoutMs?: number | false | undefined;
   /**
    * Shortest wait before the next attempt, in milliseconds, until the server names its own reconnection time. The wait is
-   * drawn at random between this and twice as long, and the upper limit doubles with each failure, up to a minute. Times
+   * drawn at random between this and twice as long, and the upper limit doubles with each failure, up to 15 seconds or twice the server's time. Times
    * below 100 count as 100.
    *
    * @defaultValue `1_000`
@@ -139,6 +139,19 @@ export interface ConnectOptions {
   readonly onUnauthorized?:
     | ((refusal: { readonly httpStatus: number }) => void | boolean | PromiseLike<void | boolean>)
     | undefined;
+  /**
+   * One stream for all tabs of a browser and origin that ask for the same URL with the same `credentials`: one tab reads
+   * it, and hands its events to the others.
+   *
+   * A string names the reader, such as the ID of the user: tabs share only with tabs that give the same one. `true`
+   * compares the `headers` instead, which suits streams that everybody may read.
+   *
+   * Each tab has its own stream without Web Locks and `BroadcastChannel`, outside of secure contexts, in workers, in Node,
+   * if `headers` throws, and with other methods than `GET`.
+   *
+   * @defaultValue `false`
+   */
+  readonly share?: boolean | string | undefined;
   /**
    * Closes the stream when it is aborted.
    *
@@ -167,6 +180,7 @@ export interface Settings {
   readonly connectTimeoutMs: number | false;
   readonly reconnectionTimeMs: number;
   readonly onUnauthorized?: Renew;
+  readonly share?: boolean | string;
   readonly signal?: Signal;
   readonly maxBufferedEvents: number;
 }
@@ -209,6 +223,7 @@ const CHECKS: { readonly [Name in keyof Settings]-?: Check } = {
   connectTimeoutMs: WHOLE_OR_FALSE,
   reconnectionTimeMs: WHOLE,
   onUnauthorized: FUNCTION,
+  share: ["a boolean or a string", (value) => /boolean|string/.test(typeof value)],
   signal: ["an AbortSignal", (value: object) => "aborted" in Object(value)],
   maxBufferedEvents: WHOLE,
 };
@@ -219,16 +234,7 @@ const CHECKS: { readonly [Name in keyof Settings]-?: Check } = {
  * @throws {TypeError} If an option is unknown or invalid.
  */
 export function checkOptions(options: ConnectOptions): Settings {
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  for (const [name, value] of given) {
-    if (!Object.hasOwn(CHECKS, name)) {
-      throw new TypeError(
-        `Unknown option \`${name}\`. Expected one of ${Object.keys(CHECKS).join(", ")}`,
-      );
-    }
-    check(name, value, CHECKS[name as keyof Settings]);
-  }
-  const settings: Settings = {
+  const settings: Record<string, unknown> = {
     method: options.body === undefined ? "GET" : "POST",
     headers: {},
     lastEventId: "",
@@ -236,24 +242,32 @@ export function checkOptions(options: ConnectOptions): Settings {
     connectTimeoutMs: 30_000,
     reconnectionTimeMs: 1_000,
     maxBufferedEvents: 100,
-    ...Object.fromEntries(given),
   };
-  const method = settings.method.toUpperCase();
-  check("body", settings.body, [
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    if (!Object.hasOwn(CHECKS, name)) {
+      throw new TypeError(
+        `Unknown option \`${name}\`. Expected one of ${Object.keys(CHECKS).join(", ")}`,
+      );
+    }
+    settings[name] = checkOption(name as keyof Settings, value);
+  }
+  const method = (settings["method"] as string).toUpperCase();
+  check("body", settings["body"], [
     "absent with the method GET",
     (body) => body === undefined || method !== "GET",
   ]);
-  return { ...settings, method };
+  return { ...settings, method } as unknown as Settings;
 }
 
 /**
- * Checks a last event ID of the application.
+ * Checks one option.
  *
- * @throws {TypeError} If no request could send it.
+ * @returns The value.
+ * @throws {TypeError} If it is invalid.
  */
-export function checkLastEventId(value: unknown): string {
-  check("lastEventId", value, CHECKS.lastEventId);
-  return value as string;
+export function checkOption<Value>(name: keyof Settings, value: Value): Value {
+  return check(name, value, CHECKS[name]);
 }
 
 /**
@@ -268,24 +282,23 @@ export function resolveUrl(url: string | { readonly href: string }): string {
   };
   const text = typeof url === "string" ? url : url?.href;
   try {
-    const { href, protocol, username } = new URL(text, document?.baseURI ?? location?.href);
-    if (/^https?:$/.test(protocol) && username === "") return href;
+    const { href } = new URL(text, document?.baseURI ?? location?.href);
+    // Without a name and a password, which `fetch` refuses.
+    if (/^https?:\/\/[^/@]+\//.test(href)) return href;
   } catch {
     // Not a URL.
   }
-  throw unexpected("url", "an absolute http or https URL", text);
+  return check("url", text, ["an absolute http or https URL", () => false]);
 }
 
 /**
  * Checks a value.
  *
+ * @returns The value.
  * @throws {TypeError} If it is invalid.
  */
-export function check(name: string, value: unknown, [expected, isValid]: Check): void {
-  if (!isValid(value as never)) throw unexpected(name, expected, value);
-}
-
-function unexpected(name: string, expected: string, value: unknown): TypeError {
+export function check<Value>(name: string, value: Value, [expected, isValid]: Check): Value {
+  if (isValid(value as never)) return value;
   const got = typeof value === "string" ? JSON.stringify(value) : String(value);
-  return new TypeError(`Expected \`${name}\` to be ${expected}, got ${got}`);
+  throw new TypeError(`Expected \`${name}\` to be ${expected}, got ${got}`);
 }

@@ -31,22 +31,20 @@ export interface Opened {
   readonly body: FetchedResponse["body"];
 }
 
-/** The state of the machine as far as a request needs it. */
-interface Circumstances {
-  readonly signal: AbortSignal;
-  /** Whether the credentials are new: they are not renewed twice in a row. */
-  readonly isRenewed: boolean;
-  /** Called once the headers are there: meanwhile the position may have been set. */
-  position(): string;
-  /** The answer has begun. */
-  onHead(): void;
-}
-
-/** Sends a request, and judges its answer. Never rejects. */
+/**
+ * Sends a request, and judges its answer. Never rejects.
+ *
+ * @param isRenewed - Whether the credentials are new: they are not renewed twice in a row.
+ * @param position - Called once the headers are there: meanwhile the last event ID may have been set.
+ * @param onHead - The answer has begun.
+ */
 export async function requestStream(
   url: string,
   settings: Settings,
-  { signal, isRenewed, position, onHead }: Circumstances,
+  signal: AbortSignal,
+  isRenewed: boolean,
+  position: () => string,
+  onHead: () => void,
 ): Promise<Outcome | Opened> {
   const { method, body, credentials, onUnauthorized, fetch = globalThis.fetch } = settings;
   const turn = beginTurn();
@@ -76,18 +74,17 @@ export async function requestStream(
     if (httpStatus === 204) return { state: "closed", reason: "completed", httpStatus };
     if (httpStatus === 401 || httpStatus === 403) {
       let error: unknown = new Error(`The server answered ${httpStatus}`);
-      try {
-        const isTried = isRenewed || onUnauthorized === undefined;
-        if (!isTried && (await renewOnce(onUnauthorized, turn, httpStatus)) !== false) {
-          return RENEWED;
+      if (onUnauthorized !== undefined && !isRenewed) {
+        try {
+          if ((await renewOnce(onUnauthorized, turn, httpStatus)) !== false) return RENEWED;
+        } catch (failure) {
+          error = failure;
         }
-      } catch (failure) {
-        error = failure;
       }
       return { state: "closed", reason: "unauthorized", httpStatus, error };
     }
-    const type = response.headers.get("content-type") ?? "";
-    if (httpStatus === 200 && /^text\/event-stream *(;|$)/i.test(type)) {
+    const type = response.headers.get("content-type");
+    if (httpStatus === 200 && /^text\/event-stream *(;|$)/i.test(`${type}`)) {
       return { state: "open", body: response.body };
     }
     reason = httpStatus === 200 ? "content-type" : "status";

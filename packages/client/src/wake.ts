@@ -2,11 +2,14 @@
 
 type WakeListener = (event: { readonly type: string; readonly persisted?: boolean }) => void;
 
-/** A page or its document. In workers and in Node parts are missing. */
-interface Target {
-  addEventListener?(type: string, listener: WakeListener): void;
-  removeEventListener?(type: string, listener: WakeListener): void;
+/** A page. In workers and in Node parts are missing. */
+interface Scope {
+  readonly document?: { readonly visibilityState: string };
+  addEventListener?(type: string, listener: WakeListener, isCapture: true): void;
+  removeEventListener?(type: string, listener: WakeListener, isCapture: true): void;
 }
+
+const TYPES = ["online", "pageshow", "visibilitychange", "resume"];
 
 /**
  * Listens to the page.
@@ -15,23 +18,15 @@ interface Target {
  * @returns A function that removes all listeners.
  */
 export function listenForWake(onWake: (wasFrozen: boolean) => void): () => void {
-  const scope = globalThis as Target & {
-    readonly document?: Target & { readonly visibilityState: string };
-  };
-  const { document } = scope;
+  const scope = globalThis as Scope;
   const listener: WakeListener = ({ type, persisted }) => {
     // Chromium gives a frozen page its streams back, but no more of their bytes.
     if (type === "resume" || persisted === true) onWake(true);
-    else if (type === "online" || document?.visibilityState === "visible") onWake(false);
+    else if (type === "online" || scope.document?.visibilityState === "visible") onWake(false);
   };
-  const sources: readonly (readonly [Target | undefined, string])[] = [
-    [scope, "online"],
-    [scope, "pageshow"],
-    [document, "visibilitychange"],
-    [document, "resume"],
-  ];
-  for (const [target, type] of sources) target?.addEventListener?.(type, listener);
+  // On their way down, because not all events of the document come up to the window.
+  for (const type of TYPES) scope.addEventListener?.(type, listener, true);
   return () => {
-    for (const [target, type] of sources) target?.removeEventListener?.(type, listener);
+    for (const type of TYPES) scope.removeEventListener?.(type, listener, true);
   };
 }

@@ -1,6 +1,7 @@
 /** Finds links that are dead although they look alive: no byte for one and a half heartbeats. */
 
 import { createAlarm } from "./alarm.js";
+import { parseJson } from "./json.js";
 
 /**
  * Longest silence before the first event. A server that is full answers with a comment and cuts the connection after up
@@ -13,6 +14,11 @@ const GRACE_MS = 400;
 
 /** A stream whose bytes all came within this time has not shown that the server is well again. */
 const STEADY_MS = 5_000;
+
+/** The data of an `sse-cursor`, if it is the first one of a stream. */
+interface Announcement {
+  readonly heartbeatMs?: number | false;
+}
 
 /** Watches one stream after another. */
 export interface Watchdog {
@@ -35,8 +41,8 @@ export interface Watchdog {
  */
 export function createWatchdog(option: number | false | undefined, onStall: () => void): Watchdog {
   const alarm = createAlarm();
-  /** As announced on this stream or an earlier one, else the option. */
-  let heartbeatMs = option ?? false;
+  /** As announced on this stream or an earlier one, else the option. `Infinity` for no watch. */
+  let heartbeatMs = option || Infinity;
   /** Whether this stream has carried an event, and not only comments. */
   let hasEvent = false;
   let heardAt = 0;
@@ -44,10 +50,7 @@ export function createWatchdog(option: number | false | undefined, onStall: () =
   let firstAt = 0;
 
   const watch = (): void => {
-    const limitMs =
-      option === false || heartbeatMs === false
-        ? Infinity
-        : Math.max(1.5 * heartbeatMs, hasEvent ? 0 : HELD_MS) - GRACE_MS;
+    const limitMs = Math.max(1.5 * heartbeatMs, hasEvent ? 0 : HELD_MS) - GRACE_MS;
     alarm.set(Math.max(0, heardAt + limitMs - Date.now()), () => {
       // If the clock was set back, the link would otherwise be trusted for as long as that.
       heardAt = Math.min(heardAt, Date.now());
@@ -77,19 +80,10 @@ export function createWatchdog(option: number | false | undefined, onStall: () =
     seeEvent(cursor) {
       if (hasEvent && cursor === undefined) return;
       hasEvent = true;
-      heartbeatMs = readHeartbeat(cursor) ?? heartbeatMs;
+      // `false` becomes 0, which is no heartbeat.
+      const announced = Number((Object(parseJson(cursor ?? "")) as Announcement).heartbeatMs);
+      if (option !== false && announced >= 0) heartbeatMs = announced || Infinity;
       watch();
     },
   };
-}
-
-/** @returns The announced heartbeat; `undefined` if the data announces none. */
-function readHeartbeat(data = ""): number | false | undefined {
-  try {
-    const { heartbeatMs } = JSON.parse(data) as { readonly heartbeatMs?: number | false };
-    if (heartbeatMs === false || Number(heartbeatMs) > 0) return heartbeatMs;
-  } catch {
-    // Not an announcement of Tidewire.
-  }
-  return undefined;
 }

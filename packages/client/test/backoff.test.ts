@@ -10,9 +10,9 @@ describe("The delay", () => {
   it.each([
     [1_000, 1, 1_000, 2_000],
     [1_000, 3, 1_000, 8_000],
-    [1_000, 20, 1_000, 60_000],
-    [50_000, 1, 50_000, 60_000],
-    [90_000, 4, 90_000, 90_000],
+    [1_000, 20, 1_000, 15_000],
+    [10_000, 1, 10_000, 20_000],
+    [90_000, 4, 90_000, 180_000],
   ])(
     "with a time of %i ms is after failure %i between %i and %i ms",
     (base, failures, from, to) => {
@@ -25,9 +25,7 @@ describe("The delay", () => {
   );
 
   it("is never shorter than 100 ms, and never longer than a timer", () => {
-    expect([limitTime(0), limitTime(5_000), limitTime(Infinity)]).toEqual([
-      100, 5_000, 2_147_483_647,
-    ]);
+    expect([limitTime(0), limitTime(5_000), limitTime(Infinity)]).toEqual([100, 5_000, 1e9]);
   });
 });
 

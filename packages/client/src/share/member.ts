@@ -1,0 +1,340 @@
+/** One tab among those that share a stream: it leads, which is to read the stream, or follows. */
+
+import type { Machine, MachineOwner } from "../machine.js";
+import type { Status } from "../status.js";
+import type { Report, Request } from "./messages.js";
+import { toMessage } from "./messages.js";
+import { createRecentEvents } from "./recent-events.js";
+import type { SharedEvent } from "./recent-events.js";
+import { createTabLock } from "./tab-lock.js";
+import type { Locks } from "./tab-lock.js";
+
+/** How often a tab that follows asks for a sign of life. */
+const PING_MS = 1_000;
+
+/** A leader that leaves so many questions in a row unanswered has lost its lock. */
+const MAX_UNANSWERED = 4;
+
+/** How long a leader waits for a position that it has not reached before it says that it does not know it. */
+const UNKNOWN_MS = 1_000;
+
+/** A tab that is full says so with each ping. After this time without one, the leader no longer waits for it. */
+const FULL_MS = 5_000;
+
+/** How long a new leader without a position waits for tabs that have one. */
+const POSITION_MS = 100;
+
+/** The tab, as far as its member needs it. */
+export interface Tab {
+  readonly locks: Locks;
+  /** The tab's position. */
+  lastEventId: string;
+  /** Makes a machine that starts at the position of the tab. */
+  createMachine(owner: MachineOwner): Machine;
+  /** Connects again at once, if the machine waits. */
+  hurry(machine: Machine): void;
+  isVisible(): boolean;
+  /** Whether the tab takes no more events for now. */
+  isFull(): boolean;
+  onStatus(status: Status): void;
+  onEvent(event: SharedEvent): void;
+}
+
+/** A tab's part in a group. */
+export interface Member {
+  /** The machine, if this tab leads. */
+  readonly machine: Machine | undefined;
+  /** The tab takes events again. */
+  resume(): void;
+  /** Somebody has come to look at the tab, or the network is back. */
+  hurry(): void;
+  /** Leaves the group. */
+  leave(): void;
+}
+
+/** A tab that follows, as its leader sees it. */
+interface Follower {
+  /** Position behind which it waits for events; `undefined` if it does not wait. */
+  hello?: { readonly lastEventId: string; readonly since: number };
+  /** Runs while the tab is full. */
+  full?: ReturnType<typeof setTimeout>;
+}
+
+/** Joins a group. */
+export function joinGroup(name: string, tab: Tab): Member {
+  const channel = new BroadcastChannel(name);
+  const id = crypto.randomUUID();
+  /** The last events of the group, as this tab has seen them. */
+  let recent = createRecentEvents(tab.lastEventId);
+  /** The newest term that was heard of. */
+  let term = 0;
+  /** Number of events that were reported in this term. */
+  let count = 0;
+
+  let hasLeft = false;
+
+  // While it leads.
+  let machine: Machine | undefined;
+  let hasStarted = false;
+  const followers = new Map<string, Follower>();
+
+  // While it follows.
+  /** Whether the leader has welcomed this tab, which then takes what the leader reports. */
+  let isWelcome = false;
+  /** Whether this tab has been at its position in this group, and would miss what follows it. */
+  let hasFollowed = tab.lastEventId !== "";
+  /** Questions in a row that the leader has not answered. */
+  let unanswered = 0;
+  /** Whether the leader waits for this tab. */
+  let isWaitedFor = false;
+  let timer: ReturnType<typeof setInterval> | undefined;
+
+  const lock = createTabLock(tab.locks, name, lead, () => {
+    stopLeading();
+    follow();
+    lock.wait();
+  });
+  channel.addEventListener("message", onMessage as never);
+  follow();
+  lock.wait();
+
+  // oxlint-disable unicorn/require-post-message-target-origin -- a `BroadcastChannel` stays within its origin
+  function ask(request: DistributiveOmit<Request, "from">): void {
+    channel.postMessage({ ...request, from: id });
+  }
+
+  function report(message: DistributiveOmit<Report, "term">): void {
+    channel.postMessage({ ...message, term });
+  }
+  // oxlint-enable unicorn/require-post-message-target-origin
+
+  // --- Following ---
+
+  function follow(): void {
+    isWelcome = false;
+    unanswered = 0;
+    sayHello();
+    timer = setInterval(() => look(false), PING_MS);
+  }
+
+  function stopFollowing(): void {
+    clearInterval(timer);
+  }
+
+  function sayHello(): void {
+    isWaitedFor = tab.isFull();
+    const lastEventId = hasFollowed ? tab.lastEventId : undefined;
+    ask({ kind: "hello", lastEventId, isFull: isWaitedFor });
+  }
+
+  function ping(isHurried = false): void {
+    isWaitedFor = tab.isFull();
+    ask({ kind: "ping", isFull: isWaitedFor, isHurried });
+  }
+
+  /** Looks whether the leader is alive. */
+  function look(isHurried: boolean): void {
+    if (unanswered >= MAX_UNANSWERED) {
+      lock.steal();
+      return;
+    }
+    // A hidden tab does not need its events at once. Its timers are late, and its leader would seem to be late.
+    if (tab.isVisible()) unanswered += 1;
+    else if (isWelcome && !isWaitedFor) return;
+    if (isWelcome) ping(isHurried);
+    else sayHello();
+  }
+
+  function take(event: SharedEvent): void {
+    if (hasLeft) return;
+    tab.lastEventId = event.lastEventId;
+    recent.push(event);
+    if (event.type !== undefined) tab.onEvent(event);
+    if (!isWaitedFor && !hasLeft && tab.isFull()) ping();
+  }
+
+  function onReport(message: Report): void {
+    if (message.term < term) return;
+    unanswered = 0;
+    if (message.term > term) {
+      term = message.term;
+      isWelcome = false;
+      sayHello();
+    }
+    const { kind } = message;
+    if (kind === "welcome") {
+      if (message.to === id && !isWelcome) onWelcome(message);
+    } else if (kind === "status") {
+      // Until it is welcome, a tab has not joined the stream, nor seen what came before its end.
+      if (isWelcome || "failures" in message.status) tab.onStatus(message.status);
+    } else if (!isWelcome) {
+      // It will be in the welcome.
+    } else if (kind === "pong") {
+      take({ lastEventId: message.lastEventId });
+    } else if (kind === "event") {
+      if (message.count === count) {
+        count += 1;
+        take(message.event);
+      } else {
+        // A message was lost.
+        isWelcome = false;
+        sayHello();
+      }
+    }
+  }
+
+  function onWelcome(answer: Report & { readonly kind: "welcome" }): void {
+    const { status, events, lastEventId } = answer;
+    isWelcome = true;
+    hasFollowed = true;
+    ({ count } = answer);
+    tab.onStatus(status);
+    if (events === undefined) {
+      const text = JSON.stringify({ reason: "unknown", channels: [] });
+      recent = createRecentEvents(lastEventId);
+      take({ type: "sse-reset", text, lastEventId });
+      return;
+    }
+    for (const event of events) take(event);
+    take({ lastEventId });
+  }
+
+  // --- Leading ---
+
+  function lead(isStolen: boolean): void {
+    stopFollowing();
+    term = Math.max(term + 1, Date.now());
+    count = 0;
+    hasStarted = false;
+    const created = tab.createMachine({
+      isFull: isAnyFull,
+      onStatus(status) {
+        if (machine !== created) return;
+        if (status.state !== "closed" || status.reason === "completed") {
+          report({ kind: "status", status: toMessage(status) });
+        }
+        tab.onStatus(status);
+      },
+      onEvent(type, text, lastEventId) {
+        if (machine !== created) return;
+        const event = { type, text, lastEventId };
+        recent.push(event);
+        report({ kind: "event", count, event });
+        count += 1;
+        for (const [from, { hello }] of followers) if (hello !== undefined) welcome(from);
+        tab.onEvent(event);
+      },
+    });
+    machine = created;
+    hasFollowed = true;
+    report({ kind: "lead" });
+    tab.onStatus(created.status);
+    // A tab that has just come has no position, but others may have one, from which the stream must go on.
+    const hasToAsk = isStolen && tab.lastEventId === "";
+    if (hasToAsk) setTimeout(start, POSITION_MS, created);
+    else start(created);
+  }
+
+  function start(created: Machine): void {
+    if (machine !== created) return;
+    hasStarted = true;
+    created.start();
+  }
+
+  function stopLeading(): void {
+    const left = machine;
+    if (left === undefined) return;
+    machine = undefined;
+    tab.lastEventId = left.lastEventId;
+    left.close({ state: "closed", reason: "close" });
+    for (const { full } of followers.values()) clearTimeout(full);
+    followers.clear();
+  }
+
+  function onRequest(leading: Machine, request: Request): void {
+    const { from, isFull } = request;
+    const follower = followers.get(from) ?? {};
+    followers.set(from, follower);
+    clearTimeout(follower.full);
+    delete follower.full;
+    if (isFull) follower.full = setTimeout(() => onRoom(from), FULL_MS);
+    else readOn();
+    if (request.kind === "ping") {
+      recent.push({ lastEventId: leading.lastEventId });
+      report({ kind: "pong", lastEventId: leading.lastEventId });
+      if (request.isHurried) tab.hurry(leading);
+      return;
+    }
+    const { lastEventId = leading.lastEventId } = request;
+    if (!hasStarted && leading.lastEventId === "") leading.lastEventId = lastEventId;
+    // It asks again and again, so that the leader needs no timer: the timers of hidden tabs are late.
+    if (follower.hello?.lastEventId !== lastEventId || leading.status.state !== "open") {
+      follower.hello = { lastEventId, since: Date.now() };
+    }
+    welcome(from);
+    // A sign of life.
+    if ("hello" in follower) report({ kind: "status", status: toMessage(leading.status) });
+  }
+
+  /** A tab that was full has said nothing for long. */
+  function onRoom(from: string): void {
+    delete followers.get(from)?.full;
+    readOn();
+  }
+
+  function isAnyFull(): boolean {
+    return tab.isFull() || [...followers.values()].some(({ full }) => full !== undefined);
+  }
+
+  function readOn(): void {
+    if (!isAnyFull()) machine?.resume();
+  }
+
+  /** Answers a hello, if the position is known or will not become known. */
+  function welcome(to: string): void {
+    const follower = followers.get(to);
+    if (machine === undefined || follower?.hello === undefined) return;
+    const { lastEventId, status } = machine;
+    recent.push({ lastEventId });
+    const events = recent.after(follower.hello.lastEventId);
+    // A stream that has just been taken over may be behind a tab that follows.
+    if (events === undefined && Date.now() - follower.hello.since < UNKNOWN_MS) return;
+    delete follower.hello;
+    report({ kind: "welcome", to, status: toMessage(status), count, lastEventId, events });
+  }
+
+  // --- Both ---
+
+  function onMessage({ data }: { readonly data: Request | Report }): void {
+    if ("from" in data) {
+      if (machine !== undefined) onRequest(machine, data);
+    } else if (machine === undefined) {
+      onReport(data);
+    }
+  }
+
+  return {
+    get machine() {
+      return machine;
+    },
+    resume() {
+      if (machine !== undefined) readOn();
+      else if (isWaitedFor) ping();
+    },
+    hurry() {
+      if (machine === undefined && tab.isVisible()) look(true);
+    },
+    leave() {
+      hasLeft = true;
+      stopFollowing();
+      stopLeading();
+      lock.release();
+      channel.close();
+    },
+  };
+}
+
+/** `Omit` for each member of a union. */
+type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown
+  ? Omit<Union, Key>
+  : never;

@@ -1,0 +1,176 @@
+/** A machine whose stream is shared with the other tabs of the origin. */
+
+import type { Machine, MachineOwner, createMachine as CreateMachine } from "../machine.js";
+import type { Settings } from "../options.js";
+import type { Status } from "../status.js";
+import { nameGroup } from "./group-name.js";
+import { joinGroup } from "./member.js";
+import type { Member } from "./member.js";
+import type { Locks } from "./tab-lock.js";
+
+/** The page, of which parts are missing in workers, in Node and outside of secure contexts. */
+interface Page {
+  readonly document?: { readonly visibilityState: string };
+  readonly navigator?: { readonly locks?: Locks };
+  readonly crypto?: { readonly subtle?: object };
+  readonly BroadcastChannel?: unknown;
+  addEventListener(type: string, listener: (event: PageEvent) => void, isCapture: true): void;
+  removeEventListener(type: string, listener: (event: PageEvent) => void, isCapture: true): void;
+}
+
+interface PageEvent {
+  readonly type: string;
+  readonly persisted?: boolean;
+}
+
+const EVENTS = ["online", "visibilitychange", "freeze", "resume", "pagehide", "pageshow"];
+
+/**
+ * Takes the place of a machine that has not started. Where tabs cannot share, that machine starts.
+ *
+ * @param createMachine - Not imported: a bundler would put the machine into a separate file, which every page loads.
+ * @param held - Ends with this one, and reports that end.
+ */
+export function createSharedMachine(
+  createMachine: typeof CreateMachine,
+  held: Machine,
+  firstUrl: string,
+  settings: Settings,
+  owner: MachineOwner,
+): Machine {
+  const page = globalThis as unknown as Page;
+  const locks = page.navigator?.locks;
+  const canShare =
+    settings.method === "GET" &&
+    page.document !== undefined &&
+    page.BroadcastChannel !== undefined &&
+    page.crypto?.subtle !== undefined;
+  if (locks === undefined || !canShare) {
+    held.start();
+    return held;
+  }
+
+  const { signal, ...own } = settings;
+  let url = firstUrl;
+  let { status, lastEventId } = held;
+  let member: Member | undefined;
+  /** Number of groups that were joined or left, to know a name that comes too late. */
+  let turn = 0;
+  /** Whether it has turned out that this stream cannot be shared. */
+  let isAlone = false;
+
+  const isVisible = (): boolean => page.document?.visibilityState === "visible";
+  const position = (): string => member?.machine?.lastEventId ?? lastEventId;
+
+  async function join(): Promise<void> {
+    leave();
+    turn += 1;
+    const mine = turn;
+    let name: string;
+    try {
+      name = await nameGroup(url, settings);
+    } catch {
+      // Without headers it is not known who reads. The machine reports the error.
+      if (mine === turn) startAlone();
+      return;
+    }
+    if (mine !== turn) return;
+    member = joinGroup(name, {
+      locks: locks as Locks,
+      get lastEventId() {
+        return lastEventId;
+      },
+      set lastEventId(id) {
+        lastEventId = id;
+      },
+      createMachine: (reports) => createMachine(url, { ...own, lastEventId }, reports),
+      hurry(machine) {
+        if (machine.status.state === "waiting") machine.reopen(url);
+      },
+      isVisible,
+      isFull: owner.isFull,
+      onStatus(next) {
+        if (next.state === "closed") {
+          close(next);
+        } else if (JSON.stringify(next) !== JSON.stringify(status)) {
+          status = next;
+          owner.onStatus(next);
+        }
+      },
+      onEvent: ({ type = "", text = "", lastEventId: id }) => owner.onEvent(type, text, id),
+    });
+  }
+
+  function leave(): void {
+    turn += 1;
+    lastEventId = position();
+    const left = member;
+    member = undefined;
+    left?.leave();
+  }
+
+  function startAlone(): void {
+    isAlone = true;
+    stopListening();
+    held.lastEventId = lastEventId;
+    held.reopen(url);
+    held.start();
+  }
+
+  function close(next: Status & { readonly state: "closed" }): void {
+    stop();
+    held.close(next);
+  }
+
+  function stop(): void {
+    stopListening();
+    leave();
+  }
+
+  const onPageEvent = ({ type, persisted }: PageEvent): void => {
+    // A page that is frozen or cached keeps the lock, and in Chromium even answers, but reads no more of its stream.
+    if (type === "freeze" || type === "pagehide") leave();
+    else if (type === "resume" || persisted === true) void join();
+    else member?.hurry();
+  };
+  const stopListening = (): void => {
+    for (const type of EVENTS) page.removeEventListener(type, onPageEvent, true);
+    signal?.removeEventListener("abort", stop);
+  };
+
+  if (held.status.state !== "closed") {
+    for (const type of EVENTS) page.addEventListener(type, onPageEvent, true);
+    signal?.addEventListener("abort", stop);
+    void join();
+  }
+
+  return {
+    start() {},
+    get status() {
+      return isAlone || held.status.state === "closed" ? held.status : status;
+    },
+    get lastEventId() {
+      return isAlone ? held.lastEventId : position();
+    },
+    set lastEventId(id) {
+      lastEventId = id;
+      const machine = isAlone ? held : member?.machine;
+      if (machine !== undefined) machine.lastEventId = id;
+    },
+    reopen(other) {
+      if (isAlone || held.status.state === "closed") return held.reopen(other);
+      if (other === url) {
+        member?.machine?.reopen(url);
+      } else {
+        url = other;
+        void join();
+      }
+      return true;
+    },
+    close,
+    resume() {
+      if (isAlone) held.resume();
+      else member?.resume();
+    },
+  };
+}
