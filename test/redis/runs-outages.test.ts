@@ -100,7 +100,9 @@ describeWithRedis("Runs on a Redis that fails", () => {
 
     it("in which it restarts with its file delays a run, and nothing is missed", async () => {
       const server = await redis();
-      const [producer, here] = [await startNode(), await openRuns()];
+      // A lease that a busy machine keeps: the run must not be lost for another reason.
+      const lease = { leaseMs: 15_000 };
+      const [producer, here] = [await startNode(lease), await openRuns(lease)];
       await producer.begin({ key: "a", everyMs: 5, count: 400 });
       const got = read(here, "a");
       await eventually("items", () => got.data.length > 20);
@@ -113,7 +115,9 @@ describeWithRedis("Runs on a Redis that fails", () => {
 
     it("that cuts all connections again and again delays a run, and nothing is missed", async () => {
       const server = await redis();
-      const [producer, here] = [await startNode(), await openRuns()];
+      // A lease that a busy machine keeps: the run must not be lost for another reason.
+      const lease = { leaseMs: 15_000 };
+      const [producer, here] = [await startNode(lease), await openRuns(lease)];
       await producer.begin({ key: "a", everyMs: 2, count: 1_500 });
       const got = read(here, "a");
       while (got.outcome === undefined) {
