@@ -1,10 +1,10 @@
-// The steps of .ci/run once everything is installed. Each step runs, even if one before it has failed.
+// The steps of .ci/run once everything is installed. Each step runs, even if one before it has failed. They are run by the
+// oldest Node that is supported and have 20 minutes: newer ones are in the matrix of .github/workflows/ci.yml.
 import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
-const ownVersion = process.versions.node.split(".")[0];
 /** Finished steps: `{ name, isOk, seconds, tests? }`. */
 const steps = JSON.parse(process.env.CI_STEPS ?? "[]");
 let passed = steps.length;
@@ -43,11 +43,6 @@ testStep("recipes", ["--project=recipes"]);
 step("packed packages", ["node", "scripts/check-packages.mjs"]);
 step("release, dry run", ["node", "scripts/release.mjs", "--dry-run"]);
 step("examples", ["node", "scripts/check-examples.mjs"]);
-// The oldest is the one that runs all other steps. Those in between are in the matrix of .github/workflows/ci.yml: the run
-// has 20 minutes.
-for (const version of ["20", "26"].filter((other) => other !== ownVersion)) {
-  step(`tests under Node ${version}`, ["node", "scripts/test-node-versions.mjs", version]);
-}
 await withoutDirectWrites;
 // Alone: other clients of this test must keep up while one stalls.
 step(
