@@ -34,7 +34,7 @@ interface Failure {
 }
 
 /** A client that has failed a few times waits for up to this long. */
-const BACKOFF_MS = IS_FULL ? 62_000 : 18_000;
+const BACKOFF_MS = 17_000;
 
 const FAILURES: readonly Failure[] = [
   {
