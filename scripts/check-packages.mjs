@@ -33,7 +33,11 @@ console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skippe
 process.exitCode = counts.failed === 0 ? 0 : 1;
 
 async function checkModules() {
-  const application = await makeApplication(path.join(work, "app"), tarballs, programs, types);
+  const { react } = devDependencies;
+  const application = await makeApplication(path.join(work, "app"), tarballs, programs, {
+    ...types,
+    react,
+  });
   return [
     await checkLoaders(application, binary("tsc")),
     await checkModuleSettings(application, process.argv.includes("--all")),

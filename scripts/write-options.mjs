@@ -127,6 +127,12 @@ const SECTIONS = [
       "Options of `connect(url, options)` of [`@tidewire/client`](../clients/client.md). An unknown name or an invalid value throws a `TypeError`.",
     from: [["packages/client/src/options.ts", "ConnectOptions"]],
   },
+  {
+    title: "React",
+    intro:
+      "Third argument of `useEvents(stream, handlers, callbacks)` of [`@tidewire/client/react`](../clients/react.md). `useStream(url, options)` takes the options of the [client](#client), without `signal`.",
+    from: [["packages/client/src/react.ts", "EventCallbacks"]],
+  },
 ];
 
 /** Interfaces whose fields are listed with the option that has them as its type. */

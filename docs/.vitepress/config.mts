@@ -35,7 +35,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
   {
     title: "Clients",
     folder: "clients",
-    first: ["client", "browser", "tabs", "fetch", "node", "matrix"],
+    first: ["client", "react", "browser", "tabs", "fetch", "node", "matrix"],
   },
   {
     title: "Recipes",

@@ -19,6 +19,10 @@ const INTRODUCTIONS = {
     purpose: "The client for browsers and Node: a stream that comes back.",
     guide: "[The client](../../clients/client.md) shows it in use",
   },
+  "@tidewire/client/react": {
+    purpose: "Hooks for React: `useStream`, `useEvents` and `useStatus`.",
+    guide: "[React](../../clients/react.md) shows them in use",
+  },
   "@tidewire/core": {
     purpose: "Hubs, sessions, channels and their options, for `node:http` and every framework.",
     guide:

@@ -14,8 +14,8 @@ export const PROGRAMS = { cjs: ["entries", "streams"], esm: ["entries", "streams
  *
  * @returns The application: its `folder` and all `entries` that have a CommonJS build.
  */
-export async function makeApplication(folder, tarballs, sources, types) {
-  await install(folder, manifestWith(tarballs, { devDependencies: types }));
+export async function makeApplication(folder, tarballs, sources, devDependencies) {
+  await install(folder, manifestWith(tarballs, { devDependencies }));
   const entriesOf = (some) => some.flatMap((tarball) => tarball.entries);
   const entries = entriesOf(tarballs.filter(({ isModule }) => !isModule));
   for (const [type, name] of Object.entries(FORMATS)) {

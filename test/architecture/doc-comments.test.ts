@@ -10,18 +10,21 @@ function sourceOf(sources: readonly Source[], name: string): Source {
 }
 
 /** Exports of a package's public entry, with the files that declare them. */
-function declarations(name: string): { symbol: string; source: Source }[] {
+function declarations(name: string, entry: string): { symbol: string; source: Source }[] {
   const sources = readSources(name);
-  return exportsOf(sourceOf(sources, "index"))
+  return exportsOf(sourceOf(sources, entry))
     .filter(({ from }) => from !== "@tidewire/core")
     .map(({ name: symbol, from }) => ({
       symbol,
-      source: sourceOf(sources, (from ?? "./index.js").slice("./".length, -".js".length)),
+      source: sourceOf(sources, (from ?? `./${entry}.js`).slice("./".length, -".js".length)),
     }));
 }
 
-describe.each(PACKAGES)("The public entry of %s", (name) => {
-  const declared = declarations(name);
+/** The entries of all packages. */
+const ENTRIES = [...PACKAGES.map((name) => [name, "index"] as const), ["client", "react"] as const];
+
+describe.each(ENTRIES)("The public entry of %s, %s.ts", (name, entry) => {
+  const declared = declarations(name, entry);
 
   it("exports something", () => {
     expect(declared.length).toBeGreaterThan(0);
@@ -38,7 +41,7 @@ describe.each(PACKAGES)("The public entry of %s", (name) => {
     const ofCore = new Set(
       exportsOf(sourceOf(readSources("core"), "index")).map((one) => one.name),
     );
-    const taken = exportsOf(sourceOf(readSources(name), "index"))
+    const taken = exportsOf(sourceOf(readSources(name), entry))
       .filter(({ from }) => from === "@tidewire/core")
       .map((one) => one.name);
     expect(taken.filter((one) => !ofCore.has(one))).toEqual([]);

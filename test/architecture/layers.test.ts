@@ -102,11 +102,19 @@ describe("The core", () => {
 describe("The client", () => {
   const sources = readSources("client");
 
+  const importersOf = (name: string): string[] =>
+    namesOf(sources, (source) => importsOf(source).some(({ from }) => from === name));
+
   it("imports its own files and the parser, and nothing else: it runs in browsers", () => {
     const from = sources.flatMap((source) => importsOf(source).map((one) => one.from));
     expect(new Set(from.filter((one) => !/^\.{1,2}\/(?:share\/)?[\w-]+\.js$/.test(one)))).toEqual(
-      new Set(["eventsource-parser"]),
+      new Set(["eventsource-parser", "react"]),
     );
+  });
+
+  it("keeps React in one file, which only those import who ask for it", () => {
+    expect(importersOf("react")).toEqual(["react"]);
+    expect(importersOf("./react.js")).toEqual([]);
   });
 
   it("keeps its timers in one file, and those between tabs in another", () => {

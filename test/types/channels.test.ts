@@ -317,6 +317,34 @@ const CLIENT_PROGRAMS: readonly WrongProgram[] = [
   },
 ];
 
+/** With the hooks for React, and a stream of them. */
+const REACT_PROGRAMS: readonly WrongProgram[] = [
+  {
+    fault: "an event that is misspelt",
+    code: "useEvents(stream, { headlines: () => {} });",
+    names: ["'headlines'", "Did you mean to write 'headline'?"],
+    at: "headlines",
+  },
+  {
+    fault: "a field that is misspelt",
+    code: "useEvents(stream, { headline: (data) => data.titel });",
+    names: ["'titel'", "Did you mean 'title'?"],
+    at: "titel",
+  },
+  {
+    fault: "a field of another type",
+    code: 'useEvents(useStream<Channels>("/events"), { headline: ({ title }) => title.toFixed() });',
+    names: ["'toFixed'", "'string'"],
+    at: "toFixed",
+  },
+  {
+    fault: "an option that does not exist",
+    code: 'useStream<Channels>("/events", { heartbeat: 5 });',
+    names: ["'heartbeat'"],
+    at: "heartbeat",
+  },
+];
+
 const IMPORTED = JSON.stringify(join(ROOT, "test/types/accepted.ts"));
 
 const REGISTERED = `import type { Channels } from ${IMPORTED};
@@ -334,6 +362,12 @@ void hub;
 import type { Channels } from ${IMPORTED};
 const stream = connect<Channels>("http://localhost/");
 void stream;
+`,
+  React: `import { useEvents, useStream } from "@tidewire/client/react";
+import type { StreamHandle } from "@tidewire/client/react";
+import type { Channels } from ${IMPORTED};
+declare const stream: StreamHandle<Channels>;
+void [stream, useEvents, useStream];
 `,
   Express: `${REGISTERED}import { sseHandler } from "@tidewire/express";
 import type { Response } from "express";
@@ -353,6 +387,7 @@ describe.each([
   ["Express", [...REGISTERED_PROGRAMS, ...ROUTE_PROGRAMS]],
   ["Fastify", REGISTERED_PROGRAMS],
   ["the client", CLIENT_PROGRAMS],
+  ["React", REACT_PROGRAMS],
 ])("The compiler error, with %s, of", (binding, programs) => {
   const folder = mkdtempSync(join(tmpdir(), "tidewire-types-"));
   const prelude = PRELUDES[binding] ?? "";
@@ -369,6 +404,7 @@ describe.each([
       express: "node_modules/@types/express/index.d.ts",
       fastify: "node_modules/fastify/fastify.d.ts",
       "@tidewire/client": "packages/client/dist/index.d.ts",
+      "@tidewire/client/react": "packages/client/dist/react.d.ts",
       "@tidewire/core": "packages/core/dist/index.d.ts",
       "@tidewire/express": "packages/express/dist/index.d.ts",
       "@tidewire/fastify": "packages/fastify/dist/index.d.ts",
