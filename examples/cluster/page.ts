@@ -1,24 +1,25 @@
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { CLIENT_FILES } from "../showcase/client-files.js";
+import type { PageFile } from "../showcase/client-files.js";
 import { PAGE_DIRECTORY } from "../showcase/page.js";
 
-/**
- * A file of the page and its location: the files are served from the sources, while this one runs from `examples/dist`.
- */
-export interface PageFile {
-  readonly url: string;
-  readonly type: string;
-  read(): Promise<Buffer>;
-}
-
+/** Folder of the page's files, in the sources. This file runs from `examples/dist/cluster`. */
 const DIRECTORY = fileURLToPath(new URL("../../cluster/page/", import.meta.url));
 
-/** The files of the page. The styles are the showcase's plus a few rules. */
+/** The files of the page. The styles are the showcase's plus a few rules, and its streams are read in the same ways. */
 export const PAGE_FILES: readonly PageFile[] = [
   file("/", "text/html; charset=utf-8", `${DIRECTORY}index.html`),
   file("/app.js", "text/javascript; charset=utf-8", `${DIRECTORY}app.js`),
   file("/cluster.css", "text/css; charset=utf-8", `${DIRECTORY}cluster.css`),
   file("/style.css", "text/css; charset=utf-8", `${PAGE_DIRECTORY}style.css`),
+  // The same path as in the sources, so that the import in app.js is right in both places.
+  file(
+    "/showcase/page/streams.js",
+    "text/javascript; charset=utf-8",
+    `${PAGE_DIRECTORY}streams.js`,
+  ),
+  ...CLIENT_FILES,
 ];
 
 function file(url: string, type: string, path: string): PageFile {

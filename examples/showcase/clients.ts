@@ -18,6 +18,7 @@ const AWAY_MS = 10_000;
 /** Open streams of both servers, by the name of their page. */
 export class Clients {
   readonly #sessions = new Map<string, Session>();
+  readonly #refused = new Set<string>();
   readonly #snapshot: () => Iterable<SseMessage>;
 
   /** @param snapshot - Makes the messages that a new client gets before any change. */
@@ -61,6 +62,17 @@ export class Clients {
     const session = this.#sessions.get(client);
     void session?.send({ event: "away", retry: AWAY_MS, data: { ms: AWAY_MS } });
     session?.close();
+  }
+
+  /** Ends a client's stream. Its next request gets 502, as from a proxy whose server is restarting. */
+  refuse(client: string): void {
+    this.#refused.add(client);
+    this.cut(client);
+  }
+
+  /** Whether a client gets 502 this time instead of a stream. */
+  takeRefusal(client: string): boolean {
+    return this.#refused.delete(client);
   }
 
   /** Ends a client's stream for good. */

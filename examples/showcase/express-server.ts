@@ -5,7 +5,7 @@ import express from "express";
 import { channelOf } from "./channels.js";
 import type { DemoServer, Setting } from "./demo-server.js";
 import { readName, readText } from "./input.js";
-import { PAGE_DIRECTORY, makeVisitorCookie, readVisitor } from "./page.js";
+import { PAGE_FILES, makeVisitorCookie, readVisitor } from "./page.js";
 import { END_OF_TEXT, startText } from "./text.js";
 
 /** The showcase on Express. */
@@ -17,6 +17,7 @@ export function createExpressServer(setting: Setting): DemoServer {
 
   app.get("/events", (req, res) => {
     const client = readText(req.query, "client") ?? "";
+    if (clients.takeRefusal(client)) return void res.sendStatus(502);
     const user = readName(req.query, "user") ?? "nobody";
     const visitor = readVisitor(req.headers.cookie);
     clients.join(res.sse, { client, user, visitor }, self, other);
@@ -58,6 +59,11 @@ export function createExpressServer(setting: Setting): DemoServer {
     res.sendStatus(204);
   });
 
+  app.post("/refuse", (req, res) => {
+    clients.refuse(readText(req.query, "client") ?? "");
+    res.sendStatus(204);
+  });
+
   app.post("/finish", (req, res) => {
     clients.finish(readText(req.query, "client") ?? "");
     res.sendStatus(204);
@@ -93,7 +99,9 @@ export function createExpressServer(setting: Setting): DemoServer {
     }
     next();
   });
-  app.use(express.static(PAGE_DIRECTORY));
+  for (const { url, type, read } of PAGE_FILES) {
+    app.get(url, async (_req, res) => void res.type(type).send(await read()));
+  }
 
   const server = createServer(app);
   return {

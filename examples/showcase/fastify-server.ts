@@ -1,11 +1,9 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { ssePlugin } from "@tidewire/fastify";
 import Fastify from "fastify";
 import { channelOf } from "./channels.js";
 import type { DemoServer, Setting } from "./demo-server.js";
 import { readName, readText } from "./input.js";
-import { PAGE_DIRECTORY, PAGE_FILES, makeVisitorCookie, readVisitor } from "./page.js";
+import { PAGE_FILES, makeVisitorCookie, readVisitor } from "./page.js";
 import { END_OF_TEXT, startText } from "./text.js";
 
 /** The showcase on Fastify. */
@@ -17,6 +15,7 @@ export async function createFastifyServer(setting: Setting): Promise<DemoServer>
 
   fastify.get("/events", (request, reply) => {
     const client = readText(request.query, "client") ?? "";
+    if (clients.takeRefusal(client)) return reply.code(502).send();
     const user = readName(request.query, "user") ?? "nobody";
     const visitor = readVisitor(request.headers.cookie);
     clients.join(reply.sse, { client, user, visitor }, self, other);
@@ -59,6 +58,11 @@ export async function createFastifyServer(setting: Setting): Promise<DemoServer>
     return reply.code(204).send();
   });
 
+  fastify.post("/refuse", (request, reply) => {
+    clients.refuse(readText(request.query, "client") ?? "");
+    return reply.code(204).send();
+  });
+
   fastify.post("/finish", (request, reply) => {
     clients.finish(readText(request.query, "client") ?? "");
     return reply.code(204).send();
@@ -90,12 +94,12 @@ export async function createFastifyServer(setting: Setting): Promise<DemoServer>
     return reply.code(204).send();
   });
 
-  for (const [name, type] of PAGE_FILES) {
-    fastify.get(name === "index.html" ? "/" : `/${name}`, async (request, reply) => {
-      if (name === "index.html" && readVisitor(request.headers.cookie) === undefined) {
+  for (const { url, type, read } of PAGE_FILES) {
+    fastify.get(url, async (request, reply) => {
+      if (url === "/" && readVisitor(request.headers.cookie) === undefined) {
         reply.header("Set-Cookie", makeVisitorCookie());
       }
-      return reply.type(type).send(await readFile(join(PAGE_DIRECTORY, name)));
+      return reply.type(type).send(await read());
     });
   }
 

@@ -34,6 +34,8 @@ export async function startShowcase(
   const hub = createHub<Channels>({
     // POST is for /text, which a page of the other server may call too.
     cors: { origin, credentials: true, methods: ["GET", "POST"] },
+    // Shorter than the default, for people who press a button and wait.
+    reconnectionTimeMs: 1_000,
     // Headlines are rare, and a new page shows the last five.
     retention: { maxAgeMs: 3_600_000 },
   });

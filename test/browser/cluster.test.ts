@@ -72,7 +72,15 @@ describeWithRedis("the cluster demo", () => {
       await page.goto(`http://localhost:${port}`);
       await waitForTicks(page, 10);
 
-      for (let kills = 1; kills <= 2; kills++) {
+      for (const [kills, reader] of [
+        [1, "client"],
+        [2, "event-source"],
+      ] as const) {
+        // Another way to read the stream continues from where the other one was.
+        if (reader === "event-source") {
+          await page.click("text=EventSource >> visible=true");
+          await waitForTicks(page, (await readCount(page, "received")) + 10);
+        }
         const [before, received] = [await readNode(page), await readCount(page, "received")];
         await page.click("text=Kill the node that serves this tab");
         await program.printed(`process ${before.pid} has died`);
@@ -85,6 +93,9 @@ describeWithRedis("the cluster demo", () => {
         await waitForTicks(page, received + 20);
         expect(await readCount(page, "reconnections")).toBe(kills);
         expect(await page.textContent("#state")).toBe("open");
+        expect(await page.textContent("#reason")).toBe(
+          reader === "client" ? "broken" : "EventSource does not say",
+        );
       }
       expect(await readCount(page, "replayed")).toBeGreaterThan(0);
       // The story says so with the first new tick, which may follow the replayed ticks counted above.

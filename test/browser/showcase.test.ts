@@ -19,6 +19,9 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
+/** The positions of the switch. */
+const READERS = ["client", "event-source"] as const;
+
 interface Showcase {
   readonly program: Program;
   readonly express: string;
@@ -57,64 +60,107 @@ describeInChromium("the showcase", (browser) => {
     }
   });
 
-  test("switches to the server of the other origin, with the cookie and the last event ID", async () => {
-    const { express } = await startShowcase();
-    const { page, context, faults } = await open(browser(), express);
-    await waitForText(page, "#server", "Express");
-    await page.waitForFunction(() =>
-      /\d/.test(document.querySelector("#last-id")?.textContent ?? ""),
-    );
-    await page.click("#switch");
-    await waitForText(page, "#server", "Fastify");
-    await waitForText(page, "#state", "open");
-    const [cookie] = await context.cookies(express);
-    expect(await page.textContent("#visitor")).toBe(cookie?.value);
-    expect(await page.textContent("#resumed")).toMatch(LOG_ID);
+  test.each(READERS)(
+    "switches to the server of the other origin, with the cookie and the last event ID: %s",
+    async (reader) => {
+      const { express } = await startShowcase();
+      const { page, context, faults } = await open(browser(), express, {}, reader);
+      await waitForText(page, "#server", "Express");
+      await page.waitForFunction(() =>
+        /\d/.test(document.querySelector("#last-id")?.textContent ?? ""),
+      );
+      await page.click("#switch");
+      await waitForText(page, "#server", "Fastify");
+      await waitForText(page, "#state", "open");
+      const [cookie] = await context.cookies(express);
+      expect(await page.textContent("#visitor")).toBe(cookie?.value);
+      expect(await page.textContent("#resumed")).toMatch(LOG_ID);
 
-    // A text over POST now needs a preflight, and comes from the other server as well.
-    await page.fill("#prompt", "a far shore");
-    await page.click("#write");
-    await waitForText(page, "#text", "On “a far shore”, in few words.");
-    await page.click("#stop");
-    await waitForText(page, "#text-note", "tokens, stopped");
-    await page.click("#switch");
-    await waitForText(page, "#server", "Express");
-    expect(faults).toEqual([]);
-  });
+      // A text over POST now needs a preflight, and comes from the other server as well.
+      await page.fill("#prompt", "a far shore");
+      await page.click("#write");
+      await waitForText(page, "#text", "On “a far shore”, in few words.");
+      await page.click("#stop");
+      await waitForText(page, "#text-note", "tokens, stopped");
+      await page.click("#switch");
+      await waitForText(page, "#server", "Express");
+      expect(faults).toEqual([]);
+    },
+  );
 
-  test("comes back with the last event ID after the button has cut the connection", async () => {
-    const { fastify } = await startShowcase();
-    const { page } = await open(browser(), fastify);
-    await page.waitForFunction(() =>
-      /\d/.test(document.querySelector("#last-id")?.textContent ?? ""),
-    );
-    expect(await page.textContent("#resumed")).toBe("none");
-    await page.click("#cut");
-    await waitForText(page, "#reconnections", "1");
-    await waitForText(page, "#state", "open");
-    await page.waitForFunction(() =>
-      /\d/.test(document.querySelector("#resumed")?.textContent ?? ""),
-    );
-  });
+  test.each(READERS)(
+    "comes back with the last event ID after the button has cut the connection: %s",
+    async (reader) => {
+      const { fastify } = await startShowcase();
+      const { page } = await open(browser(), fastify, {}, reader);
+      await page.waitForFunction(() =>
+        /\d/.test(document.querySelector("#last-id")?.textContent ?? ""),
+      );
+      expect(await page.textContent("#resumed")).toBe("none");
+      await page.click("#cut");
+      await waitForText(page, "#reconnections", "1");
+      await waitForText(page, "#state", "open");
+      await page.waitForFunction(() =>
+        /\d/.test(document.querySelector("#resumed")?.textContent ?? ""),
+      );
+      expect(await page.textContent("#reason")).toBe(
+        reader === "client" ? "ended" : "EventSource does not say",
+      );
+    },
+  );
 
-  test("stays closed after the stream was ended for good, until a button opens a new one", async () => {
+  test("comes back from a 502 with the client, which says why and when", async () => {
     const { express } = await startShowcase();
     const { page } = await open(browser(), express);
     await waitForText(page, "#state", "open");
-    await page.fill("#headline", "Seen once");
-    await page.click("#publish button");
-    await waitForText(page, "#news", "Seen once");
-    await page.click("#finish");
-    await waitForText(page, "#state", "closed, the server said it is complete");
-    await page.click("#connect");
-    await waitForText(page, "#state", "open");
-    await waitForText(page, "#resumed", "none");
-    await waitForText(page, "#notice-text", "A new stream is open, from a snapshot.");
-    expect(await page.getAttribute("#notice", "data-kind")).toBe("good");
-    await waitForText(page, "#news", "Seen once");
-    expect(await page.locator("#news li", { hasText: "Seen once" }).count()).toBe(1);
-    expect(await page.locator("#weather li").count()).toBe(6);
+    await page.click("#refuse");
+    await waitForText(page, "#state", "waiting (status 502), again in ");
+    expect(await page.textContent("#next")).toMatch(/^in \d\.\d s$/);
+    expect(await page.textContent("#failures")).toBe("2");
+    expect(await page.isVisible("#retry")).toBe(true);
+    await page.click("#retry");
+    await waitForText(page, "#notice-text", "events replayed: nothing was missed.");
+    expect(await page.textContent("#reason")).toBe("status 502");
+    expect(await page.textContent("#failures")).toBe("0");
   });
+
+  test("stays closed after a 502 with EventSource, until the client takes over where it was", async () => {
+    const { express } = await startShowcase();
+    const { page } = await open(browser(), express, {}, "event-source");
+    await waitForText(page, "#state", "open");
+    await page.click("#refuse");
+    await waitForText(page, "#state", "closed, EventSource has given up");
+    expect(await page.textContent("#reason")).toBe("EventSource does not say");
+    await page.click("text=Tidewire client");
+    await waitForText(page, "#notice-text", "events replayed: nothing was missed.");
+    for (const count of ["#missed", "#doubled", "#resets"]) {
+      expect(await page.textContent(count)).toBe("0");
+    }
+    await page.reload();
+    expect(await page.isChecked("[value=client]")).toBe(true);
+  });
+
+  test.each(READERS)(
+    "stays closed after the stream was ended for good, until a button opens a new one: %s",
+    async (reader) => {
+      const { express } = await startShowcase();
+      const { page } = await open(browser(), express, {}, reader);
+      await waitForText(page, "#state", "open");
+      await page.fill("#headline", "Seen once");
+      await page.click("#publish button");
+      await waitForText(page, "#news", "Seen once");
+      await page.click("#finish");
+      await waitForText(page, "#state", "closed, the server said it is complete");
+      await page.click("#connect");
+      await waitForText(page, "#state", "open");
+      await waitForText(page, "#resumed", "none");
+      await waitForText(page, "#notice-text", "A new stream is open, from a snapshot.");
+      expect(await page.getAttribute("#notice", "data-kind")).toBe("good");
+      await waitForText(page, "#news", "Seen once");
+      expect(await page.locator("#news li", { hasText: "Seen once" }).count()).toBe(1);
+      expect(await page.locator("#weather li").count()).toBe(6);
+    },
+  );
 
   test("shows a headline in every tab of both servers, and a new tab the last five", async () => {
     const { express, fastify } = await startShowcase();
@@ -191,37 +237,40 @@ describeInChromium("the showcase", (browser) => {
     await waitForText(page, "#sessions", "1");
   });
 
-  test("replays to the page what it missed while cut off for ten seconds", async () => {
-    const { express, fastify } = await startShowcase();
-    const { page, faults } = await open(browser(), express);
-    const { page: other } = await open(browser(), fastify);
-    await waitForText(page, "#state", "open");
-    await waitForText(other, "#state", "open");
-    await page.click("#away");
-    await waitForText(page, "#state", "cut off, back in");
-    for (const button of ["#away", "#cut", "#switch", "#restart", "#finish"]) {
-      expect(await page.isDisabled(button)).toBe(true);
-    }
-    await other.fill("#headline", "While you were away");
-    await other.click("#publish button");
-    await waitForText(other, "#news", "While you were away");
-    expect(await page.textContent("#news")).not.toContain("While you were away");
+  test.each(READERS)(
+    "replays to the page what it missed while cut off for ten seconds: %s",
+    async (reader) => {
+      const { express, fastify } = await startShowcase();
+      const { page, faults } = await open(browser(), express, {}, reader);
+      const { page: other } = await open(browser(), fastify);
+      await waitForText(page, "#state", "open");
+      await waitForText(other, "#state", "open");
+      await page.click("#away");
+      await waitForText(page, "#state", "cut off, back in");
+      for (const button of ["#away", "#cut", "#refuse", "#switch", "#restart", "#finish"]) {
+        expect(await page.isDisabled(button)).toBe(true);
+      }
+      await other.fill("#headline", "While you were away");
+      await other.click("#publish button");
+      await waitForText(other, "#news", "While you were away");
+      expect(await page.textContent("#news")).not.toContain("While you were away");
 
-    await waitForText(page, "#notice-text", "events replayed: nothing was missed.");
-    const notice = await page.textContent("#notice-text");
-    // Ten ticks of the clock, about as many statistics, six weather events, and the headline.
-    expect(Number.parseInt(notice ?? "", 10)).toBeGreaterThan(20);
-    expect(await page.textContent("#news")).toContain("While you were away");
-    await waitForText(page, "#log", "events replayed");
-    expect(await page.locator("#log .mark").count()).toBeGreaterThan(20);
-    for (const count of ["#missed", "#doubled", "#resets"]) {
-      expect(await page.textContent(count)).toBe("0");
-    }
-    expect(await page.locator("#ticks .replayed").getAttribute("d")).not.toBe("");
-    expect(await page.locator("#ticks .missed").getAttribute("d")).toBe("");
-    expect(await page.textContent("#log")).not.toContain("sse-reset");
-    expect(faults).toEqual([]);
-  });
+      await waitForText(page, "#notice-text", "events replayed: nothing was missed.");
+      const notice = await page.textContent("#notice-text");
+      // Ten ticks of the clock, about as many statistics, six weather events, and the headline.
+      expect(Number.parseInt(notice ?? "", 10)).toBeGreaterThan(20);
+      expect(await page.textContent("#news")).toContain("While you were away");
+      await waitForText(page, "#log", "events replayed");
+      expect(await page.locator("#log .mark").count()).toBeGreaterThan(20);
+      for (const count of ["#missed", "#doubled", "#resets"]) {
+        expect(await page.textContent(count)).toBe("0");
+      }
+      expect(await page.locator("#ticks .replayed").getAttribute("d")).not.toBe("");
+      expect(await page.locator("#ticks .missed").getAttribute("d")).toBe("");
+      expect(await page.textContent("#log")).not.toContain("sse-reset");
+      expect(faults).toEqual([]);
+    },
+  );
 
   test("says in every page that events were missed after the servers were restarted", async () => {
     const { program, express, fastify } = await startShowcase();
@@ -241,9 +290,9 @@ describeInChromium("the showcase", (browser) => {
       await waitForText(page, "#log", '{"reason":"unknown"');
       expect(await page.locator("#weather li").count()).toBe(6);
       expect(await page.textContent("#news")).toBe("");
-      const after = await page.textContent("#last-id");
-      expect(after).toMatch(LOG_ID);
-      expect(after).not.toBe(before);
+      // A page that is back before anything was published has no position until the first event.
+      await expect.poll(() => page.textContent("#last-id"), { timeout: 5_000 }).toMatch(LOG_ID);
+      expect(await page.textContent("#last-id")).not.toBe(before);
     }
 
     // They serve as before, including each other's pages.
@@ -354,7 +403,7 @@ describeInChromium("the showcase", (browser) => {
       ["#cut", "nothing was missed."],
       ["#switch", "nothing was missed."],
       ["#restart", "Events were missed: the servers were restarted."],
-      ["#finish", "EventSource does not come back."],
+      ["#finish", "The client does not come back."],
     ] as const) {
       await page.click(button);
       await waitForText(page, "#notice-text", result);
@@ -442,9 +491,13 @@ async function open(
   browser: Browser,
   url: string,
   options: Parameters<Browser["newContext"]>[0] = {},
+  reader: (typeof READERS)[number] = "client",
 ): Promise<{ page: Page; context: BrowserContext; faults: string[] }> {
   const context = await browser.newContext(options);
   cleanups.push(() => context.close());
+  await context.addInitScript((name) => {
+    if (sessionStorage.getItem("reader") === null) sessionStorage.setItem("reader", name);
+  }, reader);
   const page = await context.newPage();
   const faults: string[] = [];
   page.on("pageerror", (error) => faults.push(String(error)));

@@ -1,7 +1,12 @@
+/** The page of the cluster: which node serves the tab, and every tick that has arrived. */
+import { NAMES, READERS, describeStatus } from "../../showcase/page/streams.js";
+
 /** Number of ticks shown in the lanes. */
 const SHOWN = 120;
 /** Number of entries kept in the story. */
 const STORY_ENTRIES = 8;
+/** How often the time until the next attempt is shown, in milliseconds. */
+const COUNTDOWN_MS = 200;
 
 const $ = (id) => document.getElementById(id);
 const timeFormat = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
@@ -15,36 +20,73 @@ let expected;
 let node;
 /** The replay in progress: ticks from before the node opened the stream; `undefined` while all ticks are new. */
 let replay;
-let hasOpened = false;
 let isDrawn = true;
 
-// A plain EventSource: it reconnects by itself and reports the last event it received.
-const source = new EventSource("events");
+/** The way in which the stream is read: `client` or `event-source`. */
+let reader = sessionStorage.getItem("reader") ?? "client";
+let stream;
+/** Counts the streams that were opened: only the newest is heard. */
+let opened = 0;
+let status = { state: "connecting" };
+/** Why the stream was lost last, in the words of its reader. */
+let lastLoss = "–";
+/** Whether the stream has been open. */
+let hasOpened = false;
+/** Whether the node is being killed. */
+let isKilling = false;
 
-source.onopen = () => {
-  if (hasOpened) count("reconnections");
-  hasOpened = true;
-  show("open", "open");
-};
+const LISTENERS = { node: showNode, tick: takeTick, nodes: showNodes, "sse-reset": startAnew };
 
-source.onerror = () => {
-  if (source.readyState === EventSource.CLOSED) return show("closed", "closed by the server");
-  if ($("state").dataset.state === "open") tell(`The connection to ${node?.name} was cut.`);
-  show("reconnecting", "cut off, EventSource comes back");
-};
+/** Opens a stream in place of the one that is there, from the same position. */
+function open() {
+  const from = stream?.position() ?? "";
+  const number = ++opened;
+  stream?.close();
+  hasOpened = false;
+  stream = READERS[reader](new URL("events", location.href), from, ["node", "tick", "nodes"], {
+    onEvent: (type, data) => number === opened && LISTENERS[type]?.(data),
+    onStatus: (next) => number === opened && changeStatus(next),
+  });
+}
 
-on("node", (data) => {
+function changeStatus(next) {
+  if (status.state === "open" && next.state !== "open" && hasOpened) {
+    const why = next.reason === undefined ? "" : ` (${next.reason})`;
+    tell(`The connection to ${node?.name} was cut${why}. ${NAMES[reader]} comes back.`);
+  }
+  status = next;
+  if (next.state === "open") {
+    if (hasOpened) count("reconnections");
+    hasOpened = true;
+  }
+  showStatus();
+}
+
+/** Shows the status, and the time until the next attempt, which passes. */
+function showStatus() {
+  const { state, line, reason, next, failures } = describeStatus(status, reader, hasOpened);
+  if (state !== "open" && reason !== "–") lastLoss = reason;
+  $("state").dataset.state = state;
+  $("state").textContent = line;
+  $("reason").textContent = lastLoss;
+  $("next").textContent = next;
+  $("failures").textContent = failures;
+  $("kill").disabled = state !== "open" || isKilling;
+}
+
+function showNode(data) {
   const isOther = node !== undefined;
   node = data;
+  isKilling = false;
   replay = isOther ? { before: data.now, count: 0 } : undefined;
   $("node").textContent = data.name;
   $("node").style.setProperty("--lane", `var(--lane-${laneOf(data).number})`);
   $("node-what").textContent = `${data.framework}, process ${data.pid}`;
   tell(`${data.name} ${isOther ? "goes on with" : "serves"} this tab.`);
   updateLane({ ...data, state: "up" });
-});
+}
 
-on("tick", ({ number, at }) => {
+function takeTick({ number, at }) {
   count("received");
   const missed = expected === undefined ? 0 : Math.max(0, number - expected);
   if (missed > 0) {
@@ -66,22 +108,18 @@ on("tick", ({ number, at }) => {
   ticks.push({ number, lane: laneOf(node), kind: isReplayed ? "replayed" : "live" });
   ticks = ticks.slice(-SHOWN);
   drawSoon();
-});
+}
 
-on("nodes", (nodes) => {
-  for (const status of nodes) updateLane(status);
-});
+function showNodes(nodes) {
+  for (const each of nodes) updateLane(each);
+}
 
-on("sse-reset", ({ reason }) => {
+function startAnew({ reason }) {
   count("resets");
   expected = undefined;
   replay = undefined;
   ticks = [];
   tell(`Events were lost, and the server says so: ${reason}. Counting starts again.`);
-});
-
-function on(type, listener) {
-  source.addEventListener(type, ({ data }) => listener(JSON.parse(data)));
 }
 
 /** The first new tick: everything missed has arrived. */
@@ -97,12 +135,6 @@ function count(name, by = 1) {
   counts[name] += by;
   $(name).textContent = counts[name].toLocaleString("en");
   $(name).parentElement.classList.toggle("wrong", counts[name] > 0);
-}
-
-function show(state, text) {
-  $("state").dataset.state = state;
-  $("state").textContent = text;
-  $("kill").disabled = state !== "open";
 }
 
 function tell(text) {
@@ -141,9 +173,9 @@ function byNumber(a, b) {
 }
 
 /** Shows a node's state, and reports changes. */
-function updateLane(status) {
-  const lane = laneOf(status);
-  const { name, framework, pid, state } = status;
+function updateLane(report) {
+  const lane = laneOf(report);
+  const { name, framework, pid, state } = report;
   if (lane.state === state && lane.pid === pid) return;
   if (lane.state !== undefined && state === "down") tell(`${name}, process ${pid}, has died.`);
   if (lane.state === "starting" && state === "up") tell(`${name} is back, as process ${pid}.`);
@@ -187,7 +219,21 @@ function draw() {
 
 $("kill").onclick = async () => {
   // Prevents a second click before the connection is cut, which takes milliseconds.
-  $("kill").disabled = true;
+  isKilling = true;
+  showStatus();
   tell(`${node.name}, process ${node.pid}, is being killed from this tab.`);
-  await fetch(`kill?pid=${node.pid}`, { method: "POST" });
+  const { ok } = await fetch(`kill?pid=${node.pid}`, { method: "POST" });
+  // It has died already.
+  if (!ok) isKilling = false;
 };
+$("reader").onchange = ({ target }) => {
+  reader = target.value;
+  sessionStorage.setItem("reader", reader);
+  lastLoss = "–";
+  tell(`${NAMES[reader]} reads this tab's stream now, from the same last event ID.`);
+  open();
+};
+
+$("reader").elements.reader.value = reader;
+open();
+setInterval(showStatus, COUNTDOWN_MS);
