@@ -14,17 +14,19 @@ import { bundleFiles, describeInBrowsers } from "./in-browsers.js";
 declare const connect: typeof Connect;
 
 type Events = { news: { n: number } };
-type Options = Pick<ConnectOptions, "headers" | "share" | "lastEventId" | "maxBufferedEvents"> & {
-  readonly url?: string;
-};
+type Options = Pick<
+  ConnectOptions,
+  "headers" | "share" | "lastEventId" | "maxBufferedEvents" | "reconnectionTimeMs"
+> & { readonly url?: string };
 
 /** Received events and statuses, kept in the page of a tab. */
 interface Kept {
   readonly stream: EventStream<Events>;
   readonly numbers: number[];
+  /** The position after each of them. */
+  readonly ids: string[];
   readonly resets: string[];
   readonly statuses: string[];
-  isPaused: boolean;
 }
 
 declare const kept: Kept;
@@ -47,6 +49,8 @@ describeInBrowsers((name, browser) => {
     /** Publishes the next number. */
     publish(): Promise<unknown>;
     open(): Promise<Page>;
+    /** From now on, the server has only pages and streams. */
+    forget(): void;
   }
 
   /** Serves pages, and streams at `/events`. */
@@ -57,6 +61,7 @@ describeInBrowsers((name, browser) => {
     const hub = createHub({ heartbeatMs: 1_000, reconnectionTimeMs: 100 });
     const sessions = new Set<Session>();
     const asked: string[] = [];
+    let hasForgotten = false;
     const server = http.createServer((request, response) => {
       const { url = "/", headers } = request;
       if (url.startsWith("/events")) {
@@ -67,7 +72,9 @@ describeInBrowsers((name, browser) => {
         handle(session, response);
         return;
       }
-      const script = scripts.get(url.slice(1));
+      // For frames that are sandboxed, and of no origin.
+      response.setHeader("Access-Control-Allow-Origin", "*");
+      const script = hasForgotten ? undefined : scripts.get(url.slice(1));
       response.setHeader("Content-Type", script === undefined ? "text/html" : "text/javascript");
       response.end(script ?? PAGE);
     });
@@ -86,6 +93,9 @@ describeInBrowsers((name, browser) => {
       hub,
       sessions,
       asked,
+      forget() {
+        hasForgotten = true;
+      },
       publish() {
         published += 1;
         return hub.publish("news", { event: "n", data: published });
@@ -104,8 +114,11 @@ describeInBrowsers((name, browser) => {
   async function follow(page: Page, options: Options = {}): Promise<void> {
     await page.evaluate(({ url = "/events", ...rest }: Options) => {
       const stream = connect<Events>(url, { share: true, ...rest });
-      const made: Kept = { stream, numbers: [], resets: [], statuses: [], isPaused: false };
-      stream.on("n", (n) => made.numbers.push(n));
+      const made: Kept = { stream, numbers: [], ids: [], resets: [], statuses: [] };
+      stream.on("n", (n, { lastEventId }) => {
+        made.numbers.push(n);
+        made.ids.push(lastEventId);
+      });
       stream.onReset(({ reason }) => made.resets.push(reason));
       stream.onStatus((status) => {
         made.statuses.push(status.state === "closed" ? `closed: ${status.reason}` : status.state);
@@ -371,5 +384,26 @@ describeInBrowsers((name, browser) => {
     if (isKept) await untilNumbers(first, [1, 2]);
     else console.log(`${name}: the page was not cached`);
     expect((await read(second)).resets).toEqual([]);
+  });
+
+  it("an error that is no JSON does not end the attempts", async () => {
+    const served = await serve();
+    const page = await served.open();
+    await page.evaluate(() => {
+      let isFirst = true;
+      const stream = connect<Events>("/events", {
+        share: true,
+        reconnectionTimeMs: 100,
+        fetch(url, request) {
+          if (!isFirst) return fetch(url, request);
+          isFirst = false;
+          const error = new Error("As of a client that puts the request into the error");
+          throw Object.assign(error, { cyclic: { error } });
+        },
+      });
+      Object.assign(globalThis, { kept: { stream, numbers: [], resets: [], statuses: [] } });
+    });
+    await untilOpen(page);
+    expect(served.asked).toHaveLength(1);
   });
 });

@@ -6,6 +6,7 @@ import type { Status } from "../status.js";
 import { nameGroup } from "./group-name.js";
 import { joinGroup } from "./member.js";
 import type { Member } from "./member.js";
+import { toMessage } from "./messages.js";
 import type { Locks } from "./tab-lock.js";
 
 /** The page, of which parts are missing in workers, in Node and outside of secure contexts. */
@@ -60,6 +61,7 @@ export function createSharedMachine(
   let isAlone = false;
 
   const isVisible = (): boolean => page.document?.visibilityState === "visible";
+  const describe = (given: Status): string => JSON.stringify(toMessage(given));
   const position = (): string => member?.machine?.lastEventId ?? lastEventId;
 
   async function join(): Promise<void> {
@@ -92,7 +94,7 @@ export function createSharedMachine(
       onStatus(next) {
         if (next.state === "closed") {
           close(next);
-        } else if (JSON.stringify(next) !== JSON.stringify(status)) {
+        } else if (describe(next) !== describe(status)) {
           status = next;
           owner.onStatus(next);
         }
