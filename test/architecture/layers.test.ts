@@ -117,8 +117,8 @@ describe("The client", () => {
     expect(importersOf("./react.js")).toEqual([]);
   });
 
-  it("keeps its timers in one file, and those between tabs in another", () => {
-    expect(namesOf(sources, keepsTimer)).toEqual(["alarm", "share/member"]);
+  it("keeps its timers in one file, and those of shared streams in two others", () => {
+    expect(namesOf(sources, keepsTimer)).toEqual(["alarm", "share/member", "share/shared-machine"]);
   });
 
   it("is loaded without the part for tabs that share, and that part without the rest", () => {

@@ -406,4 +406,48 @@ describeInBrowsers((name, browser) => {
     await untilOpen(page);
     expect(served.asked).toHaveLength(1);
   });
+
+  it("headers that are never there do not end the attempts", async () => {
+    const served = await serve();
+    const page = await served.open();
+    await page.evaluate(() => {
+      let isFirst = true;
+      const stream = connect<Events>("/events", {
+        share: true,
+        connectTimeoutMs: 500,
+        headers() {
+          if (!isFirst) return {};
+          isFirst = false;
+          return new Promise<never>(() => {});
+        },
+      });
+      Object.assign(globalThis, { kept: { stream, numbers: [], resets: [], statuses: [] } });
+    });
+    await untilOpen(page);
+    expect(served.asked).toHaveLength(1);
+  });
+
+  it("a page that may not use locks or channels has its own stream", async () => {
+    const served = await serve();
+    const page = await served.open();
+    await page.evaluate(() => {
+      const frame = document.createElement("iframe");
+      frame.sandbox.add("allow-scripts");
+      frame.src = "/";
+      document.body.append(frame);
+    });
+    const frame = await page.waitForFrame((given) => given !== page.mainFrame());
+    await frame.waitForFunction(() => "connect" in globalThis);
+    await frame.evaluate(() => void connect("/events", { share: "ann" }));
+    await eventually("a request", () => served.asked.length === 1);
+  });
+
+  it("a page whose server no longer has the file for sharing has its own stream", async () => {
+    const served = await serve();
+    const page = await served.open();
+    served.forget();
+    await follow(page);
+    await untilOpen(page);
+    expect(served.asked).toHaveLength(1);
+  });
 });

@@ -146,8 +146,9 @@ export interface ConnectOptions {
    * A string names the reader, such as the ID of the user: tabs share only with tabs that give the same one. `true`
    * compares the `headers` instead, which suits streams that everybody may read.
    *
-   * Each tab has its own stream without Web Locks and `BroadcastChannel`, outside of secure contexts, in workers, in Node,
-   * if `headers` throws, and with other methods than `GET`.
+   * Each tab has its own stream where Web Locks and `BroadcastChannel` are missing or refused, outside of secure contexts,
+   * in workers, in Node, and with other methods than `GET`. With `true` also if `headers` throws, or takes longer than
+   * `connectTimeoutMs`.
    *
    * @defaultValue `false`
    */

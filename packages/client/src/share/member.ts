@@ -38,6 +38,8 @@ export interface Tab {
   isFull(): boolean;
   onStatus(status: Status): void;
   onEvent(event: SharedEvent): void;
+  /** The browser does not give this page locks. */
+  onRefusal(): void;
 }
 
 /** A tab's part in a group. */
@@ -89,10 +91,14 @@ export function joinGroup(name: string, tab: Tab): Member {
   let isWaitedFor = false;
   let timer: ReturnType<typeof setInterval> | undefined;
 
-  const lock = createTabLock(tab.locks, name, lead, () => {
-    stopLeading();
-    follow();
-    lock.wait();
+  const lock = createTabLock(tab.locks, name, {
+    onHeld: lead,
+    onLost() {
+      stopLeading();
+      follow();
+      lock.wait();
+    },
+    onRefused: () => tab.onRefusal(),
   });
   channel.addEventListener("message", onMessage as never);
   follow();

@@ -5,7 +5,7 @@ import type { Settings } from "../options.js";
 import type { Status } from "../status.js";
 import { nameGroup } from "./group-name.js";
 import { joinGroup } from "./member.js";
-import type { Member } from "./member.js";
+import type { Member, Tab } from "./member.js";
 import { toMessage } from "./messages.js";
 import type { Locks } from "./tab-lock.js";
 
@@ -55,6 +55,8 @@ export function createSharedMachine(
   let url = firstUrl;
   let { status, lastEventId } = held;
   let member: Member | undefined;
+  /** Runs while the headers are awaited. */
+  let timer: ReturnType<typeof setTimeout> | undefined;
   /** Number of groups that were joined or left, to know a name that comes too late. */
   let turn = 0;
   /** Whether it has turned out that this stream cannot be shared. */
@@ -64,47 +66,51 @@ export function createSharedMachine(
   const describe = (given: Status): string => JSON.stringify(toMessage(given));
   const position = (): string => member?.machine?.lastEventId ?? lastEventId;
 
+  const tab: Tab = {
+    locks,
+    get lastEventId() {
+      return lastEventId;
+    },
+    set lastEventId(id) {
+      lastEventId = id;
+    },
+    createMachine: (reports) => createMachine(url, { ...own, lastEventId }, reports),
+    hurry(machine) {
+      if (machine.status.state === "waiting") machine.reopen(url);
+    },
+    isVisible,
+    isFull: owner.isFull,
+    onStatus(next) {
+      if (next.state === "closed") {
+        close(next);
+      } else if (describe(next) !== describe(status)) {
+        status = next;
+        owner.onStatus(next);
+      }
+    },
+    onEvent: ({ type = "", text = "", lastEventId: id }) => owner.onEvent(type, text, id),
+    onRefusal: startAlone,
+  };
+
   async function join(): Promise<void> {
     leave();
-    turn += 1;
     const mine = turn;
-    let name: string;
+    const { connectTimeoutMs } = settings;
+    if (connectTimeoutMs !== false) timer = setTimeout(startAlone, connectTimeoutMs);
     try {
-      name = await nameGroup(url, settings);
+      const name = await nameGroup(url, settings);
+      if (mine !== turn) return;
+      clearTimeout(timer);
+      member = joinGroup(name, tab);
     } catch {
-      // Without headers it is not known who reads. The machine reports the error.
+      // Without headers it is not known who reads. The machine reports the error. Or the page may not use channels.
       if (mine === turn) startAlone();
-      return;
     }
-    if (mine !== turn) return;
-    member = joinGroup(name, {
-      locks: locks as Locks,
-      get lastEventId() {
-        return lastEventId;
-      },
-      set lastEventId(id) {
-        lastEventId = id;
-      },
-      createMachine: (reports) => createMachine(url, { ...own, lastEventId }, reports),
-      hurry(machine) {
-        if (machine.status.state === "waiting") machine.reopen(url);
-      },
-      isVisible,
-      isFull: owner.isFull,
-      onStatus(next) {
-        if (next.state === "closed") {
-          close(next);
-        } else if (describe(next) !== describe(status)) {
-          status = next;
-          owner.onStatus(next);
-        }
-      },
-      onEvent: ({ type = "", text = "", lastEventId: id }) => owner.onEvent(type, text, id),
-    });
   }
 
   function leave(): void {
     turn += 1;
+    clearTimeout(timer);
     lastEventId = position();
     const left = member;
     member = undefined;
@@ -112,6 +118,7 @@ export function createSharedMachine(
   }
 
   function startAlone(): void {
+    leave();
     isAlone = true;
     stopListening();
     held.lastEventId = lastEventId;

@@ -19,18 +19,18 @@ export interface TabLock {
   release(): void;
 }
 
-/**
- * Creates a lock that is not held.
- *
- * @param onHeld - The lock is ours.
- * @param onLost - Another tab has stolen it.
- */
-export function createTabLock(
-  locks: Locks,
-  name: string,
-  onHeld: (isStolen: boolean) => void,
-  onLost: () => void,
-): TabLock {
+/** The reports of a lock. */
+export interface TabLockOwner {
+  /** The lock is ours. */
+  onHeld(isStolen: boolean): void;
+  /** Another tab has stolen it. */
+  onLost(): void;
+  /** The page may not use locks: it is sandboxed, or the user has blocked storage. */
+  onRefused(): void;
+}
+
+/** Creates a lock that is not held. */
+export function createTabLock(locks: Locks, name: string, owner: TabLockOwner): TabLock {
   /** Gives up the last request, whether it waits or holds. */
   let release = (): void => {};
 
@@ -53,12 +53,14 @@ export function createTabLock(
         const held = new Promise<void>((resolve) => {
           giveBack = resolve;
         });
-        onHeld(isStolen);
+        owner.onHeld(isStolen);
         return held;
       })
       .catch(() => {
         // A request that was released is over.
-        if (isHeld && !isReleased) onLost();
+        if (isReleased) return;
+        if (isHeld) owner.onLost();
+        else owner.onRefused();
       });
   };
   return {
