@@ -386,6 +386,114 @@ describeInBrowsers((name, browser) => {
     expect((await read(second)).resets).toEqual([]);
   });
 
+  /** Positions as a page might have been given them: after the first, second and third event. */
+  async function publishThree(served: Served): Promise<string[]> {
+    const page = await served.open();
+    await follow(page, { share: "reader of positions" });
+    await untilOpen(page);
+    for (let n = 1; n <= 3; n++) await served.publish();
+    await untilNumbers(page, [1, 2, 3]);
+    const ids = await page.evaluate(() => kept.ids);
+    await page.evaluate(() => kept.stream.close());
+    return ids;
+  }
+
+  it("a tab whose position the new stream has yet to reach waits for it, however long the answer takes", async () => {
+    let delayMs = 0;
+    const served = await serve((session) => {
+      setTimeout(() => void session.subscribe("news"), delayMs);
+    });
+    const [id1, , id3] = await publishThree(served);
+    delayMs = 2_500;
+    const [behind, ahead] = [await served.open(), await served.open()];
+    // As in a hidden tab, whose timers are late.
+    await ahead.evaluate(() => {
+      Object.assign(globalThis, { setInterval: () => 0 });
+    });
+    served.asked.length = 0;
+    await follow(behind, { lastEventId: id1! });
+    await eventually("a request", () => served.asked.length === 1);
+    await follow(ahead, { lastEventId: id3! });
+    await untilNumbers(behind, [2, 3]);
+    await served.publish();
+    await untilNumbers(behind, [2, 3, 4]);
+    await untilNumbers(ahead, [4]);
+    expect((await read(ahead)).resets).toEqual([]);
+  });
+
+  /** Has a page keep the first of certain messages between the tabs, and repeat it with `repeat`, or after others. */
+  async function overhear(page: Page, first: object, after?: string): Promise<void> {
+    await page.evaluate(
+      async (wanted, kind) => {
+        const { held = [] } = await navigator.locks.query();
+        const [lock] = held.map((info) => info.name ?? "");
+        const channel = new BroadcastChannel(lock!);
+        let message: unknown;
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a `BroadcastChannel`
+        const repeat = (): void => channel.postMessage(message);
+        channel.addEventListener("message", ({ data }: MessageEvent<Record<string, unknown>>) => {
+          if (Object.entries(wanted).every(([key, value]) => data[key] === value)) message ??= data;
+          if (data["kind"] === kind) repeat();
+        });
+        Object.assign(globalThis, { repeat });
+      },
+      first as Record<string, unknown>,
+      after,
+    );
+  }
+
+  it("an event that is reported twice, or late by an earlier leader, is taken once", async () => {
+    const served = await serve();
+    const [first, second, third] = [await served.open(), await served.open(), await served.open()];
+    for (const page of [first, second, third]) {
+      await follow(page);
+      await untilOpen(page);
+    }
+    await overhear(second, { kind: "event" });
+    const repeat = async (): Promise<void> => {
+      await second.evaluate(() => (globalThis as unknown as { repeat(): void }).repeat());
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    };
+    await served.publish();
+    for (const page of [first, second, third]) await untilNumbers(page, [1]);
+    await repeat();
+    await served.publish();
+    for (const page of [second, third]) await untilNumbers(page, [1, 2]);
+    await first.evaluate(() => kept.stream.close());
+    await eventually("a new leader", () => served.asked.length === 2);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await untilOpen(third);
+    await repeat();
+    await served.publish();
+    for (const page of [second, third]) await untilNumbers(page, [1, 2, 3]);
+    expect((await read(third)).resets).toEqual([]);
+  });
+
+  it("a welcome that answers what an earlier leader was asked is not taken", async () => {
+    const served = await serve();
+    const [first, second, third] = [await served.open(), await served.open(), await served.open()];
+    for (const page of [first, second]) {
+      await follow(page);
+      await untilOpen(page);
+    }
+    for (let n = 1; n <= 3; n++) await served.publish();
+    await untilNumbers(first, [1, 2, 3]);
+    const id = await first.evaluate(() => kept.ids[0]!);
+    await overhear(second, { kind: "hello", lastEventId: id }, "lead");
+    await follow(third, { lastEventId: id });
+    await untilNumbers(third, [2, 3]);
+    // Meanwhile the answer arrives.
+    const busy = third.evaluate(() => {
+      const end = Date.now() + 1_000;
+      while (Date.now() < end);
+    });
+    await first.evaluate(() => kept.stream.close());
+    await busy;
+    await served.publish();
+    await untilNumbers(third, [2, 3, 4]);
+    expect((await read(third)).resets).toEqual([]);
+  });
+
   it("an error that is no JSON does not end the attempts", async () => {
     const served = await serve();
     const page = await served.open();
@@ -450,4 +558,78 @@ describeInBrowsers((name, browser) => {
     await untilOpen(page);
     expect(served.asked).toHaveLength(1);
   });
+
+  it("whatever the tabs do, each of them gets every event exactly once and in order", async () => {
+    const served = await serve();
+    const publishing = setInterval(() => void served.publish(), 10);
+    onTestFinished(() => clearInterval(publishing));
+    const tabs: Page[] = [];
+    for (let index = 0; index < 5; index++) tabs.push(await served.open());
+    // Each page acts at random for a while, and then waits for what the others have.
+    await Promise.all(
+      tabs.map((page) =>
+        page.evaluate(async () => {
+          const sleep = (ms: number): Promise<void> =>
+            new Promise((resolve) => setTimeout(resolve, ms));
+          const faults: string[] = [];
+          const state = { stream: open(), last: 0 };
+          function open(): EventStream<Events> {
+            const stream = connect<Events>("/events", { share: true });
+            let last = 0;
+            stream.on("n", (n) => {
+              if (last !== 0 && n !== last + 1) faults.push(`${last} → ${n}`);
+              last = n;
+              state.last = n;
+            });
+            stream.onReset(({ reason }) => faults.push(reason));
+            return stream;
+          }
+          Object.assign(globalThis, { faults, state });
+          const actions = [
+            async () => void state.stream.reopen(),
+            async () => {
+              state.stream.close();
+              state.stream = open();
+            },
+            // As when the browser freezes the page.
+            async () => {
+              document.dispatchEvent(new Event("freeze"));
+              await sleep(200);
+              document.dispatchEvent(new Event("resume"));
+            },
+            // As when the page hangs, and another one takes its place.
+            async () => {
+              const { held = [] } = await navigator.locks.query();
+              const [lock] = held.map((info) => info.name ?? "");
+              if (lock) await navigator.locks.request(lock, { steal: true }, () => {});
+            },
+            async () => {
+              const end = Date.now() + 300;
+              while (Date.now() < end);
+            },
+          ];
+          const end = Date.now() + 5_000;
+          while (Date.now() < end) {
+            await sleep(Math.random() * 400);
+            await actions[Math.floor(Math.random() * actions.length)]!();
+          }
+        }),
+      ),
+    );
+    clearInterval(publishing);
+    await served.publish();
+    const lasts = (): Promise<unknown[]> =>
+      Promise.all(
+        tabs.map((page) =>
+          page.evaluate(() => (globalThis as unknown as { state: { last: number } }).state.last),
+        ),
+      );
+    await expect.poll(async () => new Set(await lasts()).size, { timeout: 10_000 }).toBe(1);
+    for (const page of tabs) {
+      expect(
+        await page.evaluate(() => (globalThis as unknown as { faults: string[] }).faults),
+      ).toEqual([]);
+    }
+    await eventually("one connection", () => served.sessions.size === 1);
+  }, 40_000);
 });

@@ -54,10 +54,19 @@ export interface Member {
   leave(): void;
 }
 
+/** A tab that waits for its welcome. */
+interface Guest {
+  /** The position behind which it waits for events. */
+  readonly lastEventId: string;
+  /** Number of its last hello. */
+  readonly hello: number;
+  /** When the leader began to look for that position, by the monotonic clock. */
+  since: number;
+}
+
 /** A tab that follows, as its leader sees it. */
 interface Follower {
-  /** Position behind which it waits for events; `undefined` if it does not wait. */
-  hello?: { readonly lastEventId: string; readonly since: number };
+  guest?: Guest;
   /** Runs while the tab is full. */
   full?: ReturnType<typeof setTimeout>;
 }
@@ -85,6 +94,8 @@ export function joinGroup(name: string, tab: Tab): Member {
   let isWelcome = false;
   /** Whether this tab has been at its position in this group, and would miss what follows it. */
   let hasFollowed = tab.lastEventId !== "";
+  /** Number of hellos that were said. */
+  let hellos = 0;
   /** Questions in a row that the leader has not answered. */
   let unanswered = 0;
   /** Whether the leader waits for this tab. */
@@ -130,7 +141,8 @@ export function joinGroup(name: string, tab: Tab): Member {
   function sayHello(): void {
     isWaitedFor = tab.isFull();
     const lastEventId = hasFollowed ? tab.lastEventId : undefined;
-    ask({ kind: "hello", lastEventId, isFull: isWaitedFor });
+    hellos += 1;
+    ask({ kind: "hello", number: hellos, lastEventId, isFull: isWaitedFor });
   }
 
   function ping(isHurried = false): void {
@@ -169,22 +181,23 @@ export function joinGroup(name: string, tab: Tab): Member {
     }
     const { kind } = message;
     if (kind === "welcome") {
-      if (message.to === id && !isWelcome) onWelcome(message);
+      // A new leader also answers what the one before it was asked, at an earlier position.
+      if (message.to === id && message.hello === hellos && !isWelcome) onWelcome(message);
     } else if (kind === "status") {
       // Until it is welcome, a tab has not joined the stream, nor seen what came before its end.
       if (isWelcome || "failures" in message.status) tab.onStatus(message.status);
     } else if (!isWelcome) {
       // It will be in the welcome.
-    } else if (kind === "pong") {
-      take({ lastEventId: message.lastEventId });
-    } else if (kind === "event") {
-      if (message.count === count) {
-        count += 1;
-        take(message.event);
-      } else {
+    } else if (kind === "event" || kind === "pong") {
+      if (message.count !== count) {
         // A message was lost.
         isWelcome = false;
         sayHello();
+      } else if (kind === "event") {
+        count += 1;
+        take(message.event);
+      } else {
+        take({ lastEventId: message.lastEventId });
       }
     }
   }
@@ -209,13 +222,18 @@ export function joinGroup(name: string, tab: Tab): Member {
 
   function lead(isStolen: boolean): void {
     stopFollowing();
-    term = Math.max(term + 1, Date.now());
+    // With a fraction, because two tabs may steal the lock from each other within a millisecond.
+    term = Math.max(term + 1, Date.now()) + Math.random();
     count = 0;
     hasStarted = false;
     const created = tab.createMachine({
       isFull: isAnyFull,
       onStatus(status) {
         if (machine !== created) return;
+        // Only now it reaches the positions that others ask for.
+        if (status.state === "open") {
+          for (const { guest } of followers.values()) if (guest) guest.since = performance.now();
+        }
         if (status.state !== "closed" || status.reason === "completed") {
           report({ kind: "status", status: toMessage(status) });
         }
@@ -227,7 +245,7 @@ export function joinGroup(name: string, tab: Tab): Member {
         recent.push(event);
         report({ kind: "event", count, event });
         count += 1;
-        for (const [from, { hello }] of followers) if (hello !== undefined) welcome(from);
+        for (const [from, { guest }] of followers) if (guest !== undefined) welcome(from);
         tab.onEvent(event);
       },
     });
@@ -267,19 +285,20 @@ export function joinGroup(name: string, tab: Tab): Member {
     else readOn();
     if (request.kind === "ping") {
       recent.push({ lastEventId: leading.lastEventId });
-      report({ kind: "pong", lastEventId: leading.lastEventId });
+      report({ kind: "pong", count, lastEventId: leading.lastEventId });
       if (request.isHurried) tab.hurry(leading);
       return;
     }
     const { lastEventId = leading.lastEventId } = request;
     if (!hasStarted && leading.lastEventId === "") leading.lastEventId = lastEventId;
     // It asks again and again, so that the leader needs no timer: the timers of hidden tabs are late.
-    if (follower.hello?.lastEventId !== lastEventId || leading.status.state !== "open") {
-      follower.hello = { lastEventId, since: Date.now() };
-    }
+    const { guest } = follower;
+    const isKnown = guest?.lastEventId === lastEventId && leading.status.state === "open";
+    const since = isKnown ? guest.since : performance.now();
+    follower.guest = { lastEventId, hello: request.number, since };
     welcome(from);
     // A sign of life.
-    if ("hello" in follower) report({ kind: "status", status: toMessage(leading.status) });
+    if ("guest" in follower) report({ kind: "status", status: toMessage(leading.status) });
   }
 
   /** A tab that was full has said nothing for long. */
@@ -299,14 +318,17 @@ export function joinGroup(name: string, tab: Tab): Member {
   /** Answers a hello, if the position is known or will not become known. */
   function welcome(to: string): void {
     const follower = followers.get(to);
-    if (machine === undefined || follower?.hello === undefined) return;
-    const { lastEventId, status } = machine;
+    const guest = follower?.guest;
+    if (machine === undefined || guest === undefined) return;
+    const { lastEventId } = machine;
     recent.push({ lastEventId });
-    const events = recent.after(follower.hello.lastEventId);
+    const events = recent.after(guest.lastEventId);
     // A stream that has just been taken over may be behind a tab that follows.
-    if (events === undefined && Date.now() - follower.hello.since < UNKNOWN_MS) return;
-    delete follower.hello;
-    report({ kind: "welcome", to, status: toMessage(status), count, lastEventId, events });
+    if (events === undefined && performance.now() - guest.since < UNKNOWN_MS) return;
+    delete follower?.guest;
+    const { hello } = guest;
+    const status = toMessage(machine.status);
+    report({ kind: "welcome", to, hello, status, count, lastEventId, events });
   }
 
   // --- Both ---

@@ -8,6 +8,8 @@ export type Request = { readonly from: string } & (
   | {
       /** Asks for a welcome: for what follows a position. */
       readonly kind: "hello";
+      /** Rises with each hello of a tab. */
+      readonly number: number;
       /** `undefined` for the present position. */
       readonly lastEventId: string | undefined;
       readonly isFull: boolean;
@@ -34,6 +36,8 @@ export type Report = {
       /** The answer to a hello. The reports behind it follow without a gap. */
       readonly kind: "welcome";
       readonly to: string;
+      /** Number of the hello. */
+      readonly hello: number;
       readonly status: Status;
       /** Number of events that were reported before. */
       readonly count: number;
@@ -44,6 +48,8 @@ export type Report = {
   | {
       /** A sign of life. */
       readonly kind: "pong";
+      /** Number of events that were reported before. */
+      readonly count: number;
       readonly lastEventId: string;
     }
   | { readonly kind: "status"; readonly status: Status }
