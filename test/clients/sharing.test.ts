@@ -494,6 +494,39 @@ describeInBrowsers((name, browser) => {
     expect((await read(third)).resets).toEqual([]);
   });
 
+  it("a tab that has led a quiet stream, and comes back, gets no reset", async () => {
+    const served = await serve();
+    const [first, second] = [await served.open(), await served.open()];
+    for (const page of [first, second]) {
+      await follow(page);
+      await untilOpen(page);
+      // As in a hidden tab, which does not ask for signs of life.
+      await page.evaluate(() => {
+        Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
+      });
+    }
+    await served.publish();
+    for (const page of [first, second]) await untilNumbers(page, [1]);
+    const { id } = await read(first);
+    for (let n = 1; n <= 5; n++) await served.hub.publish("other", { event: "n", data: n });
+    await expect.poll(async () => (await read(first)).id, { timeout: 5_000 }).not.toBe(id);
+    await expect
+      .poll(async () => (await read(second)).id, { timeout: 5_000 })
+      .toBe((await read(first)).id);
+    // As when the page comes back from the freezer.
+    await first.evaluate(() => {
+      document.dispatchEvent(new Event("freeze"));
+      document.dispatchEvent(new Event("resume"));
+    });
+    await eventually("a second request", () => served.asked.length === 2);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await served.publish();
+    for (const page of [first, second]) {
+      await untilNumbers(page, [1, 2]);
+      expect((await read(page)).resets).toEqual([]);
+    }
+  });
+
   it("an error that is no JSON does not end the attempts", async () => {
     const served = await serve();
     const page = await served.open();

@@ -64,13 +64,6 @@ interface Guest {
   since: number;
 }
 
-/** A tab that follows, as its leader sees it. */
-interface Follower {
-  guest?: Guest;
-  /** Runs while the tab is full. */
-  full?: ReturnType<typeof setTimeout>;
-}
-
 /** Joins a group. */
 export function joinGroup(name: string, tab: Tab): Member {
   const channel = new BroadcastChannel(name);
@@ -84,10 +77,15 @@ export function joinGroup(name: string, tab: Tab): Member {
 
   let hasLeft = false;
 
+  /** Runs while it follows or leads. */
+  let timer: ReturnType<typeof setInterval> | undefined;
+
   // While it leads.
   let machine: Machine | undefined;
   let hasStarted = false;
-  const followers = new Map<string, Follower>();
+  const guests = new Map<string, Guest>();
+  /** The tabs that are full, with the timers that end the wait for them. */
+  const fullTabs = new Map<string, ReturnType<typeof setTimeout>>();
 
   // While it follows.
   /** Whether the leader has welcomed this tab, which then takes what the leader reports. */
@@ -100,7 +98,6 @@ export function joinGroup(name: string, tab: Tab): Member {
   let unanswered = 0;
   /** Whether the leader waits for this tab. */
   let isWaitedFor = false;
-  let timer: ReturnType<typeof setInterval> | undefined;
 
   const lock = createTabLock(tab.locks, name, {
     onHeld: lead,
@@ -132,10 +129,6 @@ export function joinGroup(name: string, tab: Tab): Member {
     unanswered = 0;
     sayHello();
     timer = setInterval(() => look(false), PING_MS);
-  }
-
-  function stopFollowing(): void {
-    clearInterval(timer);
   }
 
   function sayHello(): void {
@@ -221,7 +214,7 @@ export function joinGroup(name: string, tab: Tab): Member {
   // --- Leading ---
 
   function lead(isStolen: boolean): void {
-    stopFollowing();
+    clearInterval(timer);
     // With a fraction, because two tabs may steal the lock from each other within a millisecond.
     term = Math.max(term + 1, Date.now()) + Math.random();
     count = 0;
@@ -232,7 +225,7 @@ export function joinGroup(name: string, tab: Tab): Member {
         if (machine !== created) return;
         // Only now it reaches the positions that others ask for.
         if (status.state === "open") {
-          for (const { guest } of followers.values()) if (guest) guest.since = performance.now();
+          for (const guest of guests.values()) guest.since = performance.now();
         }
         if (status.state !== "closed" || status.reason === "completed") {
           report({ kind: "status", status: toMessage(status) });
@@ -245,13 +238,14 @@ export function joinGroup(name: string, tab: Tab): Member {
         recent.push(event);
         report({ kind: "event", count, event });
         count += 1;
-        for (const [from, { guest }] of followers) if (guest !== undefined) welcome(from);
+        for (const from of guests.keys()) welcome(from);
         tab.onEvent(event);
       },
     });
     machine = created;
     hasFollowed = true;
     report({ kind: "lead" });
+    timer = setInterval(tellPosition, PING_MS);
     tab.onStatus(created.status);
     // A tab that has just come has no position, but others may have one, from which the stream must go on.
     const hasToAsk = isStolen && tab.lastEventId === "";
@@ -269,46 +263,56 @@ export function joinGroup(name: string, tab: Tab): Member {
     const left = machine;
     if (left === undefined) return;
     machine = undefined;
-    tab.lastEventId = left.lastEventId;
+    clearInterval(timer);
+    // Not that of the machine, which the others may not have heard of.
+    tab.lastEventId = recent.position;
     left.close({ state: "closed", reason: "close" });
-    for (const { full } of followers.values()) clearTimeout(full);
-    followers.clear();
+    for (const full of fullTabs.values()) clearTimeout(full);
+    fullTabs.clear();
+    guests.clear();
   }
 
   function onRequest(leading: Machine, request: Request): void {
     const { from, isFull } = request;
-    const follower = followers.get(from) ?? {};
-    followers.set(from, follower);
-    clearTimeout(follower.full);
-    delete follower.full;
-    if (isFull) follower.full = setTimeout(() => onRoom(from), FULL_MS);
+    clearTimeout(fullTabs.get(from));
+    fullTabs.delete(from);
+    if (isFull) fullTabs.set(from, setTimeout(onRoom, FULL_MS, from));
     else readOn();
     if (request.kind === "ping") {
-      recent.push({ lastEventId: leading.lastEventId });
-      report({ kind: "pong", count, lastEventId: leading.lastEventId });
+      pong(leading);
       if (request.isHurried) tab.hurry(leading);
       return;
     }
     const { lastEventId = leading.lastEventId } = request;
     if (!hasStarted && leading.lastEventId === "") leading.lastEventId = lastEventId;
     // It asks again and again, so that the leader needs no timer: the timers of hidden tabs are late.
-    const { guest } = follower;
+    const guest = guests.get(from);
     const isKnown = guest?.lastEventId === lastEventId && leading.status.state === "open";
     const since = isKnown ? guest.since : performance.now();
-    follower.guest = { lastEventId, hello: request.number, since };
+    guests.set(from, { lastEventId, hello: request.number, since });
     welcome(from);
     // A sign of life.
-    if ("guest" in follower) report({ kind: "status", status: toMessage(leading.status) });
+    if (guests.has(from)) report({ kind: "status", status: toMessage(leading.status) });
+  }
+
+  function pong({ lastEventId }: Machine): void {
+    recent.push({ lastEventId });
+    report({ kind: "pong", count, lastEventId });
+  }
+
+  /** Hands on a position that the stream has reached without an event: others may have to go on from there. */
+  function tellPosition(): void {
+    if (machine !== undefined && machine.lastEventId !== recent.position) pong(machine);
   }
 
   /** A tab that was full has said nothing for long. */
   function onRoom(from: string): void {
-    delete followers.get(from)?.full;
+    fullTabs.delete(from);
     readOn();
   }
 
   function isAnyFull(): boolean {
-    return tab.isFull() || [...followers.values()].some(({ full }) => full !== undefined);
+    return tab.isFull() || fullTabs.size > 0;
   }
 
   function readOn(): void {
@@ -317,16 +321,15 @@ export function joinGroup(name: string, tab: Tab): Member {
 
   /** Answers a hello, if the position is known or will not become known. */
   function welcome(to: string): void {
-    const follower = followers.get(to);
-    const guest = follower?.guest;
+    const guest = guests.get(to);
     if (machine === undefined || guest === undefined) return;
-    const { lastEventId } = machine;
-    recent.push({ lastEventId });
+    tellPosition();
     const events = recent.after(guest.lastEventId);
     // A stream that has just been taken over may be behind a tab that follows.
     if (events === undefined && performance.now() - guest.since < UNKNOWN_MS) return;
-    delete follower?.guest;
+    guests.delete(to);
     const { hello } = guest;
+    const { lastEventId } = machine;
     const status = toMessage(machine.status);
     report({ kind: "welcome", to, hello, status, count, lastEventId, events });
   }
@@ -353,8 +356,9 @@ export function joinGroup(name: string, tab: Tab): Member {
       if (machine === undefined && tab.isVisible()) look(true);
     },
     leave() {
+      tellPosition();
       hasLeft = true;
-      stopFollowing();
+      clearInterval(timer);
       stopLeading();
       lock.release();
       channel.close();

@@ -46,7 +46,7 @@ export type Report = {
       readonly events: readonly SharedEvent[] | undefined;
     }
   | {
-      /** A sign of life. */
+      /** A sign of life, or a new position without an event. */
       readonly kind: "pong";
       /** Number of events that were reported before. */
       readonly count: number;

@@ -16,6 +16,8 @@ export interface SharedEvent {
 
 /** Events in order, the oldest of which are forgotten. */
 export interface RecentEvents {
+  /** The position after the last event. */
+  readonly position: string;
   push(event: SharedEvent): void;
   /** @returns The events behind a position; `undefined` if the position is not known. */
   after(lastEventId: string): readonly SharedEvent[] | undefined;
@@ -29,11 +31,16 @@ export interface RecentEvents {
 export function createRecentEvents(start: string): RecentEvents {
   const events: SharedEvent[] = [{ lastEventId: start }];
   let length = 0;
+  let position = start;
   return {
+    get position() {
+      return position;
+    },
     push(event) {
       // A position that was reached with the event before it says nothing new.
-      if (event.type === undefined && events.at(-1)?.lastEventId === event.lastEventId) return;
+      if (event.type === undefined && position === event.lastEventId) return;
       events.push(event);
+      position = event.lastEventId;
       length += event.text?.length ?? 0;
       // The first one stands for the position before those that are kept.
       while (events.length > MAX_EVENTS || (length > MAX_LENGTH && events.length > 1)) {

@@ -111,7 +111,6 @@ export function createSharedMachine(
   function leave(): void {
     turn += 1;
     clearTimeout(timer);
-    lastEventId = position();
     const left = member;
     member = undefined;
     left?.leave();
