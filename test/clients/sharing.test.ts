@@ -592,6 +592,66 @@ describeInBrowsers((name, browser) => {
     expect(served.asked).toHaveLength(1);
   });
 
+  /** Makes a tab full: it has a loop that takes nothing. */
+  async function fill(served: Served, page: Page): Promise<void> {
+    await page.evaluate(() => {
+      Object.assign(globalThis, { loop: kept.stream[Symbol.asyncIterator]() });
+    });
+    for (let n = 1; n <= 10; n++) await served.publish();
+    await expect.poll(() => page.evaluate(() => kept.numbers.length)).toBeGreaterThanOrEqual(10);
+  }
+
+  it("a tab that closes its stream while it is full does not hold up the others any more", async () => {
+    const served = await serve();
+    const [first, second] = [await served.open(), await served.open()];
+    for (const page of [first, second]) {
+      await follow(page, { maxBufferedEvents: 10 });
+      await untilOpen(page);
+    }
+    await fill(served, second);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    for (let n = 1; n <= 3; n++) await served.publish();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const before = await first.evaluate(() => kept.numbers.length);
+    expect(before).toBeLessThan(13);
+    await second.evaluate(() => kept.stream.close());
+    await expect.poll(() => first.evaluate(() => kept.numbers.length), { timeout: 2_500 }).toBe(13);
+  });
+
+  it("a tab that is full holds up the stream again and again, even if its timers are late", async () => {
+    const served = await serve();
+    const [first, second] = [await served.open(), await served.open()];
+    await follow(first);
+    await untilOpen(first);
+    // As in a hidden tab.
+    await second.evaluate(() => {
+      Object.assign(globalThis, { setInterval: () => 0 });
+    });
+    await follow(second, { maxBufferedEvents: 10 });
+    await untilOpen(second);
+    await fill(served, second);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    for (let n = 1; n <= 3; n++) await served.publish();
+    const count = (): Promise<number> => first.evaluate(() => kept.numbers.length);
+    // The leader has heard nothing, and goes on.
+    await expect.poll(count, { timeout: 10_000 }).toBe(13);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    for (let n = 1; n <= 3; n++) await served.publish();
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(await count()).toBeLessThan(16);
+    // No event is lost once the loop goes on.
+    const taken = await second.evaluate(async () => {
+      const { loop } = globalThis as unknown as { loop: AsyncIterator<{ data: number }> };
+      const numbers: number[] = [];
+      while (numbers.at(-1) !== 16) {
+        const { value } = await loop.next();
+        numbers.push((value as { data: number }).data);
+      }
+      return numbers;
+    });
+    expect(taken).toEqual(Array.from({ length: 16 }, (_, index) => index + 1));
+  }, 30_000);
+
   it("whatever the tabs do, each of them gets every event exactly once and in order", async () => {
     const served = await serve();
     const publishing = setInterval(() => void served.publish(), 10);

@@ -98,6 +98,8 @@ export function joinGroup(name: string, tab: Tab): Member {
   let unanswered = 0;
   /** Whether the leader waits for this tab. */
   let isWaitedFor = false;
+  /** When it has last asked the leader, by the monotonic clock. */
+  let askedAt = 0;
 
   const lock = createTabLock(tab.locks, name, {
     onHeld: lead,
@@ -114,6 +116,7 @@ export function joinGroup(name: string, tab: Tab): Member {
 
   // oxlint-disable unicorn/require-post-message-target-origin -- a `BroadcastChannel` stays within its origin
   function ask(request: DistributiveOmit<Request, "from">): void {
+    askedAt = performance.now();
     channel.postMessage({ ...request, from: id });
   }
 
@@ -161,7 +164,9 @@ export function joinGroup(name: string, tab: Tab): Member {
     tab.lastEventId = event.lastEventId;
     recent.push(event);
     if (event.type !== undefined) tab.onEvent(event);
-    if (!isWaitedFor && !hasLeft && tab.isFull()) ping();
+    if (hasLeft || !tab.isFull()) return;
+    // The timers of a hidden tab are late. If its leader has gone on meanwhile, it must hear again that the tab is full.
+    if (!isWaitedFor || performance.now() - askedAt >= PING_MS) ping();
   }
 
   function onReport(message: Report): void {
@@ -356,6 +361,9 @@ export function joinGroup(name: string, tab: Tab): Member {
       if (machine === undefined && tab.isVisible()) look(true);
     },
     leave() {
+      // Whoever waits for this tab need not any more.
+      if (machine === undefined && isWaitedFor)
+        ask({ kind: "ping", isFull: false, isHurried: false });
       tellPosition();
       hasLeft = true;
       clearInterval(timer);
