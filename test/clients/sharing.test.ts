@@ -494,6 +494,48 @@ describeInBrowsers((name, browser) => {
     expect((await read(third)).resets).toEqual([]);
   });
 
+  it("a tab that sets its position and opens again gets what follows it, and the others get nothing twice", async () => {
+    const served = await serve();
+    const tabs = [await served.open(), await served.open(), await served.open()];
+    for (const page of tabs) {
+      await follow(page);
+      await untilOpen(page);
+    }
+    for (let n = 1; n <= 3; n++) await served.publish();
+    for (const page of tabs) await untilNumbers(page, [1, 2, 3]);
+    const expected = [
+      [1, 2, 3, 2, 3],
+      [1, 2, 3, 3],
+      [1, 2, 3],
+    ];
+    for (const [index, page] of tabs.slice(0, 2).entries()) {
+      await page.evaluate((position) => {
+        kept.stream.lastEventId = kept.ids[position]!;
+        kept.stream.reopen();
+      }, index);
+      await untilNumbers(page, expected[index]!);
+    }
+    await served.publish();
+    for (const [index, page] of tabs.entries()) {
+      await untilNumbers(page, [...expected[index]!, 4]);
+      expect((await read(page)).resets).toEqual([]);
+    }
+  });
+
+  it("reopen() in a tab that follows opens the stream again", async () => {
+    const served = await serve();
+    const tabs = [await served.open(), await served.open()];
+    for (const page of tabs) {
+      await follow(page);
+      await untilOpen(page);
+    }
+    expect(served.asked).toHaveLength(1);
+    expect(await tabs[1]!.evaluate(() => kept.stream.reopen())).toBe(true);
+    await eventually("a second request", () => served.asked.length === 2);
+    await served.publish();
+    for (const page of tabs) await untilNumbers(page, [1]);
+  });
+
   it("a tab that has led a quiet stream, and comes back, gets no reset", async () => {
     const served = await serve();
     const [first, second] = [await served.open(), await served.open()];

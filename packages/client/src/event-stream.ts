@@ -38,7 +38,8 @@ export interface EventStream<Channels> extends AsyncIterable<AnyEvent<Channels>>
   /** The present state of the stream. */
   readonly status: Status;
   /**
-   * The position: the last event ID that was received. The next request reports it. Setting it does not reconnect.
+   * The position: the last event ID that was received. The next request reports it. Setting it does not reconnect. On a
+   * stream that is shared it is a position of this tab alone, for the next `reopen`.
    *
    * @throws {TypeError} If it is set to a string with control characters.
    */

@@ -27,12 +27,11 @@ const POSITION_MS = 100;
 /** The tab, as far as its member needs it. */
 export interface Tab {
   readonly locks: Locks;
+  readonly url: string;
   /** The tab's position. */
   lastEventId: string;
   /** Makes a machine that starts at the position of the tab. */
   createMachine(owner: MachineOwner): Machine;
-  /** Connects again at once, if the machine waits. */
-  hurry(machine: Machine): void;
   isVisible(): boolean;
   /** Whether the tab takes no more events for now. */
   isFull(): boolean;
@@ -50,6 +49,8 @@ export interface Member {
   resume(): void;
   /** Somebody has come to look at the tab, or the network is back. */
   hurry(): void;
+  /** Has the stream opened again, whoever reads it. */
+  reopen(): void;
   /** Leaves the group. */
   leave(): void;
 }
@@ -141,9 +142,9 @@ export function joinGroup(name: string, tab: Tab): Member {
     ask({ kind: "hello", number: hellos, lastEventId, isFull: isWaitedFor });
   }
 
-  function ping(isHurried = false): void {
+  function ping(wish?: "hurry" | "open"): void {
     isWaitedFor = tab.isFull();
-    ask({ kind: "ping", isFull: isWaitedFor, isHurried });
+    ask({ kind: "ping", isFull: isWaitedFor, wish });
   }
 
   /** Looks whether the leader is alive. */
@@ -155,7 +156,7 @@ export function joinGroup(name: string, tab: Tab): Member {
     // A hidden tab does not need its events at once. Its timers are late, and its leader would seem to be late.
     if (tab.isVisible()) unanswered += 1;
     else if (isWelcome && !isWaitedFor) return;
-    if (isWelcome) ping(isHurried);
+    if (isWelcome) ping(isHurried ? "hurry" : undefined);
     else sayHello();
   }
 
@@ -285,7 +286,10 @@ export function joinGroup(name: string, tab: Tab): Member {
     else readOn();
     if (request.kind === "ping") {
       pong(leading);
-      if (request.isHurried) tab.hurry(leading);
+      const isWaiting = leading.status.state === "waiting";
+      if (request.wish === "open" || (request.wish === "hurry" && isWaiting)) {
+        leading.reopen(tab.url);
+      }
       return;
     }
     const { lastEventId = leading.lastEventId } = request;
@@ -360,10 +364,13 @@ export function joinGroup(name: string, tab: Tab): Member {
     hurry() {
       if (machine === undefined && tab.isVisible()) look(true);
     },
+    reopen() {
+      if (machine === undefined) ping("open");
+      else machine.reopen(tab.url);
+    },
     leave() {
       // Whoever waits for this tab need not any more.
-      if (machine === undefined && isWaitedFor)
-        ask({ kind: "ping", isFull: false, isHurried: false });
+      if (machine === undefined && isWaitedFor) ask({ kind: "ping", isFull: false });
       tellPosition();
       hasLeft = true;
       clearInterval(timer);

@@ -18,8 +18,8 @@ export type Request = { readonly from: string } & (
       /** Asks for a sign of life. */
       readonly kind: "ping";
       readonly isFull: boolean;
-      /** The user looks at this tab: a wait for the next attempt must end. */
-      readonly isHurried: boolean;
+      /** `hurry`: the user looks at this tab, and a wait for the next attempt must end. `open`: open the stream again. */
+      readonly wish?: "hurry" | "open" | undefined;
     }
 );
 

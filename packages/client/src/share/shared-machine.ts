@@ -55,6 +55,8 @@ export function createSharedMachine(
   let url = firstUrl;
   let { status, lastEventId } = held;
   let member: Member | undefined;
+  /** Position that the application has set, from which this tab starts when it joins again; the others keep theirs. */
+  let wanted: string | undefined;
   /** Runs while the headers are awaited. */
   let timer: ReturnType<typeof setTimeout> | undefined;
   /** Number of groups that were joined or left, to know a name that comes too late. */
@@ -64,20 +66,21 @@ export function createSharedMachine(
 
   const isVisible = (): boolean => page.document?.visibilityState === "visible";
   const describe = (given: Status): string => JSON.stringify(toMessage(given));
-  const position = (): string => member?.machine?.lastEventId ?? lastEventId;
+  const position = (): string => wanted ?? member?.machine?.lastEventId ?? lastEventId;
 
   const tab: Tab = {
     locks,
+    get url() {
+      return url;
+    },
     get lastEventId() {
       return lastEventId;
     },
     set lastEventId(id) {
       lastEventId = id;
+      wanted = undefined;
     },
     createMachine: (reports) => createMachine(url, { ...own, lastEventId }, reports),
-    hurry(machine) {
-      if (machine.status.state === "waiting") machine.reopen(url);
-    },
     isVisible,
     isFull: owner.isFull,
     onStatus(next) {
@@ -88,7 +91,10 @@ export function createSharedMachine(
         owner.onStatus(next);
       }
     },
-    onEvent: ({ type = "", text = "", lastEventId: id }) => owner.onEvent(type, text, id),
+    onEvent({ type = "", text = "", lastEventId: id }) {
+      wanted = undefined;
+      owner.onEvent(type, text, id);
+    },
     onRefusal: startAlone,
   };
 
@@ -112,8 +118,11 @@ export function createSharedMachine(
     turn += 1;
     clearTimeout(timer);
     const left = member;
+    const set = wanted;
     member = undefined;
     left?.leave();
+    lastEventId = set ?? lastEventId;
+    wanted = undefined;
   }
 
   function startAlone(): void {
@@ -161,14 +170,14 @@ export function createSharedMachine(
       return isAlone ? held.lastEventId : position();
     },
     set lastEventId(id) {
-      lastEventId = id;
-      const machine = isAlone ? held : member?.machine;
-      if (machine !== undefined) machine.lastEventId = id;
+      if (isAlone) held.lastEventId = id;
+      else if (member === undefined) lastEventId = id;
+      else wanted = id;
     },
     reopen(other) {
       if (isAlone || held.status.state === "closed") return held.reopen(other);
-      if (other === url) {
-        member?.machine?.reopen(url);
+      if (other === url && wanted === undefined) {
+        member?.reopen();
       } else {
         url = other;
         void join();
