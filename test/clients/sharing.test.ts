@@ -634,6 +634,35 @@ describeInBrowsers((name, browser) => {
     expect(served.asked).toHaveLength(1);
   });
 
+  it("two streams of one page share one connection", async () => {
+    const served = await serve();
+    const page = await served.open();
+    const other = await served.open();
+    await page.evaluate(() => {
+      connect("/events", { share: true }).close();
+      const twin = connect<Events>("/events", { share: true });
+      const twinNumbers: number[] = [];
+      twin.on("n", (n) => twinNumbers.push(n));
+      Object.assign(globalThis, { twin, twinNumbers });
+    });
+    await follow(page);
+    await untilOpen(page);
+    await follow(other);
+    await untilOpen(other);
+    const twinNumbers = (): Promise<number[]> =>
+      page.evaluate(() => (globalThis as unknown as { twinNumbers: number[] }).twinNumbers);
+    await served.publish();
+    for (const tab of [page, other]) await untilNumbers(tab, [1]);
+    await expect.poll(twinNumbers).toEqual([1]);
+    expect(served.asked).toHaveLength(1);
+    await page.evaluate(() =>
+      (globalThis as unknown as { twin: EventStream<Events> }).twin.close(),
+    );
+    await served.publish();
+    for (const tab of [page, other]) await untilNumbers(tab, [1, 2]);
+    expect(await twinNumbers()).toEqual([1]);
+  });
+
   /** Makes a tab full: it has a loop that takes nothing. */
   async function fill(served: Served, page: Page): Promise<void> {
     await page.evaluate(() => {
@@ -693,6 +722,104 @@ describeInBrowsers((name, browser) => {
     });
     expect(taken).toEqual(Array.from({ length: 16 }, (_, index) => index + 1));
   }, 30_000);
+
+  it("a tab that has just come, and takes the place of one that hangs, goes on where the others are", async () => {
+    const served = await serve();
+    const tabs = [await served.open(), await served.open()];
+    for (const page of tabs) {
+      await follow(page);
+      await untilOpen(page);
+      await page.evaluate(() => {
+        Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
+      });
+    }
+    await served.publish();
+    for (const page of tabs) await untilNumbers(page, [1]);
+    // Has the lock, and does not answer.
+    await tabs[0]!.evaluate(async () => {
+      const { held = [] } = await navigator.locks.query();
+      const [lock] = held.map((info) => info.name ?? "");
+      void navigator.locks.request(lock!, { steal: true }, () => new Promise(() => {}));
+    });
+    await eventually("the stream to end", () => served.sessions.size === 0);
+    await served.publish();
+    const last = await served.open();
+    await follow(last);
+    await untilOpen(last);
+    for (const page of tabs) {
+      await untilNumbers(page, [1, 2]);
+      expect((await read(page)).resets).toEqual([]);
+    }
+    await served.publish();
+    for (const page of tabs) await untilNumbers(page, [1, 2, 3]);
+    expect((await read(last)).numbers.at(-1)).toBe(3);
+  }, 30_000);
+
+  it("a tab that comes back to the network hurries the one that waits for the next attempt", async () => {
+    let isDown = true;
+    const served = await serve((session, response) => {
+      if (isDown) response.writeHead(503).end();
+      else void session.subscribe("news");
+    });
+    const tabs = [await served.open(), await served.open()];
+    for (const page of tabs) {
+      await follow(page, { reconnectionTimeMs: 15_000 });
+      await expect.poll(async () => (await read(page)).state).toBe("waiting");
+    }
+    isDown = false;
+    await tabs[1]!.evaluate(() => void dispatchEvent(new Event("online")));
+    for (const page of tabs) await untilOpen(page);
+    expect(served.asked).toHaveLength(2);
+  });
+
+  it("a signal closes the stream, whenever it is aborted", async () => {
+    const served = await serve();
+    const [page, other] = [await served.open(), await served.open()];
+    const ends = await page.evaluate(async () => {
+      const closings: string[] = [];
+      for (const ms of [-1, 0, 1, 20, 500]) {
+        const controller = new AbortController();
+        if (ms < 0) controller.abort();
+        const stream = connect<Events>("/events", { share: true, signal: controller.signal });
+        if (ms === 0) controller.abort();
+        else if (ms > 0) {
+          await new Promise((resolve) => setTimeout(resolve, ms));
+          controller.abort();
+        }
+        const { status } = stream;
+        closings.push(status.state === "closed" ? status.reason : status.state);
+      }
+      return closings;
+    });
+    expect(ends).toEqual(Array.from({ length: 5 }, () => "aborted"));
+    const locks = (): Promise<number> =>
+      page.evaluate(async () => {
+        const { held = [], pending = [] } = await navigator.locks.query();
+        return held.length + pending.length;
+      });
+    await expect.poll(locks).toBe(0);
+    await eventually("the sessions to end", () => served.sessions.size === 0);
+    await follow(other);
+    await untilOpen(other);
+  });
+
+  it("a loop in a tab that follows ends with the stream, after its last event", async () => {
+    const served = await serve();
+    const [first, second] = [await served.open(), await served.open()];
+    for (const page of [first, second]) {
+      await follow(page);
+      await untilOpen(page);
+    }
+    const taken = second.evaluate(async () => {
+      const data: unknown[] = [];
+      for await (const event of kept.stream) data.push(event.data);
+      return data;
+    });
+    await served.publish();
+    await untilNumbers(second, [1]);
+    for (const session of served.sessions) void session.complete({ event: "n", data: 99 });
+    expect(await taken).toEqual([1, 99]);
+  });
 
   it("whatever the tabs do, each of them gets every event exactly once and in order", async () => {
     const served = await serve();
