@@ -240,6 +240,31 @@ describeInBrowsers((name, browser) => {
     expect(served.asked).toHaveLength(2);
   });
 
+  it("the time that the server has asked for holds for the next tab that leads", async () => {
+    let isFull = false;
+    const times: number[] = [];
+    const served = await serve((session, response) => {
+      times.push(Date.now());
+      if (!isFull) return void session.subscribe("news");
+      response.writeHead(503, { "Retry-After": "2" }).end();
+    });
+    const [first, second] = [await served.open(), await served.open()];
+    for (const page of [first, second]) {
+      await follow(page);
+      await untilOpen(page);
+    }
+    isFull = true;
+    for (const session of served.sessions) session.close();
+    for (const page of [first, second]) {
+      await expect.poll(async () => (await read(page)).state).toBe("waiting");
+    }
+    await first.evaluate(() => kept.stream.close());
+    const refusedAt = times.at(-1)!;
+    isFull = false;
+    await expect.poll(async () => (await read(second)).state, { timeout: 18_000 }).toBe("open");
+    expect(times.at(-1)! - refusedAt).toBeGreaterThan(1_900);
+  });
+
   it("complete() ends the stream of all tabs", async () => {
     const served = await serve();
     const tabs = [await served.open(), await served.open()];

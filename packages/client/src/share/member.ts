@@ -30,6 +30,8 @@ export interface Tab {
   readonly url: string;
   /** The tab's position. */
   lastEventId: string;
+  /** The status that the tab shows. */
+  readonly status: Status;
   /** Makes a machine that starts at the position of the tab. */
   createMachine(owner: MachineOwner): Machine;
   isVisible(): boolean;
@@ -252,17 +254,21 @@ export function joinGroup(name: string, tab: Tab): Member {
     hasFollowed = true;
     report({ kind: "lead" });
     timer = setInterval(tellPosition, PING_MS);
-    tab.onStatus(created.status);
+    const { status } = tab;
+    // The server may have asked the leader before this one for time.
+    const waitMs = status.state === "waiting" ? status.retryAt - Date.now() : 0;
     // A tab that has just come has no position, but others may have one, from which the stream must go on.
-    const hasToAsk = isStolen && tab.lastEventId === "";
-    if (hasToAsk) setTimeout(start, POSITION_MS, created);
+    const askMs = isStolen && tab.lastEventId === "" ? POSITION_MS : 0;
+    if (Math.max(waitMs, askMs) > 0) setTimeout(start, Math.max(waitMs, askMs), created);
     else start(created);
   }
 
   function start(created: Machine): void {
     if (machine !== created) return;
     hasStarted = true;
-    created.start();
+    report({ kind: "status", status: created.status });
+    tab.onStatus(created.status);
+    if (machine === created) created.start();
   }
 
   function stopLeading(): void {

@@ -49,7 +49,7 @@ export function createRecentEvents(start: string): RecentEvents {
       }
     },
     after(lastEventId) {
-      const index = events.findLastIndex((event) => event.lastEventId === lastEventId);
+      const index = events.map((event) => event.lastEventId).lastIndexOf(lastEventId);
       return index === -1 ? undefined : events.slice(index + 1);
     },
   };

@@ -73,6 +73,9 @@ export function createSharedMachine(
     get url() {
       return url;
     },
+    get status() {
+      return status;
+    },
     get lastEventId() {
       return lastEventId;
     },
