@@ -58,7 +58,7 @@ it.each([401, 403])("%i closes the stream, and says so", async (code) => {
     state: "closed",
     reason: "unauthorized",
     httpStatus: code,
-    error: new Error(`The server answered ${code}`),
+    error: new Error(`HTTP ${code}`),
   });
   expect([one.status, statuses.at(-1)]).toEqual([closed, closed]);
   expect(server.asked).toHaveLength(1);
@@ -74,7 +74,7 @@ it("401 for ever closes the stream after one renewal", async () => {
 
 const FAILED: readonly (readonly [how: string, renew: () => Promise<boolean>, message: string])[] =
   [
-    ["resolves to false", async () => false, "The server answered 401"],
+    ["resolves to false", async () => false, "HTTP 401"],
     ["rejects", () => Promise.reject(new Error("no session")), "no session"],
     [
       "throws",

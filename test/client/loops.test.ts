@@ -40,9 +40,9 @@ describe("A loop", () => {
     const loop = async (): Promise<void> => {
       for await (const event of refused) expect(event).toBeUndefined();
     };
-    await expect(loop()).rejects.toThrow(new Error("The server answered 403"));
+    await expect(loop()).rejects.toThrow(new Error("HTTP 403"));
     await until("closed");
-    await expect(loop()).rejects.toThrow(new Error("The server answered 403"));
+    await expect(loop()).rejects.toThrow(new Error("HTTP 403"));
   });
 
   it("ends at once, without an error, when the stream is closed", async () => {

@@ -1,5 +1,6 @@
 /** Streams over POST, such as the answers of language models. */
 
+import { connect } from "@tidewire/client";
 import { expect, it } from "vitest";
 import { follow } from "./followed.js";
 import { broken, ended, script, status, stream } from "./scripted-server.js";
@@ -64,6 +65,36 @@ it("A question is asked again after a wrong answer and a broken one", async () =
   const followed = follow(server.url, QUESTION);
   expect(await followed.until("closed")).toEqual({ state: "closed", reason: "ended" });
   expect(server.asked).toHaveLength(3);
+});
+
+it.each([400, 404, 413, 422])(
+  "A question that is answered %i is not asked again, and a loop over it throws",
+  async (code) => {
+    const server = await script(status(code));
+    const followed = follow(server.url, QUESTION);
+    const error = new Error(`HTTP ${code}`);
+    expect(await followed.until("closed")).toEqual({
+      state: "closed",
+      reason: "refused",
+      httpStatus: code,
+      error,
+    });
+    const loop = connect(server.url, QUESTION)[Symbol.asyncIterator]();
+    await expect(loop.next()).rejects.toThrow(error);
+    expect(server.asked).toHaveLength(2);
+  },
+);
+
+it.each([
+  ["GET", 404],
+  ["POST", 408],
+  ["POST", 425],
+  ["POST", 429],
+])("%s is tried again after %i, which time may mend", async (method, code) => {
+  const server = await script(status(code), stream("data: a\n\n"));
+  const followed = follow(server.url, { method });
+  await followed.until("open");
+  expect(server.asked).toHaveLength(2);
 });
 
 it("A body may be bytes or a form", async () => {

@@ -255,6 +255,7 @@ describeInBrowsers((name, browser) => {
     }
     isFull = true;
     for (const session of served.sessions) session.close();
+    await eventually("a refusal", () => times.length > 1);
     for (const page of [first, second]) {
       await expect.poll(async () => (await read(page)).state).toBe("waiting");
     }

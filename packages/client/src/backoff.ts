@@ -31,7 +31,8 @@ export function drawDelay(baseMs: number, failures: number): number {
  * @returns Milliseconds; `undefined` if it is missing or says nothing that makes sense.
  */
 export function readRetryAfter(value: string | null): number | undefined {
-  const text = `${value}`;
+  // A header that is missing becomes the text "null", which is neither a number nor a date.
+  const text = value as string;
   const ms = /^\d+$/.test(text) ? 1_000 * Number(text) : Date.parse(text) - Date.now();
   return ms >= 0 ? ms : undefined;
 }

@@ -32,7 +32,7 @@ export type AnyEvent<Channels> =
 
 /**
  * An event stream that comes back. A loop `for await (const event of stream)` gets every event from the moment at which it
- * begins, in order. It ends with the stream, with the error of the status if that is `unauthorized`.
+ * begins, in order. It ends with the stream, with the error of the status if that is `unauthorized` or `refused`.
  */
 export interface EventStream<Channels> extends AsyncIterable<AnyEvent<Channels>> {
   /** The present state of the stream. */

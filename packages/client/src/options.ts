@@ -201,10 +201,8 @@ export const FUNCTION: Check = ["a function", isFunction];
 
 const CHECKS: { readonly [Name in keyof Settings]-?: Check } = {
   method: ["a method other than HEAD", (value) => /^(?!head$)[a-z]+$/i.test(value)],
-  body: [
-    "something that can be sent again",
-    (value: object) => !("getReader" in Object(value)) && !(Symbol.asyncIterator in Object(value)),
-  ],
+  // Not a plain object, which would be sent as this text, nor a stream.
+  body: ["data that can be resent", (value) => !/^\[object (Object|As|Re)/.test(String(value))],
   headers: [
     "headers or a function",
     (value) =>
@@ -219,7 +217,7 @@ const CHECKS: { readonly [Name in keyof Settings]-?: Check } = {
     "a string without control characters",
     (value) => typeof value === "string" && isSendable(value),
   ],
-  json: ["a boolean", (value) => typeof value === "boolean"],
+  json: ["a boolean", (value) => value === Boolean(value)],
   heartbeatMs: WHOLE_OR_FALSE,
   connectTimeoutMs: WHOLE_OR_FALSE,
   reconnectionTimeMs: WHOLE,
@@ -255,7 +253,7 @@ export function checkOptions(options: ConnectOptions): Settings {
   }
   const method = (settings["method"] as string).toUpperCase();
   check("body", settings["body"], [
-    "absent with the method GET",
+    "absent with GET",
     (body) => body === undefined || method !== "GET",
   ]);
   return { ...settings, method } as unknown as Settings;

@@ -72,19 +72,22 @@ export async function requestStream(
     onHead();
     const { status: httpStatus } = response;
     if (httpStatus === 204) return { state: "closed", reason: "completed", httpStatus };
-    if (httpStatus === 401 || httpStatus === 403) {
-      let error: unknown = new Error(`The server answered ${httpStatus}`);
-      if (onUnauthorized !== undefined && !isRenewed) {
+    const isUnauthorized = httpStatus === 401 || httpStatus === 403;
+    // A request that sends something wrong sends it again. Only time helps with 408, 425 and 429.
+    if (isUnauthorized || (method !== "GET" && /^4(?!08|25|29)/.test(httpStatus as never))) {
+      let error: unknown = new Error(`HTTP ${httpStatus}`);
+      if (isUnauthorized && onUnauthorized !== undefined && !isRenewed) {
         try {
           if ((await renewOnce(onUnauthorized, turn, httpStatus)) !== false) return RENEWED;
         } catch (failure) {
           error = failure;
         }
       }
-      return { state: "closed", reason: "unauthorized", httpStatus, error };
+      const why = isUnauthorized ? "unauthorized" : "refused";
+      return { state: "closed", reason: why, httpStatus, error };
     }
-    const type = response.headers.get("content-type");
-    if (httpStatus === 200 && /^text\/event-stream *(;|$)/i.test(`${type}`)) {
+    const type = response.headers.get("content-type") as never;
+    if (httpStatus === 200 && /^text\/event-stream *(;|$)/i.test(type)) {
       return { state: "open", body: response.body };
     }
     reason = httpStatus === 200 ? "content-type" : "status";

@@ -42,9 +42,9 @@ export interface ClosedStatus {
   readonly state: "closed";
   /** Why the stream has ended. */
   readonly reason: CloseReason;
-  /** HTTP status of the answer that ended it: 204, 401 or 403; otherwise `undefined`. */
+  /** HTTP status of the answer that ended it; `undefined` if it was not the answer. */
   readonly httpStatus?: number | undefined;
-  /** The error with which loops over the stream end; `undefined` unless the reason is `unauthorized`. */
+  /** The error with which loops over the stream end; `undefined` unless the reason is `unauthorized` or `refused`. */
   readonly error?: unknown;
 }
 
@@ -78,5 +78,7 @@ export type LossReason =
  * - `completed`: the server said that there is no more, with `complete()` or 204.
  * - `ended`: the answer to a POST has ended, and it had no IDs from which it could go on.
  * - `unauthorized`: the server answered 401 or 403, and `onUnauthorized` could not help.
+ * - `refused`: the server answered a request other than `GET` with another 4xx, except 408, 425 and 429: what it has sent
+ *   would be refused again.
  */
-export type CloseReason = "close" | "aborted" | "completed" | "ended" | "unauthorized";
+export type CloseReason = "close" | "aborted" | "completed" | "ended" | "unauthorized" | "refused";

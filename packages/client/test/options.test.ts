@@ -22,13 +22,14 @@ describe("Options", () => {
     [{ toString: 5 }, "TypeError: Unknown option `toString`. "],
     [{ method: "HEAD" }, 'TypeError: Expected `method` to be a method other than HEAD, got "HEAD"'],
     [{ method: "" }, 'TypeError: Expected `method` to be a method other than HEAD, got ""'],
-    [
-      { method: "get", body: "x" },
-      'TypeError: Expected `body` to be absent with the method GET, got "x"',
-    ],
+    [{ method: "get", body: "x" }, 'TypeError: Expected `body` to be absent with GET, got "x"'],
     [
       { body: new ReadableStream() },
-      "TypeError: Expected `body` to be something that can be sent again, got ",
+      "TypeError: Expected `body` to be data that can be resent, got ",
+    ],
+    [
+      { body: { prompt: "x" } },
+      "TypeError: Expected `body` to be data that can be resent, got [object Object]",
     ],
     [{ headers: 5 }, "TypeError: Expected `headers` to be headers or a function, got 5"],
     [{ headers: { "a b": "c" } }, 'TypeError: Headers.append: "a b" is an invalid header name.'],
