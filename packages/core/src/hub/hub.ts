@@ -43,8 +43,9 @@ const DIAGNOSTICS = {
  * streams.
  *
  * One hub may serve several frameworks at once. It publishes events on the diagnostics channels `tidewire.session.open`
- * (`{ session }`), `tidewire.session.close` (`{ session, reason }`), `tidewire.publish` (`{ channel, id }`) and
- * `tidewire.reset` (`{ session, reason, channels }`). A diagnostics channel without subscribers costs nothing.
+ * (`{ session }`), `tidewire.session.close` (`{ session, reason }`), `tidewire.publish` (`{ hub, channel, id, message }`,
+ * with the message as it was given to `publish`) and `tidewire.reset` (`{ session, reason, channels }`). A diagnostics
+ * channel without subscribers costs nothing.
  *
  * @typeParam Channels - Same as for {@link createHub}.
  * @typeParam Request - Same as for {@link createHub}.
@@ -69,11 +70,12 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     const log = options.log ?? memoryLog();
     this.#isLocal = log.isLocal === true;
     this.#publisher = new Publisher<Channels>(log, options, {
-      published: (name, id) => {
+      published: (channel, id, message) => {
         counters.published += 1;
         // The in-memory log has already delivered the event.
         if (log.isLocal !== true) this.#parts.log.delivery?.own.add(id);
-        if (DIAGNOSTICS.publish.hasSubscribers) DIAGNOSTICS.publish.publish({ channel: name, id });
+        if (!DIAGNOSTICS.publish.hasSubscribers) return;
+        DIAGNOSTICS.publish.publish({ hub: this, channel, id, message });
       },
       failed: (error) => report(error, "publish"),
     });

@@ -17,8 +17,8 @@ const OPTIONS = ["log", "serialize", "verbatimStrings", "maxEventBytes", "onErro
 
 /** Receives the outcome of each publish. */
 export interface PublishObserver {
-  /** An event is in the log. */
-  published(channel: string, id: string): void;
+  /** An event is in the log. `message` is what the caller gave to `publish`. */
+  published(channel: string, id: string, message: unknown): void;
   /** An event was not added to the log, or it is unknown whether it was. */
   failed(error: unknown): void;
 }
@@ -73,7 +73,7 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
     const entry = encodeLogMessage(message as SseMessage | string, this.#options);
     const published = this.#append(channel, entry, options).then(
       (id) => {
-        this.#observer.published(channel, id);
+        this.#observer.published(channel, id, message);
         return { id };
       },
       (error: unknown) => {

@@ -841,7 +841,7 @@ describe("the diagnostics channels", () => {
     const [session] = sessions;
     expect(opened).toEqual([{ session }]);
     expect(closed).toEqual([{ session, reason: "client" }]);
-    expect(published).toEqual([{ channel: "news", id }]);
+    expect(published).toEqual([{ hub, channel: "news", id, message: "x" }]);
     expect(resets).toEqual([{ session, reason: "unknown", channels: ["news"] }]);
   });
 
