@@ -146,7 +146,7 @@ export default defineConfig(({ mode }) => ({
         extends: true,
         test: {
           name: "test/integration",
-          include: ["test/{contracts,delivery,faults,redis,runs}/**/*.test.ts"],
+          include: ["test/{contracts,delivery,faults,redis,runs,testing}/**/*.test.ts"],
           exclude: [...WAITING, ...ALONE, ...SOAK, ...SOAK_WAITING],
           maxWorkers: 2,
           sequence: { groupOrder: 2 },

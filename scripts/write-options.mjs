@@ -122,6 +122,26 @@ const SECTIONS = [
     from: [["packages/redis/src/tapes/tape-options.ts", "RedisTapesSettings"]],
   },
   {
+    title: "Streams under test",
+    intro:
+      "Options of `openStream(target, path, options)` and `injectStream(fastify, path, options)` of [`@tidewire/testing`](../guide/testing.md).",
+    from: [["packages/testing/src/options.ts", "OpenStreamOptions"]],
+  },
+  {
+    title: "Resuming a stream under test",
+    intro:
+      "Options of `stream.resume(options)`. Every wait of a stream takes the option `withinMs`.",
+    from: [
+      ["packages/testing/src/test-stream.ts", "ResumeOptions"],
+      ["packages/testing/src/options.ts", "WaitOptions"],
+    ],
+  },
+  {
+    title: "Conformance of a log",
+    intro: "Options of `logConformance(makeLog, options)`.",
+    from: [["packages/testing/src/log-conformance.ts", "ConformanceOptions"]],
+  },
+  {
     title: "Client",
     intro:
       "Options of `connect(url, options)` of [`@tidewire/client`](../clients/client.md). An unknown name or an invalid value throws a `TypeError`.",

@@ -25,6 +25,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
       "authorization",
       "limits",
       "errors",
+      "testing",
     ],
   },
   {

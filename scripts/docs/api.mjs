@@ -69,6 +69,10 @@ const INTRODUCTIONS = {
     purpose: "The contract of a store of tapes, and what it is built from.",
     guide: "[Answers that survive a reconnect](../../guide/runs.md) explains runs and tapes",
   },
+  "@tidewire/testing": {
+    purpose: "Streams under test, a log that fails on command, and the suite for logs.",
+    guide: "[Testing](../../guide/testing.md) shows them in use",
+  },
 };
 
 /**

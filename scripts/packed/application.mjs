@@ -7,7 +7,10 @@ import { install, manifestWith } from "./tarballs.mjs";
 export const FORMATS = { commonjs: "cjs", module: "esm" };
 
 /** The programs to run in each folder. Those in CommonJS do without packages that are only ES modules. */
-export const PROGRAMS = { cjs: ["entries", "streams"], esm: ["entries", "streams", "client"] };
+export const PROGRAMS = {
+  cjs: ["entries", "streams", "testing"],
+  esm: ["entries", "streams", "testing", "client"],
+};
 
 /**
  * Installs the tarballs and writes the programs.

@@ -129,7 +129,7 @@ async function runBundle({ folder }, tools) {
 
 /** Runs without configuration, under the oldest supported Node. */
 async function runJest({ folder }, tools) {
-  for (const program of ["entries", "streams"]) {
+  for (const program of PROGRAMS.cjs) {
     fs.copyFileSync(
       path.join(folder, FORMATS.commonjs, `${program}.js`),
       path.join(tools, `${program}.test.js`),
@@ -143,7 +143,7 @@ async function runTsJest({ folder }, tools) {
     path.join(tools, "tsconfig.json"),
     JSON.stringify({ compilerOptions: TSCONFIG }),
   );
-  for (const program of ["entries", "streams"]) {
+  for (const program of PROGRAMS.cjs) {
     fs.copyFileSync(
       path.join(folder, FORMATS.commonjs, `${program}.ts`),
       path.join(tools, `${program}.test.ts`),

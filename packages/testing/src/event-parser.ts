@@ -1,0 +1,78 @@
+/**
+ * Reads an event stream line by line, as the standard says, and reports comments too.
+ *
+ * @see https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+ */
+
+/** The fields of one block. */
+export interface Block {
+  /** Event type; `"message"` if the block has none. */
+  readonly event: string;
+  /** The data; `undefined` if the block dispatches no event. */
+  readonly data: string | undefined;
+  /** The block's own id; `undefined` if it has none. */
+  readonly id: string | undefined;
+  /** Reconnection time in milliseconds; `undefined` if the block has none. */
+  readonly retry: number | undefined;
+}
+
+/** Receives what a stream says, in order. */
+export interface BlockListener {
+  /** A block has ended at its blank line. */
+  block(block: Block): void;
+  /** A comment line has ended. */
+  comment(text: string): void;
+}
+
+/** Parses one body. Text after the last blank line is lost with the parser, as in a client that is cut off. */
+export class EventParser {
+  readonly #listener: BlockListener;
+  /** The bytes may be cut inside a character. */
+  readonly #decoder = new TextDecoder();
+  #rest = "";
+  #event = "";
+  #data: string[] = [];
+  #id: string | undefined;
+  #retry: number | undefined;
+
+  constructor(listener: BlockListener) {
+    this.#listener = listener;
+  }
+
+  /** @param bytes - The next part of the body, cut anywhere. */
+  push(bytes: Uint8Array): void {
+    this.#rest += this.#decoder.decode(bytes, { stream: true });
+    // A CR at the end may be the first half of a CRLF: it ends its line once more has arrived.
+    const lines = this.#rest.split(/\r\n|\n|\r(?!$)/);
+    this.#rest = lines.pop() ?? "";
+    for (const line of lines) this.#read(line);
+  }
+
+  #read(line: string): void {
+    if (line === "") return this.#end();
+    const colon = line.indexOf(":");
+    const name = colon === -1 ? line : line.slice(0, colon);
+    const value = colon === -1 ? "" : line.slice(colon + 1).replace(/^ /, "");
+    if (colon === 0) this.#listener.comment(value);
+    else if (name === "event") this.#event = value;
+    else if (name === "data") this.#data.push(value);
+    else if (name === "id" && !value.includes("\0")) this.#id = value;
+    else if (name === "retry" && /^\d+$/.test(value)) this.#retry = Number(value);
+  }
+
+  #end(): void {
+    const [event, id, retry] = [
+      this.#event === "" ? "message" : this.#event,
+      this.#id,
+      this.#retry,
+    ];
+    // An empty `data` field is data too: an empty string.
+    const data = this.#data.length === 0 ? undefined : this.#data.join("\n");
+    this.#event = "";
+    this.#data = [];
+    this.#id = undefined;
+    this.#retry = undefined;
+    if (data === undefined && id === undefined && retry === undefined) return;
+    this.#listener.block({ event, data, id, retry });
+  }
+}
