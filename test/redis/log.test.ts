@@ -1,14 +1,14 @@
 import { redisLog } from "@tidewire/redis";
-import { logContract } from "../contracts/log.js";
+import { logConformance } from "@tidewire/testing";
+import { test } from "vitest";
 import { describeWithRedis, useRedis } from "./redis-server.js";
 
-describeWithRedis("On Redis", () => {
+describeWithRedis("redisLog()", () => {
   const redis = useRedis("suite");
   let histories = 0;
 
-  logContract({
-    name: "redisLog()",
-    open: async () => {
+  logConformance(
+    async () => {
       const server = await redis();
       const key = `log-${histories++}`;
       const log = (): ReturnType<typeof redisLog> => redisLog({ url: server.url, key });
@@ -22,5 +22,6 @@ describeWithRedis("On Redis", () => {
         },
       };
     },
-  });
+    { test },
+  );
 });
