@@ -5,29 +5,28 @@ import { describeInChromium } from "../browser/chromium.js";
 import { startRecipe } from "./start-recipe.js";
 
 test("forgets a job some time after its end", async () => {
-  const { ask, open } = await startRecipe("job-progress", { SHEET_MS: "1", KEEP_MS: "1000" });
+  const { ask, stream } = await startRecipe("job-progress", { SHEET_MS: "1", KEEP_MS: "1000" });
   const { id } = JSON.parse((await ask("POST", "/jobs")).text) as { id: string };
-  const client = await open(`/jobs/${id}`);
-  expect(await client.rest()).toMatch(/event: done\nid: ~end\ndata: .*All 40 sheets are charted/);
-
   // Until then also a client that comes later has the outcome.
-  const late = await open(`/jobs/${id}`);
-  const text = await late.rest();
-  expect(text).toContain('data: {"done":40,"of":40}\n');
-  expect(text).toContain("event: done\nid: ~end\n");
+  for (const client of [await stream(`/jobs/${id}`), await stream(`/jobs/${id}`)]) {
+    expect((await client.next("done")).text).toContain("All 40 sheets are charted");
+    expect(await client.ended()).toBe("end");
+    expect(client.completed).toBe(true);
+    expect(client.events.at(-2)).toMatchObject({ data: { done: 40, of: 40 } });
+  }
   await delay(1_200);
-  expect((await open(`/jobs/${id}`)).status).toBe(404);
+  await expect(stream(`/jobs/${id}`)).rejects.toMatchObject({ status: 404 });
 });
 
 test("exits at once while a job runs and a client watches it", async () => {
-  const { ask, open, program } = await startRecipe("job-progress");
+  const { ask, stream, program } = await startRecipe("job-progress");
   const { id } = JSON.parse((await ask("POST", "/jobs")).text) as { id: string };
-  const client = await open(`/jobs/${id}`);
-  await client.until('"done":1,');
+  const client = await stream(`/jobs/${id}`);
+  await client.next();
   const { code, ms } = await program.terminate();
   expect(code).toBe(0);
   expect(ms).toBeLessThan(1_500);
-  expect(client.text).not.toContain("failed");
+  expect(client.events.map(({ event }) => event)).not.toContain("failed");
 });
 
 describeInChromium("job-progress", (browser) => {

@@ -1,4 +1,6 @@
 /** Runs the programs of `examples/recipes` as their readers would. */
+import { openStream } from "@tidewire/testing";
+import type { OpenStreamOptions, TestStream } from "@tidewire/testing";
 import { afterEach, expect } from "vitest";
 import { findPorts, startProgram } from "../browser/program.js";
 import type { Program } from "../browser/program.js";
@@ -10,7 +12,9 @@ export interface Recipe {
   readonly program: Program;
   /** `http://127.0.0.1:` and the port. */
   readonly origin: string;
-  /** Opens a stream, as `EventSource` would. */
+  /** Opens a stream, which is closed after the test. */
+  stream(path: string, options?: OpenStreamOptions): Promise<TestStream>;
+  /** Opens a stream, as `EventSource` would, for tests of its bytes. */
   open(path: string, headers?: Record<string, string>): Promise<StreamClient>;
   /** Sends a request, with JSON if there is a body, and reads the whole answer. */
   ask(
@@ -26,10 +30,16 @@ export interface Answer {
   readonly text: string;
 }
 
+/** Deadline of a wait: the programs run beside each other. */
+const STREAM_MS = 10_000;
+
 const running = new Set<Program>();
+const streams = new Set<TestStream>();
 
 /** Every recipe ends on SIGTERM, whatever it is doing when its test is over. */
 afterEach(async () => {
+  for (const stream of streams) await stream.close();
+  streams.clear();
   for (const program of running) {
     running.delete(program);
     const { code } = await program.terminate();
@@ -57,6 +67,14 @@ export async function startRecipe(
   return {
     program,
     origin: `http://127.0.0.1:${port}`,
+    async stream(path, options) {
+      const stream = await openStream(`http://127.0.0.1:${port}`, path, {
+        withinMs: STREAM_MS,
+        ...options,
+      });
+      streams.add(stream);
+      return stream;
+    },
     open: (path, headers = {}) =>
       request(target, path, { headers: { accept: "text/event-stream", ...headers } }),
     async ask(method, path, body, headers = {}) {

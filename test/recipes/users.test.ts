@@ -1,4 +1,5 @@
 /// <reference lib="dom" />
+import type { TestStream } from "@tidewire/testing";
 import { EventSource } from "eventsource";
 import { describe, expect, test } from "vitest";
 import { describeInChromium } from "../browser/chromium.js";
@@ -7,40 +8,40 @@ import { startRecipe } from "./start-recipe.js";
 
 describe("notifications", () => {
   test("reach every stream of their user and of no other", async () => {
-    const { ask, open } = await startRecipe("notifications");
-    expect((await open("/notifications")).status).toBe(401);
-    const [desk, phone, other] = await Promise.all(
-      ["ada", "ada", "ben"].map((user) => open("/notifications", { cookie: `user=${user}` })),
-    );
+    const { ask, stream } = await startRecipe("notifications");
+    await expect(stream("/notifications")).rejects.toMatchObject({ status: 401 });
+    const of = (user: string): Promise<TestStream> =>
+      stream("/notifications", { headers: { cookie: `user=${user}` } });
+    const [desk, phone, other] = [await of("ada"), await of("ada"), await of("ben")];
     const added = await ask("POST", "/users/ada/notifications", { text: "High water" });
     expect(added.status).toBe(201);
     const { id } = JSON.parse(added.text) as { id: string };
-    await desk!.until('"High water"');
-    await phone!.until('"High water"');
+    for (const tab of [desk, phone]) {
+      expect(await tab.next("added")).toMatchObject({ data: { text: "High water" } });
+    }
 
     // A tab that comes later has what is unread.
-    const later = await open("/notifications", { cookie: "user=ada" });
-    await later.until(/event: unread\n(retry: \d+\n)?data: \[\{.*High water/);
+    const later = await of("ada");
+    expect(await later.next("unread")).toMatchObject({ data: [{ text: "High water" }] });
     await ask("DELETE", `/notifications/${id}`, undefined, { cookie: "user=ada" });
-    for (const tab of [desk!, phone!, later]) await tab.until("event: read\n");
+    for (const tab of [desk, phone, later]) await tab.next("read");
     await ask("POST", "/users/ben/notifications", { text: "Low water" });
-    await other!.until("Low water");
-    expect(other!.text).not.toContain("High water");
-    expect(desk!.text).not.toContain("Low water");
+    expect(await other.next("added")).toMatchObject({ data: { text: "Low water" } });
+    expect(other.events.filter(({ event }) => event !== "unread")).toHaveLength(1);
+    await desk.next("unread");
+    await desk.quiet(50);
   });
 
   test("come to a client that was away", async () => {
-    const { ask, open } = await startRecipe("notifications");
-    const client = await open("/notifications", { cookie: "user=ada" });
-    const [, position] = /event: sse-cursor\nid: (.+)\n/.exec(
-      await client.until(/sse-cursor\nid: .+\n/),
-    )!;
+    const { ask, stream } = await startRecipe("notifications");
+    const client = await stream("/notifications", { headers: { cookie: "user=ada" } });
+    await client.next("unread");
+    await expect.poll(() => client.lastEventId).not.toBe("");
     client.cut();
     await ask("POST", "/users/ada/notifications", { text: "High water" });
-    const back = await open("/notifications", { cookie: "user=ada", "last-event-id": position! });
-    await back.until("High water");
-    expect(back.text).toContain("event: added");
-    expect(back.text).not.toContain("event: unread");
+    await client.resume();
+    expect(await client.next()).toMatchObject({ event: "added", data: { text: "High water" } });
+    expect(client.resets).toEqual([]);
   });
 });
 
@@ -48,37 +49,32 @@ describe("presence", () => {
   const MEMBERS = "/rooms/harbour/members?name=";
 
   test("lists who is there, and tells who comes and goes", async () => {
-    const { open } = await startRecipe("presence", { GRACE_MS: "300" });
-    const ada = await open(`${MEMBERS}ada`);
-    await ada.until("event: joined\n");
-    const ben = await open(`${MEMBERS}ben`);
-    await ada.until('{"name":"ben"}');
-    expect(await ben.until("sse-cursor")).toMatch(
-      /event: members\n(retry: \d+\n)?data: \["ada"\]\n/,
-    );
+    const { stream } = await startRecipe("presence", { GRACE_MS: "300" });
+    const ada = await stream(`${MEMBERS}ada`);
+    const ben = await stream(`${MEMBERS}ben`);
+    for (const name of ["ada", "ben"]) {
+      expect(await ada.next("joined")).toMatchObject({ data: { name } });
+    }
+    expect(await ben.next("members")).toMatchObject({ data: ["ada"] });
     ben.cut();
-    await ada.until("event: left\n");
-    const cleo = await open(`${MEMBERS}cleo`);
-    expect(await cleo.until("sse-cursor")).toMatch(/data: \["ada"\]\n/);
+    expect(await ada.next("left")).toMatchObject({ data: { name: "ben" } });
+    const cleo = await stream(`${MEMBERS}cleo`);
+    expect(await cleo.next("members")).toMatchObject({ data: ["ada"] });
   });
 
   test("takes a reload and a second tab for the same member", async () => {
-    const { open } = await startRecipe("presence", { GRACE_MS: "1000" });
-    const ada = await open(`${MEMBERS}ada`);
-    const first = await open(`${MEMBERS}ben`);
-    await ada.until('{"name":"ben"}');
-    const second = await open(`${MEMBERS}ben`);
-    await second.until("sse-cursor");
+    const { stream } = await startRecipe("presence", { GRACE_MS: "1000" });
+    const ada = await stream(`${MEMBERS}ada`);
+    const [first, second] = [await stream(`${MEMBERS}ben`), await stream(`${MEMBERS}ben`)];
     first.cut();
     second.cut();
-    await open(`${MEMBERS}ben`);
-    const cleo = await open(`${MEMBERS}cleo`);
-    await cleo.until("sse-cursor");
-    await new Promise((resolve) => {
-      setTimeout(resolve, 1_200);
-    });
-    expect(ada.text).not.toContain("event: left");
-    expect(ada.text.match(/"name":"ben"/g)).toHaveLength(1);
+    await first.resume();
+    await stream(`${MEMBERS}cleo`);
+    for (const name of ["ada", "ben", "cleo"]) {
+      expect(await ada.next("joined")).toMatchObject({ data: { name } });
+    }
+    await ada.next("members");
+    await ada.quiet(1_200);
   });
 });
 
