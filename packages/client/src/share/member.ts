@@ -51,7 +51,7 @@ export interface Member {
   resume(): void;
   /** Somebody has come to look at the tab, or the network is back. */
   hurry(): void;
-  /** Has the stream opened again, whoever reads it. */
+  /** Has the stream opened again, in whichever tab reads it. */
   reopen(): void;
   /** Leaves the group. */
   leave(): void;
@@ -375,7 +375,7 @@ export function joinGroup(name: string, tab: Tab): Member {
       else machine.reopen(tab.url);
     },
     leave() {
-      // Whoever waits for this tab need not any more.
+      // A leader that waits for this tab need not wait any more.
       if (machine === undefined && isWaitedFor) ask({ kind: "ping", isFull: false });
       tellPosition();
       hasLeft = true;
