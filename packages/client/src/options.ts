@@ -86,7 +86,7 @@ export interface ConnectOptions {
    */
   readonly credentials?: "include" | "omit" | "same-origin" | undefined;
   /**
-   * Another function than the platform's `fetch`. It has to respect `signal`.
+   * A function to use in place of the platform's `fetch`. It has to respect `signal`.
    *
    * @defaultValue `globalThis.fetch`
    */
