@@ -162,6 +162,32 @@ describeInChromium("the showcase", (browser) => {
     },
   );
 
+  test("begins with a snapshot, and says so, if the client takes over a complete stream", async () => {
+    const { express } = await startShowcase();
+    const { page } = await open(browser(), express, {}, "event-source");
+    await waitForText(page, "#state", "open");
+    await page.click("#finish");
+    await waitForText(page, "#state", "closed, the server said it is complete");
+    await page.click("text=Tidewire client");
+    await waitForText(page, "#notice-text", "A new stream is open, from a snapshot.");
+    const story = await page.textContent("#story");
+    expect(story).toContain("The client reads this tab's stream now, without a last event ID.");
+    expect(story).not.toContain("from the same last event ID");
+  });
+
+  test("says that the server is down, in the notice and under the forms", async () => {
+    const { program, express } = await startShowcase();
+    const { page } = await open(browser(), express);
+    await waitForText(page, "#state", "open");
+    await program.kill();
+    await waitForText(page, "#state", "waiting (unreachable)");
+    await waitForText(page, "#notice-text", "An attempt has failed (unreachable).");
+    await page.fill("#headline", "Nobody hears this");
+    await page.click("#publish button");
+    await waitForText(page, "#news-note", "Failed");
+    expect(await page.textContent("#news-note")).toBe("Failed: the server is down");
+  });
+
   test("shows a headline in every tab of both servers, and a new tab the last five", async () => {
     const { express, fastify } = await startShowcase();
     const { page: here } = await open(browser(), express);

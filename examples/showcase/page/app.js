@@ -8,7 +8,7 @@ import { beginReplay, endReplay, forgetReplay, isFromReplay } from "./replay.js"
 import { act, client, origins } from "./server.js";
 import { forgetStats, showHistory, showStats } from "./stats.js";
 import { remark, tell } from "./story.js";
-import { NAMES, READERS, describeStatus } from "./streams.js";
+import { NAMES, READERS, describeStatus, reasonOf } from "./streams.js";
 import { resumeText } from "./text.js";
 import { showWeather } from "./weather.js";
 
@@ -39,6 +39,8 @@ let opened = 0;
 let status = { state: "connecting" };
 /** Why the stream was lost last, in the words of its reader. */
 let lastLoss = "–";
+/** The loss in the newest notice: another attempt that fails for the same reason needs no new one. */
+let toldLoss;
 /** Whether the stream has been open, at its present URL. */
 let hasOpened = false;
 /** The position at the last event, to tell whether an event has an ID. */
@@ -56,6 +58,11 @@ function open() {
     onEvent: (...event) => number === opened && take(...event),
     onStatus: (next) => number === opened && changeStatus(next),
   });
+}
+
+/** Where a stream in place of the present one starts, in words. */
+function startInWords() {
+  return status.reason === "completed" ? "without a last event ID" : "from the same last event ID";
 }
 
 /** Follows another URL from the same position. */
@@ -103,10 +110,14 @@ function changeStatus(next) {
     );
     hasOpened = true;
     backAt = undefined;
+    toldLoss = undefined;
   } else if (next.state === "closed") {
     tellEnd();
   } else if (isLost) {
     tellLoss();
+  } else if (next.state === "waiting" && backAt === undefined && reasonOf(next) !== toldLoss) {
+    tell("wait", `An attempt has failed (${reasonOf(next)}). The client tries again.`);
+    toldLoss = reasonOf(next);
   }
   showStatus();
 }
@@ -118,7 +129,8 @@ function tellLoss() {
     if (reader === "client")
       setTimeout(() => backAt && stream.reopen(urlOfStream()), backAt - Date.now());
   } else if (reader === "client") {
-    tell("wait", `The stream was lost (${status.reason}). The client comes back by itself.`);
+    toldLoss = reasonOf(status);
+    tell("wait", `The stream was lost (${toldLoss}). The client comes back by itself.`);
   } else if (status.reason !== "completed") {
     tell("wait", "The stream was lost. EventSource reconnects by itself.");
   }
@@ -126,7 +138,7 @@ function tellLoss() {
 
 function tellEnd() {
   if (status.reason === "completed") {
-    tell("good", `The server has completed the stream: ${NAMES[reader]} does not come back.`);
+    tell("good", `The server has completed the stream. ${NAMES[reader]} does not come back.`);
   } else {
     tell("bad", "One wrong answer, and EventSource has given up. The client comes back from that.");
   }
@@ -154,7 +166,6 @@ function showStatus() {
   $("switch").disabled = origins.other === undefined || backAt !== undefined || isClosed;
   $("restart").disabled = backAt !== undefined;
   for (const input of $("reader").elements) input.disabled = backAt !== undefined;
-  $("finish").hidden = isClosed;
   $("connect").hidden = !isClosed;
 }
 
@@ -213,11 +224,7 @@ $("finish").onclick = () => act("/finish", "The server ends this stream for good
 $("restart").onclick = () => act("/restart", "Both servers restart.");
 $("retry").onclick = () => stream.reopen(urlOfStream());
 $("connect").onclick = () => {
-  const isNew = status.reason === "completed";
-  tell(
-    "wait",
-    isNew ? "A new stream, without a last event ID." : "A new stream, from where it was.",
-  );
+  tell("wait", `${NAMES[reader]} opens a new stream, ${startInWords()}.`);
   open();
 };
 $("switch").onclick = () => {
@@ -229,7 +236,7 @@ $("reader").onchange = ({ target }) => {
   reader = target.value;
   sessionStorage.setItem("reader", reader);
   lastLoss = "–";
-  tell("wait", `${NAMES[reader]} reads this tab's stream now, from the same last event ID.`);
+  tell("wait", `${NAMES[reader]} reads this tab's stream now, ${startInWords()}.`);
   open();
 };
 $("rename").onsubmit = (event) => {

@@ -9,12 +9,19 @@ export const client = Array.from(crypto.getRandomValues(new Uint32Array(3)), (n)
 /** Origins: of the server that this page streams from, and of the other one, `undefined` before the first `hello`. */
 export const origins = { current: location.origin, other: undefined };
 
-/** Asks the page's own server, which knows the streams of both servers. */
-export function ask(path, body, method = "POST") {
-  return fetch(path, {
-    method,
-    ...(body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
-  });
+/**
+ * Asks the page's own server, which knows the streams of both servers.
+ *
+ * @throws {Error} If there is no answer.
+ */
+export async function ask(path, body, method = "POST") {
+  const headers = { "Content-Type": "application/json" };
+  try {
+    return await fetch(path, { method, ...(body && { headers, body: JSON.stringify(body) }) });
+  } catch {
+    // Browsers say "Failed to fetch", or less.
+    throw new Error("the server is down");
+  }
 }
 
 /** Asks for something that shows on the stream, and says so at once. */

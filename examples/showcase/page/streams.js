@@ -81,6 +81,11 @@ function openEventSource(firstUrl, firstId, types, { onEvent, onStatus }) {
 /** Said where `EventSource` has no answer. */
 const UNKNOWN = "EventSource does not say";
 
+/** @returns Why a stream was lost, in words: the reason, and the status of a wrong answer. */
+export function reasonOf({ reason, httpStatus }) {
+  return httpStatus === undefined ? reason : `${reason} ${httpStatus}`;
+}
+
 /**
  * Puts a status into words.
  *
@@ -91,7 +96,7 @@ const UNKNOWN = "EventSource does not say";
  *   everything that is known; and the rest by itself.
  */
 export function describeStatus(status, reader, hasOpened) {
-  const { state, reason, httpStatus, retryAt } = status;
+  const { state, reason, retryAt } = status;
   const isClient = reader === "client";
   const failures = isClient ? String(status.failures ?? 0) : UNKNOWN;
   if (state === "closed") {
@@ -107,7 +112,7 @@ export function describeStatus(status, reader, hasOpened) {
     };
   }
   if (state === "waiting") {
-    const why = httpStatus === undefined ? reason : `${reason} ${httpStatus}`;
+    const why = reasonOf(status);
     const next = `in ${(Math.max(0, retryAt - Date.now()) / 1_000).toFixed(1)} s`;
     return { state, line: `waiting (${why}), again ${next}`, reason: why, next, failures };
   }
