@@ -15,6 +15,9 @@ const PING_MS = 1_000;
 /** A leader that leaves so many questions in a row unanswered has lost its lock. */
 const MAX_UNANSWERED = 4;
 
+/** For how long a leader keeps the lock of a stream that is over, until all tabs have heard of it. */
+const END_MS = 1_000;
+
 /** How long a leader waits for a position that it has not reached before it says that it does not know it. */
 const UNKNOWN_MS = 1_000;
 
@@ -86,6 +89,8 @@ export function joinGroup(name: string, tab: Tab): Member {
   // While it leads.
   let machine: Machine | undefined;
   let hasStarted = false;
+  /** Whether the server has completed the stream. */
+  let isOver = false;
   const guests = new Map<string, Guest>();
   /** The tabs that are full, with the timers that end the wait for them. */
   const fullTabs = new Map<string, ReturnType<typeof setTimeout>>();
@@ -107,6 +112,7 @@ export function joinGroup(name: string, tab: Tab): Member {
   const lock = createTabLock(tab.locks, name, {
     onHeld: lead,
     onLost() {
+      if (hasLeft) return;
       stopLeading();
       follow();
       lock.wait();
@@ -235,7 +241,8 @@ export function joinGroup(name: string, tab: Tab): Member {
         if (status.state === "open") {
           for (const guest of guests.values()) guest.since = performance.now();
         }
-        if (status.state !== "closed" || status.reason === "completed") {
+        isOver = status.state === "closed" && status.reason === "completed";
+        if (status.state !== "closed" || isOver) {
           report({ kind: "status", status: toMessage(status) });
         }
         tab.onStatus(status);
@@ -381,7 +388,9 @@ export function joinGroup(name: string, tab: Tab): Member {
       hasLeft = true;
       clearInterval(timer);
       stopLeading();
-      lock.release();
+      // The next tab may get the lock before it hears of the end, and would ask the server again.
+      if (isOver) setTimeout(lock.release, END_MS);
+      else lock.release();
       channel.close();
     },
   };
