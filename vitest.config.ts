@@ -167,7 +167,8 @@ export default defineConfig(({ mode }) => ({
         test: {
           name: "clients",
           include: ["test/{browser,clients}/**/*.test.ts"],
-          maxWorkers: 2,
+          // Tabs and outages mostly wait.
+          maxWorkers: 3,
           sequence: { groupOrder: 3 },
         },
       },

@@ -18,7 +18,7 @@ import type { Call, Moment, Reset, Take } from "./oracle.js";
 
 const SEED = process.env["SEED"];
 const EVENTS = Number(
-  process.env["EVENTS"] ?? (process.env["SOAK"] === "full" ? 5_000_000 : 200_000),
+  process.env["EVENTS"] ?? (process.env["SOAK"] === "full" ? 5_000_000 : 120_000),
 );
 /** Approximate number of events per chapter. Each chapter has its own hub. */
 const EVENTS_PER_CHAPTER = 20_000;

@@ -20,7 +20,7 @@ import type { Call, Moment, Reset, Take } from "./oracle.js";
 
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 1e9));
 const EVENTS = Number(
-  process.env["EVENTS"] ?? (process.env["SOAK"] === "full" ? 2_000_000 : 150_000),
+  process.env["EVENTS"] ?? (process.env["SOAK"] === "full" ? 2_000_000 : 100_000),
 );
 /** Approximate number of events per chapter. Each chapter has its own Redis and nodes. */
 const EVENTS_PER_CHAPTER = 150_000;

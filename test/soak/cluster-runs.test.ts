@@ -12,7 +12,7 @@ import { RunFollower } from "./run-follower.js";
 import type { Visit } from "./run-follower.js";
 
 const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 1e9));
-const SECONDS = Number(process.env["SECONDS"] ?? (process.env["SOAK"] === "full" ? 600 : 20));
+const SECONDS = Number(process.env["SECONDS"] ?? (process.env["SOAK"] === "full" ? 600 : 12));
 const NODES = 3;
 const KEYS = Array.from({ length: 50 }, (_, index) => `run-${index}`);
 const FOLLOWERS = 60;
