@@ -90,7 +90,7 @@ it.each([
   ["POST", 408],
   ["POST", 425],
   ["POST", 429],
-])("%s is tried again after %i, which time may mend", async (method, code) => {
+])("%s that is answered %i is tried again", async (method, code) => {
   const server = await script(status(code), stream("data: a\n\n"));
   const followed = follow(server.url, { method });
   await followed.until("open");

@@ -17,13 +17,12 @@ export interface SharingTab {
 }
 
 const parameters = new URLSearchParams(location.search);
-const path = parameters.get("path") ?? "/events";
 
 /** The stream as each kind of client opens it. */
 const open = {
   shared(tab: SharingTab, take: (number: number) => void) {
-    const stream = connect<{ news: { n: number } }>(path, {
-      share: parameters.get("share") ?? true,
+    const stream = connect<{ news: { n: number } }>("/events", {
+      share: true,
       fetch(url, request) {
         tab.askedAt = Date.now();
         return fetch(url, request);
@@ -35,7 +34,7 @@ const open = {
     return stream;
   },
   EventSource(tab: SharingTab, take: (number: number) => void) {
-    const source = new EventSource(path);
+    const source = new EventSource("/events");
     source.addEventListener("n", ({ data }) => take(Number(data)));
     source.addEventListener("sse-reset", () => (tab.resets += 1));
     return { close: () => source.close(), lastEventId: "" };

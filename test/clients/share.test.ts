@@ -193,7 +193,7 @@ describeInBrowsers((name, browser) => {
       expectHandOvers("crashes", async (leader, takeOver) => {
         const crashed = new Promise((resolve) => leader.once("error", resolve));
         const session = await leader.createCDPSession();
-        // Never answered.
+        // Never answered: it rejects when the page is closed.
         void session.send("Page.crash").catch(() => {});
         await crashed;
         await takeOver();

@@ -73,7 +73,7 @@ export async function requestStream(
     const { status: httpStatus } = response;
     if (httpStatus === 204) return { state: "closed", reason: "completed", httpStatus };
     const isUnauthorized = httpStatus === 401 || httpStatus === 403;
-    // A request that sends something wrong sends it again. Only time helps with 408, 425 and 429.
+    // Sent again, the same body would be refused again. 408, 425 and 429 pass with time.
     if (isUnauthorized || (method !== "GET" && /^4(?!08|25|29)/.test(httpStatus as never))) {
       let error: unknown = new Error(`HTTP ${httpStatus}`);
       if (isUnauthorized && onUnauthorized !== undefined && !isRenewed) {

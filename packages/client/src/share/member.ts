@@ -193,9 +193,7 @@ export function joinGroup(name: string, tab: Tab): Member {
     } else if (kind === "status") {
       // Until it is welcome, a tab has not joined the stream, nor seen what came before its end.
       if (isWelcome || "failures" in message.status) tab.onStatus(message.status);
-    } else if (!isWelcome) {
-      // It will be in the welcome.
-    } else if (kind === "event" || kind === "pong") {
+    } else if (isWelcome && kind !== "lead") {
       if (message.count !== count) {
         // A message was lost.
         isWelcome = false;

@@ -13,7 +13,7 @@ export interface Locks {
 export interface TabLock {
   /** Waits for the lock, behind all that wait already. */
   wait(): void;
-  /** Takes it from whoever has it. */
+  /** Takes it from the tab that has it. */
   steal(): void;
   /** Gives it back, or stops waiting. */
   release(): void;
