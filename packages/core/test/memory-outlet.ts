@@ -2,7 +2,7 @@
 
 import type { IncomingHttpHeaders } from "node:http";
 import { Heartbeat } from "../src/outlet/heartbeat.js";
-import { Outlet } from "../src/outlet/outlet.js";
+import { Outlet, OutletCounts } from "../src/outlet/outlet.js";
 import type { OutletRequest, OutletSettings } from "../src/outlet/outlet.js";
 import type { SharedFrames } from "../src/wire/shared-frames.js";
 import { MemoryHeaders } from "./memory-headers.js";
@@ -25,6 +25,7 @@ export interface MemoryOutletOptions {
 /** Settings of a standalone outlet. */
 export function makeSettings(settings: Partial<OutletSettings> = {}): OutletSettings {
   return {
+    counts: new OutletCounts(),
     heartbeat: new Heartbeat(),
     maxBufferedBytes: 1_048_576,
     stallTimeoutMs: 30_000,

@@ -63,6 +63,8 @@ export class Audience {
   readonly decoded: DecodedEntries = new DecodedEntries();
   /** Settings for encoding snapshot messages. */
   readonly framing: Framing;
+  /** Streams that are live. */
+  liveCount = 0;
   /** Every live stream has been handed all entries up to here. */
   position: number;
   readonly #turns: Turns;

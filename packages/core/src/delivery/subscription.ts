@@ -286,6 +286,7 @@ export class Subscription implements Reader, Member {
   }
 
   closed(): void {
+    if (this.#phase === "live") this.#audience.liveCount -= 1;
     this.#phase = "closed";
     this.#welcome?.release();
     this.#welcome = undefined;
@@ -614,7 +615,7 @@ export class Subscription implements Reader, Member {
     const first = this.#welcome?.owesCursor === true ? this.#cursorFrame() : undefined;
     this.#moveTo(cursor);
     // Still the same turn: no entry was published meanwhile.
-    if (cursor >= window.tail) this.#phase = "live";
+    if (cursor >= window.tail) this.#catchesUp();
     const welcome = this.#welcome;
     if (frames.length > 0) {
       if (welcome?.isReplay === true) observer.replayed();
@@ -705,8 +706,14 @@ export class Subscription implements Reader, Member {
     if (this.#excepted.isOver) this.#excepted = undefined;
   }
 
+  #catchesUp(): void {
+    if (this.#phase === "behind") this.#audience.liveCount += 1;
+    this.#phase = "live";
+  }
+
   #fallBehind(position: number): void {
     this.#cursor = position;
+    if (this.#phase === "live") this.#audience.liveCount -= 1;
     this.#phase = "behind";
   }
 

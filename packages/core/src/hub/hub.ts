@@ -82,6 +82,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     const sessions = new Sessions(options);
     const { maxBufferedBytes, stallTimeoutMs } = options;
     this.#outletSettings = {
+      counts: sessions.counts,
       heartbeat: sessions.heartbeat,
       maxBufferedBytes,
       stallTimeoutMs,
@@ -271,30 +272,21 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   }
 
   /**
-   * Returns counters and the current state. Visits all sessions: call it every few seconds, not for every event.
+   * Returns counters and the current state. The cost does not depend on the number of open streams.
    *
    * @returns A copy that does not change.
    */
   stats(): HubStats {
     const { sessions: all, log, held } = this.#parts;
-    const sessions = { connecting: 0, open: 0, live: 0, behind: 0 };
-    // A response that is queued behind others on its connection does not count yet. The routes of the rest may still
-    // answer in any other way.
-    for (const { state, outlet } of all.waiting) {
-      if (state === "connecting" && !outlet.isQueued) sessions.connecting += 1;
-    }
-    for (const { state, outlet } of all) {
-      if (state !== "connecting" && state !== "open") continue;
-      sessions[state] += 1;
-      if (outlet.reader !== undefined) sessions[outlet.reader.isLive ? "live" : "behind"] += 1;
-    }
     const { turnedAway, published, delivered, deliveredBytes, replays, resets, closes } =
       this.#counters;
     const audience = log.delivery?.audience;
+    const { open, subscribed } = all.counts;
+    const live = audience?.liveCount ?? 0;
     const now = performance.now();
     return {
       closing: all.isClosing,
-      sessions,
+      sessions: { connecting: all.connectingCount, open, live, behind: subscribed - live },
       held: held.size,
       turnedAway,
       readers: this.#readings.size,

@@ -2,6 +2,7 @@
 
 import type { ResolvedOptions } from "../options/hub.js";
 import { Heartbeat } from "../outlet/heartbeat.js";
+import { OutletCounts } from "../outlet/outlet.js";
 import type { Outlet } from "../outlet/outlet.js";
 import type { EventStream } from "../session/event-stream.js";
 import type { Obstacle } from "../session/reception.js";
@@ -10,6 +11,7 @@ import type { Obstacle } from "../session/reception.js";
 export class Sessions {
   /** Drives sessions from the start of their stream to the end of the response, including closed ones. */
   readonly heartbeat: Heartbeat<Outlet> = new Heartbeat();
+  readonly counts: OutletCounts = new OutletCounts();
   /** Sessions whose stream has not started: waiting for a decision, or for their turn on a connection. */
   readonly waiting: Set<EventStream> = new Set();
   readonly #maxSessions: ResolvedOptions["maxSessions"];
@@ -51,6 +53,15 @@ export class Sessions {
   /** Turns away new streams of one server from now on. */
   closeServer(server: object): void {
     this.#closedServers.add(server);
+  }
+
+  /** Sessions that wait for CORS or for their head to be sent. Those queued behind other responses do not count yet. */
+  get connectingCount(): number {
+    let count = this.#openCount - this.counts.open;
+    for (const { state, outlet } of this.waiting) {
+      if (state === "connecting" && !outlet.isQueued) count += 1;
+    }
+    return count;
   }
 
   /** A stream starts. */

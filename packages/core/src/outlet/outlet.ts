@@ -22,8 +22,18 @@ export interface OutletRequest {
   readonly headers: IncomingHttpHeaders;
 }
 
+/** Counts of all outlets of a hub, kept up to date, because visiting them would take too long. */
+export class OutletCounts {
+  /** Outlets that are open. */
+  open = 0;
+  /** Those of them that have a reader. */
+  subscribed = 0;
+}
+
 /** Settings shared by all outlets of a hub. */
 export interface OutletSettings {
+  /** Kept up to date by each outlet. */
+  readonly counts: OutletCounts;
   /** Drives the outlets whose stream has started. */
   readonly heartbeat: Heartbeat<Outlet>;
   /** Bytes that the application may send while the client is not reading. */
@@ -148,8 +158,6 @@ export abstract class Outlet implements Beating {
   place: number | undefined = undefined;
   /** Owned by the heartbeat: place among watched members; `undefined` while the socket has accepted everything. */
   watched: number | undefined = undefined;
-  /** Reads the log for this outlet; `undefined` until the session subscribes. */
-  reader: Reader | undefined = undefined;
   /**
    * Reconnection time still to be sent, or the range to draw it from; `false` once sent, or if it is left to the
    * client.
@@ -160,6 +168,7 @@ export abstract class Outlet implements Beating {
   /** How the response ends once finished. */
   ending: Ending = "end";
   readonly #settings: OutletSettings;
+  #reader: Reader | undefined;
   #owner: OutletOwner | undefined;
   #phase: OutletPhase = "idle";
   /** Set from `open` until the first bytes are written. */
@@ -191,6 +200,16 @@ export abstract class Outlet implements Beating {
 
   set owner(owner: OutletOwner) {
     this.#owner = owner;
+  }
+
+  /** Reads the log for this outlet; `undefined` until the session subscribes. Set once. */
+  get reader(): Reader | undefined {
+    return this.#reader;
+  }
+
+  set reader(reader: Reader) {
+    this.#reader = reader;
+    if (this.#phase === "open") this.#settings.counts.subscribed += 1;
   }
 
   get phase(): OutletPhase {
@@ -296,7 +315,7 @@ export abstract class Outlet implements Beating {
    * @returns Same as {@link Outlet.send}.
    */
   sendMessage(block: Buffer, hasData: boolean, retry: number | undefined): boolean {
-    if (this.reader?.isBeginning !== true) return this.send(this.introduce(block, hasData, retry));
+    if (this.#reader?.isBeginning !== true) return this.send(this.introduce(block, hasData, retry));
     if (this.#phase !== "opening" && this.#phase !== "open") return false;
     const early = EARLY.get(this) ?? { messages: [], bytes: 0 };
     EARLY.set(this, early);
@@ -421,10 +440,11 @@ export abstract class Outlet implements Beating {
   /** Accepts nothing more. Bytes accepted earlier are still sent, unless the connection is cut. Idempotent. */
   finish(): void {
     if (this.#phase === "ended") return;
+    if (this.#phase === "open") this.#count(-1);
     this.#phase = "ended";
     this.#drain?.resolve(false);
     this.#drain = undefined;
-    this.reader?.closed();
+    this.#reader?.closed();
   }
 
   /**
@@ -481,7 +501,7 @@ export abstract class Outlet implements Beating {
     // While the socket has not accepted everything, messages that can wait are not sent.
     if (this.watched === undefined) {
       const isSilent = this.#sweepsToHeartbeat() <= 0;
-      const frames = this.reader?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
+      const frames = this.#reader?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
       if (frames !== undefined) this.writeFrames(frames);
     }
     return this.#sweepsToSleep(now);
@@ -519,7 +539,8 @@ export abstract class Outlet implements Beating {
     // A session that closed while the head was being sent still owes the client what it accepted.
     if (this.#phase === "ended") return this.end();
     this.#phase = "open";
-    this.reader?.wake();
+    this.#count(1);
+    this.#reader?.wake();
     if (this.#opening !== undefined) {
       if (opening.heldBytes > 0) this.#writeOpening();
       // If something is sent in this turn, no comment is needed.
@@ -537,7 +558,7 @@ export abstract class Outlet implements Beating {
     const drain = this.#drain;
     this.#drain = undefined;
     drain?.resolve(true);
-    this.reader?.wake();
+    this.#reader?.wake();
     if (this.#isCutting) this.whenTaken(() => this.#cutIfTaken());
   }
 
@@ -594,6 +615,12 @@ export abstract class Outlet implements Beating {
     return opening.withHeld(frame);
   }
 
+  #count(change: 1 | -1): void {
+    const { counts } = this.#settings;
+    counts.open += change;
+    if (this.#reader !== undefined) counts.subscribed += change;
+  }
+
   #wrote(): void {
     const { heartbeat } = this.#settings;
     this.#wroteAt = heartbeat.sweeps;
@@ -623,8 +650,8 @@ export abstract class Outlet implements Beating {
     if (this.#expiresAt > 0) {
       sweeps = Math.min(sweeps, Math.ceil((this.#expiresAt - now) / SWEEP_MS));
     }
-    if (this.reader !== undefined) {
-      sweeps = Math.min(sweeps, Math.floor(this.reader.restMs(now) / SWEEP_MS));
+    if (this.#reader !== undefined) {
+      sweeps = Math.min(sweeps, Math.floor(this.#reader.restMs(now) / SWEEP_MS));
     }
     return Math.max(1, sweeps);
   }

@@ -525,9 +525,9 @@ export abstract class EventStream implements Stream, OutletOwner {
   #finish(reason: CloseReason): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
-    this.left(reason);
     if (!COMES_BACK.has(reason)) this.outlet.ending = "end";
     this.outlet.finish();
+    this.left(reason);
     const signal = this.#signal;
     if (signal !== undefined) {
       signal.scope.runInAsyncScope(() => signal.controller.abort(abortOf(reason)));

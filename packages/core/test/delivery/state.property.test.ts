@@ -350,6 +350,7 @@ class World {
       if (waits !== undefined) await waits;
       if (pause === "jobs") await this.#jobs();
       else if (pause === "turn") await this.#endTurn();
+      this.#checkStats();
       this.#check();
     }
     this.#trace.push("the end");
@@ -1112,6 +1113,24 @@ class World {
 
   #fail(text: string): void {
     this.#failures.push(text);
+  }
+
+  /** `hub.stats()` keeps its counts; a visit to all sessions has to find the same. */
+  #checkStats(): void {
+    const found = { connecting: 0, open: 0, live: 0, behind: 0 };
+    for (const outlet of [...this.#streams.map((stream) => stream.outlet), ...this.#crowd]) {
+      const { state } = outlet.owner as unknown as Session;
+      if (state !== "connecting" && state !== "open") continue;
+      found[state] += 1;
+      if (state === "open" && outlet.reader !== undefined) {
+        found[outlet.reader.isLive ? "live" : "behind"] += 1;
+      }
+    }
+    const { sessions } = this.#hub.stats();
+    for (const [state, count] of Object.entries(found)) {
+      const kept = sessions[state as keyof typeof found];
+      if (kept !== count) this.#fail(`stats: ${kept} ${state}, found ${count}`);
+    }
   }
 
   #check(): void {
