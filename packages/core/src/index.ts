@@ -32,6 +32,7 @@ export type { Log, LogHealth, PublishOptions } from "./log/log.js";
 export { memoryLog } from "./log/memory-log.js";
 export type { SnapshotMessages, SubscribeOptions } from "./options/subscribe.js";
 export type { ResetReason } from "./wire/frame.js";
+export type { DiagnosticMessages, DiagnosticSession } from "./hub/diagnostics.js";
 export type { HubStats } from "./hub/stats.js";
 export type { ReadEvent, ReadItem, ReadOptions, ReadReset } from "./options/read.js";
 export type { EventReading } from "./hub/reading.js";

@@ -144,6 +144,7 @@ export class RecordingObserver implements DeliveryObserver {
   bytes = 0;
   replays = 0;
   readonly resets: ResetReason[] = [];
+  readonly delays: number[] = [];
   readonly errors: unknown[] = [];
 
   counted(events: number, bytes: number): void {
@@ -157,6 +158,12 @@ export class RecordingObserver implements DeliveryObserver {
 
   wasReset(_outlet: Outlet, reason: ResetReason): void {
     this.resets.push(reason);
+  }
+
+  readonly isTimed = true;
+
+  timed(delayMs: number): void {
+    this.delays.push(delayMs);
   }
 
   report(error: unknown): void {

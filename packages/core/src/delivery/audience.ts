@@ -51,6 +51,10 @@ export interface DeliveryObserver {
   replayed(): void;
   /** A client is sent a reset, because it may have missed events on these channels. */
   wasReset(outlet: Outlet, reason: ResetReason, channels: readonly string[]): void;
+  /** Whether {@link DeliveryObserver.timed} should be called. */
+  readonly isTimed: boolean;
+  /** An event was written to all live streams, this many milliseconds after it arrived. */
+  timed(delayMs: number): void;
   /** Something failed in the background. */
   report(error: unknown, stage: "log" | "snapshot"): void;
 }

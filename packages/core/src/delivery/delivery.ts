@@ -16,6 +16,8 @@ import type { Window } from "./window.js";
 
 /** Members served between two checks of the clock. */
 const LOOK_EVERY = 32;
+/** Shortest time between two samples of the delay, in milliseconds. */
+const SAMPLE_EVERY_MS = 10;
 
 /**
  * Delivers log entries to the members of their channels.
@@ -38,8 +40,14 @@ export class Delivery implements LogFollower {
   readonly #fresh = new Deque<FreshEntry>([]);
   /** Channels whose entries left the window before they could be handed over. */
   readonly #overtaken = new Set<string>();
+  /** Arrival of the first of `#fresh`. Valid while there is one. */
+  #freshSince = 0;
   /** The batch being delivered. */
   #batch: Batch | undefined;
+  /** Arrival of the first entry of `#batch`. Valid while there is one. */
+  #batchSince = 0;
+  /** `#batchSince` of the last sample. */
+  #sampledSince = 0;
   /** `true` while entries are added. Entries dropped meanwhile leave `#fresh` before it is read. */
   #isAppending = false;
   readonly #turns: Turns;
@@ -85,6 +93,7 @@ export class Delivery implements LogFollower {
       const entry = window.append(id, frame, now);
       // A member that joins the channel later begins after the entry, or finds it in the window.
       if (audience.of(channel) === undefined) continue;
+      if (this.#fresh.length === 0) this.#freshSince = now;
       this.#fresh.push({ channel, entry });
       isWanted = true;
     }
@@ -165,6 +174,8 @@ export class Delivery implements LogFollower {
       this.#tellOvertaken();
       if (this.#fresh.length === 0) return;
       this.#batch = takeBatch(this.#fresh, this.audience);
+      this.#batchSince = this.#freshSince;
+      this.#freshSince = this.#fresh.at(0)?.entry.at ?? 0;
       this.audience.window.lend(this.#batch.last);
     }
     const batch = this.#batch;
@@ -179,6 +190,16 @@ export class Delivery implements LogFollower {
     }
     this.#batch = undefined;
     this.#advance();
+    this.#sample();
+  }
+
+  /** Times some of the batches, for an observer that wants to know. */
+  #sample(): void {
+    const { observer } = this.audience;
+    const since = this.#batchSince;
+    if (since - this.#sampledSince < SAMPLE_EVERY_MS || !observer.isTimed) return;
+    this.#sampledSince = since;
+    observer.timed(performance.now() - since);
   }
 
   #tellOvertaken(): void {

@@ -228,7 +228,7 @@ export class Subscription implements Reader, Member {
       if (this.outlet.isBlocked) return this.#fallBehind(Math.max(this.#cursor, first - 1));
       this.#cursor = position;
       this.#told = position;
-      this.#audience.observer.counted(count, shared.size);
+      this.#counted(count, shared.size);
       this.outlet.writeFrames(shared);
     }
     this.#cursor = last;
@@ -489,7 +489,7 @@ export class Subscription implements Reader, Member {
         break;
       }
     }
-    if (events > 0) this.#audience.observer.counted(events, sizeOf(frames));
+    if (events > 0) this.#counted(events, sizeOf(frames));
     this.#write(frames);
     return isMore;
   }
@@ -620,7 +620,7 @@ export class Subscription implements Reader, Member {
     if (frames.length > 0) {
       if (welcome?.isReplay === true) observer.replayed();
       this.#told = last;
-      observer.counted(frames.length, sizeOf(frames));
+      this.#counted(frames.length, sizeOf(frames));
     }
     if (welcome !== undefined) {
       welcome.isReplay = false;
@@ -704,6 +704,12 @@ export class Subscription implements Reader, Member {
     if (this.#excepted === undefined) return;
     this.#excepted.passed(cursor);
     if (this.#excepted.isOver) this.#excepted = undefined;
+  }
+
+  #counted(events: number, bytes: number): void {
+    this.outlet.eventCount += events;
+    this.outlet.eventBytes += bytes;
+    this.#audience.observer.counted(events, bytes);
   }
 
   #catchesUp(): void {

@@ -1,6 +1,5 @@
 /** The owner of everything in a process: creates sessions, publishes, counts, closes. */
 
-import { channel as diagnosticsChannel } from "node:diagnostics_channel";
 import { describeValue } from "../errors.js";
 import { createCors, isPreflight } from "../http/cors.js";
 import { isHeadSent } from "../http/exchange.js";
@@ -14,11 +13,14 @@ import type { ReadItem, ReadOptions } from "../options/read.js";
 import { checkChannel } from "../options/subscribe.js";
 import { NodeSink } from "../outlet/node-sink.js";
 import type { OutletSettings } from "../outlet/outlet.js";
+import type { EventStream } from "../session/event-stream.js";
 import type { OwnedSession } from "../session/session.js";
 import { LogStart } from "../delivery/log-start.js";
 import { Admission } from "./admission.js";
 import type { Channel, HubPublishOptions, Published } from "./channel.js";
 import { Held } from "./held.js";
+import { DIAGNOSTICS } from "./diagnostics.js";
+import type { DiagnosticSession } from "./diagnostics.js";
 import { HubSession } from "./hub-session.js";
 import type { HubParts } from "./hub-session.js";
 import { Publisher } from "./publisher.js";
@@ -31,21 +33,12 @@ import type { CloseOptions } from "./shutdown.js";
 import { Counters } from "./stats.js";
 import type { HubStats } from "./stats.js";
 
-const DIAGNOSTICS = {
-  open: diagnosticsChannel("tidewire.session.open"),
-  close: diagnosticsChannel("tidewire.session.close"),
-  publish: diagnosticsChannel("tidewire.publish"),
-  reset: diagnosticsChannel("tidewire.reset"),
-};
-
 /**
  * Owner of all event streams of a process: it creates sessions, publishes to channels, drives heartbeats and ends
  * streams.
  *
- * One hub may serve several frameworks at once. It publishes events on the diagnostics channels `tidewire.session.open`
- * (`{ session }`), `tidewire.session.close` (`{ session, reason }`), `tidewire.publish` (`{ hub, channel, id, message }`,
- * with the message as it was given to `publish`) and `tidewire.reset` (`{ session, reason, channels }`). A diagnostics
- * channel without subscribers costs nothing.
+ * One hub may serve several frameworks at once. It publishes single events on the diagnostics channels of
+ * {@link DiagnosticMessages}.
  *
  * @typeParam Channels - Same as for {@link createHub}.
  * @typeParam Request - Same as for {@link createHub}.
@@ -110,16 +103,25 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
         wasReset: (outlet, reason, channels) => {
           counters.resets[reason] += 1;
           if (!DIAGNOSTICS.reset.hasSubscribers) return;
-          DIAGNOSTICS.reset.publish({ session: outlet.owner, reason, channels });
+          // The outlet of a subscription belongs to a session of this hub.
+          const session = outlet.owner as EventStream & DiagnosticSession;
+          DIAGNOSTICS.reset.publish({ session, reason, channels });
         },
+        get isTimed() {
+          return DIAGNOSTICS.delivery.hasSubscribers;
+        },
+        timed: (delayMs) => DIAGNOSTICS.delivery.publish({ hub: this, delayMs }),
         report,
       }),
-      opened: (session) => {
-        if (DIAGNOSTICS.open.hasSubscribers) DIAGNOSTICS.open.publish({ session });
+      opened: (session, waitMs) => {
+        counters.opened += 1;
+        if (DIAGNOSTICS.open.hasSubscribers) DIAGNOSTICS.open.publish({ session, waitMs });
       },
-      closed: (session, reason) => {
+      closed: (session, reason, lifetimeMs) => {
         counters.closes[reason] += 1;
-        if (DIAGNOSTICS.close.hasSubscribers) DIAGNOSTICS.close.publish({ session, reason });
+        if (!DIAGNOSTICS.close.hasSubscribers) return;
+        const { eventCount: events, eventBytes: bytes } = session.outlet;
+        DIAGNOSTICS.close.publish({ session, reason, lifetimeMs, events, bytes });
       },
       held: new Held(options, report),
       turnedAway: () => {
@@ -278,22 +280,25 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
    */
   stats(): HubStats {
     const { sessions: all, log, held } = this.#parts;
-    const { turnedAway, published, delivered, deliveredBytes, replays, resets, closes } =
+    const { opened, turnedAway, published, delivered, deliveredBytes, replays, resets, closes } =
       this.#counters;
     const audience = log.delivery?.audience;
-    const { open, subscribed } = all.counts;
+    const { open, subscribed, sent, sentBytes } = all.counts;
     const live = audience?.liveCount ?? 0;
     const now = performance.now();
     return {
       closing: all.isClosing,
       sessions: { connecting: all.connectingCount, open, live, behind: subscribed - live },
       held: held.size,
+      opened,
       turnedAway,
       readers: this.#readings.size,
       channels: audience?.channelCount ?? 0,
       published,
       delivered,
       deliveredBytes,
+      sent,
+      sentBytes,
       replays,
       resets: { ...resets },
       closes: { ...closes },

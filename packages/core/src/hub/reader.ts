@@ -38,6 +38,8 @@ export class Reader<Channels extends ChannelsOf<Channels> = RegisteredChannels> 
       counted: () => {},
       replayed: () => {},
       wasReset: () => {},
+      isTimed: false,
+      timed: () => {},
       report: (error, stage) => reportTo(options, error, stage),
     });
     this.#readings = new Readings(this.#start, options, (open) => this.#work.set(open > 0));

@@ -20,6 +20,8 @@ export interface HubStats {
   };
   /** Turned-away clients that are held at present, without a session, until their connection is cut. */
   readonly held: number;
+  /** Streams that have started. Without those in `closes`, they are open. */
+  readonly opened: number;
   /** Clients turned away because of `maxSessions` or because the hub was closing, whether held or not. */
   readonly turnedAway: number;
   /** Loops over `hub.read` that are running. */
@@ -30,8 +32,12 @@ export interface HubStats {
   readonly published: number;
   /** Events written to sessions: one event to a thousand sessions counts as a thousand. */
   readonly delivered: number;
-  /** Bytes of these events. */
+  /** Bytes of `delivered`. */
   readonly deliveredBytes: number;
+  /** Messages with data that routes sent to single sessions, with `send` or `stream`. */
+  readonly sent: number;
+  /** Bytes of `sent`. */
+  readonly sentBytes: number;
   /** Clients that reconnected and got a replay of missed events. */
   readonly replays: number;
   /** `sse-reset` events by reason. */
@@ -51,6 +57,7 @@ export interface HubStats {
 
 /** The running counters of {@link HubStats}. */
 export class Counters {
+  opened = 0;
   turnedAway = 0;
   published = 0;
   delivered = 0;

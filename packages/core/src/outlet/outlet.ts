@@ -28,6 +28,10 @@ export class OutletCounts {
   open = 0;
   /** Those of them that have a reader. */
   subscribed = 0;
+  /** Messages with data that the application has sent. */
+  sent = 0;
+  /** Bytes of `sent`. */
+  sentBytes = 0;
 }
 
 /** Settings shared by all outlets of a hub. */
@@ -165,6 +169,10 @@ export abstract class Outlet implements Beating {
   reconnectionTimeMs: ResolvedOpenOptions["reconnectionTimeMs"] = false;
   /** Longest silence of the stream in milliseconds, `false` for no limit. Valid once driven. */
   heartbeatMs: ResolvedOpenOptions["heartbeatMs"] = false;
+  /** Events from the log and messages of the application, with data. */
+  eventCount = 0;
+  /** Bytes of these events and messages. */
+  eventBytes = 0;
   /** How the response ends once finished. */
   ending: Ending = "end";
   readonly #settings: OutletSettings;
@@ -315,8 +323,11 @@ export abstract class Outlet implements Beating {
    * @returns Same as {@link Outlet.send}.
    */
   sendMessage(block: Buffer, hasData: boolean, retry: number | undefined): boolean {
-    if (this.#reader?.isBeginning !== true) return this.send(this.introduce(block, hasData, retry));
     if (this.#phase !== "opening" && this.#phase !== "open") return false;
+    if (hasData) this.#countSent(block.byteLength);
+    if (this.#reader?.isBeginning !== true) {
+      return this.send(this.introduce(block, hasData, retry));
+    }
     const early = EARLY.get(this) ?? { messages: [], bytes: 0 };
     EARLY.set(this, early);
     early.messages.push({ block, hasData, retry });
@@ -613,6 +624,14 @@ export abstract class Outlet implements Beating {
     if (opening === undefined) return frame;
     this.#opening = undefined;
     return opening.withHeld(frame);
+  }
+
+  #countSent(bytes: number): void {
+    this.eventCount += 1;
+    this.eventBytes += bytes;
+    const { counts } = this.#settings;
+    counts.sent += 1;
+    counts.sentBytes += bytes;
   }
 
   #count(change: 1 | -1): void {

@@ -604,12 +604,15 @@ describe("hub.stats", () => {
       closing: false,
       sessions: { connecting: 0, open: 0, live: 0, behind: 0 },
       held: 0,
+      opened: 0,
       turnedAway: 0,
       readers: 0,
       channels: 0,
       published: 0,
       delivered: 0,
       deliveredBytes: 0,
+      sent: 0,
+      sentBytes: 0,
       replays: 0,
       resets: { trimmed: 0, unknown: 0, overflow: 0, fork: 0 },
       closes: {
@@ -831,6 +834,7 @@ describe("the diagnostics channels", () => {
     const closed = listen("tidewire.session.close");
     const published = listen("tidewire.publish");
     const resets = listen("tidewire.reset");
+    const delays = listen("tidewire.delivery");
     const { hub, get, sessions } = await serve(subscribeToNews);
     const client = await get({ headers: { "last-event-id": "x" } });
     await client.until("sse-reset");
@@ -839,10 +843,45 @@ describe("the diagnostics channels", () => {
     client.cut();
     await eventually("the session to end", () => hub.sessionCount === 0);
     const [session] = sessions;
-    expect(opened).toEqual([{ session }]);
-    expect(closed).toEqual([{ session, reason: "client" }]);
+    expect(opened).toEqual([{ session, waitMs: expect.any(Number) }]);
+    const bytes = `id: ${id}\ndata: x\n\n`.length;
+    const end = { reason: "client", lifetimeMs: expect.any(Number), events: 1, bytes };
+    expect(closed).toEqual([{ session, ...end }]);
+    expect(delays).toEqual([{ hub, delayMs: expect.any(Number) }]);
     expect(published).toEqual([{ hub, channel: "news", id, message: "x" }]);
     expect(resets).toEqual([{ session, reason: "unknown", channels: ["news"] }]);
+  });
+
+  it("tell how long a session waited, how long its stream lasted, and what it was sent", async () => {
+    const opened = listen("tidewire.session.open");
+    const closed = listen("tidewire.session.close");
+    const { hub, get } = await serve(
+      async (session) => {
+        await session.subscribe("news");
+        await session.send("hello");
+        await session.comment("not counted");
+      },
+      {
+        authorize: () =>
+          new Promise((resolve) => {
+            setTimeout(resolve, 40, true);
+          }),
+      },
+    );
+    const client = await get();
+    await client.until("not counted");
+    expect(hub.stats()).toMatchObject({ opened: 1, sent: 1, sentBytes: "data: hello\n\n".length });
+    await hub.publish("news", "x");
+    await client.until("data: x");
+    await new Promise((resolve) => {
+      setTimeout(resolve, 60);
+    });
+    client.cut();
+    await eventually("the session to end", () => closed.length === 1);
+    const [{ waitMs }] = opened as [{ waitMs: number }];
+    expect([waitMs >= 39, waitMs < 5_000]).toEqual([true, true]);
+    const [{ lifetimeMs, events }] = closed as [{ lifetimeMs: number; events: number }];
+    expect([lifetimeMs >= 59, lifetimeMs < 5_000, events]).toEqual([true, true, 2]);
   });
 
   it("create no messages without subscribers", async () => {
@@ -851,6 +890,7 @@ describe("the diagnostics channels", () => {
       "tidewire.session.close",
       "tidewire.publish",
       "tidewire.reset",
+      "tidewire.delivery",
     ].map((name) => diagnostics.channel(name));
     let messages = 0;
     for (const channel of channels) {
