@@ -1,7 +1,7 @@
 /** Entry point for applications: `@tidewire/runs`. */
 
 export { createRuns } from "./runs.js";
-export type { CloseRunsOptions, ListOptions, Runs, Started } from "./runs.js";
+export type { CloseRunsOptions, ListOptions, Runs, RunsStats, Started } from "./runs.js";
 export { memoryTapes } from "./memory-tapes.js";
 export type { MemoryTapesOptions } from "./memory-tapes.js";
 export type {

@@ -10,7 +10,7 @@ import type {
   ResolvedRunLimits,
   ResolvedRunsOptions,
 } from "./options.js";
-import type { RunEnd } from "./tape.js";
+import type { Outcome, RunEnd } from "./tape.js";
 import type { CancelReason, TapeWriter } from "./tapes.js";
 
 /** Why a run ends before its source: the `cause` of the abort. */
@@ -27,6 +27,8 @@ const ASK_AGAIN_MS = 1_000;
 export class Producer {
   /** Settles when the run is over and its end is on the tape, or could not be put there. Never rejects. */
   readonly ended: Promise<void>;
+  /** How the run ended; meaningless before `ended` has settled. */
+  outcome: Outcome = "lost";
   readonly #key: string;
   readonly #limits: ResolvedRunLimits;
   readonly #options: ResolvedRunsOptions;
@@ -62,6 +64,7 @@ export class Producer {
   readonly cancel = (why: CancelReason): void => {
     this.#isCancelled = true;
     if (this.#isOver) return;
+    this.outcome = why;
     this.#interrupt(why);
     this.#tellEnded();
   };
@@ -190,6 +193,7 @@ export class Producer {
   /** Puts the end on the tape, after everything that was added. Never rejects. */
   async #end(end: RunEnd): Promise<void> {
     clearTimeout(this.#timer);
+    this.outcome = end.outcome;
     try {
       if (this.#taken !== undefined) await this.#taken;
       if (!this.#isCancelled) await this.#writer?.end(end);

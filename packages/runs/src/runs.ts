@@ -25,12 +25,25 @@ import { Producer } from "./producer.js";
 import { RunReader } from "./read.js";
 import type { RunEvent, RunReadOptions } from "./read.js";
 import { encodeKey } from "./run-id.js";
+import type { Outcome } from "./tape.js";
 import type { RunState, Tapes } from "./tapes.js";
 
 /** Result of `start`. */
 export interface Started {
   /** `true` if this call began the run, `false` if a run of that key was running. */
   readonly started: boolean;
+}
+
+/** Counters and current state of the runs of a process, from `runs.stats()`. */
+export interface RunsStats {
+  /** Runs that this process is producing. */
+  readonly running: number;
+  /** Sessions and loops over `read` in this process that follow a run, which may be produced anywhere. */
+  readonly followers: number;
+  /** Runs that this process has started. */
+  readonly started: number;
+  /** Their ends, by outcome. */
+  readonly ends: Readonly<Record<Outcome, number>>;
 }
 
 /** Options of `list`. */
@@ -81,6 +94,8 @@ export class Runs {
   readonly #follow: FollowParts;
   /** Runs that are running in this process, and those that are being created. */
   readonly #producers = new Set<Producer>();
+  #started = 0;
+  readonly #ends: Record<Outcome, number> = { done: 0, failed: 0, stopped: 0, lost: 0 };
   /** Number of loops over `read` under way. */
   #readings = 0;
   /** A loop that waits for items is work: otherwise a program that only reads would end at once. */
@@ -168,7 +183,11 @@ export class Runs {
         await writer.end({ outcome: "lost" });
         throw closedError();
       }
-      void producer.ended.then(() => this.#producers.delete(producer));
+      this.#started += 1;
+      void producer.ended.then(() => {
+        this.#producers.delete(producer);
+        this.#ends[producer.outcome] += 1;
+      });
       producer.start(writer, source, map);
       return { started: true };
     } catch (error) {
@@ -271,6 +290,20 @@ export class Runs {
     if (typeof prefix !== "string") throw unexpected("prefix", "a string", prefix);
     check("limit", limit, atLeast(1, limit));
     return this.#open().list({ prefix, limit });
+  }
+
+  /**
+   * Returns counters and the current state of the runs of this process.
+   *
+   * @returns A copy that does not change.
+   */
+  stats(): RunsStats {
+    return {
+      running: this.#producers.size,
+      followers: this.#follow.followers.size,
+      started: this.#started,
+      ends: { ...this.#ends },
+    };
   }
 
   /**
