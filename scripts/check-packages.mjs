@@ -10,6 +10,9 @@ import { checkLoaders } from "./packed/loaders.mjs";
 import { checkModuleSettings } from "./packed/module-settings.mjs";
 import { install, manifestWith, packAll } from "./packed/tarballs.mjs";
 
+/** Files besides the code, by package. */
+const FILES = { "@tidewire/metrics": ["alert-rules.yml", "grafana-dashboard.json"] };
+
 const root = path.resolve(import.meta.dirname, "..");
 const programs = path.join(root, "test", "packed");
 const work = fs.mkdtempSync(path.join(os.tmpdir(), "tidewire-packed-"));
@@ -46,7 +49,7 @@ async function checkModules() {
 
 async function checkTarballs() {
   for (const { name, file, manifest, isModule } of tarballs) {
-    await check(`${name}: contents`, () => checkContents(file));
+    await check(`${name}: contents`, () => checkContents(name, file));
     await check(`${name}: types for node10`, () => checkTypesVersions(manifest));
     await check(`${name}: publint`, () => run(binary("publint"), ["run", file, "--strict"], root));
     await check(`${name}: attw`, () =>
@@ -58,7 +61,7 @@ async function checkTarballs() {
   await checkProject("typed", { ...typescript, ...types }, ["esm.ts", "client.ts", "commonjs.cts"]);
 }
 
-async function checkContents(file) {
+async function checkContents(name, file) {
   const folder = fs.mkdtempSync(path.join(work, "contents-"));
   await run("tar", ["-xzf", file, "-C", folder], work);
   const top = path.join(folder, "package");
@@ -67,15 +70,16 @@ async function checkContents(file) {
     .filter((entry) => entry.isFile())
     .map((entry) => path.relative(top, path.join(entry.parentPath, entry.name)));
 
-  for (const wanted of ["LICENSE", "README.md", "dist/index.js", "dist/index.d.ts"]) {
+  const others = FILES[name] ?? [];
+  for (const wanted of ["LICENSE", "README.md", "dist/index.js", "dist/index.d.ts", ...others]) {
     if (!files.includes(wanted)) throw new Error(`${wanted} is missing`);
   }
   const belongs =
     /^(LICENSE|README\.md|package\.json|src\/[\w/-]+\.ts|dist\/[\w/-]+\.(d\.ts|js)(\.map)?)$/;
-  const strays = files.filter((name) => !belongs.test(name));
+  const strays = files.filter((one) => !belongs.test(one) && !others.includes(one));
   if (strays.length > 0) throw new Error(`does not belong here: ${strays.join(", ")}`);
 
-  for (const map of files.filter((name) => name.endsWith(".map"))) {
+  for (const map of files.filter((one) => one.endsWith(".map"))) {
     const { sources } = JSON.parse(fs.readFileSync(path.join(top, map), "utf8"));
     for (const source of sources) {
       const resolved = path.join(path.dirname(map), source);

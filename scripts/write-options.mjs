@@ -142,6 +142,22 @@ const SECTIONS = [
     from: [["packages/testing/src/log-conformance.ts", "ConformanceOptions"]],
   },
   {
+    title: "Metrics",
+    intro:
+      "Options of `collectPrometheus(hub, options)` and `observeOpenTelemetry(hub, options)` of `@tidewire/metrics`.",
+    from: [["packages/metrics/src/options.ts", "MetricsOptions"]],
+  },
+  {
+    title: "Metrics for Prometheus",
+    intro: "Further options of `collectPrometheus(hub, options)`.",
+    from: [["packages/metrics/src/prometheus.ts", "PrometheusOptions"]],
+  },
+  {
+    title: "Metrics for OpenTelemetry",
+    intro: "Further options of `observeOpenTelemetry(hub, options)`.",
+    from: [["packages/metrics/src/open-telemetry.ts", "OpenTelemetryOptions"]],
+  },
+  {
     title: "Client",
     intro:
       "Options of `connect(url, options)` of [`@tidewire/client`](../clients/client.md). An unknown name or an invalid value throws a `TypeError`.",

@@ -57,6 +57,10 @@ const INTRODUCTIONS = {
     guide: "[Several hubs](../../guide/hubs.md) shows when to use it",
     isSame: true,
   },
+  "@tidewire/metrics": {
+    purpose: "Metrics of hubs and runs for Prometheus and OpenTelemetry.",
+    guide: "[Observability](../../operate/observability.md) shows them in use",
+  },
   "@tidewire/redis": {
     purpose: "A log on a Redis stream, and a publisher for processes without clients.",
     guide: "[Many nodes](../../operate/scaling.md) shows them in use",
