@@ -146,7 +146,7 @@ export default defineConfig(({ mode }) => ({
         extends: true,
         test: {
           name: "test/integration",
-          include: ["test/{contracts,delivery,faults,redis,runs,testing}/**/*.test.ts"],
+          include: ["test/{contracts,delivery,faults,metrics,redis,runs,testing}/**/*.test.ts"],
           exclude: [...WAITING, ...ALONE, ...SOAK, ...SOAK_WAITING],
           maxWorkers: 2,
           sequence: { groupOrder: 2 },
@@ -190,6 +190,17 @@ export default defineConfig(({ mode }) => ({
           testTimeout: isFull ? 0 : 60_000,
           maxWorkers: 1,
           sequence: { groupOrder: 5 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "soak/telemetry",
+          include: ["test/metrics/telemetry.test.ts"],
+          env: { STREAMS: "100", STREAM_MS: isFull ? "60000" : "5000" },
+          testTimeout: 120_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 6 },
         },
       },
       {
