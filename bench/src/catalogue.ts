@@ -30,6 +30,11 @@ export const CATALOGUE = {
     packages: ["@tidewire/fastify", "fastify"],
     load: () => import("./subjects/tidewire-fastify.js"),
   },
+  "tidewire-metrics": {
+    kind: "tidewire",
+    packages: ["@tidewire/metrics", "prom-client"],
+    load: () => import("./subjects/tidewire-metrics.js"),
+  },
   "tidewire-runs": {
     kind: "tidewire",
     packages: ["@tidewire/runs"],

@@ -8,6 +8,7 @@ import { fanOut } from "./fan-out.js";
 import { heartbeat } from "./heartbeat.js";
 import { idle } from "./idle.js";
 import { loop } from "./loop.js";
+import { metrics } from "./metrics.js";
 import { mixed } from "./mixed.js";
 import { read } from "./read.js";
 import { redis } from "./redis.js";
@@ -27,6 +28,7 @@ export const SUITES: readonly Suite[] = [
   loop,
   catchUp,
   heartbeat,
+  metrics,
   encode,
   read,
   redis,
