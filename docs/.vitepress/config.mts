@@ -52,6 +52,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
       "notifications",
       "presence",
       "rate-limit",
+      "stream-log",
       "outbox",
       "stock-alerts",
       "nestjs",
