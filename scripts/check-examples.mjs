@@ -21,6 +21,7 @@ const EXAMPLES = [
   // The tests in test/browser cover the rest of these two.
   { file: "showcase/main.js", url: "/", expected: "<!doctype html>" },
   { file: "chat-llm/main.js", url: "/", expected: "<!doctype html>" },
+  { file: "observability/main.js", url: "/metrics", expected: "tidewire_sessions_opened_total " },
   {
     file: "cluster/main.js",
     url: "/events",
