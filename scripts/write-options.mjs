@@ -14,6 +14,12 @@ const SECTIONS = [
     from: [["packages/core/src/options/hub.ts", "HubOptions"]],
   },
   {
+    title: "Identity",
+    intro:
+      "What the option [`identify`](#identify) returns, unless it is a string, which stands for `{ id }`.",
+    from: [["packages/core/src/options/identity.ts", "Identity"]],
+  },
+  {
     title: "Names in a framework",
     intro:
       "`property` is an option of `sse()` in Express, `decorator` one of `ssePlugin` in Fastify. `sseHandler()` takes the same one as its third argument.",
@@ -47,6 +53,16 @@ const SECTIONS = [
     title: "Reading",
     intro: "Options of `hub.read(channels, options)` and `reader.read(channels, options)`.",
     from: [["packages/core/src/options/read.ts", "ReadOptions"]],
+  },
+  {
+    title: "Finding sessions",
+    intro: "Options of `hub.sessions(filter)`.",
+    from: [["packages/core/src/hub/identities.ts", "SessionFilter"]],
+  },
+  {
+    title: "Disconnecting",
+    intro: "Options of `hub.disconnect(filter)` and `publisher.disconnect(filter)`.",
+    from: [["packages/core/src/hub/revocations.ts", "DisconnectFilter"]],
   },
   {
     title: "Streaming a source",
@@ -173,6 +189,8 @@ const SECTIONS = [
 
 /** Interfaces whose fields are listed with the option that has them as its type. */
 const NESTED = {
+  SessionLimit: "packages/core/src/options/identity.ts",
+  RevalidateOptions: "packages/core/src/options/identity.ts",
   RetentionOptions: "packages/core/src/options/hub.ts",
   StreamRetentionOptions: "packages/redis/src/options.ts",
 };
@@ -188,6 +206,11 @@ const MORE = {
   "Tapes on Redis: onError": "[Runs on several nodes](../operate/scaling.md#runs-on-several-nodes)",
   "Tapes on Redis: shards": "[Runs on several nodes](../operate/scaling.md#runs-on-several-nodes)",
   abandonMs: "[Limits of a run](../guide/runs.md#limits-of-a-run)",
+  identify: "[Identity and revocation](../guide/identity.md)",
+  maxSessionsPerIdentity:
+    "[Identity and revocation](../guide/identity.md#limit-the-sessions-of-a-user)",
+  revalidate: "[Identity and revocation](../guide/identity.md#check-again)",
+  "Disconnecting: final": "[Identity and revocation](../guide/identity.md#disconnect-a-user)",
   latest: "[Replay and resets](../guide/replay.md)",
   log: "[Many nodes](../operate/scaling.md)",
   maxBufferedBytes: "[Limits and slow clients](../guide/limits.md)",
@@ -243,11 +266,13 @@ function writeSection({ title, intro, from }) {
 
 function writeOption(section, { name, type, comment }) {
   const { text, tags } = comment;
-  const fields = NESTED[type] === undefined ? [] : readInterface(NESTED[type], type);
+  const [, nested, isOff] = /^(\w+)(?:<\w+>)?( \| false)?$/.exec(type) ?? [];
+  const fields = NESTED[nested] === undefined ? [] : readInterface(NESTED[nested], nested);
   const key = MORE[`${section}: ${name}`] === undefined ? name : `${section}: ${name}`;
   const more = MORE[key];
   unused.delete(key);
-  const shape = fields.length > 0 ? `{ ${fields.map((field) => field.name).join(", ")} }` : type;
+  const names = fields.map((field) => field.name).join(", ");
+  const shape = fields.length > 0 ? `{ ${names} }${isOff ?? ""}` : type;
   const facts = [`**Type:** \`${shape}\``, unitOf(name), defaultOf(tags)]
     .filter(Boolean)
     .join(" · ");

@@ -23,6 +23,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
       "sessions",
       "runs",
       "authorization",
+      "identity",
       "limits",
       "errors",
       "testing",

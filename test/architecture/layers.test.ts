@@ -36,6 +36,7 @@ const WITH_TIMERS = [
   "hub/hold",
   "hub/hub-session",
   "hub/keep-alive",
+  "hub/revalidation",
   "hub/shutdown",
   "options/print-errors",
   "outlet/heartbeat",

@@ -6,13 +6,13 @@ export type { LastMessage, SseMessage } from "./wire/message.js";
 export type { StreamHeaders } from "./http/head.js";
 export type { SseCorsOptions } from "./http/cors.js";
 export { DEFAULTS } from "./options/hub.js";
+export type { ErrorStage, HubOptions, ResolvedOptions, RetentionOptions } from "./options/hub.js";
 export type {
   AuthorizedSession,
-  ErrorStage,
-  HubOptions,
-  ResolvedOptions,
-  RetentionOptions,
-} from "./options/hub.js";
+  Identity,
+  RevalidateOptions,
+  SessionLimit,
+} from "./options/identity.js";
 export type { JitterRange } from "./options/jitter.js";
 export type { OpenOptions } from "./options/open.js";
 export type { Exchange, ExchangeOf, NodeRequest, NodeResponse } from "./http/exchange.js";
@@ -33,6 +33,8 @@ export { memoryLog } from "./log/memory-log.js";
 export type { SnapshotMessages, SubscribeOptions } from "./options/subscribe.js";
 export type { ResetReason } from "./wire/frame.js";
 export type { DiagnosticMessages, DiagnosticSession } from "./hub/diagnostics.js";
+export type { DisconnectFilter } from "./hub/revocations.js";
+export type { SessionFilter } from "./hub/identities.js";
 export type { HubStats } from "./hub/stats.js";
 export type { ReadEvent, ReadItem, ReadOptions, ReadReset } from "./options/read.js";
 export type { EventReading } from "./hub/reading.js";

@@ -156,6 +156,8 @@ export class RecordingObserver implements DeliveryObserver {
     this.replays += 1;
   }
 
+  control(): void {}
+
   wasReset(_outlet: Outlet, reason: ResetReason): void {
     this.resets.push(reason);
   }

@@ -101,6 +101,19 @@ function useExpress(): void {
   void events.hub.publish("chat", "text");
   // @ts-expect-error -- There is no such channel.
   void events.hub.publish("sport", "text");
+  sse({
+    identify: (request) => request.get("x-user"),
+    revalidate: { everyMs: 1_000, check: ({ request }) => request.query["key"] === "a" },
+  });
+  for (const session of events.hub.sessions({ identity: "ada", channel: "news" })) {
+    const own: Request = session.request;
+    void own;
+  }
+  void events.hub.disconnect({ identity: "ada", channel: "news", final: true });
+  // @ts-expect-error -- There is no such channel.
+  void events.hub.disconnect({ identity: "ada", channel: "sport" });
+  // @ts-expect-error -- No request of Express has that.
+  sse({ identify: (request) => request.routeOptions.url });
   // @ts-expect-error -- No request of Express has that.
   sse({ authorize: (_channel, { request }) => request.routeOptions.url === "/" });
   // @ts-expect-error -- Whoever asks for a channel that does not exist has misspelt one.
@@ -199,6 +212,9 @@ async function useFastify(): Promise<void> {
     authorize: (channel, { request }) => channel === "news" || request.routeOptions.url === "/",
   });
   await app.register(ssePlugin, { hub });
+  tidewireFastify.createHub({ identify: (request) => request.routeOptions.url });
+  // @ts-expect-error -- No request of Fastify has that.
+  tidewireFastify.createHub({ identify: (request) => request.get("x-user") });
   const ofExpress = tidewireExpress.createHub();
   // @ts-expect-error -- Its sessions would have requests of Express.
   await app.register(ssePlugin, { hub: ofExpress });

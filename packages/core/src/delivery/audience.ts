@@ -1,5 +1,6 @@
 /** Streams and readers by channel, and the state they share: window, turns and delivery position. */
 
+import type { LogEntry } from "../log/log.js";
 import { encodeCursorFrame } from "../wire/frame.js";
 import type { Framing, ResetReason } from "../wire/frame.js";
 import type { Outlet } from "../outlet/outlet.js";
@@ -55,6 +56,12 @@ export interface DeliveryObserver {
   readonly isTimed: boolean;
   /** An event was written to all live streams, this many milliseconds after it arrived. */
   timed(delayMs: number): void;
+  /**
+   * A control entry was read from the log.
+   *
+   * @param ageMs - Its age, if it is from before this process began; otherwise `undefined`.
+   */
+  control(entry: LogEntry, ageMs: number | undefined): void;
   /** Something failed in the background. */
   report(error: unknown, stage: "log" | "snapshot"): void;
 }
@@ -155,6 +162,20 @@ export class Audience {
     return typeof place === "number" || this.#backfill === undefined
       ? place
       : this.#backfill.locate(id, channels, isWanted);
+  }
+
+  /** Whether this process has read everything after an id, or the log keeps nothing that it has not. */
+  hasRead(id: string): boolean {
+    return this.#backfill === undefined || typeof this.window.locate(id) === "number";
+  }
+
+  /**
+   * Reads everything after an id, as far as the log holds it and the window has room.
+   *
+   * @param isWanted - Polled meanwhile. Once it returns `false`, the promise may never settle.
+   */
+  async readSince(id: string, isWanted: () => boolean): Promise<void> {
+    await this.#backfill?.locate(id, undefined, isWanted);
   }
 
   /**

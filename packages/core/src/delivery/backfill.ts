@@ -51,6 +51,7 @@ export class Backfill {
   readonly #window: Window;
   readonly #report: (error: unknown) => void;
   readonly #maxEventBytes: number;
+  readonly #control: (entry: PastEntry) => void;
   /** A separate slab: mixed with new frames, old ones would keep memory alive. */
   readonly #slab = new FrameSlab();
   /** Clients whose position, if valid, is older than the window. In order of arrival. */
@@ -83,18 +84,21 @@ export class Backfill {
   /**
    * @param report - Receives failures. The clients that waited get a reset.
    * @param maxEventBytes - Larger log entries are not sent.
+   * @param control - Receives control entries.
    */
   constructor(
     log: PastLog,
     window: Window,
     report: (error: unknown) => void,
     maxEventBytes: number = Infinity,
+    control: (entry: PastEntry) => void = () => {},
   ) {
     this.#log = log;
     this.#window = window;
     this.#start = window.start.id;
     this.#report = report;
     this.#maxEventBytes = maxEventBytes;
+    this.#control = control;
   }
 
   /** Reads a few pages at start, unless waiting clients have already caused that. Never rejects. */
@@ -417,7 +421,9 @@ export class Backfill {
     let channel = NO_CHANNEL;
     let block = encodePlace(entry);
     try {
-      if (!isControl(entry)) {
+      if (isControl(entry)) {
+        this.#control(entry);
+      } else {
         block = encodeEntry(entry, this.#maxEventBytes);
         ({ channel } = entry);
       }

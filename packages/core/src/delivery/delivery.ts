@@ -80,11 +80,13 @@ export class Delivery implements LogFollower {
     const slab = this.#slab;
     const now = performance.now();
     let isWanted = false;
+    let controls: LogEntry[] | undefined;
     this.#isAppending = true;
     for (const logEntry of entries) {
       const { id, channel } = logEntry;
       const block = this.#encode(logEntry, now);
       if (block === undefined) {
+        if (isControl(logEntry)) (controls ??= []).push(logEntry);
         window.append(id, slab.write(encodePlace(logEntry), NO_CHANNEL, window.tail + 1), now);
         continue;
       }
@@ -102,6 +104,9 @@ export class Delivery implements LogFollower {
     this.own.look();
     if (isWanted || this.#overtaken.size > 0) this.#turns.wake();
     else this.#advance();
+    if (controls === undefined) return isWanted;
+    // Last, because these may run application code that publishes.
+    for (const entry of controls) audience.observer.control(entry, undefined);
     return isWanted;
   }
 

@@ -89,7 +89,9 @@ export class LogStart {
     const window = new Window(this.#options.retention, tailId, (a, b) => log.compare(a, b));
     const report = (error: unknown): void => this.#observer.report(error, "log");
     const backfill = keepsPast(log)
-      ? new Backfill(log, window, report, this.#options.maxEventBytes)
+      ? new Backfill(log, window, report, this.#options.maxEventBytes, (entry) =>
+          this.#observer.control(entry, entry.ageMs),
+        )
       : undefined;
     const delivery = new Delivery(window, this.#observer, this.#options, backfill);
     this.#delivery = delivery;

@@ -1,7 +1,8 @@
 /** Decides who may subscribe. */
 
 import { rejectedWith } from "../errors.js";
-import type { AuthorizedSession, ResolvedOptions } from "../options/hub.js";
+import type { ResolvedOptions } from "../options/hub.js";
+import type { AuthorizedSession } from "../options/identity.js";
 
 /** Decides whether sessions may subscribe. */
 export class Admission {

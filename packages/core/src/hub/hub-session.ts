@@ -7,11 +7,13 @@ import { SseError } from "../errors.js";
 import type { Cors } from "../http/cors.js";
 import type { ChannelMap } from "../options/channels.js";
 import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
+import { expiredIdentity, resolveIdentity } from "../options/identity.js";
 import { resolveOpenOptions } from "../options/open.js";
 import type { OpenOptions } from "../options/open.js";
 import { checkChannels, checkSubscribeOptions } from "../options/subscribe.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
 import { afterTurn } from "../outlet/after-turn.js";
+import { SWEEP_MS } from "../outlet/heartbeat.js";
 import type { Outlet } from "../outlet/outlet.js";
 import { EventStream } from "../session/event-stream.js";
 import type { Obstacle } from "../session/reception.js";
@@ -20,6 +22,9 @@ import type { Admission } from "./admission.js";
 import { Arrival, Call } from "./arrival.js";
 import type { Held } from "./held.js";
 import { HOLD_MS } from "./hold.js";
+import type { Identities } from "./identities.js";
+import type { Revalidation } from "./revalidation.js";
+import type { Revocations } from "./revocations.js";
 import type { Sessions } from "./sessions.js";
 
 /** State shared by all sessions of a hub. */
@@ -30,6 +35,10 @@ export interface HubParts<Owner> {
   readonly sessions: Sessions;
   readonly admission: Admission;
   readonly log: LogStart;
+  readonly identities: Identities<HubSession<Owner>>;
+  readonly revocations: Revocations;
+  /** `undefined` unless open sessions are checked again. */
+  readonly revalidation: Revalidation | undefined;
   /** Holds the clients that are turned away. */
   readonly held: Held;
   /** A stream has started, after the session has waited for a time. */
@@ -42,9 +51,26 @@ export interface HubParts<Owner> {
   report(error: unknown, stage: ErrorStage): void;
 }
 
+/** How a call takes effect. */
+interface Part extends Pick<Call, "isReplayed" | "isFirst"> {
+  /** Whether the log had no position when the call was made. */
+  readonly isEarly: boolean;
+  /** Whether the stream is opened later. */
+  readonly isHeld: boolean;
+}
+
 // Shared by all calls that do not have to wait.
 const SUBSCRIBED: Promise<boolean> = Promise.resolve(true);
 const REFUSED: Promise<boolean> = Promise.resolve(false);
+
+/**
+ * Sessions that were disconnected before the route used them, and whether for good. The route may still answer in any
+ * other way. Too few to justify a field in each session.
+ */
+const DISCONNECTED = new WeakMap<object, boolean>();
+
+/** Stands for the time of the next check while one is pending. */
+const CHECKING = -1;
 
 /** An event stream that can join channels of its hub. */
 export class HubSession<Owner>
@@ -56,6 +82,10 @@ export class HubSession<Owner>
   #since: number = Math.floor(performance.now());
   /** Set while a `subscribe` is waiting. */
   #arrival: Arrival | undefined;
+  /** `undefined` until `identify` was called; `false` if the client has no identity. */
+  #identity: string | false | undefined;
+  /** When the next check is due; `undefined` before the first beat, `CHECKING` from then until it is decided. */
+  #checkAt: number | undefined;
 
   constructor(outlet: Outlet, parts: HubParts<Owner>) {
     super(outlet);
@@ -65,6 +95,11 @@ export class HubSession<Owner>
 
   get hub(): Owner {
     return this.#parts.hub;
+  }
+
+  get identity(): string | undefined {
+    if (this.#identity === undefined) this.#identify();
+    return this.#identity === false ? undefined : this.#identity;
   }
 
   /** The stream's subscription to the log; `undefined` until a `subscribe` has taken effect. */
@@ -91,8 +126,15 @@ export class HubSession<Owner>
     if (options.open !== undefined) this.#checkOpen(options.open);
     const isFirst = !this.hasIdsOfLog;
     this.giveIdsToLog();
-    if (this.closeReason !== undefined) return REFUSED;
+    if (this.closeReason !== undefined || !this.#isAdmissible()) return REFUSED;
     const { admission, log } = this.#parts;
+    // Calls of later turns take no part in the replay, regardless of what happened to the first.
+    const lastEventId = isFirst ? this.lastEventId : "";
+    const since = this.#arrival?.isFirstTurn === true ? this.#arrival.lastEventId : lastEventId;
+    if (this.#isBarred(since, names)) {
+      this.revoke("revoked", true);
+      return this.#whenDismissed();
+    }
     // Checked before `authorize`: a client that cannot get a stream may not even be logged in.
     const open = this.#arrival?.open ?? options.open;
     if (admission.isAsking && this.dismiss(open)) return this.#whenDismissed();
@@ -103,14 +145,25 @@ export class HubSession<Owner>
       return REFUSED;
     }
     const isReady = verdict === true && log.delivery !== undefined;
-    // Calls of later turns take no part in the replay, regardless of what happened to the first.
-    const lastEventId = isFirst ? this.lastEventId : "";
     if (!isReady || lastEventId !== "") this.#arrival ??= this.#arrive(lastEventId);
     const arrival = this.#arrival;
     const isReplayed = arrival?.isFirstTurn === true && (isFirst || options.snapshot === undefined);
     if (isReady) {
-      const part = { isReplayed, isFirst, isEarly: false };
+      const reading = this.#readSince(since);
+      const isHeld = reading !== undefined;
+      const part = { isReplayed, isFirst, isEarly: false, isHeld };
       const isSubscribed = this.#follow(names, options, part);
+      if (isHeld && arrival !== undefined) {
+        const { open: given } = options;
+        const call = new Call(names, {
+          ...part,
+          isAwaited: false,
+          givesFirstState: false,
+          open: given,
+        });
+        arrival.calls.add(call);
+        return this.#openOnceRead(call, since, reading);
+      }
       // The calls of the first turn may all have been cancelled: the stream waits for no call of a later turn.
       if (arrival !== undefined) this.#settle(arrival);
       return isSubscribed ? SUBSCRIBED : REFUSED;
@@ -125,7 +178,7 @@ export class HubSession<Owner>
       open: options.open,
     });
     arrival?.calls.add(call);
-    return this.#wait(call, options, verdict);
+    return this.#wait(call, options, verdict, since);
   }
 
   unsubscribe(channels: string | readonly string[]): void {
@@ -139,6 +192,8 @@ export class HubSession<Owner>
    * stream.
    */
   override open(options?: OpenOptions): boolean {
+    const isAsked = this.state === "idle" && !this.outlet.isHeadSent;
+    if (isAsked && !this.#isAdmissible()) return false;
     return super.open(options ?? (this.state === "idle" ? this.#arrival?.open : undefined));
   }
 
@@ -160,6 +215,23 @@ export class HubSession<Owner>
     };
   }
 
+  outletBeat(now: number): number {
+    const { revalidation } = this.#parts;
+    if (revalidation === undefined) return Infinity;
+    this.#checkAt ??= Math.round(revalidation.firstAt(now));
+    if (this.#checkAt !== CHECKING && this.#checkAt <= now) {
+      this.#checkAt = CHECKING;
+      revalidation.add(this);
+    }
+    // The next check may be due as soon as this one is decided.
+    return this.#checkAt === CHECKING ? SWEEP_MS : this.#checkAt - now;
+  }
+
+  /** `revalidate` allows the session to stay open. */
+  allowed(nextAt: number): void {
+    this.#checkAt = Math.round(nextAt);
+  }
+
   report(error: unknown, stage: ErrorStage): void {
     this.#parts.report(error, stage);
   }
@@ -171,7 +243,10 @@ export class HubSession<Owner>
   }
 
   protected turnAway(): Obstacle | undefined {
-    return this.#parts.sessions.obstacleFor(this.outlet.server);
+    const { sessions, identities } = this.#parts;
+    const obstacle = sessions.obstacleFor(this.outlet.server);
+    if (obstacle !== undefined || typeof this.#identity !== "string") return obstacle;
+    return identities.isFull(this.#identity) ? "busy" : undefined;
   }
 
   protected turnedAway(): void {
@@ -192,14 +267,119 @@ export class HubSession<Owner>
     const now = Math.floor(performance.now());
     this.#parts.opened(this, now - this.#since);
     this.#since = now;
+    // An observer may have closed it.
+    if (typeof this.#identity !== "string" || this.closeReason !== undefined) return;
+    this.#parts.identities.started(this.#identity, this);
   }
 
   protected left(reason: CloseReason): void {
     if (this.#parts.sessions.left(this)) {
       this.#parts.closed(this, reason, Math.max(0, Math.round(performance.now()) - this.#since));
     }
+    if (typeof this.#identity === "string") this.#parts.identities.left(this.#identity, this);
     // Promises that the application never settles must not keep this session alive.
     for (const call of this.#arrival?.calls ?? []) call.leave([...call.channels]);
+  }
+
+  /** Whether the session follows a channel. */
+  follows(channel: string): boolean {
+    return this.#subscription?.channels.has(channel) === true;
+  }
+
+  /** Asks the application who the client is. */
+  #identify(): void {
+    const { identify } = this.options;
+    const given = identify === undefined ? undefined : resolveIdentity(identify(this.request));
+    this.#identity = given?.id ?? false;
+    if (given === undefined) return;
+    const { id, expiresAt } = given;
+    if (expiresAt !== Infinity) this.outlet.expireAt(performance.now() + expiresAt - Date.now());
+    if (this.closeReason === undefined) this.#parts.identities.identified(id, this);
+  }
+
+  /** Finds out who the client is. @returns Whether it may have a stream; if not, it has its answer. */
+  #isAdmissible(): boolean {
+    if (this.#identity === undefined) {
+      try {
+        this.#identify();
+      } catch (error) {
+        this.report(error, "identify");
+        this.refuseWith(error, "error");
+        return false;
+      }
+    }
+    if (this.state !== "idle") return true;
+    const isFinal = DISCONNECTED.get(this);
+    if (isFinal !== undefined) {
+      DISCONNECTED.delete(this);
+      this.revoke("revoked", isFinal);
+      return false;
+    }
+    if (!this.outlet.isExpired) return true;
+    this.refuseWith(expiredIdentity(), "refused");
+    return false;
+  }
+
+  /**
+   * Ends the session, if it concerns the channel.
+   *
+   * @param channel - `undefined`: in any case.
+   * @param isFinal - Whether to tell the client not to reconnect.
+   */
+  disconnect(channel: string | undefined, isFinal: boolean): void {
+    const calls = [...(this.#arrival?.calls ?? [])];
+    if (
+      channel !== undefined &&
+      !this.follows(channel) &&
+      !calls.some((call) => call.channels.has(channel))
+    )
+      return;
+    // Whether the request gets a stream is still open.
+    if (this.state === "idle" && this.#arrival === undefined) DISCONNECTED.set(this, isFinal);
+    else this.revoke("revoked", isFinal);
+  }
+
+  /** Whether the client comes from before a final disconnect, as far as this process knows. */
+  #isBarred(lastEventId: string, channels: Iterable<string>): boolean {
+    const { revocations } = this.#parts;
+    const identity = this.#identity;
+    return typeof identity === "string" && revocations.bars(identity, lastEventId, channels);
+  }
+
+  /** Whether this process knows of every final disconnect after an id. */
+  #hasRead(id: string, { audience }: Delivery): boolean {
+    return id === "" || typeof this.#identity !== "string" || audience.hasRead(id);
+  }
+
+  /**
+   * Waits until this process knows of every final disconnect after an id that is still retained.
+   *
+   * @returns `undefined` if it does, or if the log has not started. Never settles if the session closes.
+   */
+  #readSince(id: string): Promise<void> | undefined {
+    const { delivery } = this.#parts.log;
+    if (delivery === undefined || this.#hasRead(id, delivery)) return undefined;
+    return delivery.audience.readSince(id, () => this.closeReason === undefined);
+  }
+
+  /**
+   * Opens the stream of a call that has taken effect, unless a final disconnect after an id turns up: after the head, the
+   * client could not be answered 204.
+   *
+   * @returns Same as `subscribe`.
+   */
+  async #openOnceRead(call: Call, since: string, reading: Promise<void>): Promise<boolean> {
+    const arrival = this.#arrival;
+    await Promise.race([reading, call.cancelled]);
+    let isOpen = false;
+    // Otherwise the session has closed, or the route has answered.
+    if (this.closeReason === undefined && !(this.state === "idle" && this.outlet.isHeadSent)) {
+      if (this.#isBarred(since, call.channels)) this.revoke("revoked", true);
+      else isOpen = this.open(this.state === "idle" ? call.open : undefined);
+    }
+    arrival?.decided(call);
+    if (arrival !== undefined) this.#settle(arrival);
+    return isOpen;
   }
 
   /** Waits for events whose `publish` has resolved but which are still on their way back from the log. */
@@ -248,6 +428,7 @@ export class HubSession<Owner>
     call: Call,
     options: SubscribeOptions,
     verdict: true | Promise<string[]>,
+    since: string,
   ): Promise<boolean> {
     const arrival = this.#arrival;
     // Cancelled, closed, or answered by the route meanwhile.
@@ -269,10 +450,18 @@ export class HubSession<Owner>
       }
       const isEarly = this.#parts.log.delivery === undefined;
       await this.#logStarted(call);
+      if (isOver()) return false;
+      if (this.#isBarred(since, call.channels)) {
+        this.revoke("revoked", true);
+        return false;
+      }
+      // The call takes effect in the turn in which the log starts, even if the head has to wait.
       const { isReplayed, isFirst } = call;
-      return (
-        !isOver() && this.#follow([...call.channels], options, { isReplayed, isFirst, isEarly })
-      );
+      const reading = this.#readSince(since);
+      const isHeld = reading !== undefined;
+      const part = { isReplayed, isFirst, isEarly, isHeld };
+      const isSubscribed = this.#follow([...call.channels], options, part);
+      return isHeld ? await this.#openOnceRead(call, since, reading) : isSubscribed;
     } catch (error) {
       this.report(error, "authorize");
       this.refuseWith(error, "error");
@@ -310,7 +499,7 @@ export class HubSession<Owner>
   #follow(
     channels: readonly string[],
     options: SubscribeOptions,
-    { isReplayed, isFirst, isEarly }: { isReplayed: boolean; isFirst: boolean; isEarly: boolean },
+    { isReplayed, isFirst, isEarly, isHeld }: Part,
   ): boolean {
     const { delivery } = this.#parts.log;
     if (delivery === undefined) {
@@ -328,6 +517,7 @@ export class HubSession<Owner>
     const isPartOfReplay = isReplayed || isUnknown;
     subscription.join(channels, options, { isReplayed: isPartOfReplay, comesFirst: isFirst });
     // Opens last, so that the welcome is sent with the first bytes of the stream.
+    if (isHeld) return true;
     return this.open(this.state === "idle" ? options.open : undefined);
   }
 

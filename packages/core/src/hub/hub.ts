@@ -13,20 +13,26 @@ import type { ReadItem, ReadOptions } from "../options/read.js";
 import { checkChannel } from "../options/subscribe.js";
 import { NodeSink } from "../outlet/node-sink.js";
 import type { OutletSettings } from "../outlet/outlet.js";
-import type { EventStream } from "../session/event-stream.js";
+import { EventStream } from "../session/event-stream.js";
 import type { OwnedSession } from "../session/session.js";
 import { LogStart } from "../delivery/log-start.js";
+import { Subscription } from "../delivery/subscription.js";
 import { Admission } from "./admission.js";
 import type { Channel, HubPublishOptions, Published } from "./channel.js";
 import { Held } from "./held.js";
 import { DIAGNOSTICS } from "./diagnostics.js";
 import type { DiagnosticSession } from "./diagnostics.js";
+import { Identities, checkSessionFilter } from "./identities.js";
+import type { SessionFilter } from "./identities.js";
 import { HubSession } from "./hub-session.js";
 import type { HubParts } from "./hub-session.js";
 import { Publisher } from "./publisher.js";
 import type { EventReading } from "./reading.js";
 import { Readings } from "./readings.js";
 import { reportTo } from "./report.js";
+import { Revalidation } from "./revalidation.js";
+import { Revocations, checkDisconnect, decodeDisconnect } from "./revocations.js";
+import type { DisconnectFilter } from "./revocations.js";
 import { Sessions } from "./sessions.js";
 import { checkCloseOptions, endSessionsOf, shutDown } from "./shutdown.js";
 import type { CloseOptions } from "./shutdown.js";
@@ -73,6 +79,8 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
       failed: (error) => report(error, "publish"),
     });
     const sessions = new Sessions(options);
+    const identities: HubParts<Hub<Channels, Request>>["identities"] = new Identities(options);
+    const revocations = new Revocations(options.retention.maxAgeMs, (a, b) => log.compare(a, b));
     const { maxBufferedBytes, stallTimeoutMs } = options;
     this.#outletSettings = {
       counts: sessions.counts,
@@ -92,6 +100,8 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
           : createCors(options.cors, (error) => report(error, "cors")),
       sessions,
       admission: new Admission(options),
+      identities,
+      revocations,
       log: new LogStart(log, options, {
         counted: (events, bytes) => {
           counters.delivered += events;
@@ -111,8 +121,24 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
           return DIAGNOSTICS.delivery.hasSubscribers;
         },
         timed: (delayMs) => DIAGNOSTICS.delivery.publish({ hub: this, delayMs }),
+        control: (entry, ageMs) => {
+          try {
+            const filter = decodeDisconnect(entry);
+            if (filter?.final === true) {
+              revocations.add(filter, entry.id, performance.now() - (ageMs ?? 0));
+            }
+            // Sessions of this process are younger than entries from before it began.
+            if (filter !== undefined && ageMs === undefined) disconnect(identities, filter);
+          } catch (error) {
+            report(error, "log");
+          }
+        },
         report,
       }),
+      revalidation:
+        options.revalidate === false
+          ? undefined
+          : new Revalidation(options.revalidate, (error) => report(error, "revalidate")),
       opened: (session, waitMs) => {
         counters.opened += 1;
         if (DIAGNOSTICS.open.hasSubscribers) DIAGNOSTICS.open.publish({ session, waitMs });
@@ -153,6 +179,52 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
       Channels,
       Request
     >;
+  }
+
+  /**
+   * Returns the open sessions of this process.
+   *
+   * With `identity` or `channel` the cost is proportional to the sessions of that identity or channel.
+   *
+   * @param filter - Only sessions of an identity, or with a channel.
+   * @returns A new array.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the filter has an unknown name or an invalid value.
+   */
+  sessions(filter: SessionFilter<keyof Channels & string> = {}): Session<Channels, Request>[] {
+    checkSessionFilter(filter);
+    const { identity, channel } = filter;
+    const { sessions, identities, log } = this.#parts;
+    let found: Iterable<EventStream>;
+    if (identity !== undefined) found = identities.openOf(identity);
+    else if (channel === undefined) found = sessions;
+    else found = sessionsOf(log.delivery?.audience.of(channel));
+    const open: object[] = [];
+    for (const session of found) {
+      if (session.closeReason !== undefined || session.openedAt === undefined) continue;
+      if (channel === undefined || (session as HubSession<unknown>).follows(channel))
+        open.push(session);
+    }
+    return open as Session<Channels, Request>[];
+  }
+
+  /**
+   * Closes the sessions of an identity on all nodes, with `revoked`. Nothing more is written to them, published before or
+   * after.
+   *
+   * In this process it takes effect in the call, even if the log cannot be reached. Other nodes close theirs when they
+   * read it from the log, usually within milliseconds of the promise. A node that is cut off from the log does so when
+   * it is back: `revalidate` bounds that time. Clients reconnect, unless it is `final`, and `identify` and `authorize`
+   * decide again: withdraw the rights first.
+   *
+   * @param filter - Whose sessions, optionally only those with a channel, and whether for good.
+   * @returns Resolves once the log has it. Rejects as `publish` does, with the same reports to `onError`: other nodes may
+   *   then not know of it.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the filter has an unknown name or an invalid value.
+   */
+  disconnect(filter: DisconnectFilter<keyof Channels & string>): Promise<void> {
+    checkDisconnect(filter);
+    disconnect(this.#parts.identities, filter);
+    return this.#publisher.disconnect(filter);
   }
 
   /**
@@ -389,6 +461,23 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
       this.#closing = shutDown({ sessions, held, closeLog, drainMs });
     }
     return this.#closing;
+  }
+}
+
+/** Ends the sessions of this process that a disconnect concerns. */
+function disconnect(
+  identities: Identities<HubSession<unknown>>,
+  { identity, channel, final = false }: DisconnectFilter,
+): void {
+  for (const session of identities.allOf(identity)) session.disconnect(channel, final);
+}
+
+/** @returns The sessions among the members of a channel. The others are readers. */
+function* sessionsOf(members: Iterable<object> = []): Iterable<EventStream> {
+  for (const member of members) {
+    if (!(member instanceof Subscription)) continue;
+    const { owner } = member.outlet;
+    if (owner instanceof EventStream) yield owner;
   }
 }
 

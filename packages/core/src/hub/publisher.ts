@@ -12,6 +12,8 @@ import type { HubOptions } from "../options/hub.js";
 import { checkChannel } from "../options/subscribe.js";
 import type { Published } from "./channel.js";
 import { reportTo } from "./report.js";
+import { DISCONNECT_CHANNEL, encodeDisconnect } from "./revocations.js";
+import type { DisconnectFilter } from "./revocations.js";
 
 const OPTIONS = ["log", "serialize", "verbatimStrings", "maxEventBytes", "onError"];
 
@@ -71,19 +73,38 @@ export class Publisher<Channels extends ChannelsOf<Channels> = RegisteredChannel
     checkChannel(channel);
     if (options !== undefined) checkPublishOptions(options, message);
     const entry = encodeLogMessage(message as SseMessage | string, this.#options);
-    const published = this.#append(channel, entry, options).then(
-      (id) => {
-        this.#observer.published(channel, id, message);
-        return { id };
-      },
-      (error: unknown) => {
-        this.#observer.failed(error);
-        // Most callers do not await: a brief log outage must not end their process.
-        published.catch(() => {});
-        throw error;
-      },
-    );
-    return published;
+    return this.#added(channel, entry, options, (id) => {
+      this.#observer.published(channel, id, message);
+      return { id };
+    });
+  }
+
+  /**
+   * Closes the sessions of an identity, on all nodes, as `hub.disconnect` does.
+   *
+   * @param filter - Whose sessions, optionally only those with a channel, and whether for good.
+   * @returns Same as for {@link Publisher.publish}, without an id.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the filter has an unknown name or an invalid value.
+   */
+  disconnect(filter: DisconnectFilter<keyof Channels & string>): Promise<void> {
+    const entry = encodeDisconnect(filter);
+    return this.#added(DISCONNECT_CHANNEL, entry, undefined, () => {});
+  }
+
+  /** Adds an entry. A rejection is reported, and then counts as handled. */
+  #added<Result>(
+    channel: string,
+    entry: LogMessage,
+    options: PublishOptions | undefined,
+    fn: (id: string) => Result,
+  ): Promise<Result> {
+    const added = this.#append(channel, entry, options).then(fn, (error: unknown) => {
+      this.#observer.failed(error);
+      // Most callers do not await: a brief log outage must not end their process.
+      added.catch(() => {});
+      throw error;
+    });
+    return added;
   }
 
   #append(channel: string, entry: LogMessage, options?: PublishOptions): Promise<string> {

@@ -40,6 +40,7 @@ export class Reader<Channels extends ChannelsOf<Channels> = RegisteredChannels> 
       wasReset: () => {},
       isTimed: false,
       timed: () => {},
+      control: () => {},
       report: (error, stage) => reportTo(options, error, stage),
     });
     this.#readings = new Readings(this.#start, options, (open) => this.#work.set(open > 0));

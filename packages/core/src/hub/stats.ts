@@ -72,6 +72,8 @@ export class Counters {
     expired: 0,
     shutdown: 0,
     refused: 0,
+    revoked: 0,
+    replaced: 0,
     error: 0,
   };
 }

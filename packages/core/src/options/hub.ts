@@ -4,6 +4,14 @@ import { describeValue } from "../errors.js";
 import type { SseCorsOptions } from "../http/cors.js";
 import type { Log } from "../log/log.js";
 import type { ChannelMap, ChannelsOf, RegisteredChannels } from "./channels.js";
+import { checkRevalidate, checkSessionLimit } from "./identity.js";
+import type {
+  AuthorizedSession,
+  Identity,
+  ResolvedRevalidateOptions,
+  RevalidateOptions,
+  SessionLimit,
+} from "./identity.js";
 import { MAX_MS, atLeast, checkName, invalidOption, milliseconds, unexpected } from "./check.js";
 import type { JitterRange } from "./jitter.js";
 import { printErrors } from "./print-errors.js";
@@ -12,9 +20,11 @@ import { printErrors } from "./print-errors.js";
 export type ErrorStage =
   | "authorize"
   | "cors"
+  | "identify"
   | "log"
   | "onClose"
   | "publish"
+  | "revalidate"
   | "snapshot"
   | "source"
   | "write";
@@ -35,20 +45,6 @@ export interface RetentionOptions {
    * @defaultValue `67_108_864` (64 MiB)
    */
   readonly maxBytes?: number | undefined;
-}
-
-/**
- * Session details for `authorize`.
- *
- * @typeParam Request - As for `createHub`.
- */
-export interface AuthorizedSession<Request = unknown> {
-  /** The framework's request: Express's, Fastify's, or the raw one. */
-  readonly request: Request;
-  /** The last event ID that the client reports. */
-  readonly lastEventId: string;
-  /** Aborted when the client leaves. */
-  readonly signal: AbortSignal;
 }
 
 /**
@@ -174,6 +170,30 @@ export interface HubOptions<
    */
   readonly retention?: RetentionOptions | undefined;
   /**
+   * Says who a client is, from its request: a string such as the id of its user, `{ id, expiresAt }`, or `undefined` for
+   * a client without an identity. Called once for each session, before `authorize`, when the route subscribes or opens
+   * the stream or reads `session.identity`. Authenticate before that, in a middleware or hook: it cannot wait. An error
+   * that it throws goes to `onError` and to the framework's error handler, as for `authorize`.
+   *
+   * @defaultValue clients have no identity
+   */
+  readonly identify?: ((request: Request) => string | Identity | undefined) | undefined;
+  /**
+   * Number of open sessions of one identity, in this process, and what happens to one more. Requires `identify`;
+   * clients without an identity are not limited. `false` means no limit.
+   *
+   * @defaultValue `false`
+   */
+  readonly maxSessionsPerIdentity?: SessionLimit | false | undefined;
+  /**
+   * Checks each open session again from time to time, so that a client whose rights have ended is cut off although no
+   * other part of the program says so. All checks share one timer, are spread over time, and are limited in number.
+   * `false` turns it off.
+   *
+   * @defaultValue `false`
+   */
+  readonly revalidate?: RevalidateOptions<Request> | false | undefined;
+  /**
    * Decides whether a client may subscribe to a channel. Called for every channel of every `subscribe`, including when
    * a client reconnects. Any result but `true` refuses with 403 before the head is sent; a stream that is already open
    * ends with `refused`. An error that it throws goes to `onError` and to the framework's error handler, which answers
@@ -225,10 +245,20 @@ export type ResolvedOptions = {
   readonly [
     Name in Exclude<
       keyof HubOptions,
-      "log" | "authorize" | "authorizeAll" | "checkAccept" | "retention"
+      | "log"
+      | "authorize"
+      | "authorizeAll"
+      | "checkAccept"
+      | "identify"
+      | "maxSessionsPerIdentity"
+      | "retention"
+      | "revalidate"
     >
   ]-?: Exclude<HubOptions[Name], undefined>;
 } & {
+  readonly identify: Exclude<UntypedHubOptions["identify"], undefined> | undefined;
+  readonly maxSessionsPerIdentity: Required<SessionLimit> | false;
+  readonly revalidate: ResolvedRevalidateOptions | false;
   readonly retention: { readonly [Limit in keyof RetentionOptions]-?: number };
   readonly log: Log | undefined;
   readonly authorize: Exclude<UntypedHubOptions["authorize"], undefined> | undefined;
@@ -255,6 +285,9 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   deserialize: JSON.parse,
   verbatimStrings: true,
   retention: Object.freeze({ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }),
+  identify: undefined,
+  maxSessionsPerIdentity: false,
+  revalidate: false,
   authorize: undefined,
   authorizeAll: undefined,
   log: undefined,
@@ -278,6 +311,9 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
   verbatimStrings: (value) => (typeof value === "boolean" ? undefined : "true or false"),
   onError: (value) => (typeof value === "function" ? undefined : "a function"),
   retention: checkRetention,
+  identify: (value) => (typeof value === "function" ? undefined : "a function"),
+  maxSessionsPerIdentity: checkSessionLimit,
+  revalidate: checkRevalidate,
   authorize: (value) => (typeof value === "function" ? undefined : "a function"),
   authorizeAll: (value) => (typeof value === "function" ? undefined : "a function"),
   log: (value) =>
@@ -299,7 +335,7 @@ export function resolveOptions(options: UntypedHubOptions = {}): ResolvedOptions
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
     checkOption(name as keyof HubOptions, value);
-    resolved[name] = name === "retention" ? withDefaults(value as RetentionOptions) : value;
+    resolved[name] = complete(name as keyof HubOptions, value);
   }
   const { maxSessions, maxHeld } = options;
   if (typeof maxSessions === "number" && maxHeld === undefined) {
@@ -307,6 +343,9 @@ export function resolveOptions(options: UntypedHubOptions = {}): ResolvedOptions
   }
   if (resolved["authorize"] !== undefined && resolved["authorizeAll"] !== undefined) {
     throw invalidOption("Expected `authorize` or `authorizeAll`, got both");
+  }
+  if (resolved["maxSessionsPerIdentity"] !== false && resolved["identify"] === undefined) {
+    throw invalidOption("Expected `identify` beside `maxSessionsPerIdentity`, got none");
   }
   return Object.freeze(resolved) as ResolvedOptions;
 }
@@ -379,9 +418,19 @@ function checkRetention(value: unknown): string | undefined {
   return undefined;
 }
 
-function withDefaults(given: RetentionOptions): ResolvedOptions["retention"] {
-  const defined = Object.entries(given).filter(([, limit]) => limit !== undefined);
-  return Object.freeze({ ...DEFAULTS.retention, ...Object.fromEntries(defined) });
+/** Defaults of the fields of options that are objects. */
+const FIELDS: { readonly [Name in keyof HubOptions]?: object } = {
+  retention: DEFAULTS.retention,
+  maxSessionsPerIdentity: { excess: "refuse" },
+  revalidate: { maxConcurrent: 32, timeoutMs: 10_000 },
+};
+
+/** @returns The value of an option; with the defaults of its fields, if it has any. */
+function complete(name: keyof HubOptions, value: unknown): unknown {
+  const fields = FIELDS[name];
+  if (fields === undefined || typeof value !== "object" || value === null) return value;
+  const defined = Object.entries(value).filter(([, field]) => field !== undefined);
+  return Object.freeze({ ...fields, ...Object.fromEntries(defined) });
 }
 
 const CORS_OPTIONS = [

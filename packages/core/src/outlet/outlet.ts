@@ -70,6 +70,13 @@ export interface OutletOwner {
    * @param details - The error of a write, or the last frame of the stream.
    */
   outletFailed(fault: OutletFault, details?: OutletFaultDetails): void;
+  /**
+   * Called by the heartbeat while the outlet is open. May finish it.
+   *
+   * @param now - Milliseconds of a monotonic clock.
+   * @returns Milliseconds after which the owner needs the next call. It comes at most a sweep later.
+   */
+  outletBeat?(now: number): number;
   /** The response is over and its resources are free. Always the last call, made exactly once. */
   outletClosed(by: "client" | "server"): void;
 }
@@ -191,7 +198,7 @@ export abstract class Outlet implements Beating {
   #unsent = NOT_BLOCKED;
   /** Value of the heartbeat's `sweeps` at the last write. */
   #wroteAt = 0;
-  /** Time at which the maximum lifetime ends; 0 for never. */
+  /** Time at which the maximum lifetime ends, or the client's credentials; 0 for never. */
   #expiresAt = 0;
   /** Sweeps that found a backed-up socket unchanged; `undefined` while it is not backed up. */
   #stall: { sweeps: number; readonly progress: number } | undefined;
@@ -309,9 +316,25 @@ export abstract class Outlet implements Beating {
       const min = Math.ceil(maxStreamMs * 0.8);
       // The expiry is detected by the next sweep, up to `SWEEP_MS` later.
       const max = Math.max(min, maxStreamMs - SWEEP_MS);
-      this.#expiresAt = performance.now() + draw({ min, max });
+      this.expireAt(performance.now() + draw({ min, max }));
     }
     this.#settings.heartbeat.add(this);
+  }
+
+  /**
+   * Ends the stream at a time, or at the one set before if that is earlier.
+   *
+   * @param time - Milliseconds of a monotonic clock.
+   */
+  expireAt(time: number): void {
+    // 0 stands for never.
+    const at = Math.max(1, Math.round(time));
+    this.#expiresAt = this.#expiresAt === 0 ? at : Math.min(at, this.#expiresAt);
+  }
+
+  /** Whether the time of {@link Outlet.expireAt} has come. */
+  get isExpired(): boolean {
+    return this.#expiresAt > 0 && performance.now() >= this.#expiresAt;
   }
 
   /**
@@ -509,13 +532,15 @@ export abstract class Outlet implements Beating {
       this.owner.outletFailed("expired");
     }
     if (this.#phase !== "open") return 1;
+    const restMs = this.owner.outletBeat?.(now) ?? Infinity;
+    if (this.#phase !== "open") return 1;
     // While the socket has not accepted everything, messages that can wait are not sent.
     if (this.watched === undefined) {
       const isSilent = this.#sweepsToHeartbeat() <= 0;
       const frames = this.#reader?.beat(now, isSilent) ?? (isSilent ? HEARTBEAT : undefined);
       if (frames !== undefined) this.writeFrames(frames);
     }
-    return this.#sweepsToSleep(now);
+    return this.#sweepsToSleep(now, restMs);
   }
 
   /** Called by the heartbeat: whether the socket has accepted everything. Cuts a client that has stopped reading. */
@@ -664,8 +689,9 @@ export abstract class Outlet implements Beating {
     return sweeps - (this.#settings.heartbeat.sweeps - this.#wroteAt);
   }
 
-  #sweepsToSleep(now: number): number {
-    let sweeps = Math.min(MAX_SWEEPS, this.#sweepsToHeartbeat());
+  #sweepsToSleep(now: number, restMs: number): number {
+    const sweepsToBeat = Math.ceil(restMs / SWEEP_MS);
+    let sweeps = Math.min(MAX_SWEEPS, this.#sweepsToHeartbeat(), sweepsToBeat);
     if (this.#expiresAt > 0) {
       sweeps = Math.min(sweeps, Math.ceil((this.#expiresAt - now) / SWEEP_MS));
     }

@@ -1,5 +1,6 @@
 /** The implementation of a session, from the first call of a route to the end of the response. */
 
+import { randomBytes } from "node:crypto";
 import { SseError, describeValue } from "../errors.js";
 import { namesEventStream } from "../http/accept.js";
 import type { Cors, CorsHeaders } from "../http/cors.js";
@@ -39,12 +40,23 @@ const COMPLETING = new WeakSet<object>();
 interface Opening extends ResolvedOpenOptions {
   /** Whether the route has nothing to send: the answer is 204, which stops a client from reconnecting. */
   readonly isCompleted?: boolean;
+  /** Why the session closes with that answer. Absent: `completed`. */
+  readonly reason?: CloseReason;
   /** The answer, if already decided; absent: decided when the client is answered. */
   readonly reception?: Reception;
 }
 
-/** The part of a session without channels. The hub adds `hub`, `subscribe` and `unsubscribe`. */
-type Stream = Omit<OwnedSession<unknown, ChannelMap, unknown>, "hub" | "subscribe" | "unsubscribe">;
+/** Start of the clock of `openedAt`: V8 stores a number this small without an object. */
+const CLOCK_START: number = Date.now();
+
+/** Random bytes of a session's id. */
+const ID_BYTES = 16;
+
+/** The part of a session without channels. The hub adds the rest. */
+type Stream = Omit<
+  OwnedSession<unknown, ChannelMap, unknown>,
+  "hub" | "identity" | "subscribe" | "unsubscribe"
+>;
 
 /**
  * One event stream to one client, without channels.
@@ -65,6 +77,10 @@ export abstract class EventStream implements Stream, OutletOwner {
   #onClose: Set<(reason: CloseReason) => void> | undefined;
   /** Source of the ids: the log once `subscribe` was called, the application once `send` has written one. */
   #ids: "log" | "own" | undefined;
+  /** `undefined` until it is read. */
+  #id: string | undefined;
+  /** When the stream started, in milliseconds after `CLOCK_START`; `undefined` before. */
+  #openedAt: number | undefined;
 
   constructor(outlet: Outlet) {
     this.outlet = outlet;
@@ -98,6 +114,15 @@ export abstract class EventStream implements Stream, OutletOwner {
 
   get request(): unknown {
     return this.outlet.context;
+  }
+
+  get id(): string {
+    this.#id ??= randomBytes(ID_BYTES).toString("base64url");
+    return this.#id;
+  }
+
+  get openedAt(): number | undefined {
+    return this.#openedAt === undefined ? undefined : CLOCK_START + this.#openedAt;
   }
 
   get state(): SessionState {
@@ -250,6 +275,42 @@ export abstract class EventStream implements Stream, OutletOwner {
   destroy(): void {
     this.#finish("shutdown");
     this.outlet.destroy();
+  }
+
+  /** Closes the session: a newer one of the same client takes its place, and this one must not come back. */
+  replace(): void {
+    this.endWith("replaced", this.#toldToStay);
+  }
+
+  /**
+   * Ends the session without what is due: its client may not have that any more. Bytes that still wait for the socket
+   * are dropped, with the connection.
+   *
+   * @param reason - `revoked` or `error`.
+   * @param isFinal - Whether to tell the client not to reconnect. One that has no stream yet is answered 204; otherwise
+   *   it gets an empty stream.
+   */
+  revoke(reason: CloseReason, isFinal: boolean): void {
+    if (this.#reason !== undefined) return;
+    const { outlet } = this;
+    if (outlet.phase === "idle") {
+      if (outlet.isHeadSent) return this.#finish(reason);
+      if (isFinal) {
+        const options = resolveOpenOptions(undefined, this.options);
+        this.#open({ ...options, isCompleted: true, reason });
+        return this.#finish(reason);
+      }
+      if (!this.open()) return;
+    }
+    outlet.dropHeld();
+    const isBackedUp = outlet.isOpen && outlet.bufferedBytes > 0;
+    const last = isFinal && !isBackedUp ? this.#toldToStay : undefined;
+    if (last !== undefined) outlet.send(last);
+    const { isOpen } = outlet;
+    this.#finish(reason);
+    if (isBackedUp) outlet.destroy();
+    // Otherwise the outlet ends itself, once its head is sent.
+    else if (isOpen) outlet.end();
   }
 
   /** Whether the client has its answer, or no longer needs one. */
@@ -423,7 +484,7 @@ export abstract class EventStream implements Stream, OutletOwner {
       case "refused":
         return this.#refuse(reception.error, "refused");
       case "completed":
-        this.#answer("completed", 204);
+        this.#answer(opening.reason ?? "completed", 204);
         return outlet.lastIsWritten();
       case "unavailable":
         this.turnedAway();
@@ -447,10 +508,12 @@ export abstract class EventStream implements Stream, OutletOwner {
 
   #start(opening: ResolvedOpenOptions): void {
     this.outlet.drive(opening);
+    this.#openedAt = Date.now() - CLOCK_START;
+    const reason = this.#reason;
     this.started();
     // Closed while CORS was being evaluated: the session accepts no messages, but still owes the client an answer, and
     // the heartbeat has to detect a client that does not read it.
-    if (this.#reason !== undefined) this.left(this.#reason);
+    if (reason !== undefined) this.left(reason);
     else if (opening.reconnectAfter === "cut" && this.wantsEventStream) this.outlet.ending = "cut";
     this.outlet.start(opening.status);
   }
@@ -492,9 +555,14 @@ export abstract class EventStream implements Stream, OutletOwner {
       this.#open({ ...resolveOpenOptions(undefined, this.options), isCompleted: true });
       return this.#finish("completed");
     }
+    this.endWith("completed", this.#toldToStay);
+  }
+
+  /** The frame that tells the client not to reconnect, if it understands one. */
+  get #toldToStay(): Uint8Array | undefined {
     // Other clients do not reconnect, and some fail on an unknown event type.
-    const isToldSo = this.wantsEventStream && outlet.request.method === "GET";
-    this.endWith("completed", isToldSo ? COMPLETE : undefined);
+    const isUnderstood = this.wantsEventStream && this.outlet.request.method === "GET";
+    return isUnderstood ? COMPLETE : undefined;
   }
 
   #answer(reason: CloseReason, status: number): void {

@@ -17,10 +17,13 @@ export type SessionState = "idle" | "connecting" | "open" | "closed";
  * - `ended`: `close()` was called, the response was answered or ended elsewhere, or the request was a `HEAD`
  * - `completed`: `complete()` was called, or the client reconnected after it
  * - `slow`: the client did not read in time: `maxBufferedBytes` or `stallTimeoutMs`
- * - `expired`: reached `maxStreamMs`
+ * - `expired`: reached `maxStreamMs`, or the `expiresAt` of its identity
  * - `shutdown`: `hub.close()`, whether the stream had opened or not
- * - `refused`: `Accept`, CORS, `maxSessions` or `authorize` refused the stream, or a channel of an open one
- * - `error`: a source, a snapshot, `authorize`, a write or the head failed, or a handler, if the framework reports it
+ * - `refused`: `Accept`, CORS, `maxSessions`, `maxSessionsPerIdentity` or `authorize` refused the stream, or a channel of
+ *   an open one; or the client's credentials had expired
+ * - `revoked`: `hub.disconnect()`, or `revalidate` did not allow it any more
+ * - `replaced`: a newer session of the same identity took its place: `maxSessionsPerIdentity`
+ * - `error`: a source, a snapshot, `authorize`, `identify`, `revalidate`, a write or the head failed, or a handler, if the framework reports it
  *   (Fastify does; Express destroys the connection, which reads as `client`)
  */
 export type CloseReason =
@@ -31,6 +34,8 @@ export type CloseReason =
   | "expired"
   | "shutdown"
   | "refused"
+  | "revoked"
+  | "replaced"
   | "error";
 
 /**
@@ -46,6 +51,21 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
 
   /** The framework's request: `req` in Express, `request` in Fastify, otherwise the raw one. */
   readonly request: Request;
+
+  /**
+   * Identifies this session, for logs and for the application's own tables: 22 characters `A-Z a-z 0-9 _ -`.
+   * Unguessable; made on first read.
+   */
+  readonly id: string;
+
+  /**
+   * The identity that the option `identify` has returned; `undefined` if there is none. The first read, `subscribe` or
+   * `open` calls `identify`. Throws what `identify` throws.
+   */
+  readonly identity: string | undefined;
+
+  /** When the stream opened, in milliseconds since 1970; `undefined` before. */
+  readonly openedAt: number | undefined;
 
   /** State of the session. */
   readonly state: SessionState;
@@ -84,9 +104,9 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
    * Opens the stream: commits the head and sends the first bytes. `send`, `comment`, `stream` and `subscribe` do this
    * themselves. No effect if the stream is open.
    *
-   * Three cases close the session without an exception: a client that does not accept event streams gets 406 from the
-   * framework's error handler, a client that reconnects after `complete()` gets 204, and a client beyond `maxSessions`
-   * is turned away as described there.
+   * Some cases close the session without an exception: a client that does not accept event streams gets 406 from the
+   * framework's error handler, one whose credentials have expired 401, a client that reconnects after `complete()` gets
+   * 204, and a client beyond `maxSessions` or `maxSessionsPerIdentity` is turned away as described there.
    *
    * @param options - Status, headers and times of this stream.
    * @returns `true` if messages can be sent; `false` if the session is closed.

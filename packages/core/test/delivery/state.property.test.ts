@@ -118,6 +118,8 @@ interface Scenario {
   readonly maxEvents: number;
   readonly log: "memory" | "past" | "late";
   readonly hasAuthorize: boolean;
+  /** Whether clients have an identity: then the head of one that resumes waits for a look-up of its position. */
+  readonly hasIdentity: boolean;
   readonly hasCors: boolean;
   readonly holdsHead: boolean;
   readonly highWaterMark: number;
@@ -139,6 +141,7 @@ const scenario: fc.Arbitrary<Scenario> = fc.record({
   maxEvents: fc.constantFrom(1, 2, 3, 5, 8, 12, 20, 1_000, 1_000, 1_000),
   log: fc.constantFrom("memory", "memory", "past", "past", "late"),
   hasAuthorize: fc.boolean(),
+  hasIdentity: fc.boolean(),
   hasCors: rarely,
   holdsHead: rarely,
   highWaterMark: fc.constantFrom(1, 60, 200, 1_000),
@@ -543,11 +546,13 @@ class World {
   }
 
   #openHub(): Hub {
-    const { maxEvents, hasAuthorize, hasCors } = this.#setting;
+    const { maxEvents, hasAuthorize, hasIdentity, hasCors } = this.#setting;
     return createHub({
       log: this.#log,
       reconnectionTimeMs: 1_000,
       retention: { maxEvents, maxAgeMs: 2 ** 31 - 1 },
+      identify: hasIdentity ? () => "ada" : undefined,
+      revalidate: hasIdentity && { everyMs: 1_000, check: () => true },
       authorize: hasAuthorize ? (channel) => this.#authorize(channel) : undefined,
       cors: hasCors
         ? {

@@ -623,6 +623,8 @@ describe("hub.stats", () => {
         expired: 0,
         shutdown: 0,
         refused: 0,
+        revoked: 0,
+        replaced: 0,
         error: 0,
       },
       window: { events: 0, bytes: 0, ageMs: 0 },
