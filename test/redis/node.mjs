@@ -5,11 +5,38 @@ import { redisLog } from "@tidewire/redis";
 import { createFollower } from "../delivery/follow.mjs";
 import { makeClient } from "./clients.mjs";
 
-const { log, client, hub: hubOptions } = JSON.parse(process.argv[2]);
+const { log, client, hub: given } = JSON.parse(process.argv[2]);
+const { revalidateMs, checkMs = 0, ...hubOptions } = given;
 const errors = [];
 const health = [];
+/** Users whose sessions fail when they are checked again. */
+const blocked = new Set();
+/** How checks have gone: their number, the most at the same time, and the longest time without one for a session. */
+const checks = { count: 0, most: 0, longestGapMs: 0 };
+let pendingChecks = 0;
+/** When each session was checked last. */
+const checkedAt = new WeakMap();
+
+/** Checks a session, as a query of a few milliseconds would. */
+async function check(session) {
+  const now = Date.now();
+  const gapMs = now - (checkedAt.get(session) ?? session.openedAt);
+  checkedAt.set(session, now);
+  checks.count += 1;
+  checks.most = Math.max(checks.most, ++pendingChecks);
+  checks.longestGapMs = Math.max(checks.longestGapMs, gapMs);
+  if (checkMs > 0) await new Promise((resolve) => setTimeout(resolve, checkMs));
+  pendingChecks -= 1;
+  return !blocked.has(session.identity);
+}
+
 const hub = createHub({
   ...hubOptions,
+  identify: ({ url }) => new URL(url, "http://node").searchParams.get("user") ?? undefined,
+  revalidate: revalidateMs && {
+    everyMs: revalidateMs,
+    check,
+  },
   log: redisLog({
     ...log,
     ...(client && { client: makeClient(client.library, client.place) }),
@@ -59,6 +86,15 @@ async function publish({ channels, from, count, perSecond, prefix, dedupe = fals
 
 const commands = {
   publish,
+  checks: async () => ({ ...checks }),
+  block: async (user) => void blocked.add(user),
+  disconnect: async (filter) => {
+    const code = await hub.disconnect(filter).then(
+      () => undefined,
+      (/** @type {unknown} */ error) => error.code,
+    );
+    return { code, at: performance.timeOrigin + performance.now() };
+  },
   stats: async () => ({
     ...follower.stats(),
     at: performance.timeOrigin + performance.now(),

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { HubOptions, HubStats } from "@tidewire/core";
+import type { DisconnectFilter, HubOptions, HubStats } from "@tidewire/core";
 import type { RedisLogOptions } from "@tidewire/redis";
 import { within } from "../client.js";
 import type { Place } from "./clients.mjs";
@@ -40,9 +40,29 @@ export interface NodeStats extends HubStats {
   readonly rss: number;
 }
 
-type Serializable<Options> = Omit<Options, "client" | "onHealth" | "log" | "onError" | "authorize">;
+type Serializable<Options> = Omit<
+  Options,
+  "client" | "onHealth" | "log" | "onError" | "authorize" | "identify" | "revalidate"
+>;
 
-/** A node of a cluster in a separate process: `GET /?channel=a&channel=b` is a stream. */
+/** Options of a node's hub. */
+export interface NodeHubOptions extends Serializable<HubOptions> {
+  /** How often sessions are checked again, in milliseconds. Absent: never. */
+  readonly revalidateMs?: number;
+  /** How long each check takes, in milliseconds. */
+  readonly checkMs?: number;
+}
+
+/** How the checks of a node have gone. */
+export interface Checks {
+  readonly count: number;
+  /** Most checks at the same time. */
+  readonly most: number;
+  /** Longest time between the opening of a session, or a check of it, and its next check. */
+  readonly longestGapMs: number;
+}
+
+/** A node of a cluster in a separate process: `GET /?channel=a&channel=b&user=ada` is a stream of the identity `ada`. */
 export class ClusterNode {
   readonly port: number;
   readonly #child: ChildProcess;
@@ -63,7 +83,7 @@ export class ClusterNode {
   /** @param client - Client library for the log, if it is not given a URL. */
   static async start(
     log: Serializable<RedisLogOptions>,
-    hub: Serializable<HubOptions> = {},
+    hub: NodeHubOptions = {},
     client?: { readonly library: string; readonly place: Place },
   ): Promise<ClusterNode> {
     const child = fork(
@@ -84,6 +104,20 @@ export class ClusterNode {
   /** Publishes, and settles when every publish has. */
   publish(load: Load): Promise<Outcome[]> {
     return this.#call("publish", load);
+  }
+
+  /** Disconnects, and returns when that settled, by the clock of the node, and the code of its error. */
+  disconnect(filter: DisconnectFilter): Promise<{ code?: string; at: number }> {
+    return this.#call("disconnect", filter);
+  }
+
+  checks(): Promise<Checks> {
+    return this.#call("checks");
+  }
+
+  /** Lets the sessions of a user fail when they are checked again. */
+  block(user: string): Promise<void> {
+    return this.#call("block", user);
   }
 
   stats(): Promise<NodeStats> {
