@@ -10,6 +10,7 @@ const PURPOSES = {
   index: "what applications import: @tidewire/core",
   adapter: "what adapters import: @tidewire/core/adapter",
   hub: "owns and wires everything",
+  presence: "who is subscribed, on all nodes",
   session: "what a route sees: res.sse, reply.sse",
   delivery: "from the log to every outlet",
   outlet: "the bytes to one client: sockets and timers",

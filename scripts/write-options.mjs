@@ -189,6 +189,7 @@ const SECTIONS = [
 
 /** Interfaces whose fields are listed with the option that has them as its type. */
 const NESTED = {
+  PresenceOptions: "packages/core/src/options/presence.ts",
   SessionLimit: "packages/core/src/options/identity.ts",
   RevalidateOptions: "packages/core/src/options/identity.ts",
   RetentionOptions: "packages/core/src/options/hub.ts",
@@ -209,6 +210,7 @@ const MORE = {
   identify: "[Identity and revocation](../guide/identity.md)",
   maxSessionsPerIdentity:
     "[Identity and revocation](../guide/identity.md#limit-the-sessions-of-a-user)",
+  presence: "[Presence](../guide/presence.md)",
   revalidate: "[Identity and revocation](../guide/identity.md#check-again)",
   "Disconnecting: final": "[Identity and revocation](../guide/identity.md#disconnect-a-user)",
   latest: "[Replay and resets](../guide/replay.md)",
@@ -266,7 +268,7 @@ function writeSection({ title, intro, from }) {
 
 function writeOption(section, { name, type, comment }) {
   const { text, tags } = comment;
-  const [, nested, isOff] = /^(\w+)(?:<\w+>)?( \| false)?$/.exec(type) ?? [];
+  const [, nested, isOff] = /^(\w+)(?:<\w+>)?( \| (?:false|boolean))?$/.exec(type) ?? [];
   const fields = NESTED[nested] === undefined ? [] : readInterface(NESTED[nested], nested);
   const key = MORE[`${section}: ${name}`] === undefined ? name : `${section}: ${name}`;
   const more = MORE[key];

@@ -14,6 +14,7 @@ const FOLDERS: readonly string[] = [
   "outlet",
   "session",
   "delivery",
+  "presence",
   "hub",
   "adapter",
   "index",
@@ -42,6 +43,7 @@ const WITH_TIMERS = [
   "outlet/heartbeat",
   "outlet/pace",
   "outlet/unread-body",
+  "presence/presence",
 ];
 /** The only files that may touch connections at run time. */
 const WITH_SOCKETS = ["outlet/direct-write", "outlet/node-sink"];

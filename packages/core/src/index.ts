@@ -31,6 +31,12 @@ export type { Channel, ExceptedSession, HubPublishOptions, Published } from "./h
 export type { Log, LogHealth, PublishOptions } from "./log/log.js";
 export { memoryLog } from "./log/memory-log.js";
 export type { SnapshotMessages, SubscribeOptions } from "./options/subscribe.js";
+export type {
+  PresenceChannel,
+  PresenceEvents,
+  PresenceOptions,
+  PresentIdentities,
+} from "./options/presence.js";
 export type { ResetReason } from "./wire/frame.js";
 export type { DiagnosticMessages, DiagnosticSession } from "./hub/diagnostics.js";
 export type { DisconnectFilter } from "./hub/revocations.js";

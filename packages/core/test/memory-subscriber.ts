@@ -156,7 +156,11 @@ export class RecordingObserver implements DeliveryObserver {
     this.replays += 1;
   }
 
+  translate(): undefined {}
+
   control(): void {}
+
+  voided(): void {}
 
   wasReset(_outlet: Outlet, reason: ResetReason): void {
     this.resets.push(reason);

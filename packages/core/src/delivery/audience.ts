@@ -3,6 +3,7 @@
 import type { LogEntry } from "../log/log.js";
 import { encodeCursorFrame } from "../wire/frame.js";
 import type { Framing, ResetReason } from "../wire/frame.js";
+import type { EventMessage } from "../wire/message.js";
 import type { Outlet } from "../outlet/outlet.js";
 import { shareFrames } from "../wire/shared-frames.js";
 import type { SharedFrames } from "../wire/shared-frames.js";
@@ -57,11 +58,19 @@ export interface DeliveryObserver {
   /** An event was written to all live streams, this many milliseconds after it arrived. */
   timed(delayMs: number): void;
   /**
-   * A control entry was read from the log.
+   * A control entry has just been read from the log. Must not run application code.
+   *
+   * @returns The message that members of its channel get; `undefined` if it only moves the position.
+   */
+  translate(entry: LogEntry): EventMessage | undefined;
+  /**
+   * A control entry was read from the log. For those read now, the window has it by then.
    *
    * @param ageMs - Its age, if it is from before this process began; otherwise `undefined`.
    */
   control(entry: LogEntry, ageMs: number | undefined): void;
+  /** Every position is void. Called before members are reset. */
+  voided(): void;
   /** Something failed in the background. */
   report(error: unknown, stage: "log" | "snapshot"): void;
 }

@@ -1,6 +1,7 @@
 /** Delivers log entries to the members of their channels. */
 
 import type { LogEntry, LogFollower, LogResetReason } from "../log/log.js";
+import { encodeMessage } from "../wire/encode.js";
 import { FrameSlab, markString } from "../wire/frame-slab.js";
 import type { Framing } from "../wire/frame.js";
 import { Audience } from "./audience.js";
@@ -84,9 +85,9 @@ export class Delivery implements LogFollower {
     this.#isAppending = true;
     for (const logEntry of entries) {
       const { id, channel } = logEntry;
+      if (isControl(logEntry)) (controls ??= []).push(logEntry);
       const block = this.#encode(logEntry, now);
       if (block === undefined) {
-        if (isControl(logEntry)) (controls ??= []).push(logEntry);
         window.append(id, slab.write(encodePlace(logEntry), NO_CHANNEL, window.tail + 1), now);
         continue;
       }
@@ -127,13 +128,17 @@ export class Delivery implements LogFollower {
     this.#overtaken.clear();
     this.#batch = undefined;
     audience.position = audience.window.tail;
+    audience.observer.voided();
     for (const member of audience.all()) member.reset(reason);
   }
 
   /** @returns The block for clients; `undefined` if the entry is only a position to them. */
   #encode(entry: LogEntry, now: number): string | undefined {
-    if (isControl(entry)) return undefined;
     try {
+      if (isControl(entry)) {
+        const message = this.audience.observer.translate(entry);
+        return message && encodeMessage({ ...message, id: entry.id });
+      }
       return encodeEntry(entry, this.#maxEventBytes);
     } catch (error) {
       // Another program has written an entry to the log that clients cannot be sent. The remaining entries are

@@ -183,6 +183,7 @@ export class Subscription implements Reader, Member {
 
   /** Leaves channels; others are ignored. Afterwards nothing of them is written. */
   leave(channels: readonly string[]): void {
+    if (this.#phase === "closed") return;
     for (const channel of channels) {
       if (this.channels.delete(channel)) this.#audience.leave(channel, this);
       this.#snapshots?.leave(channel);
@@ -293,10 +294,8 @@ export class Subscription implements Reader, Member {
     this.#snapshots = undefined;
     this.#end = undefined;
     this.#excepted = undefined;
-    for (const channel of this.channels.keys()) {
-      this.channels.delete(channel);
-      this.#audience.leave(channel, this);
-    }
+    // The set itself stays, for those who want to know what the stream followed.
+    for (const channel of this.channels.keys()) this.#audience.leave(channel, this);
   }
 
   beat(now: number, isSilent: boolean): SharedFrames | undefined {

@@ -4,13 +4,15 @@ import type { Delivery } from "../delivery/delivery.js";
 import type { LogStart } from "../delivery/log-start.js";
 import { Subscription } from "../delivery/subscription.js";
 import { SseError } from "../errors.js";
+import { invalidOption } from "../options/check.js";
 import type { Cors } from "../http/cors.js";
 import type { ChannelMap } from "../options/channels.js";
 import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
 import { expiredIdentity, resolveIdentity } from "../options/identity.js";
 import { resolveOpenOptions } from "../options/open.js";
 import type { OpenOptions } from "../options/open.js";
-import { checkChannels, checkSubscribeOptions } from "../options/subscribe.js";
+import { presenceOf, shownBy, subjectOf } from "../options/presence.js";
+import { checkChannels, checkSubscribeOptions, checkSubscribed } from "../options/subscribe.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
 import { afterTurn } from "../outlet/after-turn.js";
 import { SWEEP_MS } from "../outlet/heartbeat.js";
@@ -23,6 +25,7 @@ import { Arrival, Call } from "./arrival.js";
 import type { Held } from "./held.js";
 import { HOLD_MS } from "./hold.js";
 import type { Identities } from "./identities.js";
+import type { Presence } from "../presence/presence.js";
 import type { Revalidation } from "./revalidation.js";
 import type { Revocations } from "./revocations.js";
 import type { Sessions } from "./sessions.js";
@@ -37,6 +40,8 @@ export interface HubParts<Owner> {
   readonly log: LogStart;
   readonly identities: Identities<HubSession<Owner>>;
   readonly revocations: Revocations;
+  /** `undefined` unless the hub keeps track of who is present. */
+  readonly presence: Presence | undefined;
   /** `undefined` unless open sessions are checked again. */
   readonly revalidation: Revalidation | undefined;
   /** Holds the clients that are turned away. */
@@ -121,7 +126,8 @@ export class HubSession<Owner>
     options: SubscribeOptions = {},
   ): Promise<boolean> {
     this.claimChannels();
-    const names = checkChannels(channels);
+    const names = checkChannels(channels, checkSubscribed);
+    this.#checkShown(names);
     checkSubscribeOptions(options);
     if (options.open !== undefined) this.#checkOpen(options.open);
     const isFirst = !this.hasIdsOfLog;
@@ -138,7 +144,7 @@ export class HubSession<Owner>
     // Checked before `authorize`: a client that cannot get a stream may not even be logged in.
     const open = this.#arrival?.open ?? options.open;
     if (admission.isAsking && this.dismiss(open)) return this.#whenDismissed();
-    const verdict = admission.decide(names, this);
+    const verdict = admission.decide(this.#subjectsOf(names), this);
     // `authorize` may have closed the session, so its answer no longer matters.
     if (this.closeReason !== undefined) {
       if (verdict !== true) verdict.catch((error: unknown) => this.report(error, "authorize"));
@@ -182,8 +188,12 @@ export class HubSession<Owner>
   }
 
   unsubscribe(channels: string | readonly string[]): void {
-    const names = checkChannels(channels);
+    const names = checkChannels(channels, checkSubscribed);
     for (const call of this.#arrival?.calls ?? []) call.leave(names);
+    if (this.#isPresent()) {
+      const left = names.filter((name) => this.follows(name));
+      this.#parts.presence?.left(this.#identity as string, left);
+    }
     this.#subscription?.leave(names);
   }
 
@@ -270,15 +280,50 @@ export class HubSession<Owner>
     // An observer may have closed it.
     if (typeof this.#identity !== "string" || this.closeReason !== undefined) return;
     this.#parts.identities.started(this.#identity, this);
+    if (this.#isPresent()) this.#parts.presence?.joined(this.#identity, this.#channels());
   }
 
   protected left(reason: CloseReason): void {
     if (this.#parts.sessions.left(this)) {
+      if (typeof this.#identity === "string") {
+        this.#parts.presence?.closed(this.#identity, this.#channels());
+      }
       this.#parts.closed(this, reason, Math.max(0, Math.round(performance.now()) - this.#since));
     }
     if (typeof this.#identity === "string") this.#parts.identities.left(this.#identity, this);
     // Promises that the application never settles must not keep this session alive.
     for (const call of this.#arrival?.calls ?? []) call.leave([...call.channels]);
+  }
+
+  /** Whether the channels of the session show that its identity is present. */
+  #isPresent(): boolean {
+    if (this.#parts.presence === undefined || typeof this.#identity !== "string") return false;
+    return this.openedAt !== undefined && this.closeReason === undefined;
+  }
+
+  #channels(): string[] {
+    return this.#subscription?.channels.keys() ?? [];
+  }
+
+  /**
+   * Checks that channels that show who is present can do so.
+   *
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the hub does not keep track of it.
+   */
+  #checkShown(names: readonly string[]): void {
+    for (const name of names) {
+      const channel = shownBy(name);
+      if (channel === undefined || this.#parts.presence?.isKept(channel) === true) continue;
+      throw invalidOption(
+        `Expected the option \`presence\` to include the channel of ${JSON.stringify(name)}`,
+      );
+    }
+  }
+
+  /** @returns The channels that decide who may subscribe. */
+  #subjectsOf(names: readonly string[]): readonly string[] {
+    if (this.#parts.presence === undefined) return names;
+    return [...new Set(subjectsOf(names))];
   }
 
   /** Whether the session follows a channel. */
@@ -330,20 +375,28 @@ export class HubSession<Owner>
     const calls = [...(this.#arrival?.calls ?? [])];
     if (
       channel !== undefined &&
-      !this.follows(channel) &&
-      !calls.some((call) => call.channels.has(channel))
-    )
+      !this.#concerns(channel, (name) => this.follows(name)) &&
+      !calls.some((call) => this.#concerns(channel, (name) => call.channels.has(name)))
+    ) {
       return;
+    }
     // Whether the request gets a stream is still open.
     if (this.state === "idle" && this.#arrival === undefined) DISCONNECTED.set(this, isFinal);
     else this.revoke("revoked", isFinal);
+  }
+
+  /** Whether a set of channels has a channel, or the one that shows who is present there. */
+  #concerns(channel: string, has: (name: string) => boolean): boolean {
+    return has(channel) || has(presenceOf(channel));
   }
 
   /** Whether the client comes from before a final disconnect, as far as this process knows. */
   #isBarred(lastEventId: string, channels: Iterable<string>): boolean {
     const { revocations } = this.#parts;
     const identity = this.#identity;
-    return typeof identity === "string" && revocations.bars(identity, lastEventId, channels);
+    return (
+      typeof identity === "string" && revocations.bars(identity, lastEventId, subjectsOf(channels))
+    );
   }
 
   /** Whether this process knows of every final disconnect after an id. */
@@ -439,7 +492,8 @@ export class HubSession<Owner>
     try {
       const refused = verdict === true ? [] : await Promise.race([verdict, call.cancelled]);
       if (isOver()) return false;
-      if (refused?.some((channel) => call.channels.has(channel)) === true) {
+      const has = (name: string): boolean => call.channels.has(name);
+      if (refused?.some((channel) => this.#concerns(channel, has)) === true) {
         this.refuseWith(
           new SseError("ERR_SSE_FORBIDDEN", "The client may not subscribe to this channel", {
             statusCode: 403,
@@ -515,10 +569,38 @@ export class HubSession<Owner>
     const isTaken = arrival?.lastEventId !== "" && options.snapshot !== undefined;
     const isUnknown = isEarly && arrival?.isUnplaced === true && !isTaken;
     const isPartOfReplay = isReplayed || isUnknown;
-    subscription.join(channels, options, { isReplayed: isPartOfReplay, comesFirst: isFirst });
+    this.#join(subscription, channels, options, {
+      isReplayed: isPartOfReplay,
+      comesFirst: isFirst,
+    });
     // Opens last, so that the welcome is sent with the first bytes of the stream.
     if (isHeld) return true;
     return this.open(this.state === "idle" ? options.open : undefined);
+  }
+
+  #join(
+    subscription: Subscription,
+    channels: readonly string[],
+    options: SubscribeOptions,
+    part: { readonly isReplayed: boolean; readonly comesFirst: boolean },
+  ): void {
+    const { presence } = this.#parts;
+    if (presence === undefined) return subscription.join(channels, options, part);
+    const shown: string[] = [];
+    const others: string[] = [];
+    for (const name of channels) {
+      if (subscription.channels.has(name)) continue;
+      const channel = shownBy(name);
+      if (channel === undefined) others.push(name);
+      else shown.push(channel);
+    }
+    if (this.#isPresent()) presence.joined(this.#identity as string, others);
+    if (others.length > 0) subscription.join(others, options, part);
+    if (shown.length === 0) return;
+    // Each stream begins with who is present, also that of a client that resumes.
+    const snapshot = (): ReturnType<Presence["stateOf"]> => presence.stateOf(shown);
+    const names = shown.map(presenceOf);
+    subscription.join(names, { snapshot }, { isReplayed: false, comesFirst: false });
   }
 
   /** Makes the first call take effect. */
@@ -561,4 +643,9 @@ export class HubSession<Owner>
     this.#parts.sessions.waiting.delete(this);
     this.outlet.wait(false);
   }
+}
+
+/** @returns The channels that decide who may subscribe. */
+function* subjectsOf(names: Iterable<string>): Iterable<string> {
+  for (const name of names) yield subjectOf(name);
 }

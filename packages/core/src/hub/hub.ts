@@ -26,6 +26,7 @@ import { Identities, checkSessionFilter } from "./identities.js";
 import type { SessionFilter } from "./identities.js";
 import { HubSession } from "./hub-session.js";
 import type { HubParts } from "./hub-session.js";
+import { Presence } from "../presence/presence.js";
 import { Publisher } from "./publisher.js";
 import type { EventReading } from "./reading.js";
 import { Readings } from "./readings.js";
@@ -81,6 +82,18 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     const sessions = new Sessions(options);
     const identities: HubParts<Hub<Channels, Request>>["identities"] = new Identities(options);
     const revocations = new Revocations(options.retention.maxAgeMs, (a, b) => log.compare(a, b));
+    const presence =
+      options.presence === false
+        ? undefined
+        : new Presence(options.presence, {
+            log,
+            options,
+            missed: (channel) => {
+              const members = this.#parts.log.delivery?.audience.of(channel);
+              for (const member of members ?? []) member.reset("unknown");
+            },
+            report: (error) => report(error, "log"),
+          });
     const { maxBufferedBytes, stallTimeoutMs } = options;
     this.#outletSettings = {
       counts: sessions.counts,
@@ -121,7 +134,9 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
           return DIAGNOSTICS.delivery.hasSubscribers;
         },
         timed: (delayMs) => DIAGNOSTICS.delivery.publish({ hub: this, delayMs }),
+        translate: (entry) => presence?.translate(entry),
         control: (entry, ageMs) => {
+          if (ageMs === undefined) presence?.settle();
           try {
             const filter = decodeDisconnect(entry);
             if (filter?.final === true) {
@@ -133,8 +148,10 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
             report(error, "log");
           }
         },
+        voided: () => presence?.voided(),
         report,
       }),
+      presence,
       revalidation:
         options.revalidate === false
           ? undefined
@@ -156,6 +173,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
       report,
     };
     this.#readings = new Readings(this.#parts.log, options);
+    if (presence !== undefined) this.#parts.log.whenSettled(() => presence.begin());
   }
 
   /** Number of open streams. */
@@ -225,6 +243,23 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     checkDisconnect(filter);
     disconnect(this.#parts.identities, filter);
     return this.#publisher.disconnect(filter);
+  }
+
+  /**
+   * Returns the identities that are subscribed to a channel, on all nodes, in the order in which they joined. Requires the
+   * option `presence`.
+   *
+   * @param channel - A string of 1 to 256 characters that does not begin with `~`.
+   * @returns A new array. If this process has just started, it waits up to a second for the other nodes.
+   * @throws {SseError} `ERR_SSE_INVALID_OPTION` if the name is invalid or the option does not include the channel.
+   */
+  presence(channel: keyof Channels & string): Promise<string[]> {
+    checkChannel(channel);
+    const { presence } = this.#parts;
+    if (presence?.isKept(channel) === true) return presence.of(channel);
+    throw invalidOption(
+      `Expected the option \`presence\` to include the channel ${describeValue(channel)}`,
+    );
   }
 
   /**
@@ -450,10 +485,11 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
   close(options: CloseOptions = {}): Promise<void> {
     const drainMs = checkCloseOptions(options);
     if (this.#closing === undefined) {
-      const { sessions, held, log } = this.#parts;
+      const { sessions, held, log, presence } = this.#parts;
       sessions.close();
       held.close();
       const closeLog = (withinMs: number): Promise<void> => {
+        presence?.close();
         this.#readings.close();
         log.close();
         return this.#publisher.close(withinMs);

@@ -40,7 +40,9 @@ export class Reader<Channels extends ChannelsOf<Channels> = RegisteredChannels> 
       wasReset: () => {},
       isTimed: false,
       timed: () => {},
+      translate: () => undefined,
       control: () => {},
+      voided: () => {},
       report: (error, stage) => reportTo(options, error, stage),
     });
     this.#readings = new Readings(this.#start, options, (open) => this.#work.set(open > 0));

@@ -1,7 +1,7 @@
 /** A whole route in one line: subscribes a request to channels. The basis of each framework's `sseHandler`. */
 
 import { SseError } from "../errors.js";
-import { checkChannels, checkSubscribeOptions } from "../options/subscribe.js";
+import { checkChannels, checkSubscribeOptions, checkSubscribed } from "../options/subscribe.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
 import type { CloseReason } from "../session/session.js";
 
@@ -58,7 +58,8 @@ export function createRoute<Request>(
   expected: string,
 ): Route<Request> {
   // A copy: later changes to the caller's array do not change the route.
-  const ofAll = typeof channels === "function" ? channels : checkChannels(channels);
+  const ofAll =
+    typeof channels === "function" ? channels : checkChannels(channels, checkSubscribed);
   if (options !== undefined && typeof options !== "function") checkSubscribeOptions(options);
 
   return async (request, session) => {

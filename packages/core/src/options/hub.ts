@@ -4,6 +4,8 @@ import { describeValue } from "../errors.js";
 import type { SseCorsOptions } from "../http/cors.js";
 import type { Log } from "../log/log.js";
 import type { ChannelMap, ChannelsOf, RegisteredChannels } from "./channels.js";
+import { PRESENCE_DEFAULTS, checkPresence } from "./presence.js";
+import type { PresenceOptions, ResolvedPresenceOptions } from "./presence.js";
 import { checkRevalidate, checkSessionLimit } from "./identity.js";
 import type {
   AuthorizedSession,
@@ -194,8 +196,15 @@ export interface HubOptions<
    */
   readonly revalidate?: RevalidateOptions<Request> | false | undefined;
   /**
+   * Keeps track of the identities that are subscribed to channels, on all nodes: for `hub.presence` and for sessions that
+   * subscribe to `~presence:<channel>`. `true` stands for all channels. Requires `identify`.
+   *
+   * @defaultValue `false`
+   */
+  readonly presence?: PresenceOptions | boolean | undefined;
+  /**
    * Decides whether a client may subscribe to a channel. Called for every channel of every `subscribe`, including when
-   * a client reconnects. Any result but `true` refuses with 403 before the head is sent; a stream that is already open
+   * a client reconnects. For `~presence:<channel>` it is asked about the channel. Any result but `true` refuses with 403 before the head is sent; a stream that is already open
    * ends with `refused`. An error that it throws goes to `onError` and to the framework's error handler, which answers
    * 500 unless the error carries another status; on plain `node:http` the answer is always 500.
    *
@@ -251,6 +260,7 @@ export type ResolvedOptions = {
       | "checkAccept"
       | "identify"
       | "maxSessionsPerIdentity"
+      | "presence"
       | "retention"
       | "revalidate"
     >
@@ -258,6 +268,7 @@ export type ResolvedOptions = {
 } & {
   readonly identify: Exclude<UntypedHubOptions["identify"], undefined> | undefined;
   readonly maxSessionsPerIdentity: Required<SessionLimit> | false;
+  readonly presence: ResolvedPresenceOptions | false;
   readonly revalidate: ResolvedRevalidateOptions | false;
   readonly retention: { readonly [Limit in keyof RetentionOptions]-?: number };
   readonly log: Log | undefined;
@@ -287,6 +298,7 @@ export const DEFAULTS: ResolvedOptions = Object.freeze({
   retention: Object.freeze({ maxAgeMs: 300_000, maxEvents: 100_000, maxBytes: 67_108_864 }),
   identify: undefined,
   maxSessionsPerIdentity: false,
+  presence: false,
   revalidate: false,
   authorize: undefined,
   authorizeAll: undefined,
@@ -313,6 +325,7 @@ const CHECKS: { readonly [Name in keyof HubOptions]-?: (value: unknown) => strin
   retention: checkRetention,
   identify: (value) => (typeof value === "function" ? undefined : "a function"),
   maxSessionsPerIdentity: checkSessionLimit,
+  presence: checkPresence,
   revalidate: checkRevalidate,
   authorize: (value) => (typeof value === "function" ? undefined : "a function"),
   authorizeAll: (value) => (typeof value === "function" ? undefined : "a function"),
@@ -344,8 +357,9 @@ export function resolveOptions(options: UntypedHubOptions = {}): ResolvedOptions
   if (resolved["authorize"] !== undefined && resolved["authorizeAll"] !== undefined) {
     throw invalidOption("Expected `authorize` or `authorizeAll`, got both");
   }
-  if (resolved["maxSessionsPerIdentity"] !== false && resolved["identify"] === undefined) {
-    throw invalidOption("Expected `identify` beside `maxSessionsPerIdentity`, got none");
+  for (const name of ["maxSessionsPerIdentity", "presence"]) {
+    if (resolved[name] === false || resolved["identify"] !== undefined) continue;
+    throw invalidOption(`Expected \`identify\` beside \`${name}\`, got none`);
   }
   return Object.freeze(resolved) as ResolvedOptions;
 }
@@ -422,12 +436,14 @@ function checkRetention(value: unknown): string | undefined {
 const FIELDS: { readonly [Name in keyof HubOptions]?: object } = {
   retention: DEFAULTS.retention,
   maxSessionsPerIdentity: { excess: "refuse" },
+  presence: PRESENCE_DEFAULTS,
   revalidate: { maxConcurrent: 32, timeoutMs: 10_000 },
 };
 
 /** @returns The value of an option; with the defaults of its fields, if it has any. */
 function complete(name: keyof HubOptions, value: unknown): unknown {
   const fields = FIELDS[name];
+  if (name === "presence" && value === true) return PRESENCE_DEFAULTS;
   if (fields === undefined || typeof value !== "object" || value === null) return value;
   const defined = Object.entries(value).filter(([, field]) => field !== undefined);
   return Object.freeze({ ...fields, ...Object.fromEntries(defined) });

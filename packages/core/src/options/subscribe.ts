@@ -5,6 +5,7 @@ import { detach } from "../log/detach.js";
 import type { ChannelMessage } from "./channels.js";
 import { checkName, invalidOption } from "./check.js";
 import type { OpenOptions } from "./open.js";
+import { subjectOf } from "./presence.js";
 import { checkLatest } from "./read.js";
 
 /** Messages that make up a state: events of the channels, sent without ids. */
@@ -80,14 +81,18 @@ const RESERVED_CHANNEL_PREFIX = "~";
 /**
  * Checks one or more channel names.
  *
+ * @param check - Checks each.
  * @returns The names, without duplicates, detached from strings that they may be slices of.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` as {@link checkChannel} does, or if there is no name.
  */
-export function checkChannels(channels: string | readonly string[]): string[] {
+export function checkChannels(
+  channels: string | readonly string[],
+  check: (name: unknown) => asserts name is string = checkChannel,
+): string[] {
   const names = Array.isArray(channels) ? (channels as readonly unknown[]) : [channels];
   if (names.length === 0) throw invalidOption("Expected a channel, got an empty array");
   const checked = names.map((name) => {
-    checkChannel(name);
+    check(name);
     return detach(name);
   });
   return checked.length === 1 ? checked : [...new Set(checked)];
@@ -110,4 +115,14 @@ export function checkChannel(name: unknown): asserts name is string {
   throw invalidOption(
     `Expected a channel not to begin with "${RESERVED_CHANNEL_PREFIX}", which is reserved, got ${describeValue(name)}`,
   );
+}
+
+/**
+ * Checks the name of a channel to subscribe to, which may be one that shows who is present.
+ *
+ * @param name - Value to check: anything.
+ * @throws {SseError} `ERR_SSE_INVALID_OPTION` as {@link checkChannel} does.
+ */
+export function checkSubscribed(name: unknown): asserts name is string {
+  checkChannel(typeof name === "string" ? subjectOf(name) : name);
 }

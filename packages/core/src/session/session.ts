@@ -1,11 +1,15 @@
 /** The interface of an event stream that routes use: `res.sse`, `reply.sse`. */
 
 import type { ChannelsOf } from "../options/channels.js";
+import type { PresenceChannel } from "../options/presence.js";
 import type { OpenOptions } from "../options/open.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
 import type { LastMessage, SseMessage } from "../wire/message.js";
 import type { MapItem, StreamOptions } from "./pump.js";
 import type { StreamSource } from "./source.js";
+
+/** A channel, or the one that shows who is present there. */
+type Subscribed<Name extends string> = Name | PresenceChannel<Name>;
 
 /** State of a session: not opened, opening, accepting messages, closed. */
 export type SessionState = "idle" | "connecting" | "open" | "closed";
@@ -172,6 +176,9 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
    * Channels that join later are live from the call on, or from the moment `authorize` allows them. The call opens the
    * stream; a client that `authorize` refuses gets 403.
    *
+   * With the option `presence`, `~presence:<channel>` shows who is present on a channel, with {@link PresenceEvents}. Each
+   * stream begins with the present identities; `latest` and `snapshot` do not apply to it.
+   *
    * @param channels - One name or several, each a string of 1 to 256 characters that does not begin with `~`.
    * @param options - State and past events for a new client, and how the stream opens.
    * @returns `true` once subscribed; `false` if the session is closed or `unsubscribe` has cancelled the call. Never
@@ -181,7 +188,7 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
    * @throws {SseError} `ERR_SSE_ID_RESERVED` if the application has sent its own ids on this stream.
    */
   subscribe<Name extends keyof Channels & string>(
-    channels: Name | readonly Name[],
+    channels: Subscribed<Name> | readonly Subscribed<Name>[],
     options?: SubscribeOptions<Channels[Name]>,
   ): Promise<boolean>;
 
@@ -193,7 +200,9 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
    * @param channels - One name or several; channels that were not joined are ignored.
    * @throws {SseError} `ERR_SSE_INVALID_OPTION` if a name is invalid.
    */
-  unsubscribe(channels: (keyof Channels & string) | readonly (keyof Channels & string)[]): void;
+  unsubscribe(
+    channels: Subscribed<keyof Channels & string> | readonly Subscribed<keyof Channels & string>[],
+  ): void;
 
   /**
    * Ends the stream; the client will reconnect. An idle session is opened first, so that the client gets an answer.
