@@ -26,17 +26,14 @@ step("documentation site", ["node", "scripts/build-docs.mjs"]);
 // Runs the tiers directly: their scripts build first, and a type error in one test would fail every step.
 testStep("tests", ["--project=test/*"]);
 testStep("soak", ["--mode=soak", "--project=soak/*"]);
-// The same tests through `response.write`: see packages/core/src/outlet/direct-write.ts. Those that write most; the workflow
-// runs all contracts. Beside the next steps, because both mostly wait.
+// The same tests through `response.write`: see packages/core/src/outlet/direct-write.ts. The files that depend on it most; the
+// workflow runs all contracts. Beside the next steps, because both mostly wait.
 const withoutDirectWrites = beside(
   "tests without direct writes",
   [
     ["node", "node_modules/vitest/vitest.mjs", "run", "--reporter=dot"],
     ["packages/core/test/outlet/direct-write", "test/contracts/direct-write"],
-    ["adapter", "pipelining", "plain-streams", "stream"].map(
-      (name) => `test/contracts/${name}.test`,
-    ),
-    ["test/delivery/exactly-once", "test/delivery/resume"],
+    ["test/contracts/plain-streams", "test/delivery/exactly-once"],
   ].flat(),
   // The browsers beside it take what they can get.
   { ...WITHOUT_DIRECT_WRITES, VITEST_MAX_WORKERS: "2" },
