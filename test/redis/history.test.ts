@@ -158,6 +158,16 @@ async function setClockBack(redis: RedisServer): Promise<void> {
   await redis.command("XADD", KEY, `${Date.now() + HOUR_MS}-7`, "x", "y");
 }
 
+/**
+ * Makes the stream look as if it had had a million entries. By their number, nodes tell a stream that was replaced from one
+ * that was trimmed: a short one could be outgrown by its successor before a busy node looks.
+ */
+async function age(redis: RedisServer): Promise<void> {
+  const id = await redis.command("XADD", KEY, "*", "x", "y");
+  const counts = ["ENTRIESADDED", "1000000", "MAXDELETEDID", "0-0"];
+  await redis.command("XSETID", KEY, String(id), ...counts);
+}
+
 /** Waits until the readers of this many nodes are idle, which takes ten milliseconds after the last event. */
 async function areIdle(redis: RedisServer, count: number): Promise<void> {
   const blocked = `blocked_clients:${count}\r`;
@@ -201,6 +211,7 @@ describeWithRedis("A history that is lost", () => {
     async (name, when, { lose, keepsCopied, isClockBehind, isLoaded }) => {
       const redis = await server();
       if (isClockBehind === true) await setClockBack(redis);
+      else await age(redis);
       const nodes = await Promise.all([startNode(redis), startNode(redis)]);
       const [a, b] = nodes as [ClusterNode, ClusterNode];
       const witnesses = [
