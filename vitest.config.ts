@@ -26,12 +26,13 @@ const PROPERTIES = [
   "packages/core/test/wire/shared-frames.test.ts",
 ];
 
-/** Tests that mostly wait: for an outage to be over, for a heartbeat. Four of these files at a time take about one core. */
+/** Tests that mostly wait: for an outage to be over, for a heartbeat. Six of these files at a time take about one and a half cores. */
 const WAITING = [
   "test/client/**/*.test.ts",
-  "test/contracts/{adapter,hosts,reconnect-after,turned-away}.test.ts",
+  "test/contracts/{adapter,hosts,identity,reconnect-after,turned-away}.test.ts",
   "test/delivery/{async-context,authorize,exactly-once,idle-trim,quiet-channels,resume,shutdown}.test.ts",
-  "test/redis/{clients,cluster,half-dead,history,outages,runs,runs-outages,slow-links,unknown}.test.ts",
+  "test/redis/{clients,cluster,half-dead,history,identity,outages,runs,runs-clients,runs-outages,slow-links,unknown,worker}.test.ts",
+  "test/metrics/**/*.test.ts",
   "test/runs/{cuts,follow}.test.ts",
 ];
 
@@ -65,6 +66,7 @@ const LONG = [
   "test/redis/cluster.test.ts",
   "test/redis/clients.test.ts",
   "test/redis/unknown.test.ts",
+  "test/contracts/identity.test.ts",
   "test/types/channels.test.ts",
   "packages/core/test/delivery/window.test.ts",
 ];
@@ -129,7 +131,7 @@ export default defineConfig(({ mode }) => ({
         test: {
           name: "test/waiting",
           include: WAITING,
-          maxWorkers: 4,
+          maxWorkers: 6,
           sequence: { groupOrder: 0 },
         },
       },
@@ -146,7 +148,7 @@ export default defineConfig(({ mode }) => ({
         extends: true,
         test: {
           name: "test/integration",
-          include: ["test/{contracts,delivery,faults,metrics,redis,runs,testing}/**/*.test.ts"],
+          include: ["test/{contracts,delivery,faults,redis,runs,testing}/**/*.test.ts"],
           exclude: [...WAITING, ...ALONE, ...SOAK, ...SOAK_WAITING],
           maxWorkers: 2,
           sequence: { groupOrder: 2 },

@@ -188,6 +188,10 @@ async function makeMistakesOfExpress(): Promise<void> {
       response.sse.open();
     }),
     express().use(sse({ authorize: () => false }), sseHandler("news")),
+    express().use(
+      sse({ identify: () => ({ id: "ada", expiresAt: new Date("2001-02-03") }) }),
+      sseHandler("news"),
+    ),
   ];
   for (const app of apps) {
     app.use(
