@@ -41,6 +41,7 @@ const WITH_TIMERS = [
   "hub/shutdown",
   "options/print-errors",
   "outlet/heartbeat",
+  "outlet/last-bytes",
   "outlet/pace",
   "outlet/unread-body",
   "presence/presence",

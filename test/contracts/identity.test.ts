@@ -316,6 +316,16 @@ describe.each(BINDINGS)("Identity on $name", (binding) => {
     expect(client.isBroken).toBe(true);
   });
 
+  it("is disconnected for good right after a message: its client gets both, and does not come back", async () => {
+    const served = await serve({ identify: userOf }, ({ sse }) => void sse.open());
+    const client = await open(served, "ada");
+    await eventually("the stream to open", () => served.hub.sessionCount === 1);
+    for (const session of served.hub.sessions({ identity: "ada" })) await session.send("bye");
+    await served.hub.disconnect({ identity: "ada", final: true });
+    expect(await client.rest()).toMatch(/data: bye\n\nevent: sse-complete\n/);
+    expect(client.isBroken).toBe(false);
+  });
+
   it("is disconnected while authorize decides: the client gets an empty stream", async () => {
     let allow = (): void => {};
     let asked = (): void => {};

@@ -11,6 +11,7 @@ import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
 import { resolveOpenOptions } from "../options/open.js";
 import type { OpenOptions, ResolvedOpenOptions } from "../options/open.js";
 import { Scope } from "../outlet/async-context.js";
+import { cutUnlessSent } from "../outlet/last-bytes.js";
 import type { Outlet, OutletFault, OutletFaultDetails, OutletOwner } from "../outlet/outlet.js";
 import { breathe } from "../outlet/pace.js";
 import { COMPLETE, encodeCommentFrame, encodeFrame, encodeLast } from "../wire/frame.js";
@@ -284,7 +285,8 @@ export abstract class EventStream implements Stream, OutletOwner {
 
   /**
    * Ends the session without what is due: its client may not have that any more. Bytes that still wait for the socket
-   * are dropped, with the connection.
+   * are dropped, with the connection: at once if the socket has asked to wait, otherwise unless they leave
+   * within milliseconds.
    *
    * @param reason - `revoked` or `error`.
    * @param isFinal - Whether to tell the client not to reconnect. One that has no stream yet is answered 204; otherwise
@@ -303,7 +305,9 @@ export abstract class EventStream implements Stream, OutletOwner {
       if (!this.open()) return;
     }
     outlet.dropHeld();
-    const isBackedUp = outlet.isOpen && outlet.bufferedBytes > 0;
+    const isBackedUp = outlet.isOpen && outlet.isBlocked;
+    // Node holds back what was written in this turn, so these bytes do not tell whether the client reads.
+    const isUndecided = outlet.isOpen && !isBackedUp && outlet.bufferedBytes > 0;
     const last = isFinal && !isBackedUp ? this.#toldToStay : undefined;
     if (last !== undefined) outlet.send(last);
     const { isOpen } = outlet;
@@ -311,6 +315,7 @@ export abstract class EventStream implements Stream, OutletOwner {
     if (isBackedUp) outlet.destroy();
     // Otherwise the outlet ends itself, once its head is sent.
     else if (isOpen) outlet.end();
+    if (isUndecided) cutUnlessSent(outlet);
   }
 
   /** Whether the client has its answer, or no longer needs one. */
