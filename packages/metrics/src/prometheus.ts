@@ -12,6 +12,8 @@ import type { MeasuredHub, MetricsOptions } from "./options.js";
 export interface PrometheusRegistry {
   /** Adds a metric. */
   registerMetric(metric: never): void;
+  /** @returns The metric of a name. */
+  getSingleMetric(name: string): unknown;
   /** Removes a metric. */
   removeSingleMetric(name: string): void;
 }
@@ -53,6 +55,8 @@ interface Source {
   /** @returns Source of the metrics, the same for a whole scrape. */
   sample(): Sample;
   readonly histograms: ReadonlyMap<TimedMetric, Histogram>;
+  /** Times nothing more. Idempotent. */
+  unfollow(): void;
 }
 
 /** The metrics with one prefix in one registry, of one hub or several. */
@@ -97,10 +101,18 @@ export function collectPrometheus(hub: MeasuredHub, options: PrometheusOptions):
   const histograms = new Map(
     Object.values(TIMED_METRICS).map((metric) => [metric, new Histogram(metric.bounds)]),
   );
+  const { wait, lifetime, delay } = TIMED_METRICS;
   let sample: Sample | undefined;
+  register(registry, collection.metrics, collection.sources.size === 0);
+  if (runs !== undefined) register(registry, collection.runMetrics, false);
   const source: Source = {
     labels,
     histograms,
+    unfollow: followDurations(hub, {
+      wait: (seconds) => histograms.get(wait)?.add(seconds),
+      lifetime: (seconds) => histograms.get(lifetime)?.add(seconds),
+      delay: (seconds) => histograms.get(delay)?.add(seconds),
+    }),
     sample() {
       if (sample === undefined) {
         sample = { stats: hub.stats(), runs: runs?.stats() };
@@ -110,18 +122,10 @@ export function collectPrometheus(hub: MeasuredHub, options: PrometheusOptions):
       return sample;
     },
   };
-  register(registry, collection.metrics, collection.sources.size === 0);
-  if (runs !== undefined) register(registry, collection.runMetrics, false);
   collection.sources.add(source);
-  const { wait, lifetime, delay } = TIMED_METRICS;
-  const unfollow = followDurations(hub, {
-    wait: (seconds) => histograms.get(wait)?.add(seconds),
-    lifetime: (seconds) => histograms.get(lifetime)?.add(seconds),
-    delay: (seconds) => histograms.get(delay)?.add(seconds),
-  });
   return () => {
     if (!collection.sources.delete(source)) return;
-    unfollow();
+    source.unfollow();
     if (collection.sources.size > 0) return;
     COLLECTIONS.get(registry)?.delete(prefix);
     for (const name of [...collection.metrics.keys(), ...collection.runMetrics.keys()]) {
@@ -150,7 +154,10 @@ function collectionOf(registry: PrometheusRegistry, prefix: string): Collection 
   let byPrefix = COLLECTIONS.get(registry);
   if (byPrefix === undefined) COLLECTIONS.set(registry, (byPrefix = new Map()));
   const existing = byPrefix.get(prefix);
-  if (existing !== undefined) return existing;
+  if (existing !== undefined && isIn(registry, existing)) return existing;
+  // The registry was cleared.
+  for (const source of existing?.sources ?? []) source.unfollow();
+  existing?.sources.clear();
   const sources = new Set<Source>();
   const collection = {
     sources,
@@ -162,6 +169,11 @@ function collectionOf(registry: PrometheusRegistry, prefix: string): Collection 
   };
   byPrefix.set(prefix, collection);
   return collection;
+}
+
+/** Whether a registry has metrics of a collection: an application may remove single ones that it does not want. */
+function isIn(registry: PrometheusRegistry, { metrics }: Collection): boolean {
+  return [...metrics].some(([name, metric]) => registry.getSingleMetric(name) === metric);
 }
 
 function byName(metrics: readonly RegistryMetric[]): Map<string, RegistryMetric> {

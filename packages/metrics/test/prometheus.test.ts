@@ -185,6 +185,22 @@ describe("collectPrometheus", () => {
     expect(await registry.metrics()).toContain("tidewire_sessions");
   });
 
+  it("takes a new hub after the registry was cleared, and the old one's function does not remove it", async () => {
+    const registry = new Registry();
+    const old = createHub();
+    const stopOld = collectPrometheus(old, { registry });
+    registry.clear();
+    const hub = createHub();
+    const stop = collectPrometheus(hub, { registry });
+    await hub.publish("news", "one");
+    const published = (text: string): unknown => valueOf(text, "tidewire_events_published_total");
+    expect(published(await registry.metrics())).toBe(1);
+    stopOld();
+    expect(published(await registry.metrics())).toBe(1);
+    stop();
+    expect(await registry.metrics()).toBe("\n");
+  });
+
   it("works in the format of OpenMetrics, in clusters, and with another prefix", async () => {
     const open = new Registry<OpenMetricsContentType>();
     open.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
