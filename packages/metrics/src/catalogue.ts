@@ -74,7 +74,7 @@ export const HUB_METRICS: readonly ReadMetric[] = [
   },
   {
     name: "clients.turned_away",
-    help: "Clients turned away because of maxSessions or because the hub was closing",
+    help: "Clients turned away because of maxSessions or maxSessionsPerIdentity, or because the hub was closing",
     unit: "{client}",
     kind: "counter",
     read: ({ stats }) => one(stats.turnedAway),
