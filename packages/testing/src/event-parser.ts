@@ -30,6 +30,8 @@ export class EventParser {
   /** The bytes may be cut inside a character. */
   readonly #decoder = new TextDecoder();
   #rest = "";
+  /** Whether a line has ended at a CR with which the last text ends. */
+  #isAfterCr = false;
   #event = "";
   #data: string[] = [];
   #id: string | undefined;
@@ -41,10 +43,20 @@ export class EventParser {
 
   /** @param bytes - The next part of the body, cut anywhere. */
   push(bytes: Uint8Array): void {
-    this.#rest += this.#decoder.decode(bytes, { stream: true });
-    // A CR at the end may be the first half of a CRLF: it ends its line once more has arrived.
-    const lines = this.#rest.split(/\r\n|\n|\r(?!$)/);
-    this.#rest = lines.pop() ?? "";
+    const text = this.#decoder.decode(bytes, { stream: true });
+    if (text === "") return;
+    // The second half of a CRLF, whose line has ended.
+    const [first = "", ...lines] = text
+      .slice(this.#isAfterCr && text.startsWith("\n") ? 1 : 0)
+      .split(/\r\n|\n|\r/);
+    this.#isAfterCr = text.endsWith("\r");
+    const rest = lines.pop();
+    if (rest === undefined) {
+      this.#rest += first;
+      return;
+    }
+    this.#read(this.#rest + first);
+    this.#rest = rest;
     for (const line of lines) this.#read(line);
   }
 
