@@ -209,6 +209,19 @@ describe("A stream", () => {
     await expect(completed).rejects.toMatchObject({ status: 204, body: "" });
   });
 
+  it("whose cursor and reset hold no object hands on what follows", async () => {
+    await using stream = await openStream((_request, response) => {
+      response.writeHead(200, { "Content-Type": "text/event-stream" });
+      for (const event of ["sse-cursor", "sse-reset"]) {
+        response.write(`event: ${event}\nid: 1\ndata: null\n\n`);
+      }
+      response.write("data: one\n\n");
+    }, "/");
+    expect(await stream.next()).toMatchObject({ data: "one" });
+    expect(stream.heartbeatMs).toBeUndefined();
+    expect(stream.resets).toMatchObject([{ id: "1" }]);
+  });
+
   it("that sends nothing fails at its deadline, with a line of the test in its stack", async () => {
     const { app } = serveExpress();
     const begun = performance.now();

@@ -66,8 +66,8 @@ export class Received<Channels extends ChannelsOf<Channels>> implements BlockLis
     if (event === "sse-cursor") {
       this.isSubscribed = true;
       this.signs += 1;
-      const { heartbeatMs } = parse(data) as { heartbeatMs?: number | false };
-      if (heartbeatMs !== undefined) this.heartbeatMs = heartbeatMs;
+      const fields = parse(data) as { heartbeatMs?: number | false } | null;
+      if (fields?.heartbeatMs !== undefined) this.heartbeatMs = fields.heartbeatMs;
     } else if (event === "sse-reset") {
       this.isSubscribed = true;
       const fields = parse(data) as Pick<StreamReset, "reason" | "channels">;
