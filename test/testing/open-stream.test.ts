@@ -209,6 +209,20 @@ describe("A stream", () => {
     await expect(completed).rejects.toMatchObject({ status: 204, body: "" });
   });
 
+  it("fails with what has arrived of an answer that is no stream and does not end", async () => {
+    const server = http.createServer((_request, response) => {
+      response.writeHead(200, { "Content-Type": "text/plain" }).write("data: one\n\n");
+    });
+    server.listen(0);
+    await once(server, "listening");
+    const failed = openStream(server, "/", { withinMs: 200 });
+    await expect(failed).rejects.toThrow("Expected an event stream, got 200: data: one");
+    await expect(failed).rejects.toMatchObject({ status: 200, body: "data: one\n\n" });
+    // The connection is closed, which otherwise keeps the server from closing.
+    server.close();
+    await once(server, "close");
+  });
+
   it("whose cursor and reset hold no object hands on what follows", async () => {
     await using stream = await openStream((_request, response) => {
       response.writeHead(200, { "Content-Type": "text/event-stream" });
