@@ -5,6 +5,7 @@ import http2 from "node:http2";
 import https from "node:https";
 import os from "node:os";
 import { join } from "node:path";
+import zlib from "node:zlib";
 import { createHub } from "@tidewire/core";
 import type { ChannelMap, Hub, SnapshotMessages } from "@tidewire/core";
 import { createHub as createExpressHub, sse, sseHandler } from "@tidewire/express";
@@ -221,6 +222,38 @@ describe("A stream", () => {
     // The connection is closed, which otherwise keeps the server from closing.
     server.close();
     await once(server, "close");
+  });
+
+  it("decodes a compressed answer, and reads its end and its cut", async () => {
+    for (const [encoding, compress] of Object.entries({
+      gzip: zlib.createGzip,
+      deflate: zlib.createDeflate,
+      br: zlib.createBrotliCompress,
+    })) {
+      let end = (): void => {};
+      const server = http.createServer(({ url }, response) => {
+        const type = url === "/cat" ? "text/plain" : "text/event-stream";
+        response.writeHead(200, { "Content-Type": type, "Content-Encoding": encoding });
+        const stream = compress();
+        stream.pipe(response);
+        stream.write("id: 1\ndata: one\n\n");
+        stream.flush();
+        end = () => void stream.end("data: two\n\n");
+        if (url === "/cat") end();
+      });
+      await using stream = await openStream(server, "/", {
+        headers: { "Accept-Encoding": encoding },
+      });
+      expect(await stream.next()).toMatchObject({ data: "one", id: "1" });
+      end();
+      expect(await stream.next()).toMatchObject({ data: "two" });
+      expect(await stream.ended()).toBe("end");
+      await stream.resume();
+      expect(await stream.next()).toMatchObject({ data: "one" });
+      server.closeAllConnections();
+      expect(await stream.ended()).toBe("cut");
+      await expect(openStream(server, "/cat")).rejects.toThrow("got 200: id: 1");
+    }
   });
 
   it("whose cursor and reset hold no object hands on what follows", async () => {

@@ -4,6 +4,7 @@ import http from "node:http";
 import type { IncomingHttpHeaders } from "node:http";
 import https from "node:https";
 import type { Readable } from "node:stream";
+import { decodeBody } from "./decode-body.js";
 import type { StreamRequest } from "./options.js";
 
 /** How a connection is cut: like a closed tab (`fin`), or like a broken network (`rst`). */
@@ -13,6 +14,7 @@ export type Cut = "fin" | "rst";
 export interface Connection {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
+  /** Decoded, if it was compressed. */
   readonly body: Readable;
   cut(how: Cut): void;
 }
@@ -38,7 +40,7 @@ export function connectTo(origin: string, isOwn: boolean): Connect {
         resolve({
           status: response.statusCode ?? 0,
           headers: response.headers,
-          body: response,
+          body: decodeBody(response, response.headers["content-encoding"]),
           cut: (how) => void (how === "rst" ? socket.resetAndDestroy() : socket.destroy()),
         });
       });
@@ -72,7 +74,7 @@ export function injectInto(fastify: Injecting): Connect {
     return {
       status: response.statusCode,
       headers: response.headers,
-      body: response.stream(),
+      body: decodeBody(response.stream(), response.headers["content-encoding"]),
       // The client has left: the response closes, as it does with a socket.
       cut: () => response.raw.res.destroy(),
     };
