@@ -5,7 +5,7 @@ import { DistantHistory } from "./distant-history.js";
 import { SharedHistory } from "./shared-history.js";
 
 describe("memoryLog()", () => {
-  logConformance(memoryLog, { test });
+  logConformance(memoryLog, { test, withinMs: 15_000 });
 });
 
 describe("The log of the example in the documentation", () => {
@@ -14,7 +14,7 @@ describe("The log of the example in the documentation", () => {
       const history = new SharedHistory();
       return { log: history.log(), other: () => history.log() };
     },
-    { test },
+    { test, withinMs: 15_000 },
   );
 });
 
@@ -34,6 +34,6 @@ describe("A log with a shared history", () => {
         },
       };
     },
-    { test },
+    { test, withinMs: 15_000 },
   );
 });

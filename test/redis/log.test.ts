@@ -22,6 +22,6 @@ describeWithRedis("redisLog()", () => {
         },
       };
     },
-    { test },
+    { test, withinMs: 15_000 },
   );
 });

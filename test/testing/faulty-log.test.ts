@@ -1,5 +1,6 @@
 import { createHub, memoryLog } from "@tidewire/core";
-import type { Hub } from "@tidewire/core";
+import type { Hub, Log } from "@tidewire/core";
+import type { LogEntry, LogFollower } from "@tidewire/core/log";
 import { createHub as createExpressHub, sse, sseHandler } from "@tidewire/express";
 import { faultyLog, logConformance, openStream } from "@tidewire/testing";
 import type { FaultyLog, TestStream } from "@tidewire/testing";
@@ -113,7 +114,7 @@ describe.each(Object.entries(LOGS))("faultyLog() around %s", (_name, make) => {
 });
 
 describe("faultyLog() without a fault", () => {
-  logConformance(() => faultyLog(), { test });
+  logConformance(() => faultyLog(), { test, withinMs: 15_000 });
 });
 
 describe("faultyLog() without a fault around a log with a past", () => {
@@ -127,8 +128,44 @@ describe("faultyLog() without a fault around a log with a past", () => {
       };
       return { log, other: () => faultyLog(history.log()), breakAppends };
     },
-    { test },
+    { test, withinMs: 15_000 },
   );
+});
+
+/** @returns Why tests of the suite fail on a log, by their names. */
+async function failuresOn(makeLog: () => Log): Promise<Map<string, string>> {
+  const failures = new Map<string, string>();
+  for (const { name, run } of logConformance(makeLog, { withinMs: 200 })) {
+    await run().catch((error: unknown) => void failures.set(name, (error as Error).message));
+    if (failures.size === 2) break;
+  }
+  return failures;
+}
+
+it("logConformance says what it has waited for when a log loses an event or never answers", async () => {
+  const lossy = await failuresOn(() => {
+    const log = memoryLog();
+    let count = 0;
+    const start = log.start.bind(log);
+    const entries = (follower: LogFollower, batch: readonly LogEntry[]): boolean =>
+      ++count === 3 || follower.entries(batch);
+    return Object.assign(log, {
+      start: (follower: LogFollower) =>
+        start({ ...follower, entries: (batch) => entries(follower, batch) }),
+    });
+  });
+  expect([...lossy.values()]).toEqual([
+    "Waited 200 ms for 5 entries, got 4",
+    "Waited 200 ms for 200 entries, got 199",
+  ]);
+  const never = (): Promise<never> => new Promise(() => {});
+  for (const name of ["append", "close"] as const) {
+    const silent = await failuresOn(() => Object.assign(memoryLog(), { [name]: never }));
+    const message = "Waited 200 ms for a call of the log to settle";
+    expect([...silent.values()]).toEqual([message, message]);
+  }
+  const [missing] = (await failuresOn(() => undefined as never)).values();
+  expect(missing).toBe("Expected a log, got undefined");
 });
 
 it("faultyLog() takes the log in memory by default", () => {

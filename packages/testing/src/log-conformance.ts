@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 import type { Log } from "@tidewire/core";
+import { describeValue } from "@tidewire/core/adapter";
 import { NotApplicable, Subject, isContext } from "./log-subject.js";
 import type { LogUnderTest } from "./log-subject.js";
+import { checkMs } from "./options.js";
 import { LOG_TESTS } from "./log-tests.js";
 import { PAST_TESTS } from "./past-tests.js";
 
@@ -32,7 +34,17 @@ export interface ConformanceOptions {
   readonly test?:
     | ((name: string, run: (...context: unknown[]) => Promise<void>) => unknown)
     | undefined;
+  /**
+   * Deadline of each test, in milliseconds, at which it fails and says what it has waited for. Less than the time limit of
+   * your runner: Jest and Vitest end a test after 5 000 ms, and `node:test` never does.
+   *
+   * @defaultValue `4_000`
+   */
+  readonly withinMs?: number | undefined;
 }
+
+/** Deadline of a test, in milliseconds. */
+const WITHIN_MS = 4_000;
 
 /**
  * The suite that every log has to pass: order, duplicates, rejected appends, `dedupeKey`, made-up ids, reading back,
@@ -51,8 +63,11 @@ export function logConformance(
   options: ConformanceOptions = {},
 ): readonly ConformanceTest[] {
   assert.equal(typeof makeLog, "function", "Expected a function that creates a log");
+  const { withinMs = WITHIN_MS } = options;
+  checkMs("withinMs", withinMs);
   const open = async (): Promise<LogUnderTest> => {
-    const made = await makeLog();
+    const made: unknown = await makeLog();
+    if (!isLogOrSubject(made)) assert.fail(`Expected a log, got ${describeValue(made)}`);
     return "log" in made ? made : { log: made };
   };
   const tests = Object.entries({ ...LOG_TESTS, ...PAST_TESTS }).map(([name, test]) => ({
@@ -61,15 +76,17 @@ export function logConformance(
     run: async (...[context]: unknown[]): Promise<void> => {
       const subject = new Subject(open);
       try {
-        await test(subject);
+        await subject.run(() => test(subject), withinMs);
       } catch (error) {
         if (!(error instanceof NotApplicable)) throw error;
         if (isContext(context)) context.skip(error.message);
-      } finally {
-        await subject.close();
       }
     },
   }));
   for (const { name, run } of tests) options.test?.(name, run);
   return tests;
+}
+
+function isLogOrSubject(made: unknown): made is Log | LogUnderTest {
+  return typeof made === "object" && made !== null && ("log" in made || "append" in made);
 }

@@ -3,10 +3,7 @@
 import assert from "node:assert/strict";
 import type { Log } from "@tidewire/core";
 import type { LogEntry, LogFollower, LogResetReason } from "@tidewire/core/log";
-import { now, startTimer } from "./clock.js";
-
-/** Deadline of a wait, in milliseconds: logs over a network, on a busy machine. */
-const WITHIN_MS = 10_000;
+import { startTimer, stopTimer } from "./clock.js";
 
 /** A log with an empty history, and what the suite can do with it. The suite closes it. */
 export interface LogUnderTest {
@@ -36,6 +33,11 @@ export class Recorder implements LogFollower {
   readonly faults: unknown[] = [];
   /** Number of entries in each call. */
   readonly batches: number[] = [];
+  readonly #subject: Subject;
+
+  constructor(subject: Subject) {
+    this.#subject = subject;
+  }
 
   entries(entries: readonly LogEntry[]): boolean {
     this.batches.push(entries.length);
@@ -59,10 +61,18 @@ export class Recorder implements LogFollower {
     return this.received.map(({ data }) => data);
   }
 
+  /** What the log has reported instead of entries. */
+  get #trouble(): string {
+    const reset = this.resets.at(-1);
+    const fault = this.faults.at(-1);
+    const resetNote = reset === undefined ? "" : ` and a reset (${reset.reason})`;
+    return `${resetNote}${fault === undefined ? "" : `; the log has failed: ${String(fault)}`}`;
+  }
+
   /** Waits until there are as many entries. */
   async until(count: number): Promise<void> {
-    await eventually(
-      () => `${count} entries, got ${this.received.length}`,
+    await this.#subject.until(
+      () => `${count} entries, got ${this.received.length}${this.#trouble}`,
       () => this.received.length >= count,
     );
   }
@@ -78,9 +88,52 @@ export interface Begun extends LogUnderTest {
 export class Subject {
   readonly #open: () => Promise<LogUnderTest>;
   readonly #closers: (() => Promise<unknown> | undefined)[] = [];
+  /** Describes the state that the test waits for; `undefined` while it waits for a call of the log. */
+  #awaited: (() => string) | undefined;
+  #isLate = false;
 
   constructor(open: () => Promise<LogUnderTest>) {
     this.#open = open;
+  }
+
+  /**
+   * Runs the test on these logs and closes them.
+   *
+   * @returns Rejects as the test does, and at the deadline: a log may never answer.
+   */
+  async run(test: () => Promise<void>, withinMs: number): Promise<void> {
+    let timer: ReturnType<typeof startTimer> | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = startTimer(() => {
+        this.#isLate = true;
+        const what = this.#awaited?.() ?? "a call of the log to settle";
+        reject(new assert.AssertionError({ message: `Waited ${withinMs} ms for ${what}` }));
+        // The test fails for its deadline, whatever a log does that does not keep it.
+        this.close().catch(() => {});
+      }, withinMs);
+    });
+    const closed = async (): Promise<void> => {
+      try {
+        await test();
+      } finally {
+        await this.close();
+      }
+    };
+    try {
+      await Promise.race([closed(), late]);
+    } finally {
+      stopTimer(timer);
+    }
+  }
+
+  /** Waits for a state without an event. */
+  async until(what: () => string, isTrue: () => boolean): Promise<void> {
+    this.#awaited = what;
+    while (!isTrue()) {
+      if (this.#isLate) assert.fail(`Waited for ${what()}`);
+      await delay(5);
+    }
+    this.#awaited = undefined;
   }
 
   /** Creates a log that is not started. */
@@ -94,13 +147,13 @@ export class Subject {
   async begin(): Promise<Begun> {
     const opened = await this.open();
     this.later(() => opened.log.close());
-    return { ...opened, ...(await follow(opened)) };
+    return { ...opened, ...(await this.#follow(opened)) };
   }
 
   /** Starts another log on the history of a first one. */
   async beginOther(first: LogUnderTest): Promise<Begun> {
     const log = this.other(first);
-    return { log, ...(await follow({ log })) };
+    return { log, ...(await this.#follow({ log })) };
   }
 
   /** Creates another log on the history of a first one. */
@@ -116,23 +169,14 @@ export class Subject {
     this.#closers.push(close);
   }
 
+  async #follow({ log }: LogUnderTest): Promise<{ recorder: Recorder; tail: string }> {
+    const recorder = new Recorder(this);
+    return { recorder, tail: await log.start(recorder) };
+  }
+
   /** Closes everything. */
   async close(): Promise<void> {
     for (const close of this.#closers.splice(0).toReversed()) await close();
-  }
-}
-
-async function follow({ log }: LogUnderTest): Promise<{ recorder: Recorder; tail: string }> {
-  const recorder = new Recorder();
-  return { recorder, tail: await log.start(recorder) };
-}
-
-/** Waits for a state without an event. */
-export async function eventually(what: () => string, isTrue: () => boolean): Promise<void> {
-  const end = now() + WITHIN_MS;
-  while (!isTrue()) {
-    if (now() > end) assert.fail(`Waited ${WITHIN_MS} ms for ${what()}`);
-    await delay(5);
   }
 }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { createHub, createReader } from "@tidewire/core";
 import type { ChannelMap, ReadItem } from "@tidewire/core";
 import type { LogMessage } from "@tidewire/core/log";
-import { GARBAGE, NotApplicable, delay, eventually, nearMisses } from "./log-subject.js";
+import { GARBAGE, NotApplicable, delay, nearMisses } from "./log-subject.js";
 import type { Subject } from "./log-subject.js";
 
 /** Tests by the sentence that they test. */
@@ -113,9 +113,8 @@ export const LOG_TESTS: LogTests = {
 
   async "MUST NOT deliver an id twice"(subject) {
     const { log, recorder } = await subject.begin();
-    const appends = Array.from({ length: 300 }, (_, n) => log.append("a", { data: String(n) }));
+    await Promise.all(Array.from({ length: 300 }, (_, n) => log.append("a", { data: String(n) })));
     await recorder.until(300);
-    await Promise.all(appends);
     await log.append("b", { data: "last" });
     await recorder.until(301);
     assert.equal(new Set(recorder.ids).size, recorder.ids.length);
@@ -188,7 +187,7 @@ export const LOG_TESTS: LogTests = {
     const { log, recorder } = await subject.begin();
     await log.append("a", { data: "1" });
     await recorder.until(1);
-    await eventually(
+    await subject.until(
       () => `a log that is live, got ${log.health().state}`,
       () => log.health().state === "live",
     );
@@ -203,7 +202,7 @@ export const LOG_TESTS: LogTests = {
     const { log, tail } = await subject.begin();
     const id = await log.append("a", { data: "1" });
     const compared = (a: string, b: string): void =>
-      assert.ok(Number.isNaN(log.compare(a, b)), JSON.stringify([a, b]));
+      assert.ok(Number.isNaN(log.compare(a, b)), `compare${describe([a, b])} is not NaN`);
     for (const text of GARBAGE) {
       compared(text, id);
       compared(id, text);
@@ -222,8 +221,9 @@ export const LOG_TESTS: LogTests = {
     const id = await log.append("a", { data: "1" });
     for (const text of nearMisses(id)) {
       const order: unknown = log.compare(text, id);
-      assert.equal(typeof order, "number", JSON.stringify(text));
-      assert.notEqual(order, 0, JSON.stringify(text));
+      const call = `compare${describe([text, id])}`;
+      assert.equal(typeof order, "number", `${call} is ${String(order)}`);
+      assert.notEqual(order, 0, `${call} is 0`);
     }
   },
 
@@ -290,6 +290,11 @@ export const LOG_TESTS: LogTests = {
     }
   },
 };
+
+/** @returns Arguments as a call shows them. */
+function describe(given: readonly string[]): string {
+  return `(${given.map((text) => JSON.stringify(text)).join(", ")})`;
+}
 
 /** Takes items until there are enough. */
 async function take(
