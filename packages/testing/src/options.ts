@@ -8,7 +8,8 @@ export type RequestHeaders = Readonly<Record<string, string | readonly string[]>
 /** Options of `openStream` and `injectStream`. */
 export interface OpenStreamOptions {
   /**
-   * Headers of the request, in each connection. Names in any case.
+   * Headers of the request, in each connection. Names in any case. An answer that is compressed as `Accept-Encoding`
+   * asks is decoded: `gzip`, `deflate` and `br`.
    *
    * @defaultValue `Accept: text/event-stream`
    */
