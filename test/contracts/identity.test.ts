@@ -137,6 +137,18 @@ describe.each(BINDINGS)("Identity on $name", (binding) => {
     expect(client.status).toBe(401);
   });
 
+  it("that expires before CORS allows the stream is answered 401", async () => {
+    const served = await serve({
+      identify: () => ({ id: "ada", expiresAt: Date.now() + 50 }),
+      cors: { origin: (_origin, allow) => void setTimeout(() => allow(null, true), 100) },
+    });
+    const headers = { accept: "text/event-stream", origin: "https://app.example" };
+    const client = await request(served, "/", { headers });
+    clients.push(client);
+    expect(client.status).toBe(401);
+    expect(served.hub.stats().opened).toBe(0);
+  });
+
   it("ends the stream when it expires, within a second", async () => {
     const reasons: unknown[] = [];
     const expiresAt = Date.now() + 1_500;

@@ -8,6 +8,7 @@ import { setStreamHeaders } from "../http/head.js";
 import { readLastEventId } from "../http/last-event-id.js";
 import type { ChannelMap } from "../options/channels.js";
 import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
+import { expiredIdentity } from "../options/identity.js";
 import { resolveOpenOptions } from "../options/open.js";
 import type { OpenOptions, ResolvedOpenOptions } from "../options/open.js";
 import { Scope } from "../outlet/async-context.js";
@@ -485,6 +486,9 @@ export abstract class EventStream implements Stream, OutletOwner {
     if (outlet.isQueued) return outlet.awaitTurn();
     this.#opening = undefined;
     const reception = opening.reception ?? receive(outlet.request, this.turnAway(), opening);
+    const hasStream = reception.kind === "stream" || reception.kind === "head";
+    // CORS or earlier responses on the connection may have taken longer than the client's credentials last.
+    if (hasStream && outlet.isExpired) return this.#refuse(expiredIdentity(), "refused");
     switch (reception.kind) {
       case "refused":
         return this.#refuse(reception.error, "refused");
