@@ -381,4 +381,13 @@ describe.each(BINDINGS)("Identity on $name", (binding) => {
     await eventually("the route to end", () => subscribedTo.length === 1);
     expect(subscribedTo).toEqual([false]);
   });
+
+  it("is disconnected for good before the route subscribes, even if it is disconnected again", async () => {
+    const served = await serve({ identify: userOf }, async ({ sse }) => {
+      await served.hub.disconnect({ identity: sse.identity ?? "", final: true });
+      await served.hub.disconnect({ identity: sse.identity ?? "" });
+      await sse.subscribe("news");
+    });
+    expect((await open(served, "ada")).status).toBe(204);
+  });
 });

@@ -381,8 +381,11 @@ export class HubSession<Owner>
       return;
     }
     // Whether the request gets a stream is still open.
-    if (this.state === "idle" && this.#arrival === undefined) DISCONNECTED.set(this, isFinal);
-    else this.revoke("revoked", isFinal);
+    if (this.state === "idle" && this.#arrival === undefined) {
+      DISCONNECTED.set(this, isFinal || DISCONNECTED.get(this) === true);
+    } else {
+      this.revoke("revoked", isFinal);
+    }
   }
 
   /** Whether a set of channels has a channel, or the one that shows who is present there. */
