@@ -74,6 +74,9 @@ const REFUSED: Promise<boolean> = Promise.resolve(false);
  */
 const DISCONNECTED = new WeakMap<object, boolean>();
 
+/** Sessions that had closed when their stream started: too few to justify a field in each. */
+const NEVER_PRESENT = new WeakSet<object>();
+
 /** Stands for the time of the next check while one is pending. */
 const CHECKING = -1;
 
@@ -274,18 +277,22 @@ export class HubSession<Owner>
 
   protected started(): void {
     this.#parts.sessions.started(this);
+    // First, because application code that joins or leaves channels may run below.
+    if (this.closeReason !== undefined) NEVER_PRESENT.add(this);
+    else if (this.#isPresent()) {
+      this.#parts.presence?.joined(this.#identity as string, this.#channels());
+    }
     const now = Math.floor(performance.now());
     this.#parts.opened(this, now - this.#since);
     this.#since = now;
     // An observer may have closed it.
     if (typeof this.#identity !== "string" || this.closeReason !== undefined) return;
     this.#parts.identities.started(this.#identity, this);
-    if (this.#isPresent()) this.#parts.presence?.joined(this.#identity, this.#channels());
   }
 
   protected left(reason: CloseReason): void {
     if (this.#parts.sessions.left(this)) {
-      if (typeof this.#identity === "string") {
+      if (typeof this.#identity === "string" && !NEVER_PRESENT.delete(this)) {
         this.#parts.presence?.closed(this.#identity, this.#channels());
       }
       this.#parts.closed(this, reason, Math.max(0, Math.round(performance.now()) - this.#since));
@@ -599,11 +606,13 @@ export class HubSession<Owner>
     }
     if (this.#isPresent()) presence.joined(this.#identity as string, others);
     if (others.length > 0) subscription.join(others, options, part);
-    if (shown.length === 0) return;
-    // Each stream begins with who is present, also that of a client that resumes.
-    const snapshot = (): ReturnType<Presence["stateOf"]> => presence.stateOf(shown);
-    const names = shown.map(presenceOf);
-    subscription.join(names, { snapshot }, { isReplayed: false, comesFirst: false });
+    // Each stream begins with who is present, also that of a client that resumes. One state for each channel: a reset
+    // must not bring that of a channel left since.
+    for (const channel of shown) {
+      const snapshot = (): ReturnType<Presence["stateOf"]> => presence.stateOf(channel);
+      const never = { isReplayed: false, comesFirst: false };
+      subscription.join([presenceOf(channel)], { snapshot }, never);
+    }
   }
 
   /** Makes the first call take effect. */

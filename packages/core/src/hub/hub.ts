@@ -173,7 +173,11 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
       report,
     };
     this.#readings = new Readings(this.#parts.log, options);
-    if (presence !== undefined) this.#parts.log.whenSettled(() => presence.begin());
+    this.#parts.log.whenSettled(() => {
+      // Without a position, the log has failed to start.
+      if (this.#parts.log.delivery === undefined) presence?.close();
+      else presence?.begin();
+    });
   }
 
   /** Number of open streams. */

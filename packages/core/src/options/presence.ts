@@ -43,7 +43,7 @@ export const PRESENCE_DEFAULTS: ResolvedPresenceOptions = Object.freeze({
   leaseMs: 30_000,
 });
 
-/** Name of the channel that shows who is present on another. A session subscribes to it; nobody publishes on it. */
+/** Name of the channel that shows who is present on another. For `subscribe`: applications cannot publish on it. */
 export type PresenceChannel<Name extends string = string> = `~presence:${Name}`;
 
 /** Data of the events of a {@link PresenceChannel}. */
@@ -62,7 +62,7 @@ export interface PresentIdentities<Name extends string = string> {
  */
 export interface PresenceEvents<Name extends string = string> {
   /**
-   * Who is present: replaces everything known before. The first event after each `subscribe`, on each stream, and after
+   * The present identities: replaces everything known before. The first event after each `subscribe`, on each stream, and after
    * each reset. The rest of a long list follows as `presence-join`.
    */
   presence: PresentIdentities<Name>;

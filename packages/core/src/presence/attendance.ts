@@ -1,4 +1,4 @@
-/** Who is present on which channel in this process. */
+/** The identities that are present on each channel in this process. */
 
 import { Deque } from "../delivery/deque.js";
 
@@ -28,7 +28,7 @@ export class Attendance {
     this.#lingerMs = lingerMs;
   }
 
-  /** Whether nobody is present. */
+  /** Whether no identity is present. */
   get isEmpty(): boolean {
     return this.#channels.size === 0;
   }

@@ -8,8 +8,8 @@ import { shownBy } from "../options/presence.js";
 /** Channel of the entries that concern nodes. */
 export const NODES_CHANNEL = "~presence";
 
-/** Most characters of identities in one entry. */
-const MOST_LENGTH = 16_384;
+/** Most characters of identities in one entry, as JSON. */
+export const MOST_LENGTH = 16_384;
 /** Most identities in one entry. */
 const MOST_IDENTITIES = 500;
 
@@ -26,11 +26,13 @@ export interface ChangeEntry {
 /** Something that concerns a node: an entry of {@link NODES_CHANNEL}. Without any of the optional fields: it is alive. */
 export interface NodeEntry {
   readonly node: string;
-  /** It has started, and asks the others who is present. */
-  readonly hello?: true | undefined;
+  /**
+   * It asks the others who is present. `"new"`: it has started, or starts over, so nothing that it told before counts.
+   */
+  readonly hello?: "new" | "again" | undefined;
   /** It closes. Its clients have this many milliseconds to come back elsewhere. */
   readonly bye?: number | undefined;
-  /** Who is present through it: for the node that asked. */
+  /** The identities that are present through it, for a node that asked. */
   readonly answer?: Answer | undefined;
 }
 
@@ -56,7 +58,7 @@ export function decodeNodeEntry(entry: LogEntry): NodeEntry {
   const decoded = decode(entry);
   const { hello, bye, answer } = decoded as { [Field in keyof NodeEntry]?: unknown };
   const isValid =
-    (hello === undefined || hello === true) &&
+    (hello === undefined || hello === "new" || hello === "again") &&
     (bye === undefined || typeof bye === "number") &&
     (answer === undefined || isAnswer(answer));
   if (!isValid) throw invalid(entry);
@@ -75,12 +77,17 @@ export function decodeChange(entry: LogEntry): (ChangeEntry & { channel: string 
   const decoded = decode(entry);
   const { by, join, leave } = decoded as { [Field in keyof ChangeEntry]?: unknown };
   const isValid =
-    (by === undefined || typeof by === "string") &&
+    (by === undefined || (typeof by === "string" && leave !== undefined)) &&
     (join === undefined || isNames(join)) &&
     (leave === undefined || isNames(leave)) &&
     (join === undefined) !== (leave === undefined);
   if (!isValid) throw invalid(entry);
   return { ...(decoded as ChangeEntry), channel };
+}
+
+/** @returns The identities of a change. */
+export function namesOf({ join, leave }: ChangeEntry): readonly string[] {
+  return join ?? leave ?? [];
 }
 
 /** Divides identities into lists for one entry each. */
@@ -91,11 +98,12 @@ export function* partsOf(
   let part: string[] = [];
   let length = 0;
   for (const identity of identities) {
-    length += identity.length + 3;
+    const size = JSON.stringify(identity).length + 1;
+    length += size;
     if (part.length > 0 && (length > mostLength || part.length === MOST_IDENTITIES)) {
       yield part;
       part = [];
-      length = identity.length + 3;
+      length = size;
     }
     part.push(identity);
   }

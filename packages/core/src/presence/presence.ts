@@ -1,4 +1,4 @@
-/** Who is present on which channel: tells the log about this process, and learns of all nodes from it. */
+/** Presence: tells the log about this process, and learns about all nodes from it. */
 
 import { randomBytes } from "node:crypto";
 import type { Log, LogEntry, LogMessage } from "../log/log.js";
@@ -8,7 +8,15 @@ import type { PresentIdentities, ResolvedPresenceOptions } from "../options/pres
 import { prepareMessage } from "../wire/frame.js";
 import type { EventMessage, SseMessage } from "../wire/message.js";
 import { Attendance } from "./attendance.js";
-import { NODES_CHANNEL, decodeChange, decodeNodeEntry, encodeEntry, partsOf } from "./entry.js";
+import {
+  MOST_LENGTH,
+  NODES_CHANNEL,
+  decodeChange,
+  decodeNodeEntry,
+  encodeEntry,
+  namesOf,
+  partsOf,
+} from "./entry.js";
 import type { Answer, ChangeEntry, NodeEntry } from "./entry.js";
 import { Roster } from "./roster.js";
 
@@ -23,7 +31,7 @@ const TICKS_PER_LEASE = 6;
 export interface PresenceParts {
   readonly log: Log;
   readonly options: ResolvedOptions;
-  /** What was sent to the members of a presence channel may be wrong: they need a reset. */
+  /** Members of a presence channel may have the wrong state: they need a reset. */
   missed(channel: string): void;
   report(error: unknown): void;
 }
@@ -34,15 +42,23 @@ interface Node {
   expiresAt: number;
 }
 
+/** A change that is on its way to the log and back. */
+interface Pending {
+  readonly change: ChangeEntry;
+  /** Time of the append, in milliseconds of a monotonic clock. */
+  readonly at: number;
+}
+
 /**
- * Who is present on which channel, on all nodes.
+ * The identities that are present on each channel, on all nodes.
  *
  * Each node adds an entry to the log when the first stream of an identity joins a channel and after the last has left.
  * All nodes add these up in the order of the log, so they agree, at each position, on who is present: an entry that
  * changes that becomes an event of the presence channel there, any other only moves the position.
  *
- * What a node has told is compared with what is so whenever one of the two changes. An entry that is lost, or a lease
- * that has ended while the node was only slow, is mended that way.
+ * A node compares its entries with its own streams whenever one of the two changes. If the log has lost or not accepted
+ * an entry, or another node has written one in its place, the others may have a different state: it then appends another
+ * entry in any case.
  */
 export class Presence {
   readonly #log: Log;
@@ -50,30 +66,39 @@ export class Presence {
   readonly #settings: ResolvedPresenceOptions;
   readonly #parts: PresenceParts;
   readonly #isLocal: boolean;
-  /** Names this process among the nodes. */
-  readonly #self = randomBytes(9).toString("base64url");
+  /** Name of this process among the nodes. A new one whenever its positions are void. */
+  #self: string = newName();
   readonly #attendance: Attendance;
   readonly #roster = new Roster();
   readonly #nodes: Map<string, Node> = new Map();
-  /** Identities that may be present without having been told, or the reverse. */
-  readonly #untold: Map<string, Set<string>> = new Map();
-  /** Changes that are on their way to the log and back: one on each channel. */
-  readonly #pending: Map<string, ChangeEntry> = new Map();
+  /**
+   * Identities for which the entries of this node may be wrong, and whether to append another one even if they seem
+   * right.
+   */
+  readonly #untold: Map<string, Map<string, boolean>> = new Map();
+  /** Channels of `#untold` that may have something to tell now. */
+  readonly #due: Set<string> = new Set();
+  /** One on each channel. */
+  readonly #pending: Map<string, Pending> = new Map();
   /** Nodes that have said hello and wait for an answer. */
   readonly #asking: Set<string> = new Set();
   /** Channels about which this process has learned too late. */
   readonly #missed: Set<string> = new Set();
   /** Callers that wait until this process knows who is present. `undefined` once it does. */
   #waiting: (() => void)[] | undefined = [];
-  /** Nodes whose answer is awaited, and those that have answered. */
+  /** Nodes whose answer is awaited, and those that have answered. Both are empty a lease after the hello. */
   readonly #awaited: Set<string> = new Set();
   readonly #answered: Set<string> = new Set();
-  /** Whether the log has not accepted the hello of this node. */
-  #owesHello = false;
+  /** The hello that has not come back from the log. */
+  #owedHello: NodeEntry["hello"];
+  /** When this node has said hello; `-Infinity` if it is not in its first lease after that. */
+  #helloAt = -Infinity;
   #isClosed = false;
   #hasFailed = false;
   #invalid: unknown;
   #isFlushing = false;
+  #willFlush = false;
+  /** When an entry of this node was last accepted, or is expected to be. */
   #toldAt = -Infinity;
   #tickedAt = 0;
   #ticks: NodeJS.Timeout | undefined;
@@ -108,8 +133,9 @@ export class Presence {
     this.#awaited.clear();
     this.#answered.clear();
     clearTimeout(this.#patience);
-    this.#patience = setTimeout(() => this.#knows(), ANSWER_MS).unref();
-    this.#owesHello = true;
+    this.#patience = undefined;
+    this.#waitForAnswers();
+    this.#owedHello = "new";
     this.#hello();
     if (this.#ticks !== undefined) return;
     this.#tickedAt = performance.now();
@@ -117,16 +143,22 @@ export class Presence {
     this.#ticks = setInterval(() => this.#tick(everyMs), everyMs).unref();
   }
 
-  /** Every position of the log is void, so nothing that was told counts. */
+  /** Every position of the log is void: everything has to be appended again. */
   voided(): void {
+    const former = this.#self;
+    // Other nodes may have read less of the old history, and keep what this one said there. That expires with its name.
+    this.#self = newName();
     this.#roster.clear();
     this.#nodes.clear();
+    this.#untold.clear();
+    this.#due.clear();
     this.#pending.clear();
     this.#asking.clear();
     this.#missed.clear();
-    this.#doubtAll();
+    for (const [channel, identities] of this.#attendance) this.#doubt(channel, identities);
+    this.#flush();
     this.begin();
-    this.#flushSoon();
+    this.#sayBye(former);
   }
 
   /** A stream of an identity has joined channels. */
@@ -155,19 +187,18 @@ export class Presence {
 
   /** @returns Resolves with the identities that are present, once this process knows, or after a second. */
   of(channel: string): Promise<string[]> {
-    return this.#known().then(() => this.#roster.of(channel));
+    return Promise.resolve(this.#onceKnown(() => this.#roster.of(channel)));
   }
 
-  /** @returns The messages that show who is present on channels. */
-  stateOf(channels: readonly string[]): SseMessage[] | Promise<SseMessage[]> {
-    const state = (): SseMessage[] => channels.flatMap((channel) => this.#stateOf(channel));
-    return this.#waiting === undefined ? state() : this.#known().then(state);
+  /** @returns The messages that show who is present on a channel. */
+  stateOf(channel: string): SseMessage[] | Promise<SseMessage[]> {
+    return this.#onceKnown(() => this.#stateOf(channel));
   }
 
   /**
    * Adds up an entry of the log. Never throws: {@link Presence.settle} reports.
    *
-   * @returns The message for the members of the entry's channel; `undefined` if it is none for them.
+   * @returns The message for the members of the entry's channel; `undefined` if they get no message.
    */
   translate(entry: LogEntry): EventMessage | undefined {
     try {
@@ -190,8 +221,9 @@ export class Presence {
     if (error !== undefined) this.#parts.report(error);
     for (const node of this.#asking) this.#answer(node);
     this.#asking.clear();
-    for (const channel of this.#missed) this.#parts.missed(presenceOf(channel));
+    const missed = [...this.#missed];
     this.#missed.clear();
+    for (const channel of missed) this.#parts.missed(presenceOf(channel));
     this.#flush();
   }
 
@@ -202,22 +234,23 @@ export class Presence {
     for (const timer of [this.#lingering, this.#retry, this.#patience]) clearTimeout(timer);
     clearInterval(this.#ticks);
     this.#knows();
+    this.#sayBye(this.#self);
+  }
+
+  /** A name of this process is no longer used. */
+  #sayBye(node: string): void {
     if (this.#isLocal || this.#toldAt === -Infinity) return;
-    this.#append(NODES_CHANNEL, { node: this.#self, bye: this.#settings.lingerMs });
+    this.#append(NODES_CHANNEL, { node, bye: this.#settings.lingerMs });
   }
 
   #hello(): void {
-    if (!this.#owesHello) return;
-    this.#owesHello = false;
-    this.#append(NODES_CHANNEL, { node: this.#self, hello: true }, () => {
-      this.#owesHello = true;
-    });
+    if (this.#owedHello === undefined) return;
+    this.#helloAt = performance.now();
+    this.#append(NODES_CHANNEL, { node: this.#self, hello: this.#owedHello });
   }
 
   #stateOf(channel: string): SseMessage[] {
-    const mostLength = this.#options.maxEventBytes / 4;
-    const parts = [...partsOf(this.#roster.of(channel), Math.min(mostLength, 16_384))];
-    const [first = [], ...others] = parts;
+    const [first = [], ...others] = partsOf(this.#roster.of(channel), this.#mostLength);
     return [
       { event: "presence", data: { channel, identities: first } },
       ...others.map((identities) => ({
@@ -227,36 +260,67 @@ export class Presence {
     ];
   }
 
-  #known(): Promise<void> {
-    if (this.#waiting === undefined) return Promise.resolve();
-    return new Promise((resolve) => void this.#waiting?.push(resolve));
+  /** Takes a value once this process knows who is present: exactly then, because events follow. */
+  #onceKnown<Value>(take: () => Value): Value | Promise<Value> {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return take();
+    // The log may not even have a position.
+    this.#waitForAnswers();
+    return new Promise((resolve) => void waiting.push(() => resolve(take())));
+  }
+
+  #waitForAnswers(): void {
+    this.#patience ??= setTimeout(() => this.#knows(), ANSWER_MS).unref();
   }
 
   #knows(): void {
     clearTimeout(this.#patience);
+    this.#patience = undefined;
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    for (const resolve of waiting ?? []) resolve();
+    for (const take of waiting ?? []) take();
   }
 
   #addNode({ node, hello, bye, answer }: NodeEntry): void {
-    const now = performance.now();
-    if (node === this.#self) return;
-    this.#nodes.set(node, { expiresAt: now + (bye ?? this.#settings.leaseMs) });
-    if (hello === true) this.#asking.add(node);
-    if (answer?.to === this.#self) this.#addAnswer(node, answer);
+    if (node === this.#self) {
+      if (hello !== undefined) this.#owedHello = undefined;
+      // It may have arrived after entries that were appended later.
+      if (answer !== undefined) this.#addAnswer(node, answer);
+      return;
+    }
+    if (hello === "new") this.#hasAnswered(node);
+    this.#heardOf(node, bye ?? this.#settings.leaseMs);
+    if (hello !== undefined) this.#asking.add(node);
+    if (answer !== undefined) this.#addAnswer(node, answer);
   }
 
-  #addAnswer(node: string, { present, nodes }: Answer): void {
-    for (const [channel, identities] of present) {
-      const isNew = this.#roster.add(node, channel, identities).length > 0;
-      // Until then nobody has been shown a state.
-      if (isNew && this.#waiting === undefined) this.#missed.add(channel);
-    }
-    if (nodes === undefined) return;
+  /** A node is alive. */
+  #heardOf(node: string, forMs: number): void {
+    this.#nodes.set(node, { expiresAt: performance.now() + forMs });
+    // It was there before this node said hello. Its answer may be lost.
+    if (this.#helloAt !== -Infinity && !this.#answered.has(node)) this.#awaited.add(node);
+  }
+
+  /** This process knows everything that a node has told. */
+  #hasAnswered(node: string): void {
+    if (this.#helloAt === -Infinity) return;
     this.#answered.add(node);
-    for (const other of nodes) if (other !== this.#self) this.#awaited.add(other);
-    if ([...this.#awaited].every((other) => this.#answered.has(other))) this.#knows();
+    this.#awaited.delete(node);
+  }
+
+  /** All nodes add it up, so that they agree also when it arrives late. */
+  #addAnswer(node: string, { to, present, nodes }: Answer): void {
+    for (const [channel, identities] of present) {
+      const added = this.#roster.add(node, channel, identities);
+      if (node === this.#self) this.#doubt(channel, identities);
+      if (added.length > 0 && this.#waiting === undefined) this.#missed.add(channel);
+    }
+    if (nodes === undefined || to !== this.#self) return;
+    this.#hasAnswered(node);
+    for (const other of nodes) {
+      if (other !== this.#self && !this.#answered.has(other)) this.#awaited.add(other);
+    }
+    if (this.#awaited.size === 0) this.#knows();
   }
 
   #addChange({
@@ -266,49 +330,70 @@ export class Presence {
     join,
     leave,
   }: ChangeEntry & { channel: string }): EventMessage | undefined {
-    if (node === this.#self) {
+    const changed = join ?? leave ?? [];
+    if (node !== this.#self) {
+      if (by === undefined) this.#heardOf(node, this.#settings.leaseMs);
+    } else if (by !== undefined) {
       // Another node has taken this one for dead.
-      if (by !== undefined) this.#doubt(channel, leave ?? []);
-      else this.#pending.delete(channel);
-    } else if (by === undefined) {
-      this.#nodes.set(node, { expiresAt: performance.now() + this.#settings.leaseMs });
+      this.#doubt(channel, changed, true);
+    } else {
+      this.#pending.delete(channel);
+      const untold = this.#untold.get(channel);
+      for (const identity of changed) if (untold?.has(identity)) untold.set(identity, false);
+      // It may have arrived after entries that were appended later.
+      this.#doubt(channel, changed);
     }
     const identities =
       join === undefined
-        ? this.#roster.remove(node, channel, leave ?? [])
-        : this.#roster.add(node, channel, join);
-    if (identities.length === 0) return undefined;
+        ? this.#roster.remove(node, channel, changed)
+        : this.#roster.add(node, channel, changed);
+    // Until this process knows, no member has been sent a state.
+    if (identities.length === 0 || this.#waiting !== undefined) return undefined;
     const event = join === undefined ? "presence-leave" : "presence-join";
-    return prepareMessage({ event, data: { channel, identities } }, this.#options);
+    try {
+      return prepareMessage({ event, data: { channel, identities } }, this.#options);
+    } catch (error) {
+      // Their state comes in smaller parts.
+      this.#missed.add(channel);
+      throw error;
+    }
   }
 
-  /** These may differ from what was told. */
-  #doubt(channel: string, identities: readonly string[]): void {
+  /**
+   * The entries of this node may be wrong for these.
+   *
+   * @param isUnsure - Whether other nodes may have read others than this one knows of.
+   */
+  #doubt(channel: string, identities: Iterable<string>, isUnsure = false): void {
     let untold = this.#untold.get(channel);
-    if (untold === undefined) this.#untold.set(channel, (untold = new Set()));
-    for (const identity of identities) untold.add(identity);
-  }
-
-  #doubtAll(): void {
-    for (const [channel, identities] of this.#attendance) this.#doubt(channel, identities);
+    if (untold === undefined) this.#untold.set(channel, (untold = new Map()));
+    for (const identity of identities) {
+      untold.set(identity, isUnsure || untold.get(identity) === true);
+    }
+    this.#due.add(channel);
   }
 
   /** Joins what happens in one turn. */
   #flushSoon(): void {
-    if (this.#isFlushing || this.#untold.size === 0) return;
-    this.#isFlushing = true;
+    if (this.#willFlush || this.#due.size === 0) return;
+    this.#willFlush = true;
     queueMicrotask(() => {
-      this.#isFlushing = false;
+      this.#willFlush = false;
       this.#flush();
     });
   }
 
   /** Tells the log what has changed. */
   #flush(): void {
-    if (this.#isClosed) return;
-    for (const channel of this.#untold.keys()) {
+    // A log in this process delivers within the call. That adds to the set, of which the loop takes notice.
+    if (this.#isClosed || this.#isFlushing) return;
+    this.#isFlushing = true;
+    for (const channel of this.#due) {
+      this.#due.delete(channel);
+      // Otherwise it is due again when the change has come back.
       if (!this.#pending.has(channel)) this.#tell(channel);
     }
+    this.#isFlushing = false;
   }
 
   #tell(channel: string): void {
@@ -316,22 +401,38 @@ export class Presence {
     if (untold === undefined) return;
     const joined: string[] = [];
     const left: string[] = [];
-    for (const identity of untold) {
+    for (const [identity, isUnsure] of untold) {
       const isPresent = this.#attendance.has(channel, identity);
-      if (isPresent === this.#roster.has(this.#self, channel, identity)) untold.delete(identity);
-      else (isPresent ? joined : left).push(identity);
+      if (!isUnsure && isPresent === this.#roster.has(this.#self, channel, identity)) {
+        untold.delete(identity);
+      } else {
+        (isPresent ? joined : left).push(identity);
+      }
     }
     if (untold.size === 0) this.#untold.delete(channel);
     // Further parts follow when this one has come back from the log.
-    const [leave] = partsOf(left);
-    const [join] = partsOf(joined);
+    const [leave] = partsOf(left, this.#mostLength);
+    const [join] = partsOf(joined, this.#mostLength);
     if (leave === undefined && join === undefined) return;
     const change: ChangeEntry =
       leave === undefined ? { node: this.#self, join } : { node: this.#self, leave };
-    this.#pending.set(channel, change);
-    this.#append(presenceOf(channel), change, () => {
-      if (this.#pending.get(channel) === change) this.#pending.delete(channel);
-    });
+    const pending = { change, at: performance.now() };
+    this.#pending.set(channel, pending);
+    this.#append(presenceOf(channel), change, () => this.#lost(channel, pending));
+  }
+
+  /** A change has not reached the log, as far as this process knows. */
+  #lost(channel: string, pending: Pending): void {
+    if (this.#pending.get(channel) !== pending) return;
+    this.#pending.delete(channel);
+    this.#doubt(channel, namesOf(pending.change), true);
+    // Not before the log has had time to recover.
+    this.#due.delete(channel);
+  }
+
+  /** Most characters of identities in one entry, which becomes one event. */
+  get #mostLength(): number {
+    return Math.min(this.#options.maxEventBytes / 4, MOST_LENGTH);
   }
 
   #answer(to: string): void {
@@ -346,7 +447,7 @@ export class Presence {
     for (const part of parts) {
       present.push(part);
       length += part[0].length + part[1].join().length;
-      if (length < 16_384) continue;
+      if (length < MOST_LENGTH) continue;
       this.#append(NODES_CHANNEL, { node, answer: { to, present } });
       present = [];
       length = 0;
@@ -355,19 +456,16 @@ export class Presence {
     this.#append(NODES_CHANNEL, { node, answer: { to, present, nodes } });
   }
 
-  /** What the log will have been told of this process once everything pending is in it. */
-  #told(): Map<string, Set<string>> {
-    const told = new Map<string, Set<string>>();
+  /**
+   * The state of this process at the position of the answer. Joins that are on their way come after the hello, so the
+   * node that asks reads them itself.
+   */
+  *#told(): Iterable<readonly [channel: string, identities: string[]]> {
     for (const [channel, identities] of this.#roster.ofNode(this.#self)) {
-      told.set(channel, new Set(identities));
+      const leave = new Set(this.#pending.get(channel)?.change.leave);
+      const left = identities.filter((identity) => !leave.has(identity));
+      if (left.length > 0) yield [channel, left];
     }
-    for (const [channel, { join = [], leave = [] }] of this.#pending) {
-      const identities = told.get(channel) ?? new Set();
-      for (const identity of join) identities.add(identity);
-      for (const identity of leave) identities.delete(identity);
-      told.set(channel, identities);
-    }
-    return told;
   }
 
   #append(channel: string, entry: ChangeEntry | NodeEntry, failed: () => void = () => {}): void {
@@ -375,6 +473,8 @@ export class Presence {
     const fail = (error: unknown): void => {
       failed();
       if (this.#isClosed) return;
+      // Others may not have heard from this node.
+      this.#toldAt = Math.min(this.#toldAt, performance.now() - this.#settings.leaseMs / 3);
       // The first failure stands for all until one succeeds.
       if (!this.#hasFailed) this.#parts.report(error);
       this.#hasFailed = true;
@@ -395,6 +495,7 @@ export class Presence {
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       this.#hello();
+      for (const channel of this.#untold.keys()) this.#due.add(channel);
       this.#flush();
     }, RETRY_MS).unref();
   }
@@ -429,11 +530,37 @@ export class Presence {
         node.expiresAt = Math.max(node.expiresAt, now + leaseMs);
       return;
     }
-    const rank = [...this.#nodes.keys()].filter((node) => node < this.#self).length;
+    this.#lookAfterEntries(now, everyMs);
+    let rank = 0;
+    for (const [name, { expiresAt }] of this.#nodes) {
+      if (name < this.#self && now <= expiresAt) rank += 1;
+    }
     for (const [name, node] of this.#nodes) {
       // One node after the other, so that usually only one does it.
       if (now > node.expiresAt + rank * everyMs) this.#bury(name, node, now + 2 * everyMs);
     }
+  }
+
+  /** Looks after entries that the log has accepted and lost since, as a failover does. */
+  #lookAfterEntries(now: number, everyMs: number): void {
+    for (const [channel, pending] of this.#pending) {
+      if (now - pending.at > 2 * everyMs) {
+        this.#lost(channel, pending);
+        this.#due.add(channel);
+      }
+    }
+    this.#flush();
+    if (now - this.#helloAt <= 2 * everyMs) return;
+    for (const name of this.#awaited) {
+      const node = this.#nodes.get(name);
+      if (node === undefined || node.expiresAt < now) this.#awaited.delete(name);
+    }
+    if (this.#awaited.size > 0) this.#owedHello ??= "again";
+    if (this.#owedHello !== undefined) return this.#hello();
+    if (now - this.#helloAt <= this.#settings.leaseMs) return;
+    // Every node with identities has been heard of.
+    this.#helloAt = -Infinity;
+    this.#answered.clear();
   }
 
   /** Tells the log that a node is gone. */
@@ -447,4 +574,9 @@ export class Presence {
       }
     }
   }
+}
+
+/** @returns A name for this process among the nodes. */
+function newName(): string {
+  return randomBytes(9).toString("base64url");
 }

@@ -1,4 +1,4 @@
-/** Who is present on which channel, on all nodes: what the presence entries of the log add up to. */
+/** The identities that are present on each channel, on all nodes: the sum of the presence entries of the log. */
 
 /** The nodes of one identity on one channel. Nearly always one, which needs no list. */
 type Nodes = string | readonly string[];
