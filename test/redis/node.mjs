@@ -86,6 +86,7 @@ async function publish({ channels, from, count, perSecond, prefix, dedupe = fals
 
 const commands = {
   publish,
+  presence: (channel) => hub.presence(channel),
   checks: async () => ({ ...checks }),
   block: async (user) => void blocked.add(user),
   disconnect: async (filter) => {

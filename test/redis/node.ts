@@ -111,6 +111,11 @@ export class ClusterNode {
     return this.#call("disconnect", filter);
   }
 
+  /** The identities that are present on a channel, as this node knows. */
+  presence(channel: string): Promise<string[]> {
+    return this.#call("presence", channel);
+  }
+
   checks(): Promise<Checks> {
     return this.#call("checks");
   }
