@@ -82,6 +82,8 @@ export class Presence {
   readonly #pending: Map<string, Pending> = new Map();
   /** Nodes that have said hello and wait for an answer. */
   readonly #asking: Set<string> = new Set();
+  /** Answers that have not come back from the log, with the time of the append. */
+  readonly #owedAnswers: Map<string, number> = new Map();
   /** Channels about which this process has learned too late. */
   readonly #missed: Set<string> = new Set();
   /** Callers that wait until this process knows who is present. `undefined` once it does. */
@@ -154,6 +156,7 @@ export class Presence {
     this.#due.clear();
     this.#pending.clear();
     this.#asking.clear();
+    this.#owedAnswers.clear();
     this.#missed.clear();
     for (const [channel, identities] of this.#attendance) this.#doubt(channel, identities);
     this.#flush();
@@ -284,6 +287,7 @@ export class Presence {
   #addNode({ node, hello, bye, answer }: NodeEntry): void {
     if (node === this.#self) {
       if (hello !== undefined) this.#owedHello = undefined;
+      if (answer?.nodes !== undefined) this.#owedAnswers.delete(answer.to);
       // It may have arrived after entries that were appended later.
       if (answer !== undefined) this.#addAnswer(node, answer);
       return;
@@ -437,6 +441,7 @@ export class Presence {
 
   #answer(to: string): void {
     if (this.#isClosed) return;
+    this.#owedAnswers.set(to, performance.now());
     const node = this.#self;
     const parts: (readonly [string, string[]])[] = [];
     for (const [channel, identities] of this.#told()) {
@@ -550,6 +555,7 @@ export class Presence {
       }
     }
     this.#flush();
+    for (const [to, at] of this.#owedAnswers) if (now - at > 2 * everyMs) this.#answer(to);
     if (now - this.#helloAt <= 2 * everyMs) return;
     for (const name of this.#awaited) {
       const node = this.#nodes.get(name);

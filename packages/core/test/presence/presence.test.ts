@@ -166,6 +166,22 @@ describe("Presence", () => {
     expect(await second.node.presence.of("room")).toEqual([]);
   });
 
+  it("reaches a node that started while another was cut off for more than a lease", async () => {
+    const first = start();
+    await pass(2_000);
+    first.node.presence.joined("ada", ["room"]);
+    await pass(100);
+    first.view.cut(true);
+    const second = start();
+    await pass(2 * SETTINGS.leaseMs);
+    vi.spyOn(first.view, "append").mockRejectedValue(new Error("no"));
+    first.view.cut(false);
+    await pass(500);
+    vi.restoreAllMocks();
+    await pass(5 * TICK_MS);
+    expect(await second.node.presence.of("room")).toEqual(["ada"]);
+  });
+
   it("is shown by a reset if an answer comes too late", async () => {
     const first = start();
     await pass(2_000);
