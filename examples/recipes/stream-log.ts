@@ -9,20 +9,17 @@ import { pino } from "pino";
 const log = pino();
 const app = express();
 const streams = sse({
+  // Stands in for a login.
+  identify: (req) => /\buser=(\w+)/.exec(req.headers.cookie ?? "")?.[1],
   onError: (err, { stage }) => log.error({ err, stage }, "event streams"),
 });
 app.use(streams, express.json());
 
-/** Stands in for a login. */
-function userOf(req: Request): string | undefined {
-  return /\buser=(\w+)/.exec(req.headers.cookie ?? "")?.[1];
-}
-
 diagnosticsChannel.subscribe("tidewire.session.close", (message) => {
   const { session, reason, lifetimeMs, events, bytes } =
     message as DiagnosticMessages["tidewire.session.close"];
-  const req = session.request as Request;
-  const line = { user: userOf(req), path: req.path, reason, lifetimeMs, events, bytes };
+  const { path } = session.request as Request;
+  const line = { user: session.identity, path, reason, lifetimeMs, events, bytes };
   // A client that leaves is not an error. These three have a cause on the server, or in the client's network.
   if (reason === "error" || reason === "slow" || reason === "refused")
     log.warn(line, "stream ended");
