@@ -46,36 +46,58 @@ describe("notifications", () => {
 });
 
 describe("presence", () => {
-  const MEMBERS = "/rooms/harbour/members?name=";
+  const STREAM = "/rooms/harbour/stream?name=";
 
   test("lists who is there, and tells who comes and goes", async () => {
-    const { stream } = await startRecipe("presence", { GRACE_MS: "300" });
-    const ada = await stream(`${MEMBERS}ada`);
-    const ben = await stream(`${MEMBERS}ben`);
-    for (const name of ["ada", "ben"]) {
-      expect(await ada.next("joined")).toMatchObject({ data: { name } });
-    }
-    expect(await ben.next("members")).toMatchObject({ data: ["ada"] });
+    const { ask, stream } = await startRecipe("presence", { LINGER_MS: "300" });
+    const ada = await stream(`${STREAM}ada`);
+    await membersOf(ada, ["ada"]);
+    const ben = await stream(`${STREAM}ben`);
+    await membersOf(ada, ["ada", "ben"]);
+    await membersOf(ben, ["ada", "ben"]);
+    const { text } = await ask("GET", "/rooms/harbour/members");
+    expect(JSON.parse(text)).toEqual(["ada", "ben"]);
     ben.cut();
-    expect(await ada.next("left")).toMatchObject({ data: { name: "ben" } });
-    const cleo = await stream(`${MEMBERS}cleo`);
-    expect(await cleo.next("members")).toMatchObject({ data: ["ada"] });
+    expect(await ada.next("presence-leave")).toMatchObject({ data: { identities: ["ben"] } });
+    const guest = await stream("/rooms/harbour/stream");
+    await membersOf(guest, ["ada"]);
   });
 
   test("takes a reload and a second tab for the same member", async () => {
-    const { stream } = await startRecipe("presence", { GRACE_MS: "1000" });
-    const ada = await stream(`${MEMBERS}ada`);
-    const [first, second] = [await stream(`${MEMBERS}ben`), await stream(`${MEMBERS}ben`)];
+    const { stream } = await startRecipe("presence", { LINGER_MS: "1000" });
+    const ada = await stream(`${STREAM}ada`);
+    const [first, second] = [await stream(`${STREAM}ben`), await stream(`${STREAM}ben`)];
+    await membersOf(ada, ["ada", "ben"]);
     first.cut();
     second.cut();
     await first.resume();
-    await stream(`${MEMBERS}cleo`);
+    await membersOf(first, ["ada", "ben"]);
+    await stream(`${STREAM}cleo`);
+    await ada.next("presence");
     for (const name of ["ada", "ben", "cleo"]) {
-      expect(await ada.next("joined")).toMatchObject({ data: { name } });
+      expect(await ada.next("presence-join")).toMatchObject({ data: { identities: [name] } });
     }
-    await ada.next("members");
     await ada.quiet(1_200);
   });
+
+  /** Waits until the events of a stream add up to these members. */
+  async function membersOf(stream: TestStream, expected: string[]): Promise<void> {
+    await expect.poll(() => [...addUp(stream)].toSorted()).toEqual(expected);
+  }
+
+  /** Does with the events what the page does. */
+  function addUp({ events }: TestStream): Set<string> {
+    const members = new Set<string>();
+    for (const { event, data } of events) {
+      const { identities } = data as { identities: string[] };
+      if (event === "presence") members.clear();
+      for (const name of identities) {
+        if (event === "presence-leave") members.delete(name);
+        else members.add(name);
+      }
+    }
+    return members;
+  }
 });
 
 test("rate-limit makes an EventSource wait, which then gets what it missed", async () => {
