@@ -24,6 +24,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
       "runs",
       "authorization",
       "identity",
+      "presence",
       "limits",
       "errors",
       "testing",
