@@ -42,7 +42,7 @@ export class Clients {
     // its snapshot instead of the replay.
     void session.subscribe(["weather", "stats", channelOf(user)], { snapshot: this.#snapshot });
     // `latest` counts for each channel of a call, so channels with different counts need separate calls.
-    void session.subscribe("news", { latest: 5 });
+    void session.subscribe(["news", "~presence:news"], { latest: 5 });
     void session.subscribe("clock", { latest: 60 });
 
     this.#sessions.set(client, session);

@@ -23,3 +23,9 @@ export function readName(input: unknown, field: string): string | undefined {
   const name = readText(input, field);
   return name === undefined || name.length > MAX_NAME ? undefined : name;
 }
+
+/** Reads the name of a user from the query of a URL; `undefined` if it is missing, empty or too long. */
+export function readUser(url: string | undefined): string | undefined {
+  const { searchParams } = new URL(url ?? "", "http://localhost");
+  return readName(Object.fromEntries(searchParams), "user");
+}

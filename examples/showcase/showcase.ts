@@ -7,6 +7,7 @@ import { startClock } from "./clock.js";
 import type { ServerAddress } from "./demo-server.js";
 import { createExpressServer } from "./express-server.js";
 import { createFastifyServer } from "./fastify-server.js";
+import { readUser } from "./input.js";
 import { startStats } from "./stats.js";
 import { startWeather } from "./weather.js";
 
@@ -34,6 +35,10 @@ export async function startShowcase(
   const hub = createHub<Channels>({
     // POST is for /text, which a page of the other server may call too.
     cors: { origin, credentials: true, methods: ["GET", "POST"] },
+    // Stands in for a login. Requests of both frameworks have a URL.
+    identify: ({ url }) => readUser(url)?.toLowerCase(),
+    // Every page is subscribed to the news.
+    presence: { channels: (channel) => channel === "news" },
     // Shorter than the default, for people who press a button and wait.
     reconnectionTimeMs: 1_000,
     // Headlines are rare, and a new page shows the last five.

@@ -233,6 +233,44 @@ describeInChromium("the showcase", (browser) => {
     expect(await ada.textContent("#notifications")).not.toContain("to myself");
   });
 
+  test("shows who is here, on both servers, and who has left", async () => {
+    const { express, fastify } = await startShowcase();
+    const { page: ada } = await open(browser(), express, {}, "client", "Ada");
+    await waitForText(ada, "#people .self", "ada");
+    const { page: bruno } = await open(browser(), fastify, {}, "event-source", "Bruno");
+    for (const page of [ada, bruno]) await waitForText(page, "#people", "adabruno");
+    expect(await bruno.textContent("#people .self")).toBe("bruno");
+    await bruno.close();
+    await waitForText(ada, "#log", '{"channel":"news","identities":["bruno"]}');
+    await expect
+      .poll(() => ada.locator("#people li").allTextContents(), { timeout: 10_000 })
+      .toEqual(["ada"]);
+  });
+
+  test("shows no change in who is here while a tab reloads, changes the server or is cut", async () => {
+    const { express } = await startShowcase();
+    const { page: ada } = await open(browser(), express, {}, "client", "Ada");
+    await waitForText(ada, "#people .self", "ada");
+    const { page: bruno } = await open(browser(), express, {}, "client", "Bruno");
+    await waitForText(ada, "#people", "adabruno");
+    await ada.evaluate(() => {
+      const people = document.querySelector<HTMLElement>("#people")!;
+      const watcher = new MutationObserver(() => (people.dataset["changed"] = "yes"));
+      watcher.observe(people, { childList: true });
+    });
+    await bruno.reload();
+    await waitForText(bruno, "#people", "adabruno");
+    await bruno.click("#switch");
+    await waitForText(bruno, "#server", "Fastify");
+    await bruno.click("#cut");
+    await waitForText(bruno, "#reconnections", "1");
+    await waitForText(bruno, "#people", "adabruno");
+    // Longer than an identity lingers.
+    await ada.waitForTimeout(5_500);
+    expect(await ada.getAttribute("#people", "data-changed")).toBeNull();
+    expect(await ada.locator("#people li").allTextContents()).toEqual(["ada", "bruno"]);
+  });
+
   test("says that no tab is open under the name that a notification is sent to", async () => {
     const { express, fastify } = await startShowcase();
     for (const url of [express, fastify]) {
@@ -394,7 +432,7 @@ describeInChromium("the showcase", (browser) => {
     const { express } = await startShowcase();
     const { page, faults } = await open(browser(), express);
     await waitForText(page, "#text-note", "tokens");
-    for (const list of ["#news", "#notifications", "#weather", "#story", "#log"]) {
+    for (const list of ["#people", "#news", "#notifications", "#weather", "#story", "#log"]) {
       await page.waitForSelector(`${list} li`);
     }
     expect(await page.textContent("#sessions")).toMatch(/\d/);
@@ -518,12 +556,18 @@ async function open(
   url: string,
   options: Parameters<Browser["newContext"]>[0] = {},
   reader: (typeof READERS)[number] = "client",
+  user?: string,
 ): Promise<{ page: Page; context: BrowserContext; faults: string[] }> {
   const context = await browser.newContext(options);
   cleanups.push(() => context.close());
   await context.addInitScript((name) => {
     if (sessionStorage.getItem("reader") === null) sessionStorage.setItem("reader", name);
   }, reader);
+  if (user !== undefined) {
+    await context.addInitScript((name) => {
+      if (sessionStorage.getItem("user") === null) sessionStorage.setItem("user", name);
+    }, user);
+  }
   const page = await context.newPage();
   const faults: string[] = [];
   page.on("pageerror", (error) => faults.push(String(error)));

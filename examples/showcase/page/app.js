@@ -4,6 +4,7 @@ import { count } from "./counts.js";
 import { $ } from "./elements.js";
 import { rename, showHeadline, showNotification, user } from "./lists.js";
 import { log } from "./log.js";
+import { showJoined, showLeft, showPresent } from "./people.js";
 import { beginReplay, endReplay, forgetReplay, isFromReplay } from "./replay.js";
 import { act, client, origins } from "./server.js";
 import { forgetStats, showHistory, showStats } from "./stats.js";
@@ -24,6 +25,9 @@ const LISTENERS = {
   notification: showNotification,
   history: showHistory,
   stats: showStats,
+  presence: showPresent,
+  "presence-join": showJoined,
+  "presence-leave": showLeft,
   away: ({ ms }) => {
     backAt = Date.now() + ms;
   },

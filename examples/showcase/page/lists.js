@@ -63,7 +63,10 @@ export function rename(name) {
 }
 
 function drawName() {
-  const names = ["Ada", "Bruno", "Chidi", "Dagny", "Emre", "Freya", "Goro", "Hana"];
+  const names =
+    "Ada Bruno Chidi Dagny Emre Freya Goro Hana Ines Jonas Kofi Lena Mika Noor Olga Pablo".split(
+      " ",
+    );
   return names[Math.floor(Math.random() * names.length)];
 }
 
