@@ -14,5 +14,5 @@ export function join(session: Session, self: NodeIdentity): void {
   // older.
   const data = { ...self, pid: process.pid, now: new Date().toISOString() };
   void session.send({ event: "node", data });
-  void session.subscribe(["ticks", "nodes"]);
+  void session.subscribe(["ticks", "nodes", "~presence:ticks"]);
 }

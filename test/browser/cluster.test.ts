@@ -71,6 +71,9 @@ describeWithRedis("the cluster demo", () => {
       page.on("pageerror", (error) => faults.push(String(error)));
       await page.goto(`http://localhost:${port}`);
       await waitForTicks(page, 10);
+      const other = await context.newPage();
+      await other.goto(`http://localhost:${port}`);
+      await expect.poll(() => page.textContent("#tabs"), { timeout: 5_000 }).toBe("2");
 
       for (const [kills, reader] of [
         [1, "client"],
@@ -93,6 +96,7 @@ describeWithRedis("the cluster demo", () => {
         await waitForTicks(page, received + 20);
         expect(await readCount(page, "reconnections")).toBe(kills);
         expect(await page.textContent("#state")).toBe("open");
+        expect(await page.textContent("#tabs")).toBe("2");
         expect(await page.textContent("#reason")).toBe(
           reader === "client" ? "broken" : "EventSource does not say",
         );
@@ -105,6 +109,9 @@ describeWithRedis("the cluster demo", () => {
       for (const name of ["missed", "doubled", "resets"]) {
         expect(await readCount(page, name), name).toBe(0);
       }
+      await other.close();
+      // The killed node may have served it as well, so its lease counts too.
+      await expect.poll(() => page.textContent("#tabs"), { timeout: 15_000 }).toBe("1");
       expect(faults).toEqual([]);
     }, 60_000);
 

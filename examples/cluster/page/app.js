@@ -35,7 +35,21 @@ let hasOpened = false;
 /** Whether the node is being killed. */
 let isKilling = false;
 
-const LISTENERS = { node: showNode, tick: takeTick, nodes: showNodes, "sse-reset": startAnew };
+/** The open tabs of all nodes. */
+let tabs = [];
+/** Name of this tab, which survives a reload. */
+const tab = sessionStorage.getItem("tab") ?? crypto.getRandomValues(new Uint32Array(2)).join("-");
+sessionStorage.setItem("tab", tab);
+
+const LISTENERS = {
+  node: showNode,
+  tick: takeTick,
+  nodes: showNodes,
+  presence: ({ identities }) => showTabs(identities),
+  "presence-join": ({ identities }) => showTabs([...tabs, ...identities]),
+  "presence-leave": ({ identities }) => showTabs(tabs.filter((each) => !identities.includes(each))),
+  "sse-reset": startAnew,
+};
 
 /** Opens a stream in place of the one that is there, from the same position. */
 function open() {
@@ -43,7 +57,8 @@ function open() {
   const number = ++opened;
   stream?.close();
   hasOpened = false;
-  stream = READERS[reader](new URL("events", location.href), from, ["node", "tick", "nodes"], {
+  const types = Object.keys(LISTENERS).filter((type) => type !== "sse-reset");
+  stream = READERS[reader](new URL(`events?tab=${tab}`, location.href), from, types, {
     onEvent: (type, data) => number === opened && LISTENERS[type]?.(data),
     onStatus: (next) => number === opened && changeStatus(next),
   });
@@ -112,6 +127,12 @@ function takeTick({ number, at }) {
 
 function showNodes(nodes) {
   for (const each of nodes) updateLane(each);
+}
+
+/** Shows how many tabs are open. A tab may be named twice. */
+function showTabs(names) {
+  tabs = [...new Set(names)];
+  $("tabs").textContent = tabs.length;
 }
 
 function startAnew({ reason }) {
