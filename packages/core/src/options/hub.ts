@@ -204,9 +204,10 @@ export interface HubOptions<
   readonly presence?: PresenceOptions | boolean | undefined;
   /**
    * Decides whether a client may subscribe to a channel. Called for every channel of every `subscribe`, including when
-   * a client reconnects. For `~presence:<channel>` it is asked about the channel. Any result but `true` refuses with 403 before the head is sent; a stream that is already open
-   * ends with `refused`. An error that it throws goes to `onError` and to the framework's error handler, which answers
-   * 500 unless the error carries another status; on plain `node:http` the answer is always 500.
+   * a client reconnects. For `~presence:<channel>` it is asked about the channel. Any result but `true` refuses with 403
+   * before the head is sent; a stream that is already open ends with `refused`. An error that it throws goes to
+   * `onError` and to the framework's error handler, which answers 500 unless the error carries another status; on plain
+   * `node:http` the answer is always 500.
    *
    * @defaultValue allows everything
    */

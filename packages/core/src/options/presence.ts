@@ -43,7 +43,7 @@ export const PRESENCE_DEFAULTS: ResolvedPresenceOptions = Object.freeze({
   leaseMs: 30_000,
 });
 
-/** Name of the channel that shows who is present on another. For `subscribe`: applications cannot publish on it. */
+/** Name of the channel that shows who is present on another. Sessions subscribe to it; `publish` refuses it. */
 export type PresenceChannel<Name extends string = string> = `~presence:${Name}`;
 
 /** Data of the events of a {@link PresenceChannel}. */
@@ -62,13 +62,13 @@ export interface PresentIdentities<Name extends string = string> {
  */
 export interface PresenceEvents<Name extends string = string> {
   /**
-   * The present identities: replaces everything known before. The first event after each `subscribe`, on each stream, and after
-   * each reset. The rest of a long list follows as `presence-join`.
+   * All identities that are present: replaces everything known before. The first event after each `subscribe`, on each
+   * stream, and after each reset. The rest of a long list follows as `presence-join`.
    */
   presence: PresentIdentities<Name>;
-  /** These were absent, and are present now. */
+  /** These are present now. Some may have been known before: apply it to a set. */
   "presence-join": PresentIdentities<Name>;
-  /** These were present, and are absent now. */
+  /** These are absent now. Some may not have been known. */
   "presence-leave": PresentIdentities<Name>;
 }
 

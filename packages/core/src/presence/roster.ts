@@ -1,4 +1,4 @@
-/** The identities that are present on each channel, on all nodes: the sum of the presence entries of the log. */
+/** The identities that are present on each channel, on all nodes: the presence entries of the log, added up. */
 
 /** The nodes of one identity on one channel. Nearly always one, which needs no list. */
 type Nodes = string | readonly string[];

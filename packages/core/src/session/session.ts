@@ -179,7 +179,8 @@ export interface OwnedSession<Owner, Channels extends ChannelsOf<Channels>, Requ
    * With the option `presence`, `~presence:<channel>` shows who is present on a channel, with {@link PresenceEvents}. Each
    * stream begins with the present identities; `latest` and `snapshot` do not apply to it.
    *
-   * @param channels - One name or several, each a string of 1 to 256 characters that does not begin with `~`.
+   * @param channels - One name or several, each a string of 1 to 256 characters that does not begin with `~`, or
+   *   `~presence:` and such a name.
    * @param options - State and past events for a new client, and how the stream opens.
    * @returns `true` once subscribed; `false` if the session is closed or `unsubscribe` has cancelled the call. Never
    *   rejects.
