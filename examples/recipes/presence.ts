@@ -43,7 +43,7 @@ const events = sse<Channels>({
   // Stands in for a login.
   identify: ({ query: { name } }) =>
     typeof name === "string" && name !== "" ? name.slice(0, 40) : undefined,
-  presence: { lingerMs: Number(process.env["LINGER_MS"] ?? 5_000) },
+  presence: { lingerMs: Number(process.env["LINGER_MS"] ?? 10_000) },
 });
 app.use(events);
 

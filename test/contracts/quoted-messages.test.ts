@@ -104,8 +104,10 @@ async function makeStaticMistakes(): Promise<void> {
     { reconnectionTimeMs: { min: 5, max: 1 } },
     { authorize: () => true, authorizeAll: () => true },
     { log },
+    { presence: true },
   ];
   for (const each of options) await hear(() => createHub(untyped(each)));
+  await hear(() => hub.presence("news"));
   await hear(() => sse(untyped(hub)));
   await hear(() => sse(untyped({ hub, heartbeatMs: 1_000 })));
   await hear(() => sse(untyped({ hub: {} })));

@@ -8,6 +8,8 @@ import type {
   PresentIdentities,
   Session,
 } from "@tidewire/core";
+import { sseHandler } from "@tidewire/express";
+import { sseHandler as fastifyHandler } from "@tidewire/fastify";
 import type { Channels } from "./accepted.js";
 
 /** Subscriptions and queries that must compile. */
@@ -25,6 +27,14 @@ export async function follow(
   await sse.subscribe(channel);
   return names;
 }
+
+export const routes: unknown[] = [
+  sseHandler<Channels>(["news", "~presence:news"]),
+  sseHandler<Channels>(() => "~presence:news"),
+  fastifyHandler<Channels>(["news", "~presence:news"]),
+  // @ts-expect-error -- There is no such channel.
+  sseHandler<Channels>(["news", "~presence:sport"]),
+];
 
 /** A page that shows who is present. */
 export function shown(): void {

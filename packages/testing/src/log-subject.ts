@@ -1,6 +1,7 @@
 /** Shared by the tests of `logConformance`: logs that are closed afterwards, and a follower that records. */
 
 import assert from "node:assert/strict";
+import { inspect } from "node:util";
 import type { Log } from "@tidewire/core";
 import type { LogEntry, LogFollower, LogResetReason } from "@tidewire/core/log";
 import { startTimer, stopTimer } from "./clock.js";
@@ -61,12 +62,12 @@ export class Recorder implements LogFollower {
     return this.received.map(({ data }) => data);
   }
 
-  /** What the log has reported instead of entries. */
+  /** The resets and faults that the log has reported instead of entries. */
   get #trouble(): string {
     const reset = this.resets.at(-1);
     const fault = this.faults.at(-1);
     const resetNote = reset === undefined ? "" : ` and a reset (${reset.reason})`;
-    return `${resetNote}${fault === undefined ? "" : `; the log has failed: ${String(fault)}`}`;
+    return `${resetNote}${fault === undefined ? "" : `; the log has failed: ${inspect(fault)}`}`;
   }
 
   /** Waits until there are as many entries. */

@@ -3,6 +3,7 @@
 import { rejectedWith } from "../errors.js";
 import type { ResolvedOptions } from "../options/hub.js";
 import type { AuthorizedSession } from "../options/identity.js";
+import { shownBy, subjectOf } from "../options/presence.js";
 
 /** Decides whether sessions may subscribe. */
 export class Admission {
@@ -21,11 +22,19 @@ export class Admission {
   }
 
   /**
-   * Asks whether a client may subscribe to channels.
+   * Asks whether a client may subscribe to channels. For one that shows who is present, the channel that it shows decides.
    *
    * @returns The refused channels; `true` if all were allowed at once. Rejects if `authorize` throws.
    */
-  decide(channels: readonly string[], session: AuthorizedSession): true | Promise<string[]> {
+  decide(names: readonly string[], session: AuthorizedSession): true | Promise<string[]> {
+    if (!this.isAsking) return true;
+    if (names.every((name) => shownBy(name) === undefined)) return this.#ask(names, session);
+    const verdict = this.#ask([...new Set(names.map(subjectOf))], session);
+    if (verdict === true) return true;
+    return verdict.then((refused) => names.filter((name) => refused.includes(subjectOf(name))));
+  }
+
+  #ask(channels: readonly string[], session: AuthorizedSession): true | Promise<string[]> {
     if (this.#authorizeAll !== undefined) return decideAll(this.#authorizeAll, channels, session);
     const authorize = this.#authorize;
     if (authorize === undefined) return true;
@@ -42,7 +51,7 @@ export class Admission {
   }
 }
 
-/** @returns Same as {@link Admission.decide}. */
+/** @returns The refused channels, as for {@link Admission.decide}. */
 function decideAll(
   authorizeAll: NonNullable<ResolvedOptions["authorizeAll"]>,
   channels: readonly string[],

@@ -4,14 +4,13 @@ import type { Delivery } from "../delivery/delivery.js";
 import type { LogStart } from "../delivery/log-start.js";
 import { Subscription } from "../delivery/subscription.js";
 import { SseError } from "../errors.js";
-import { invalidOption } from "../options/check.js";
 import type { Cors } from "../http/cors.js";
 import type { ChannelMap } from "../options/channels.js";
 import type { ErrorStage, ResolvedOptions } from "../options/hub.js";
 import { expiredIdentity, resolveIdentity } from "../options/identity.js";
 import { resolveOpenOptions } from "../options/open.js";
 import type { OpenOptions } from "../options/open.js";
-import { presenceOf, shownBy, subjectOf } from "../options/presence.js";
+import { notKept, presenceOf, shownBy, subjectOf } from "../options/presence.js";
 import { checkChannels, checkSubscribeOptions, checkSubscribed } from "../options/subscribe.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
 import { afterTurn } from "../outlet/after-turn.js";
@@ -147,7 +146,7 @@ export class HubSession<Owner>
     // Checked before `authorize`: a client that cannot get a stream may not even be logged in.
     const open = this.#arrival?.open ?? options.open;
     if (admission.isAsking && this.dismiss(open)) return this.#whenDismissed();
-    const verdict = admission.decide(this.#subjectsOf(names), this);
+    const verdict = admission.decide(names, this);
     // `authorize` may have closed the session, so its answer no longer matters.
     if (this.closeReason !== undefined) {
       if (verdict !== true) verdict.catch((error: unknown) => this.report(error, "authorize"));
@@ -321,16 +320,8 @@ export class HubSession<Owner>
     for (const name of names) {
       const channel = shownBy(name);
       if (channel === undefined || this.#parts.presence?.isKept(channel) === true) continue;
-      throw invalidOption(
-        `Expected the option \`presence\` to include the channel of ${JSON.stringify(name)}`,
-      );
+      throw notKept(channel);
     }
-  }
-
-  /** @returns The channels that decide who may subscribe. */
-  #subjectsOf(names: readonly string[]): readonly string[] {
-    if (this.#parts.presence === undefined) return names;
-    return [...new Set(subjectsOf(names))];
   }
 
   /** Whether the session follows a channel. */
@@ -380,24 +371,16 @@ export class HubSession<Owner>
    */
   disconnect(channel: string | undefined, isFinal: boolean): void {
     const calls = [...(this.#arrival?.calls ?? [])];
-    if (
-      channel !== undefined &&
-      !this.#concerns(channel, (name) => this.follows(name)) &&
-      !calls.some((call) => this.#concerns(channel, (name) => call.channels.has(name)))
-    ) {
-      return;
-    }
+    const has = (name: string): boolean =>
+      this.follows(name) || calls.some(({ channels }) => channels.has(name));
+    // To see who is present takes the same right.
+    if (channel !== undefined && !has(channel) && !has(presenceOf(channel))) return;
     // Whether the request gets a stream is still open.
     if (this.state === "idle" && this.#arrival === undefined) {
       DISCONNECTED.set(this, isFinal || DISCONNECTED.get(this) === true);
     } else {
       this.revoke("revoked", isFinal);
     }
-  }
-
-  /** Whether a set of channels has a channel, or the one that shows who is present there. */
-  #concerns(channel: string, has: (name: string) => boolean): boolean {
-    return has(channel) || has(presenceOf(channel));
   }
 
   /** Whether the client comes from before a final disconnect, as far as this process knows. */
@@ -502,8 +485,7 @@ export class HubSession<Owner>
     try {
       const refused = verdict === true ? [] : await Promise.race([verdict, call.cancelled]);
       if (isOver()) return false;
-      const has = (name: string): boolean => call.channels.has(name);
-      if (refused?.some((channel) => this.#concerns(channel, has)) === true) {
+      if (refused?.some((channel) => call.channels.has(channel)) === true) {
         this.refuseWith(
           new SseError("ERR_SSE_FORBIDDEN", "The client may not subscribe to this channel", {
             statusCode: 403,

@@ -9,6 +9,7 @@ import type { ChannelMessage, ChannelsOf, RegisteredChannels } from "../options/
 import { invalidOption } from "../options/check.js";
 import { HUB, resolveOptions } from "../options/hub.js";
 import type { ErrorStage, HubOptions, UntypedHubOptions } from "../options/hub.js";
+import { notKept } from "../options/presence.js";
 import type { ReadItem, ReadOptions } from "../options/read.js";
 import { checkChannel } from "../options/subscribe.js";
 import { NodeSink } from "../outlet/node-sink.js";
@@ -261,9 +262,7 @@ export class Hub<Channels extends ChannelsOf<Channels> = RegisteredChannels, Req
     checkChannel(channel);
     const { presence } = this.#parts;
     if (presence?.isKept(channel) === true) return presence.of(channel);
-    throw invalidOption(
-      `Expected the option \`presence\` to include the channel ${describeValue(channel)}`,
-    );
+    throw notKept(channel);
   }
 
   /**
@@ -542,7 +541,7 @@ export interface Session<
  *   Default: those of {@link Register}.
  * @typeParam Request - Type of the hub's requests: the framework's, otherwise Node's.
  * @param options - See {@link HubOptions}; each has a default.
- * @returns A hub without sessions. It starts no timer until a stream is open or something is published, and never keeps
+ * @returns A hub without sessions. Without `presence` it starts no timer until a stream is open or something is published. It never keeps
  *   the process alive.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */

@@ -1,6 +1,7 @@
 /** A whole route in one line: subscribes a request to channels. The basis of each framework's `sseHandler`. */
 
 import { SseError } from "../errors.js";
+import type { Subscribed } from "../options/presence.js";
 import { checkChannels, checkSubscribeOptions, checkSubscribed } from "../options/subscribe.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
 import type { CloseReason } from "../session/session.js";
@@ -11,7 +12,7 @@ export type OfRequest<Request, Value> = Value | ((request: Request) => Value | P
 /** The channels of a route: one, several, or a function that returns them for a request. */
 export type RouteChannels<Request, Name extends string = string> = OfRequest<
   Request,
-  Name | readonly Name[]
+  Subscribed<Name> | readonly Subscribed<Name>[]
 >;
 
 /** Options that a route passes to `subscribe`, or a function that returns them for a request. */

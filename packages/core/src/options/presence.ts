@@ -1,6 +1,7 @@
 /** The option `presence`, the channels that show who is present, and their events. */
 
-import { checkName, milliseconds, unexpected } from "./check.js";
+import type { SseError } from "../errors.js";
+import { checkName, invalidOption, milliseconds, unexpected } from "./check.js";
 
 /**
  * Makes a hub know which identities are subscribed to its channels, on all nodes. A session counts from the moment when
@@ -16,9 +17,9 @@ export interface PresenceOptions {
   readonly channels?: ((channel: string) => boolean) | undefined;
   /**
    * How long an identity stays present after the last of its streams has closed, in milliseconds, so that a reload or a
-   * reconnection does not show. After `unsubscribe` it leaves at once.
+   * reconnection does not show: `@tidewire/client` may wait twice the `reconnectionTimeMs`. After `unsubscribe` it leaves at once.
    *
-   * @defaultValue `5_000`
+   * @defaultValue `10_000`
    */
   readonly lingerMs?: number | undefined;
   /**
@@ -39,12 +40,15 @@ export type ResolvedPresenceOptions = {
 /** Defaults of the option `presence`. */
 export const PRESENCE_DEFAULTS: ResolvedPresenceOptions = Object.freeze({
   channels: () => true,
-  lingerMs: 5_000,
+  lingerMs: 10_000,
   leaseMs: 30_000,
 });
 
 /** Name of the channel that shows who is present on another. Sessions subscribe to it; `publish` refuses it. */
 export type PresenceChannel<Name extends string = string> = `~presence:${Name}`;
+
+/** A channel, or the one that shows who is present there. */
+export type Subscribed<Name extends string> = Name | PresenceChannel<Name>;
 
 /** Data of the events of a {@link PresenceChannel}. */
 export interface PresentIdentities<Name extends string = string> {
@@ -88,6 +92,13 @@ export function shownBy(channel: string): string | undefined {
 /** @returns The channel that decides who may subscribe: for a presence channel, the one that it shows. */
 export function subjectOf(channel: string): string {
   return shownBy(channel) ?? channel;
+}
+
+/** @returns The error for a channel of which the hub does not know who is present. */
+export function notKept(channel: string): SseError {
+  return invalidOption(
+    `Expected the option \`presence\` to include the channel ${JSON.stringify(channel)}`,
+  );
 }
 
 /** @returns The expectation for the error message; `undefined` if the value is valid. */

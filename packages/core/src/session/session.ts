@@ -1,15 +1,12 @@
 /** The interface of an event stream that routes use: `res.sse`, `reply.sse`. */
 
 import type { ChannelsOf } from "../options/channels.js";
-import type { PresenceChannel } from "../options/presence.js";
+import type { Subscribed } from "../options/presence.js";
 import type { OpenOptions } from "../options/open.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
 import type { LastMessage, SseMessage } from "../wire/message.js";
 import type { MapItem, StreamOptions } from "./pump.js";
 import type { StreamSource } from "./source.js";
-
-/** A channel, or the one that shows who is present there. */
-type Subscribed<Name extends string> = Name | PresenceChannel<Name>;
 
 /** State of a session: not opened, opening, accepting messages, closed. */
 export type SessionState = "idle" | "connecting" | "open" | "closed";
