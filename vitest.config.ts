@@ -201,7 +201,7 @@ export default defineConfig(({ mode }) => ({
           include: ["test/metrics/telemetry.test.ts"],
           env: { STREAMS: "100", STREAM_MS: isFull ? "60000" : "5000" },
           testTimeout: 120_000,
-          maxWorkers: 1,
+          maxWorkers: 3,
           sequence: { groupOrder: 6 },
         },
       },

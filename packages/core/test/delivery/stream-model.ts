@@ -561,8 +561,10 @@ export class Connection {
     if (isResuming && isOpen && (!isKnown || place < chronicle.trimmed)) this.#giveCause(added);
     if (!call.isAwaited && !this.isAwaiting) this.#isPlaced = true;
     if (added.length === 0) return;
-    // A client ahead of the process has everything up to its own position.
-    const start = isKnown ? Math.max(tail, place) : tail;
+    // If the calls of the first turn were cancelled, the stream is a new one, whatever the client's position.
+    const isNew = !this.calls.some((other) => other.isAwaited && other.phase !== "over");
+    // Otherwise a client ahead of the process has everything up to its own position.
+    const start = isKnown && !isNew ? Math.max(tail, place) : tail;
     let from = start;
     let due = start;
     let owesReset = false;
