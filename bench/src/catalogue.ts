@@ -30,6 +30,16 @@ export const CATALOGUE = {
     packages: ["@tidewire/fastify", "fastify"],
     load: () => import("./subjects/tidewire-fastify.js"),
   },
+  "tidewire-identity": {
+    kind: "tidewire",
+    packages: ["@tidewire/core"],
+    load: () => import("./subjects/tidewire-identity.js"),
+  },
+  "tidewire-presence": {
+    kind: "tidewire",
+    packages: ["@tidewire/core"],
+    load: () => import("./subjects/tidewire-presence.js"),
+  },
   "tidewire-metrics": {
     kind: "tidewire",
     packages: ["@tidewire/metrics", "prom-client"],

@@ -30,6 +30,9 @@ const SUBSCRIBED_LIMITS = {
 } as const;
 const RSS_LIMIT = 2_048;
 
+/** Bytes of heap that an identity may add to a session on a channel, its text included. */
+const IDENTITY_LIMIT = 128;
+
 /** A subject in one of its states. */
 interface Variant {
   readonly name: string;
@@ -65,12 +68,18 @@ function variantsOf({ pick }: SuiteContext): Variant[] {
       })),
     ];
   });
+  const extras = pick(["tidewire-identity", "tidewire-presence"]).map((subject) => ({
+    name: subject,
+    subject,
+    path: "/events?channel=all",
+    bare: BARE_OF["tidewire-http"],
+  }));
   const peers = pick(["better-sse"]).map((subject) => ({
     name: subject,
     subject,
     path: "/events",
   }));
-  return [...tidewire, ...peers];
+  return [...tidewire, ...extras, ...peers];
 }
 
 export const idle: Suite = {
@@ -148,9 +157,17 @@ function outcome(
         ]),
       },
     ],
-    targets: decided(
-      variants.flatMap(({ name, subject, bare }) => {
-        if (bare === undefined || isTwinName(subject)) return [];
+    targets: decided([
+      atMost(
+        `tidewire-identity: at most ${IDENTITY_LIMIT} B of heap more than without, the identity included`,
+        differenceOf(find("tidewire-identity", HEAP), find("tidewire-http, subscribed", HEAP)),
+        IDENTITY_LIMIT,
+        " B more",
+      ),
+      ...variants.flatMap(({ name, subject, bare }) => {
+        if (bare === undefined || isTwinName(subject) || !TIDEWIRE.some((one) => one === subject)) {
+          return [];
+        }
         const more = (kind: string): Statistics | undefined =>
           differenceOf(find(name, kind), find(bare, kind));
         return [
@@ -158,7 +175,7 @@ function outcome(
           atMost(`${name}: resident at most ${bare} + 2 KB`, more(RSS), RSS_LIMIT, " B more"),
         ];
       }),
-    ),
+    ]),
   };
 }
 

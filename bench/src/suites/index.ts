@@ -4,11 +4,11 @@ import { catchUp } from "./catch-up.js";
 import { channels } from "./channels.js";
 import { connect } from "./connect.js";
 import { encode } from "./encode.js";
+import { extras } from "./extras.js";
 import { fanOut } from "./fan-out.js";
 import { heartbeat } from "./heartbeat.js";
 import { idle } from "./idle.js";
 import { loop } from "./loop.js";
-import { metrics } from "./metrics.js";
 import { mixed } from "./mixed.js";
 import { read } from "./read.js";
 import { redis } from "./redis.js";
@@ -28,7 +28,7 @@ export const SUITES: readonly Suite[] = [
   loop,
   catchUp,
   heartbeat,
-  metrics,
+  extras,
   encode,
   read,
   redis,

@@ -13,8 +13,9 @@ import type { Suite, SuiteContext, SuiteOutcome } from "../suite.js";
 import { formatRatio, formatStatistics, groupThousands } from "../table.js";
 import { atMost, decided } from "../target.js";
 
-const WITH = "tidewire-metrics";
-const WITHOUT = "tidewire-http";
+const METRICS = "tidewire-metrics";
+const PLAIN = "tidewire-http";
+const EXTRAS = [METRICS, "tidewire-identity", "tidewire-presence"] as const;
 const CLIENTS = 1_000;
 const BYTES = 100;
 const STEPS = 100;
@@ -28,11 +29,11 @@ const CPU_PER_SCRAPE = "CPU of the server per scrape, ms";
 
 type Entry = ConnectedPair & { readonly in: typeof FAN_OUT | typeof SCRAPE };
 
-export const metrics: Suite = {
-  name: "metrics",
-  title: "Metrics: fan-out with and without, and a scrape of 10 000 streams",
+export const extras: Suite = {
+  name: "extras",
+  title: "Extras: fan-out with metrics, identity or presence, and a scrape of 10 000 streams",
   method:
-    "Fan-out to 1 000 clients with and without `collectPrometheus`, in the same rounds; the registry is read every 5 s. A scrape is a request for `/metrics` while 10 000 streams are open: the CPU time of the server, including HTTP.",
+    "Fan-out to 1 000 clients with and without each extra, in the same rounds. Metrics: `collectPrometheus`, read every 5 s. Identity: another one for each client, with `maxSessionsPerIdentity` and `revalidate` each minute. Presence: on the channel of all clients. A scrape is a request for `/metrics` while 10 000 streams are open: the CPU time of the server, including HTTP.",
   run,
 };
 
@@ -41,10 +42,10 @@ async function run(context: SuiteContext): Promise<SuiteOutcome> {
   const steps = context.isQuick ? STEPS / 5 : STEPS;
   const scrapes = context.isQuick ? SCRAPES / 5 : SCRAPES;
   try {
-    for (const subject of context.pick([WITHOUT, WITH])) {
+    for (const subject of context.pick([PLAIN, ...EXTRAS])) {
       entries.push({ ...(await connectPair(subject, CLIENTS, context)), in: FAN_OUT });
     }
-    for (const subject of context.pick([WITH])) {
+    for (const subject of context.pick([METRICS])) {
       entries.push({ ...(await connectPair(subject, SCRAPED, context)), in: SCRAPE });
     }
     const results = await measureInRounds(
@@ -86,30 +87,32 @@ function outcome(
   figures: readonly Figure[],
   parameters: Readonly<Record<string, number>>,
 ): SuiteOutcome {
-  const cpu = { subject: WITH, in: FAN_OUT, what: CPU_PER_DELIVERY };
-  const ratio = ratioTo(figures, cpu, { subject: WITHOUT });
-  const scraped = findFigure(figures, { subject: WITH, in: SCRAPE, what: CPU_PER_SCRAPE });
+  const cpu = { subject: PLAIN, in: FAN_OUT, what: CPU_PER_DELIVERY };
+  const scraped = findFigure(figures, { subject: METRICS, in: SCRAPE, what: CPU_PER_SCRAPE });
   return {
     parameters: { clients: CLIENTS, bytes: BYTES, ...parameters },
     figures,
     tables: [
       {
         title: `${groupThousands(CLIENTS)} × ${BYTES} B`,
-        columns: ["", "CPU µs per delivery", `of ${WITHOUT}`],
-        rows: [WITHOUT, WITH].map((subject) => [
+        columns: ["", "CPU µs per delivery", `of ${PLAIN}`],
+        rows: [PLAIN, ...EXTRAS].map((subject) => [
           subject,
           formatStatistics(findFigure(figures, { ...cpu, subject })),
-          formatRatio(ratioTo(figures, { ...cpu, subject }, { subject: WITHOUT })),
+          formatRatio(ratioTo(figures, { ...cpu, subject }, { subject: PLAIN })),
         ]),
       },
       {
         title: `A scrape of ${groupThousands(SCRAPED)} open streams`,
         columns: ["", "CPU ms"],
-        rows: [[WITH, formatStatistics(scraped)]],
+        rows: [[METRICS, formatStatistics(scraped)]],
       },
     ],
     targets: decided([
-      atMost(`${WITH}: at most 1.02 × ${WITHOUT}`, ratio, 1.02, " ×"),
+      ...EXTRAS.map((subject) => {
+        const ratio = ratioTo(figures, { ...cpu, subject }, { subject: PLAIN });
+        return atMost(`${subject}: at most 1.02 × ${PLAIN}`, ratio, 1.02, " ×");
+      }),
       atMost("a scrape of 10 000 open streams: at most 5 ms of CPU", scraped, 5, " ms"),
     ]),
   };
