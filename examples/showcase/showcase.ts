@@ -38,7 +38,7 @@ export async function startShowcase(
     // Stands in for a login. Requests of both frameworks have a URL.
     identify: ({ url }) => readUser(url)?.toLowerCase(),
     // Every page is subscribed to the news.
-    presence: { channels: (channel) => channel === "news" },
+    presence: { channels: (channel) => channel === "news", lingerMs: 5_000 },
     // Shorter than the default, for people who press a button and wait.
     reconnectionTimeMs: 1_000,
     // Headlines are rare, and a new page shows the last five.

@@ -26,6 +26,10 @@ export interface ChangeEntry {
 /** Something that concerns a node: an entry of {@link NODES_CHANNEL}. Without any of the optional fields: it is alive. */
 export interface NodeEntry {
   readonly node: string;
+  /** The node that answers in its place, because it is silent. */
+  readonly by?: string | undefined;
+  /** With `by`: for how many milliseconds more its identities are present. */
+  readonly forMs?: number | undefined;
   /**
    * It asks the others who is present. `"new"`: it has started, or starts over, so nothing that it told before counts.
    */
@@ -56,10 +60,12 @@ export function encodeEntry(entry: ChangeEntry | NodeEntry): LogMessage {
  */
 export function decodeNodeEntry(entry: LogEntry): NodeEntry {
   const decoded = decode(entry);
-  const { hello, bye, answer } = decoded as { [Field in keyof NodeEntry]?: unknown };
+  const { by, forMs, hello, bye, answer } = decoded as { [Field in keyof NodeEntry]?: unknown };
   const isValid =
     (hello === undefined || hello === "new" || hello === "again") &&
     (bye === undefined || typeof bye === "number") &&
+    (by === undefined ? forMs === undefined : typeof by === "string" && answer !== undefined) &&
+    (forMs === undefined || typeof forMs === "number") &&
     (answer === undefined || isAnswer(answer));
   if (!isValid) throw invalid(entry);
   return decoded as NodeEntry;

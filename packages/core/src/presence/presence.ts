@@ -22,6 +22,8 @@ import { Roster } from "./roster.js";
 
 /** Longest wait for the answers of other nodes, in milliseconds. */
 const ANSWER_MS = 1_000;
+/** Time after which another node answers for one that is silent, in milliseconds. */
+const SILENCE_MS = 300;
 /** Pause before an entry that the log has not accepted is tried again, in milliseconds. */
 const RETRY_MS = 1_000;
 /** Looks at leases during one lease. */
@@ -84,6 +86,8 @@ export class Presence {
   readonly #asking: Set<string> = new Set();
   /** Answers that have not come back from the log, with the time of the append. */
   readonly #owedAnswers: Map<string, number> = new Map();
+  /** By the node that asks: nodes that have not answered it. */
+  readonly #silent: Map<string, Set<string>> = new Map();
   /** Channels about which this process has learned too late. */
   readonly #missed: Set<string> = new Set();
   /** Callers that wait until this process knows who is present. `undefined` once it does. */
@@ -157,6 +161,7 @@ export class Presence {
     this.#pending.clear();
     this.#asking.clear();
     this.#owedAnswers.clear();
+    this.#silent.clear();
     this.#missed.clear();
     for (const [channel, identities] of this.#attendance) this.#doubt(channel, identities);
     this.#flush();
@@ -222,7 +227,10 @@ export class Presence {
     const error = this.#invalid;
     this.#invalid = undefined;
     if (error !== undefined) this.#parts.report(error);
-    for (const node of this.#asking) this.#answer(node);
+    for (const node of this.#asking) {
+      this.#answer(node);
+      this.#listenFor(node);
+    }
     this.#asking.clear();
     const missed = [...this.#missed];
     this.#missed.clear();
@@ -284,18 +292,36 @@ export class Presence {
     for (const take of waiting ?? []) take();
   }
 
-  #addNode({ node, hello, bye, answer }: NodeEntry): void {
-    if (node === this.#self) {
+  #addNode({ node, by, forMs, hello, bye, answer }: NodeEntry): void {
+    if (answer?.nodes !== undefined) this.#silent.get(answer.to)?.delete(node);
+    if (by !== undefined) {
+      if (answer !== undefined) this.#addAnswerBy(node, answer, forMs);
+    } else if (node === this.#self) {
       if (hello !== undefined) this.#owedHello = undefined;
       if (answer?.nodes !== undefined) this.#owedAnswers.delete(answer.to);
       // It may have arrived after entries that were appended later.
       if (answer !== undefined) this.#addAnswer(node, answer);
-      return;
+    } else {
+      if (hello === "new") this.#hasAnswered(node);
+      this.#heardOf(node, bye ?? this.#settings.leaseMs);
+      if (hello !== undefined) this.#asking.add(node);
+      if (answer !== undefined) this.#addAnswer(node, answer);
     }
-    if (hello === "new") this.#hasAnswered(node);
-    this.#heardOf(node, bye ?? this.#settings.leaseMs);
-    if (hello !== undefined) this.#asking.add(node);
-    if (answer !== undefined) this.#addAnswer(node, answer);
+  }
+
+  /** Another node has answered for one that it takes for silent, from what it knew when it did. */
+  #addAnswerBy(node: string, answer: Answer, forMs = 0): void {
+    if (node !== this.#self) {
+      if (!this.#nodes.has(node)) {
+        this.#nodes.set(node, { expiresAt: performance.now() + forMs });
+      }
+      return this.#addAnswer(node, answer);
+    }
+    // Those who have left meanwhile are in it.
+    for (const [channel, identities] of answer.present) {
+      const left = identities.filter((identity) => !this.#attendance.has(channel, identity));
+      if (left.length > 0) this.#doubt(channel, left, true);
+    }
   }
 
   /** A node is alive. */
@@ -442,9 +468,45 @@ export class Presence {
   #answer(to: string): void {
     if (this.#isClosed) return;
     this.#owedAnswers.set(to, performance.now());
-    const node = this.#self;
+    const nodes = [...this.#nodes.keys()].filter((other) => other !== to);
+    this.#appendAnswer({ node: this.#self }, to, this.#told(), nodes);
+  }
+
+  /** Waits for the answers of the other nodes that are known. */
+  #listenFor(to: string): void {
+    const silent = new Set(this.#nodes.keys());
+    silent.delete(to);
+    if (silent.size === 0) return;
+    this.#silent.set(to, silent);
+    setTimeout(() => this.#answerForSilent(to, silent), SILENCE_MS).unref();
+  }
+
+  /** Nodes that have died keep their identities for a while, of which the node that asks has to know. */
+  #answerForSilent(to: string, silent: ReadonlySet<string>): void {
+    if (this.#isClosed || this.#silent.get(to) !== silent) return;
+    this.#silent.delete(to);
+    const now = performance.now();
+    for (const name of this.#nodes.keys()) {
+      // Usually only one does it.
+      if (name < this.#self && name !== to && !silent.has(name)) return;
+    }
+    for (const node of silent) {
+      const present = [...this.#roster.ofNode(node)];
+      if (present.length === 0) continue;
+      const expiresAt = this.#nodes.get(node)?.expiresAt ?? now;
+      const forMs = Math.max(0, Math.round(expiresAt - now));
+      this.#appendAnswer({ node, by: this.#self, forMs }, to, present, []);
+    }
+  }
+
+  #appendAnswer(
+    entry: Pick<NodeEntry, "node" | "by" | "forMs">,
+    to: string,
+    identitiesOf: Iterable<readonly [channel: string, identities: string[]]>,
+    nodes: readonly string[],
+  ): void {
     const parts: (readonly [string, string[]])[] = [];
-    for (const [channel, identities] of this.#told()) {
+    for (const [channel, identities] of identitiesOf) {
       for (const part of partsOf(identities)) parts.push([channel, part]);
     }
     let present: typeof parts = [];
@@ -453,12 +515,11 @@ export class Presence {
       present.push(part);
       length += part[0].length + part[1].join().length;
       if (length < MOST_LENGTH) continue;
-      this.#append(NODES_CHANNEL, { node, answer: { to, present } });
+      this.#append(NODES_CHANNEL, { ...entry, answer: { to, present } });
       present = [];
       length = 0;
     }
-    const nodes = [...this.#nodes.keys()].filter((other) => other !== to);
-    this.#append(NODES_CHANNEL, { node, answer: { to, present, nodes } });
+    this.#append(NODES_CHANNEL, { ...entry, answer: { to, present, nodes } });
   }
 
   /**

@@ -218,6 +218,41 @@ describe("Presence", () => {
     expect(entriesWith('"by"')).toHaveLength(2);
   });
 
+  it("that a killed node has left behind is known to one that starts after it", async () => {
+    const nodes = [start(), start(), start()] as const;
+    await pass(2_000);
+    const [killed, ...alive] = nodes;
+    killed.node.presence.joined("ada", ["room"]);
+    alive[0].node.presence.joined("ben", ["room"]);
+    await pass(100);
+    void killed.view.close();
+    const late = start();
+    await pass(50);
+    const watcher = late.node.watch("room");
+    await pass(950);
+    expect([...watcher.present].toSorted()).toEqual(["ada", "ben"]);
+    await pass(SETTINGS.leaseMs + 3 * TICK_MS);
+    expect(watcher.seen).toEqual(["leave ada"]);
+    expect(watcher.resets).toBe(0);
+    expect(await late.node.presence.of("room")).toEqual(["ben"]);
+  });
+
+  it("that has left while another node answered for its own is not brought back", async () => {
+    const [slow, other] = [start(), start()];
+    await pass(2_000);
+    for (const name of ["ada", "eve"]) slow.node.presence.joined(name, ["room"]);
+    await pass(100);
+    const { node } = JSON.parse(entriesWith('"join"')[0]?.data ?? "") as { node: string };
+    slow.node.presence.left("ada", ["room"]);
+    await pass(100);
+    // The answer of a node that had not read the last entry.
+    const answer = { to: "late", present: [["room", ["ada", "eve"]]], nodes: [] };
+    log.add("~presence", { data: JSON.stringify({ node, by: "third", forMs: 9_000, answer }) });
+    await pass(2_000);
+    expect(await other.node.presence.of("room")).toEqual(["eve"]);
+    expect(await slow.node.presence.of("room")).toEqual(["eve"]);
+  });
+
   it("outlasts a node that hears nothing for several leases", async () => {
     const [first, second] = [start(), start()];
     await pass(2_000);
