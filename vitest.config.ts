@@ -10,14 +10,17 @@ import { BaseSequencer } from "vitest/node";
 import type { TestSpecification } from "vitest/node";
 
 const SOAK = [
-  "test/soak/**/*.test.ts",
+  "test/soak/{cluster-channel-sets,identity,oracle,sleeping-readers}.test.ts",
   "test/faults/{channels-memory,leaks,memory,runs-memory}.test.ts",
   "test/delivery/{backlog,drain,stalled}.test.ts",
   "test/redis/stampede.test.ts",
 ];
 
-/** Waits for elections most of the time, and times nothing: runs beside the properties. */
-const SOAK_WAITING = ["test/redis/{failover,runs-failover}.test.ts"];
+/** Wait for elections, restarts and leases most of the time, and measure nothing: run beside the properties. */
+const SOAK_WAITING = [
+  "test/redis/{failover,runs-failover}.test.ts",
+  "test/soak/{channel-sets,cluster-runs,presence,restart}.test.ts",
+];
 
 /** Run in the tier `test` too, with few runs. */
 const PROPERTIES = [
@@ -100,7 +103,7 @@ const SOAK_OF_PROPERTIES: TestProjectConfiguration = {
     env: runs(isFull ? 1_000_000 : 20_000),
     // For a run that hangs: these take some ten seconds, and several times that on a machine with other work.
     testTimeout: isFull ? 0 : 240_000,
-    maxWorkers: 3,
+    maxWorkers: 4,
     sequence: { groupOrder: 6 },
   },
 };
@@ -201,7 +204,7 @@ export default defineConfig(({ mode }) => ({
           include: ["test/metrics/telemetry.test.ts"],
           env: { STREAMS: "100", STREAM_MS: isFull ? "60000" : "5000" },
           testTimeout: 120_000,
-          maxWorkers: 3,
+          maxWorkers: 4,
           sequence: { groupOrder: 6 },
         },
       },
@@ -211,7 +214,7 @@ export default defineConfig(({ mode }) => ({
           name: "soak/waiting",
           include: SOAK_WAITING,
           testTimeout: isFull ? 0 : 60_000,
-          maxWorkers: 3,
+          maxWorkers: 4,
           sequence: { groupOrder: 6 },
         },
       },

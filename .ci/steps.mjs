@@ -39,11 +39,12 @@ const withoutDirectWrites = beside(
   { ...WITHOUT_DIRECT_WRITES, VITEST_MAX_WORKERS: "2" },
 );
 testStep("clients", ["--project=clients"]);
+await withoutDirectWrites;
+const packed = beside("packed packages", ["node", "scripts/check-packages.mjs"]);
 testStep("recipes", ["--project=recipes"]);
-step("packed packages", ["node", "scripts/check-packages.mjs"]);
+await packed;
 step("release, dry run", ["node", "scripts/release.mjs", "--dry-run"]);
 step("examples", ["node", "scripts/check-examples.mjs"]);
-await withoutDirectWrites;
 // Alone: other clients of this test must keep up while one stalls.
 step(
   "stalled readers without direct writes",
@@ -75,9 +76,9 @@ function step(name, command, env = {}) {
 }
 
 /** Runs a step that counts as one test beside the steps that follow. Its output is shown when it has ended. */
-function beside(name, [command, ...args], env) {
+function beside(name, [command, ...args], env = {}) {
   const start = performance.now();
-  const output = path.join(os.tmpdir(), `tidewire-beside-${process.pid}.log`);
+  const output = path.join(os.tmpdir(), `tidewire-beside-${process.pid}-${steps.length}.log`);
   const file = fs.openSync(output, "w");
   const child = spawn(command, args, {
     stdio: ["ignore", file, file],
