@@ -7,6 +7,7 @@ import { presenceOf, subjectOf } from "../options/presence.js";
 import type { PresentIdentities, ResolvedPresenceOptions } from "../options/presence.js";
 import { prepareMessage } from "../wire/frame.js";
 import type { EventMessage, SseMessage } from "../wire/message.js";
+import { Announcements } from "./announcements.js";
 import { Attendance } from "./attendance.js";
 import {
   MOST_LENGTH,
@@ -14,10 +15,10 @@ import {
   decodeChange,
   decodeNodeEntry,
   encodeEntry,
-  namesOf,
   partsOf,
 } from "./entry.js";
 import type { Answer, ChangeEntry, NodeEntry } from "./entry.js";
+import { Nodes } from "./nodes.js";
 import { Roster } from "./roster.js";
 
 /** Longest wait for the answers of other nodes, in milliseconds. */
@@ -38,19 +39,6 @@ export interface PresenceParts {
   report(error: unknown): void;
 }
 
-/** Another node. */
-interface Node {
-  /** When its identities count as absent, in milliseconds of a monotonic clock. */
-  expiresAt: number;
-}
-
-/** A change that is on its way to the log and back. */
-interface Pending {
-  readonly change: ChangeEntry;
-  /** Time of the append, in milliseconds of a monotonic clock. */
-  readonly at: number;
-}
-
 /**
  * The identities that are present on each channel, on all nodes.
  *
@@ -58,9 +46,8 @@ interface Pending {
  * All nodes add these up in the order of the log, so they agree, at each position, on who is present: an entry that
  * changes that becomes an event of the presence channel there, any other only moves the position.
  *
- * A node compares its entries with its own streams whenever one of the two changes. If the log has lost or not accepted
- * an entry, or another node has written one in its place, the others may have a different state: it then appends another
- * entry in any case.
+ * A node that starts asks the others. A node that is not heard from for a lease is buried: another one appends that its
+ * identities have left.
  */
 export class Presence {
   readonly #log: Log;
@@ -72,16 +59,8 @@ export class Presence {
   #self: string = newName();
   readonly #attendance: Attendance;
   readonly #roster = new Roster();
-  readonly #nodes: Map<string, Node> = new Map();
-  /**
-   * Identities for which the entries of this node may be wrong, and whether to append another one even if they seem
-   * right.
-   */
-  readonly #untold: Map<string, Map<string, boolean>> = new Map();
-  /** Channels of `#untold` that may have something to tell now. */
-  readonly #due: Set<string> = new Set();
-  /** One on each channel. */
-  readonly #pending: Map<string, Pending> = new Map();
+  readonly #nodes = new Nodes();
+  readonly #announcements: Announcements;
   /** Nodes that have said hello and wait for an answer. */
   readonly #asking: Set<string> = new Set();
   /** Answers that have not come back from the log, with the time of the append. */
@@ -92,18 +71,11 @@ export class Presence {
   readonly #missed: Set<string> = new Set();
   /** Callers that wait until this process knows who is present. `undefined` once it does. */
   #waiting: (() => void)[] | undefined = [];
-  /** Nodes whose answer is awaited, and those that have answered. Both are empty a lease after the hello. */
-  readonly #awaited: Set<string> = new Set();
-  readonly #answered: Set<string> = new Set();
   /** The hello that has not come back from the log. */
   #owedHello: NodeEntry["hello"];
-  /** When this node has said hello; `-Infinity` if it is not in its first lease after that. */
-  #helloAt = -Infinity;
   #isClosed = false;
   #hasFailed = false;
   #invalid: unknown;
-  #isFlushing = false;
-  #willFlush = false;
   /** When an entry of this node was last accepted, or is expected to be. */
   #toldAt = -Infinity;
   #tickedAt = 0;
@@ -119,6 +91,13 @@ export class Presence {
     this.#options = parts.options;
     this.#isLocal = parts.log.isLocal === true;
     this.#attendance = new Attendance(settings.lingerMs);
+    this.#announcements = new Announcements({
+      attendance: this.#attendance,
+      roster: this.#roster,
+      mostLength: this.#mostLength,
+      self: () => this.#self,
+      append: (channel, change, failed) => this.#append(presenceOf(channel), change, failed),
+    });
   }
 
   /** Whether presence is kept for a channel. */
@@ -136,8 +115,7 @@ export class Presence {
     if (this.#isClosed) return;
     if (this.#isLocal) return this.#knows();
     this.#waiting ??= [];
-    this.#awaited.clear();
-    this.#answered.clear();
+    this.#nodes.startOver();
     clearTimeout(this.#patience);
     this.#patience = undefined;
     this.#waitForAnswers();
@@ -156,15 +134,15 @@ export class Presence {
     this.#self = newName();
     this.#roster.clear();
     this.#nodes.clear();
-    this.#untold.clear();
-    this.#due.clear();
-    this.#pending.clear();
+    this.#announcements.clear();
     this.#asking.clear();
     this.#owedAnswers.clear();
     this.#silent.clear();
     this.#missed.clear();
-    for (const [channel, identities] of this.#attendance) this.#doubt(channel, identities);
-    this.#flush();
+    for (const [channel, identities] of this.#attendance) {
+      this.#announcements.doubt(channel, identities);
+    }
+    this.#announcements.flush();
     this.begin();
     this.#sayBye(former);
   }
@@ -173,17 +151,19 @@ export class Presence {
   joined(identity: string, channels: readonly string[]): void {
     for (const channel of channels) {
       if (subjectOf(channel) !== channel || !this.isKept(channel)) continue;
-      if (this.#attendance.joined(channel, identity)) this.#doubt(channel, [identity]);
+      if (this.#attendance.joined(channel, identity)) {
+        this.#announcements.doubt(channel, [identity]);
+      }
     }
-    this.#flushSoon();
+    this.#announcements.flushSoon();
   }
 
   /** An open stream of an identity has left channels. */
   left(identity: string, channels: readonly string[]): void {
     for (const channel of channels) {
-      if (this.#attendance.left(channel, identity)) this.#doubt(channel, [identity]);
+      if (this.#attendance.left(channel, identity)) this.#announcements.doubt(channel, [identity]);
     }
-    this.#flushSoon();
+    this.#announcements.flushSoon();
   }
 
   /** A stream of an identity, with these channels, has closed. */
@@ -235,13 +215,14 @@ export class Presence {
     const missed = [...this.#missed];
     this.#missed.clear();
     for (const channel of missed) this.#parts.missed(presenceOf(channel));
-    this.#flush();
+    this.#announcements.flush();
   }
 
   /** The hub closes. Other nodes keep its identities for a moment, in which their clients come back there. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#announcements.close();
     for (const timer of [this.#lingering, this.#retry, this.#patience]) clearTimeout(timer);
     clearInterval(this.#ticks);
     this.#knows();
@@ -256,7 +237,7 @@ export class Presence {
 
   #hello(): void {
     if (this.#owedHello === undefined) return;
-    this.#helloAt = performance.now();
+    this.#nodes.saysHello();
     this.#append(NODES_CHANNEL, { node: this.#self, hello: this.#owedHello });
   }
 
@@ -302,8 +283,8 @@ export class Presence {
       // It may have arrived after entries that were appended later.
       if (answer !== undefined) this.#addAnswer(node, answer);
     } else {
-      if (hello === "new") this.#hasAnswered(node);
-      this.#heardOf(node, bye ?? this.#settings.leaseMs);
+      if (hello === "new") this.#nodes.hasAnswered(node);
+      this.#nodes.heardOf(node, bye ?? this.#settings.leaseMs);
       if (hello !== undefined) this.#asking.add(node);
       if (answer !== undefined) this.#addAnswer(node, answer);
     }
@@ -312,45 +293,27 @@ export class Presence {
   /** Another node has answered for one that it takes for silent, from what it knew when it did. */
   #addAnswerBy(node: string, answer: Answer, forMs = 0): void {
     if (node !== this.#self) {
-      if (!this.#nodes.has(node)) {
-        this.#nodes.set(node, { expiresAt: performance.now() + forMs });
-      }
+      this.#nodes.toldOf(node, forMs);
       return this.#addAnswer(node, answer);
     }
     // Those who have left meanwhile are in it.
     for (const [channel, identities] of answer.present) {
       const left = identities.filter((identity) => !this.#attendance.has(channel, identity));
-      if (left.length > 0) this.#doubt(channel, left, true);
+      if (left.length > 0) this.#announcements.doubt(channel, left, true);
     }
-  }
-
-  /** A node is alive. */
-  #heardOf(node: string, forMs: number): void {
-    this.#nodes.set(node, { expiresAt: performance.now() + forMs });
-    // It was there before this node said hello. Its answer may be lost.
-    if (this.#helloAt !== -Infinity && !this.#answered.has(node)) this.#awaited.add(node);
-  }
-
-  /** This process knows everything that a node has told. */
-  #hasAnswered(node: string): void {
-    if (this.#helloAt === -Infinity) return;
-    this.#answered.add(node);
-    this.#awaited.delete(node);
   }
 
   /** All nodes add it up, so that they agree also when it arrives late. */
   #addAnswer(node: string, { to, present, nodes }: Answer): void {
     for (const [channel, identities] of present) {
       const added = this.#roster.add(node, channel, identities);
-      if (node === this.#self) this.#doubt(channel, identities);
+      if (node === this.#self) this.#announcements.doubt(channel, identities);
       if (added.length > 0 && this.#waiting === undefined) this.#missed.add(channel);
     }
     if (nodes === undefined || to !== this.#self) return;
-    this.#hasAnswered(node);
-    for (const other of nodes) {
-      if (other !== this.#self && !this.#answered.has(other)) this.#awaited.add(other);
-    }
-    if (this.#awaited.size === 0) this.#knows();
+    this.#nodes.hasAnswered(node);
+    this.#nodes.await(nodes.filter((other) => other !== this.#self));
+    if (!this.#nodes.isAwaiting) this.#knows();
   }
 
   #addChange({
@@ -362,16 +325,12 @@ export class Presence {
   }: ChangeEntry & { channel: string }): EventMessage | undefined {
     const changed = join ?? leave ?? [];
     if (node !== this.#self) {
-      if (by === undefined) this.#heardOf(node, this.#settings.leaseMs);
+      if (by === undefined) this.#nodes.heardOf(node, this.#settings.leaseMs);
     } else if (by !== undefined) {
       // Another node has taken this one for dead.
-      this.#doubt(channel, changed, true);
+      this.#announcements.doubt(channel, changed, true);
     } else {
-      this.#pending.delete(channel);
-      const untold = this.#untold.get(channel);
-      for (const identity of changed) if (untold?.has(identity)) untold.set(identity, false);
-      // It may have arrived after entries that were appended later.
-      this.#doubt(channel, changed);
+      this.#announcements.cameBack(channel, changed);
     }
     const identities =
       join === undefined
@@ -389,77 +348,6 @@ export class Presence {
     }
   }
 
-  /**
-   * The entries of this node may be wrong for these.
-   *
-   * @param isUnsure - Whether other nodes may have read others than this one knows of.
-   */
-  #doubt(channel: string, identities: Iterable<string>, isUnsure = false): void {
-    let untold = this.#untold.get(channel);
-    if (untold === undefined) this.#untold.set(channel, (untold = new Map()));
-    for (const identity of identities) {
-      untold.set(identity, isUnsure || untold.get(identity) === true);
-    }
-    this.#due.add(channel);
-  }
-
-  /** Joins what happens in one turn. */
-  #flushSoon(): void {
-    if (this.#willFlush || this.#due.size === 0) return;
-    this.#willFlush = true;
-    queueMicrotask(() => {
-      this.#willFlush = false;
-      this.#flush();
-    });
-  }
-
-  /** Tells the log what has changed. */
-  #flush(): void {
-    // A log in this process delivers within the call. That adds to the set, of which the loop takes notice.
-    if (this.#isClosed || this.#isFlushing) return;
-    this.#isFlushing = true;
-    for (const channel of this.#due) {
-      this.#due.delete(channel);
-      // Otherwise it is due again when the change has come back.
-      if (!this.#pending.has(channel)) this.#tell(channel);
-    }
-    this.#isFlushing = false;
-  }
-
-  #tell(channel: string): void {
-    const untold = this.#untold.get(channel);
-    if (untold === undefined) return;
-    const joined: string[] = [];
-    const left: string[] = [];
-    for (const [identity, isUnsure] of untold) {
-      const isPresent = this.#attendance.has(channel, identity);
-      if (!isUnsure && isPresent === this.#roster.has(this.#self, channel, identity)) {
-        untold.delete(identity);
-      } else {
-        (isPresent ? joined : left).push(identity);
-      }
-    }
-    if (untold.size === 0) this.#untold.delete(channel);
-    // Further parts follow when this one has come back from the log.
-    const [leave] = partsOf(left, this.#mostLength);
-    const [join] = partsOf(joined, this.#mostLength);
-    if (leave === undefined && join === undefined) return;
-    const change: ChangeEntry =
-      leave === undefined ? { node: this.#self, join } : { node: this.#self, leave };
-    const pending = { change, at: performance.now() };
-    this.#pending.set(channel, pending);
-    this.#append(presenceOf(channel), change, () => this.#lost(channel, pending));
-  }
-
-  /** A change has not reached the log, as far as this process knows. */
-  #lost(channel: string, pending: Pending): void {
-    if (this.#pending.get(channel) !== pending) return;
-    this.#pending.delete(channel);
-    this.#doubt(channel, namesOf(pending.change), true);
-    // Not before the log has had time to recover.
-    this.#due.delete(channel);
-  }
-
   /** Most characters of identities in one entry, which becomes one event. */
   get #mostLength(): number {
     return Math.min(this.#options.maxEventBytes / 4, MOST_LENGTH);
@@ -468,14 +356,13 @@ export class Presence {
   #answer(to: string): void {
     if (this.#isClosed) return;
     this.#owedAnswers.set(to, performance.now());
-    const nodes = [...this.#nodes.keys()].filter((other) => other !== to);
-    this.#appendAnswer({ node: this.#self }, to, this.#told(), nodes);
+    const nodes = this.#nodes.without(to);
+    this.#appendAnswer({ node: this.#self }, to, this.#announcements.told(), nodes);
   }
 
   /** Waits for the answers of the other nodes that are known. */
   #listenFor(to: string): void {
-    const silent = new Set(this.#nodes.keys());
-    silent.delete(to);
+    const silent = new Set(this.#nodes.without(to));
     if (silent.size === 0) return;
     this.#silent.set(to, silent);
     setTimeout(() => this.#answerForSilent(to, silent), SILENCE_MS).unref();
@@ -485,16 +372,13 @@ export class Presence {
   #answerForSilent(to: string, silent: ReadonlySet<string>): void {
     if (this.#isClosed || this.#silent.get(to) !== silent) return;
     this.#silent.delete(to);
-    const now = performance.now();
-    for (const name of this.#nodes.keys()) {
-      // Usually only one does it.
-      if (name < this.#self && name !== to && !silent.has(name)) return;
-    }
+    const isFirst = this.#nodes.without(to).every((name) => silent.has(name) || name > this.#self);
+    // Usually only one does it.
+    if (!isFirst) return;
     for (const node of silent) {
       const present = [...this.#roster.ofNode(node)];
       if (present.length === 0) continue;
-      const expiresAt = this.#nodes.get(node)?.expiresAt ?? now;
-      const forMs = Math.max(0, Math.round(expiresAt - now));
+      const forMs = this.#nodes.leftMs(node, performance.now());
       this.#appendAnswer({ node, by: this.#self, forMs }, to, present, []);
     }
   }
@@ -520,18 +404,6 @@ export class Presence {
       length = 0;
     }
     this.#append(NODES_CHANNEL, { ...entry, answer: { to, present, nodes } });
-  }
-
-  /**
-   * The state of this process at the position of the answer. Joins that are on their way come after the hello, so the
-   * node that asks reads them itself.
-   */
-  *#told(): Iterable<readonly [channel: string, identities: string[]]> {
-    for (const [channel, identities] of this.#roster.ofNode(this.#self)) {
-      const leave = new Set(this.#pending.get(channel)?.change.leave);
-      const left = identities.filter((identity) => !leave.has(identity));
-      if (left.length > 0) yield [channel, left];
-    }
   }
 
   #append(channel: string, entry: ChangeEntry | NodeEntry, failed: () => void = () => {}): void {
@@ -561,8 +433,7 @@ export class Presence {
     this.#retry = setTimeout(() => {
       this.#retry = undefined;
       this.#hello();
-      for (const channel of this.#untold.keys()) this.#due.add(channel);
-      this.#flush();
+      this.#announcements.retry();
     }, RETRY_MS).unref();
   }
 
@@ -573,9 +444,9 @@ export class Presence {
       () => {
         this.#lingering = undefined;
         for (const { channel, identity } of this.#attendance.expire(performance.now())) {
-          this.#doubt(channel, [identity]);
+          this.#announcements.doubt(channel, [identity]);
         }
-        this.#flush();
+        this.#announcements.flush();
         this.#linger();
       },
       Math.max(1, Math.ceil(nextAt - performance.now())),
@@ -591,50 +462,29 @@ export class Presence {
     if (!this.#attendance.isEmpty && now - this.#toldAt >= leaseMs / 3) {
       this.#append(NODES_CHANNEL, { node: this.#self });
     }
-    if (wasDeaf) {
-      for (const node of this.#nodes.values())
-        node.expiresAt = Math.max(node.expiresAt, now + leaseMs);
-      return;
-    }
-    this.#lookAfterEntries(now, everyMs);
-    let rank = 0;
-    for (const [name, { expiresAt }] of this.#nodes) {
-      if (name < this.#self && now <= expiresAt) rank += 1;
-    }
-    for (const [name, node] of this.#nodes) {
-      // One node after the other, so that usually only one does it.
-      if (now > node.expiresAt + rank * everyMs) this.#bury(name, node, now + 2 * everyMs);
+    if (wasDeaf) return this.#nodes.spareUntil(now + leaseMs);
+    this.#lookAfterEntries(now, 2 * everyMs);
+    for (const name of this.#nodes.expired(this.#self, now, everyMs)) {
+      this.#bury(name, now + 2 * everyMs);
     }
   }
 
   /** Looks after entries that the log has accepted and lost since, as a failover does. */
-  #lookAfterEntries(now: number, everyMs: number): void {
-    for (const [channel, pending] of this.#pending) {
-      if (now - pending.at > 2 * everyMs) {
-        this.#lost(channel, pending);
-        this.#due.add(channel);
-      }
-    }
-    this.#flush();
-    for (const [to, at] of this.#owedAnswers) if (now - at > 2 * everyMs) this.#answer(to);
-    if (now - this.#helloAt <= 2 * everyMs) return;
-    for (const name of this.#awaited) {
-      const node = this.#nodes.get(name);
-      if (node === undefined || node.expiresAt < now) this.#awaited.delete(name);
-    }
-    if (this.#awaited.size > 0) this.#owedHello ??= "again";
+  #lookAfterEntries(now: number, ms: number): void {
+    this.#announcements.giveUp(now - ms);
+    for (const [to, at] of this.#owedAnswers) if (now - at > ms) this.#answer(to);
+    if (now - this.#nodes.helloAt <= ms) return;
+    this.#nodes.forgetGone(now);
+    if (this.#nodes.isAwaiting) this.#owedHello ??= "again";
     if (this.#owedHello !== undefined) return this.#hello();
-    if (now - this.#helloAt <= this.#settings.leaseMs) return;
-    // Every node with identities has been heard of.
-    this.#helloAt = -Infinity;
-    this.#answered.clear();
+    if (now - this.#nodes.helloAt > this.#settings.leaseMs) this.#nodes.isSettled();
   }
 
   /** Tells the log that a node is gone. */
-  #bury(name: string, node: Node, againAt: number): void {
+  #bury(name: string, againAt: number): void {
     const lost = [...this.#roster.ofNode(name)];
-    if (lost.length === 0) return void this.#nodes.delete(name);
-    node.expiresAt = againAt;
+    if (lost.length === 0) return this.#nodes.delete(name);
+    this.#nodes.buried(name, againAt);
     for (const [channel, identities] of lost) {
       for (const leave of partsOf(identities)) {
         this.#append(presenceOf(channel), { node: name, by: this.#self, leave });
