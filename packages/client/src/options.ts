@@ -100,7 +100,7 @@ export interface ConnectOptions {
    */
   readonly lastEventId?: string | undefined;
   /**
-   * Whether data is parsed as JSON. Data that is no JSON is handed on as the string that it is. With `false` all data is
+   * Whether data is parsed as JSON. Data that is not JSON stays a string. With `false` all data is
    * a string.
    *
    * @defaultValue `true`

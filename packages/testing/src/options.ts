@@ -15,7 +15,7 @@ export interface OpenStreamOptions {
    */
   readonly headers?: RequestHeaders | undefined;
   /**
-   * The header `Last-Event-ID` of the first connection, as a client sends it that was here before.
+   * The header `Last-Event-ID` of the first connection, as sent by a client that was here before.
    *
    * @defaultValue none
    */

@@ -25,7 +25,7 @@ interface Pending {
 }
 
 /**
- * What this process tells the other nodes.
+ * The entries of this process about its own streams.
  *
  * It compares its entries with its own streams whenever one of the two may have changed. If the log has lost or not
  * accepted an entry, or another node has written one in its place, the others may have a different state: it then
@@ -121,7 +121,7 @@ export class Announcements {
     }
   }
 
-  /** Nothing that was told counts any more. */
+  /** Earlier entries do not count any more. */
   clear(): void {
     this.#untold.clear();
     this.#due.clear();
