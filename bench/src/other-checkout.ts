@@ -39,6 +39,8 @@ let opened: OtherCheckout | undefined;
 export async function openCheckout(folder: string): Promise<OtherCheckout> {
   const packages = join(resolve(folder), "bench", "node_modules", SCOPE);
   for (const name of await readdir(join(BENCH, "node_modules", SCOPE))) {
+    // An older checkout may not have it: then it has no twin of the subjects that use it.
+    if (!existsSync(join(packages, name))) continue;
     if (existsSync(join(packages, name, "dist", "index.js"))) continue;
     throw new Error(`${SCOPE}/${name} is not installed and built in ${folder}`);
   }
