@@ -1,34 +1,19 @@
-import { createServer } from "node:http";
 import { createHub } from "@tidewire/core";
-import { channelsOf, listen } from "../listen.js";
+import { serveHub } from "../serve-hub.js";
 import type { Subject } from "../subject.js";
-import { blockSize } from "../block-size.js";
 
 // `tidewire-http` with an identity for each client, and everything that follows from it but presence.
 
 let clients = 0;
 
 export const subject: Subject = {
-  async start({ heartbeatMs }) {
-    const hub = createHub({
-      heartbeatMs,
-      identify: () => `user-${(clients += 1)}`,
-      maxSessionsPerIdentity: { max: 5 },
-      revalidate: { everyMs: 60_000, check: () => true },
-    });
-    const server = createServer((request, response) => {
-      const session = hub.createSession({ request, response });
-      if (request.url === "/open") session.open();
-      else void session.subscribe(channelsOf(request.url));
-    });
-
-    return {
-      port: await listen(server),
-      publish(channel, text) {
-        return hub
-          .publish(channel, text)
-          .then(({ id }) => ({ id, blockBytes: blockSize(id, text) }));
-      },
-    };
-  },
+  start: ({ heartbeatMs }) =>
+    serveHub(
+      createHub({
+        heartbeatMs,
+        identify: () => `user-${(clients += 1)}`,
+        maxSessionsPerIdentity: { max: 5 },
+        revalidate: { everyMs: 60_000, check: () => true },
+      }),
+    ),
 };
