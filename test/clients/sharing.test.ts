@@ -30,6 +30,8 @@ interface Kept {
 }
 
 declare const kept: Kept;
+/** Data of the events that a loop in the page has taken. */
+declare const takenByLoop: Promise<unknown[]>;
 
 const PAGE = '<!doctype html><title>Tab</title><script type="module" src="/page.js"></script>';
 
@@ -862,15 +864,19 @@ describeInBrowsers((name, browser) => {
       await follow(page);
       await untilOpen(page);
     }
-    const taken = second.evaluate(async () => {
-      const data: unknown[] = [];
-      for await (const event of kept.stream) data.push(event.data);
-      return data;
+    // The loop has begun when this returns: an event from before would not be its own.
+    await second.evaluate(() => {
+      const take = async (): Promise<unknown[]> => {
+        const data: unknown[] = [];
+        for await (const event of kept.stream) data.push(event.data);
+        return data;
+      };
+      Object.assign(globalThis, { takenByLoop: take() });
     });
     await served.publish();
     await untilNumbers(second, [1]);
     for (const session of served.sessions) void session.complete({ event: "n", data: 99 });
-    expect(await taken).toEqual([1, 99]);
+    expect(await second.evaluate(() => takenByLoop)).toEqual([1, 99]);
   });
 
   it("whatever the tabs do, each of them gets every event exactly once and in order", async () => {
