@@ -541,8 +541,8 @@ export interface Session<
  *   Default: those of {@link Register}.
  * @typeParam Request - Type of the hub's requests: the framework's, otherwise Node's.
  * @param options - See {@link HubOptions}; each has a default.
- * @returns A hub without sessions. Without `presence` it starts no timer until a stream is open or something is published. It never keeps
- *   the process alive.
+ * @returns A hub without sessions. Without `presence` it starts no timer until a stream is open or something is
+ *   published. It never keeps the process alive.
  * @throws {SseError} `ERR_SSE_INVALID_OPTION` if an option is unknown or invalid.
  */
 export function createHub<

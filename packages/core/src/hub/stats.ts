@@ -22,7 +22,10 @@ export interface HubStats {
   readonly held: number;
   /** Streams that have started. Without those in `closes`, they are open. */
   readonly opened: number;
-  /** Clients turned away because of `maxSessions` or `maxSessionsPerIdentity`, or because the hub was closing, whether held or not. */
+  /**
+   * Clients turned away because of `maxSessions` or `maxSessionsPerIdentity`, or because the hub was closing, whether held
+   * or not.
+   */
   readonly turnedAway: number;
   /** Loops over `hub.read` that are running. */
   readonly readers: number;

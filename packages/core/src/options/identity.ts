@@ -104,6 +104,7 @@ export function resolveIdentity(given: unknown): ResolvedIdentity | undefined {
   if (given === undefined) return undefined;
   if (typeof given === "string") return { id: checkIdentity(given), expiresAt: Infinity };
   if (given instanceof Promise) {
+    // The error below is the mistake; how the promise ends says nothing more, and must not end the process.
     given.catch(() => {});
     throw invalidOption(
       "Expected `identify` to return an identity, got a promise: authenticate before the route, and read the result here",

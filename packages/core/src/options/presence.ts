@@ -17,7 +17,8 @@ export interface PresenceOptions {
   readonly channels?: ((channel: string) => boolean) | undefined;
   /**
    * How long an identity stays present after the last of its streams has closed, in milliseconds, so that a reload or a
-   * reconnection does not show: `@tidewire/client` may wait twice the `reconnectionTimeMs`. After `unsubscribe` it leaves at once.
+   * reconnection does not show: `@tidewire/client` may wait twice the `reconnectionTimeMs`. After `unsubscribe` it
+   * leaves at once.
    *
    * @defaultValue `10_000`
    */
