@@ -21,6 +21,24 @@ describeWithRedis("Tapes on Redis", () => {
     },
   });
 
+  it("a store that closes leaves no notice to its node, however close the end of its last run is", async () => {
+    const server = await redis();
+    await server.command("FLUSHALL");
+    const producer = redisTapes({ url: server.url });
+    for (let round = 0; round < 50; round++) {
+      const follower = redisTapes({ url: server.url });
+      const { writer } = await begin(producer, `run ${round}`);
+      const reader = await openTape(follower, `run ${round}`);
+      // Each gives a notice. The follower may see the end when it takes the first one.
+      await writer.append(items(1));
+      await Promise.all([writer.end({ outcome: "done" }), endOf(reader)]);
+      await follower.close();
+    }
+    await producer.close();
+    const keys = (await server.command("KEYS", "*")) as string[];
+    expect(keys.filter((key) => key.includes(":node:"))).toEqual([]);
+  });
+
   describe("A reply that is lost", () => {
     const closers: (() => Promise<void>)[] = [];
 
