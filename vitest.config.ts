@@ -32,9 +32,9 @@ const PROPERTIES = [
 /** Tests that mostly wait: for an outage to be over, for a heartbeat. Six of these files at a time take about one and a half cores. */
 const WAITING = [
   "test/client/**/*.test.ts",
-  "test/contracts/{adapter,hosts,identity,reconnect-after,turned-away}.test.ts",
+  "test/contracts/{adapter,hosts,identity,presence,reconnect-after,turned-away}.test.ts",
   "test/delivery/{async-context,authorize,exactly-once,idle-trim,quiet-channels,resume,shutdown}.test.ts",
-  "test/redis/{clients,cluster,half-dead,history,identity,outages,runs,runs-clients,runs-outages,slow-links,unknown,worker}.test.ts",
+  "test/redis/{clients,cluster,half-dead,history,identity,outages,presence,runs,runs-clients,runs-outages,slow-links,unknown,worker}.test.ts",
   "test/metrics/**/*.test.ts",
   "test/runs/{cuts,follow}.test.ts",
 ];
@@ -70,6 +70,8 @@ const LONG = [
   "test/redis/clients.test.ts",
   "test/redis/unknown.test.ts",
   "test/contracts/identity.test.ts",
+  "test/contracts/presence.test.ts",
+  "test/redis/presence.test.ts",
   "test/types/channels.test.ts",
   "packages/core/test/delivery/window.test.ts",
 ];
@@ -153,7 +155,7 @@ export default defineConfig(({ mode }) => ({
           name: "test/integration",
           include: ["test/{contracts,delivery,faults,redis,runs,testing}/**/*.test.ts"],
           exclude: [...WAITING, ...ALONE, ...SOAK, ...SOAK_WAITING],
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 2 },
         },
       },
@@ -163,7 +165,7 @@ export default defineConfig(({ mode }) => ({
           name: "test/unit",
           include: ["packages/*/test/**/*.test.ts", "test/{architecture,types}/**/*.test.ts"],
           env: runs(2_000),
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 2 },
         },
       },

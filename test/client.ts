@@ -233,7 +233,11 @@ function request2({ port }: Target, path: string, options: RequestOptions): Prom
         ),
       );
     });
-    stream.on("close", () => session.close());
+    stream.on("close", () => {
+      session.close();
+      // Does nothing once there was an answer.
+      reject(new Error("The stream was closed without a response"));
+    });
     stream.end(options.body);
   });
 }
