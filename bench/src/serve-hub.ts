@@ -17,7 +17,7 @@ export async function serveHub(
   const server = createServer((request, response) => {
     if (answer(request, response)) return;
     const session = hub.createSession({ request, response });
-    if (request.url === "/open") session.open();
+    if (request.url?.startsWith("/open") === true) session.open();
     else void session.subscribe(channelsOf(request.url));
   });
   return {

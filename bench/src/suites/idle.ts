@@ -37,6 +37,7 @@ const IDENTITY_LIMIT = 128;
 interface Variant {
   readonly name: string;
   readonly subject: NodeServerName;
+  /** With the same query for all: Node keeps the URL of a request, and Express what it has parsed of it. */
   readonly path: string;
   /** The subject that it is compared with. */
   readonly bare?: NodeSubjectName;
@@ -53,11 +54,11 @@ function variantsOf({ pick }: SuiteContext): Variant[] {
     const bare = BARE_OF[name];
     const subjects = pick([name]);
     return [
-      ...pick([bare]).map((subject) => ({ name: subject, subject, path: "/events" })),
+      ...pick([bare]).map((subject) => ({ name: subject, subject, path: "/events?channel=all" })),
       ...subjects.map((subject) => ({
         name: `${subject}, opened`,
         subject,
-        path: "/open",
+        path: "/open?channel=all",
         bare,
       })),
       ...subjects.map((subject) => ({
@@ -77,7 +78,7 @@ function variantsOf({ pick }: SuiteContext): Variant[] {
   const peers = pick(["better-sse"]).map((subject) => ({
     name: subject,
     subject,
-    path: "/events",
+    path: "/events?channel=all",
   }));
   return [...tidewire, ...extras, ...peers];
 }

@@ -133,11 +133,21 @@ export class Audience {
     return all;
   }
 
-  /** Adds a member to a channel. */
-  join(channel: string, member: Member): void {
+  /**
+   * Adds a member to a channel.
+   *
+   * @returns The channel's name, the same string for all its members. That of each caller is often a part of a URL, and
+   *   keeps the whole URL in memory.
+   */
+  join(channel: string, member: Member): string {
     const members = this.#channels.get(channel);
-    if (members === undefined) this.#channels.set(channel, new Set([member]));
-    else members.add(member);
+    if (members === undefined) {
+      this.#channels.set(channel, new Set([member]));
+      return channel;
+    }
+    const [first] = members;
+    members.add(member);
+    return first?.channels.nameOf(channel) ?? channel;
   }
 
   /** Removes a member from a channel. */

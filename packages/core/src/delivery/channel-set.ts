@@ -35,6 +35,11 @@ export class ChannelSet implements ChannelPositions {
     return this.#several?.has(channel) ?? this.#only === channel;
   }
 
+  /** @returns A channel's name: the string that the set holds, if it is the only channel. */
+  nameOf(channel: string): string {
+    return this.#only === channel ? this.#only : channel;
+  }
+
   /** @returns The channel's start; `undefined` if it has none or is not in the set. */
   startOf(channel: string): number | undefined {
     return this.#starts?.get(channel);

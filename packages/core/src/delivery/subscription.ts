@@ -166,8 +166,8 @@ export class Subscription implements Reader, Member {
       this.#fallBehind(this.#position());
     }
     for (const channel of added) {
-      this.channels.add(channel, isReplayed || this.#position() >= tail ? undefined : tail);
-      this.#audience.join(channel, this);
+      const name = this.#audience.join(channel, this);
+      this.channels.add(name, isReplayed || this.#position() >= tail ? undefined : tail);
     }
     const state =
       snapshot === undefined

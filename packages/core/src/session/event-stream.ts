@@ -48,7 +48,7 @@ interface Opening extends ResolvedOpenOptions {
   readonly reception?: Reception;
 }
 
-/** Start of the clock of `openedAt`: V8 stores a number this small without an object. */
+/** Start of the clock of `openedAt`: V8 stores whole numbers this small without an object. */
 const CLOCK_START: number = Date.now();
 
 /** Random bytes of a session's id. */
@@ -517,7 +517,8 @@ export abstract class EventStream implements Stream, OutletOwner {
 
   #start(opening: ResolvedOpenOptions): void {
     this.outlet.drive(opening);
-    this.#openedAt = Date.now() - CLOCK_START;
+    // V8 keeps the difference of two large numbers as an object. It keeps what `floor` returns as a small number.
+    this.#openedAt = Math.floor(Date.now() - CLOCK_START);
     const reason = this.#reason;
     this.started();
     // Closed while CORS was being evaluated: the session accepts no messages, but still owes the client an answer, and
