@@ -14,7 +14,6 @@ import { notKept, presenceOf, shownBy, subjectOf } from "../options/presence.js"
 import { checkChannels, checkSubscribeOptions, checkSubscribed } from "../options/subscribe.js";
 import type { SubscribeOptions } from "../options/subscribe.js";
 import { afterTurn } from "../outlet/after-turn.js";
-import { SWEEP_MS } from "../outlet/heartbeat.js";
 import type { Outlet } from "../outlet/outlet.js";
 import type { Presence } from "../presence/presence.js";
 import { EventStream } from "../session/event-stream.js";
@@ -76,9 +75,6 @@ const DISCONNECTED = new WeakMap<object, boolean>();
 /** Sessions that had closed when their stream started: too few to justify a field in each. */
 const NEVER_PRESENT = new WeakSet<object>();
 
-/** Stands for the time of the next check while one is pending. */
-const CHECKING = -1;
-
 /** An event stream that can join channels of its hub. */
 export class HubSession<Owner>
   extends EventStream
@@ -91,8 +87,6 @@ export class HubSession<Owner>
   #arrival: Arrival | undefined;
   /** `undefined` until `identify` was called; `false` if the client has no identity. */
   #identity: string | false | undefined;
-  /** When the next check is due; `undefined` before the first beat, `CHECKING` from then until it is decided. */
-  #checkAt: number | undefined;
 
   constructor(outlet: Outlet, parts: HubParts<Owner>) {
     super(outlet);
@@ -228,20 +222,7 @@ export class HubSession<Owner>
   }
 
   outletBeat(now: number): number {
-    const { revalidation } = this.#parts;
-    if (revalidation === undefined) return Infinity;
-    this.#checkAt ??= Math.round(revalidation.firstAt(now));
-    if (this.#checkAt !== CHECKING && this.#checkAt <= now) {
-      this.#checkAt = CHECKING;
-      revalidation.add(this);
-    }
-    // The next check may be due as soon as this one is decided.
-    return this.#checkAt === CHECKING ? SWEEP_MS : this.#checkAt - now;
-  }
-
-  /** `revalidate` allows the session to stay open. */
-  allowed(nextAt: number): void {
-    this.#checkAt = Math.round(nextAt);
+    return this.#parts.revalidation?.beat(this, now) ?? Infinity;
   }
 
   report(error: unknown, stage: ErrorStage): void {

@@ -12,11 +12,12 @@ const LEAD_MS = 2 * SWEEP_MS;
 /** A session that is checked. */
 export interface CheckedSession extends AuthorizedSession {
   readonly closeReason: CloseReason | undefined;
-  /** It may stay open. */
-  allowed(nextAt: number): void;
-  /** It may not. */
+  /** It may not stay open. */
   revoke(reason: CloseReason, isFinal: boolean): void;
 }
+
+/** Stands for the time of the next check while one is pending. */
+const CHECKING = -1;
 
 /** A session whose check is due. */
 interface Due {
@@ -27,14 +28,15 @@ interface Due {
 /**
  * Runs the checks that are due, a limited number at the same time.
  *
- * Sessions know when their next check is due, and the heartbeat asks them: there is no timer and no list of all
- * sessions.
+ * The heartbeat asks for each session: there is no timer and no list of all sessions.
  */
 export class Revalidation {
   readonly #options: ResolvedRevalidateOptions;
   readonly #report: (error: unknown) => void;
   /** Sessions whose check is due, longest wait first. */
   readonly #due = new Deque<Due>([]);
+  /** When the next check of a session is due, from its first beat on. */
+  readonly #checkAt = new WeakMap<CheckedSession, number>();
   #pendingCount = 0;
   /** When a wait that was too long was reported last. */
   #reportedAt = -Infinity;
@@ -45,15 +47,21 @@ export class Revalidation {
     this.#report = report;
   }
 
-  /** @returns When the first check of a session is due. */
-  firstAt(now: number): number {
-    return now + this.#draw(0);
-  }
-
-  /** The check of a session is due. Its `allowed` or `revoke` is called, unless it closes before. */
-  add(session: CheckedSession): void {
-    this.#due.push({ session, since: performance.now() });
-    this.#next();
+  /**
+   * Called by the heartbeat. Has the session checked if that is due: its `revoke` is called if it may not stay open.
+   *
+   * @returns Milliseconds after which it has to be called again.
+   */
+  beat(session: CheckedSession, now: number): number {
+    const checkAt = this.#checkAt.get(session) ?? this.#plan(session, now, 0);
+    if (checkAt !== CHECKING && checkAt <= now) {
+      this.#checkAt.set(session, CHECKING);
+      this.#due.push({ session, since: performance.now() });
+      this.#next();
+    }
+    const nextAt = this.#checkAt.get(session) ?? CHECKING;
+    // The next check may be due as soon as this one is decided.
+    return nextAt === CHECKING ? SWEEP_MS : nextAt - now;
   }
 
   #next(): void {
@@ -93,7 +101,7 @@ export class Revalidation {
   #decide(session: CheckedSession, answer: unknown, askedAt: number): void {
     if (session.closeReason !== undefined) return;
     // A result that is only truthy must not keep a client in.
-    if (answer === true) session.allowed(askedAt + this.#draw(0.8));
+    if (answer === true) this.#plan(session, askedAt, 0.8);
     else session.revoke("revoked", false);
   }
 
@@ -115,11 +123,18 @@ export class Revalidation {
     );
   }
 
-  /** @returns Milliseconds until a check is due. */
-  #draw(from: number): number {
+  /**
+   * Draws the time of a session's next check.
+   *
+   * @param from - Earliest time, as a part of the period.
+   * @returns The time.
+   */
+  #plan(session: CheckedSession, now: number, from: number): number {
     const { everyMs } = this.#options;
     const ms = draw({ min: Math.ceil(from * everyMs), max: everyMs });
-    return Math.max(0, ms - LEAD_MS);
+    const checkAt = Math.round(now + Math.max(0, ms - LEAD_MS));
+    this.#checkAt.set(session, checkAt);
+    return checkAt;
   }
 }
 

@@ -4,6 +4,7 @@ import type { CheckedSession } from "../../src/hub/revalidation.js";
 import { resolveOptions } from "../../src/options/hub.js";
 import type { UntypedHubOptions } from "../../src/options/hub.js";
 import type { RevalidateOptions } from "../../src/options/identity.js";
+import { SWEEP_MS } from "../../src/outlet/heartbeat.js";
 import { thrownBy, untyped } from "../thrown.js";
 
 const reports: unknown[] = [];
@@ -21,11 +22,6 @@ class FakeSession implements CheckedSession {
   readonly lastEventId = "";
   readonly signal = new AbortController().signal;
   closeReason: CheckedSession["closeReason"];
-  nextAt: number | undefined;
-
-  allowed(nextAt: number): void {
-    this.nextAt = nextAt;
-  }
 
   revoke(reason: CheckedSession["closeReason"]): void {
     this.closeReason = reason;
@@ -40,6 +36,12 @@ function make(options: Partial<RevalidateOptions>): Revalidation {
   return new Revalidation(revalidate, (error) => reports.push(error));
 }
 
+/** Has a session checked: beats once, and again when its first check is due. */
+function beatTwice(revalidation: Revalidation, session: CheckedSession): void {
+  const now = performance.now();
+  revalidation.beat(session, now + revalidation.beat(session, now));
+}
+
 /** Runs everything that does not wait for a timer. */
 async function settle(): Promise<void> {
   await vi.advanceTimersByTimeAsync(0);
@@ -48,14 +50,15 @@ async function settle(): Promise<void> {
 describe("revalidate", () => {
   it("draws the first check from the whole period, and later ones from its last fifth", async () => {
     const revalidation = make({});
-    const firsts = Array.from({ length: 1_000 }, () => revalidation.firstAt(0));
+    const sessions = Array.from({ length: 1_000 }, () => new FakeSession());
+    const begin = performance.now();
+    const firsts = sessions.map((session) => revalidation.beat(session, begin));
     expect(Math.min(...firsts)).toBeLessThan(500);
     expect(Math.max(...firsts)).toBeLessThanOrEqual(10_000 - 900);
     expect(Math.max(...firsts)).toBeGreaterThan(8_500);
-    const sessions = Array.from({ length: 1_000 }, () => new FakeSession());
+    vi.advanceTimersByTime(10_000);
     const now = performance.now();
-    for (const session of sessions) revalidation.add(session);
-    const nexts = sessions.map(({ nextAt = 0 }) => nextAt - now);
+    const nexts = sessions.map((session) => revalidation.beat(session, now));
     expect(Math.min(...nexts)).toBeGreaterThanOrEqual(8_000 - 900);
     expect(Math.max(...nexts)).toBeLessThanOrEqual(10_000 - 900);
   });
@@ -67,7 +70,7 @@ describe("revalidate", () => {
     ["undefined", (): boolean => untyped<boolean>(undefined), "revoked"],
   ])("closes a session for which check gives %s", async (_name, check, reason) => {
     const session = new FakeSession();
-    make({ check }).add(session);
+    beatTwice(make({ check }), session);
     await settle();
     expect(session.closeReason).toBe(reason);
     expect(reports).toEqual([]);
@@ -76,12 +79,13 @@ describe("revalidate", () => {
   it("closes a session whose check fails, and reports the error", async () => {
     const fault = new Error("no database");
     const [first, second] = [new FakeSession(), new FakeSession()];
-    make({
+    const throwing = make({
       check: () => {
         throw fault;
       },
-    }).add(first);
-    make({ check: () => Promise.reject(fault) }).add(second);
+    });
+    beatTwice(throwing, first);
+    beatTwice(make({ check: () => Promise.reject(fault) }), second);
     await settle();
     expect([first.closeReason, second.closeReason]).toEqual(["error", "error"]);
     expect(reports).toEqual([fault, fault]);
@@ -91,8 +95,8 @@ describe("revalidate", () => {
     const check = vi.fn<() => Promise<boolean>>(() => new Promise(() => {}));
     const revalidation = make({ check, maxConcurrent: 1, timeoutMs: 1_000 });
     const [first, second] = [new FakeSession(), new FakeSession()];
-    revalidation.add(first);
-    revalidation.add(second);
+    beatTwice(revalidation, first);
+    beatTwice(revalidation, second);
     await vi.advanceTimersByTimeAsync(999);
     expect([first.closeReason, check.mock.calls.length]).toEqual([undefined, 1]);
     await vi.advanceTimersByTimeAsync(1);
@@ -115,10 +119,13 @@ describe("revalidate", () => {
     };
     const revalidation = make({ check, maxConcurrent: 7 });
     const sessions = Array.from({ length: 1_000 }, () => new FakeSession());
-    for (const session of sessions) revalidation.add(session);
+    for (const session of sessions) beatTwice(revalidation, session);
     await vi.advanceTimersByTimeAsync(10 * Math.ceil(1_000 / 7));
     expect(most).toBe(7);
-    expect(sessions.filter(({ nextAt }) => nextAt === undefined)).toEqual([]);
+    const now = performance.now();
+    const isPending = (session: FakeSession): boolean =>
+      revalidation.beat(session, now) === SWEEP_MS;
+    expect(sessions.filter(isPending)).toEqual([]);
   });
 
   it("does not ask for sessions that have closed while they waited", async () => {
@@ -132,7 +139,7 @@ describe("revalidate", () => {
     const revalidation = make({ check, maxConcurrent: 1 });
     const [first, ...others] = Array.from({ length: 20_000 }, () => new FakeSession());
     for (const session of [first, ...others]) {
-      revalidation.add(session as FakeSession);
+      beatTwice(revalidation, session as FakeSession);
     }
     for (const session of others.slice(1)) session.closeReason = "client";
     check.mockReturnValue(true);
@@ -147,7 +154,7 @@ describe("revalidate", () => {
         setTimeout(() => resolve(true), 4_000);
       });
     const revalidation = make({ check, everyMs: 10_000, maxConcurrent: 1 });
-    for (let count = 0; count < 6; count++) revalidation.add(new FakeSession());
+    for (let count = 0; count < 6; count++) beatTwice(revalidation, new FakeSession());
     await vi.advanceTimersByTimeAsync(8_000);
     expect(reports).toEqual([]);
     await vi.advanceTimersByTimeAsync(8_000);
