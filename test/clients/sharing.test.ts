@@ -940,13 +940,22 @@ describeInBrowsers((name, browser) => {
       ),
     );
     clearInterval(publishing);
-    await served.publish();
-    const lasts = (): Promise<unknown[]> =>
+    const all = (): Promise<{ state: string; last: number }[]> =>
       Promise.all(
         tabs.map((page) =>
-          page.evaluate(() => (globalThis as unknown as { state: { last: number } }).state.last),
+          page.evaluate(() => {
+            const { stream, last } = (
+              globalThis as unknown as { state: { stream: EventStream<Events>; last: number } }
+            ).state;
+            return { state: stream.status.state, last };
+          }),
         ),
       );
+    // A stream that is opened last begins with what is published after that.
+    const states = async (): Promise<string[]> => (await all()).map(({ state }) => state);
+    await expect.poll(states, { timeout: 10_000 }).toEqual(tabs.map(() => "open"));
+    await served.publish();
+    const lasts = async (): Promise<number[]> => (await all()).map(({ last }) => last);
     await expect.poll(async () => new Set(await lasts()).size, { timeout: 10_000 }).toBe(1);
     for (const page of tabs) {
       expect(
