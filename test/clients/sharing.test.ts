@@ -59,7 +59,7 @@ describeInBrowsers((name, browser) => {
   async function serve(
     handle: (session: Session, response: http.ServerResponse) => void = (session) =>
       void session.subscribe("news"),
-    // By default so rarely that a browser which takes a second or two to open a window does not see a silence.
+    // Rare by default: a browser that takes a second or two to open a window must not take that for silence.
     heartbeatMs = 15_000,
   ): Promise<Served> {
     const hub = createHub({ heartbeatMs, reconnectionTimeMs: 100 });
@@ -568,7 +568,7 @@ describeInBrowsers((name, browser) => {
 
   it("a tab that has led a quiet stream, and comes back, gets no reset", async () => {
     // A heartbeat carries the position past events of other channels.
-    const served = await serve((session) => void session.subscribe("news"), 1_000);
+    const served = await serve(undefined, 1_000);
     const [first, second] = [await served.open(), await served.open()];
     for (const page of [first, second]) {
       await follow(page);
@@ -951,7 +951,7 @@ describeInBrowsers((name, browser) => {
           }),
         ),
       );
-    // A stream that is opened last begins with what is published after that.
+    // A stream begins with what is published after it has opened.
     const states = async (): Promise<string[]> => (await all()).map(({ state }) => state);
     await expect.poll(states, { timeout: 10_000 }).toEqual(tabs.map(() => "open"));
     await served.publish();

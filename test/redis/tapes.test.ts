@@ -29,7 +29,7 @@ describeWithRedis("Tapes on Redis", () => {
       const follower = redisTapes({ url: server.url });
       const { writer } = await begin(producer, `run ${round}`);
       const reader = await openTape(follower, `run ${round}`);
-      // Each gives a notice. The follower may see the end when it takes the first one.
+      // Each leaves a notice. The follower may see the end as soon as it takes the first one.
       await writer.append(items(1));
       await Promise.all([writer.end({ outcome: "done" }), endOf(reader)]);
       await follower.close();

@@ -18,6 +18,7 @@ const STREAMS = 5_000;
 /** Streams opened and closed first, so that one-time allocations are done. */
 const WARM_STREAMS = 400;
 const CASE = "idle";
+const EVENTS = "/events?channel=all";
 const HEAP = "heap per open stream, bytes";
 const RSS = "resident memory per open stream, bytes";
 /** Bytes of heap that a session may add to a bare stream if it has only opened. */
@@ -54,7 +55,7 @@ function variantsOf({ pick }: SuiteContext): Variant[] {
     const bare = BARE_OF[name];
     const subjects = pick([name]);
     return [
-      ...pick([bare]).map((subject) => ({ name: subject, subject, path: "/events?channel=all" })),
+      ...pick([bare]).map((subject) => ({ name: subject, subject, path: EVENTS })),
       ...subjects.map((subject) => ({
         name: `${subject}, opened`,
         subject,
@@ -64,7 +65,7 @@ function variantsOf({ pick }: SuiteContext): Variant[] {
       ...subjects.map((subject) => ({
         name: `${subject}, subscribed`,
         subject,
-        path: "/events?channel=all",
+        path: EVENTS,
         bare,
       })),
     ];
@@ -72,13 +73,13 @@ function variantsOf({ pick }: SuiteContext): Variant[] {
   const extras = pick(["tidewire-identity", "tidewire-presence"]).map((subject) => ({
     name: subject,
     subject,
-    path: "/events?channel=all",
+    path: EVENTS,
     bare: BARE_OF["tidewire-http"],
   }));
   const peers = pick(["better-sse"]).map((subject) => ({
     name: subject,
     subject,
-    path: "/events?channel=all",
+    path: EVENTS,
   }));
   return [...tidewire, ...extras, ...peers];
 }

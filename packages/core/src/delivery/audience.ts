@@ -136,8 +136,8 @@ export class Audience {
   /**
    * Adds a member to a channel.
    *
-   * @returns The channel's name, the same string for all its members. That of each caller is often a part of a URL, and
-   *   keeps the whole URL in memory.
+   * @returns The channel's name for the member to keep: the string that the first member keeps, if that has no other
+   *   channel. The caller's own is often a part of a URL, and would keep the whole URL in memory.
    */
   join(channel: string, member: Member): string {
     const members = this.#channels.get(channel);

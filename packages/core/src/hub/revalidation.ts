@@ -35,7 +35,7 @@ export class Revalidation {
   readonly #report: (error: unknown) => void;
   /** Sessions whose check is due, longest wait first. */
   readonly #due = new Deque<Due>([]);
-  /** When the next check of a session is due, from its first beat on. */
+  /** When the next check of a session is due, from its first beat on; `CHECKING` while one is pending. */
   readonly #checkAt = new WeakMap<CheckedSession, number>();
   #pendingCount = 0;
   /** When a wait that was too long was reported last. */

@@ -517,7 +517,7 @@ export abstract class EventStream implements Stream, OutletOwner {
 
   #start(opening: ResolvedOpenOptions): void {
     this.outlet.drive(opening);
-    // V8 keeps the difference of two large numbers as an object. It keeps what `floor` returns as a small number.
+    // V8 stores the difference of two large numbers as an object, and what `floor` returns as a small number.
     this.#openedAt = Math.floor(Date.now() - CLOCK_START);
     const reason = this.#reason;
     this.started();

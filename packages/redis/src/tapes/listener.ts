@@ -88,10 +88,16 @@ export class Listener {
   #heard = 0;
   /** Closes the connection. Runs exactly while there is a connection and no run. */
   #idle: NodeJS.Timeout | undefined;
+  #hasMailbox = false;
   #isClosed = false;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
+  }
+
+  /** Whether Redis may hold notices to this node: from the first run on that it follows or produces. */
+  get hasMailbox(): boolean {
+    return this.#hasMailbox;
   }
 
   /** Runs that have no end yet. */
@@ -132,6 +138,7 @@ export class Listener {
   }
 
   #wake(): void {
+    this.#hasMailbox = true;
     if (this.#isClosed) return;
     clearTimeout(this.#idle);
     if (this.#silence === undefined && this.#followed.size > 0) this.#expectReplies();

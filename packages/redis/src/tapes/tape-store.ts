@@ -51,8 +51,6 @@ export class TapeStore implements ProducerStore {
   readonly #stoppedEarly: Set<string> = new Set();
   /** Names of runs that are being opened, with the number of calls. */
   readonly #opening: Map<string, number> = new Map();
-  /** Whether Redis may hold notices to this node: since its first run, produced or followed. */
-  #hasMailbox = false;
   #isClosed = false;
   #closing: Promise<void> | undefined;
 
@@ -127,7 +125,6 @@ export class TapeStore implements ProducerStore {
       await this.#bury(producer);
       throw closedError();
     }
-    this.#hasMailbox = true;
     this.#leases.hold(producer, sentAt);
     this.#listener.produce(1);
     if (this.#stoppedEarly.has(runId)) producer.cancelled("stopped");
@@ -143,7 +140,6 @@ export class TapeStore implements ProducerStore {
       const generation = await this.#link.send<string | null>(this.#commands.follow(name));
       if (this.#isClosed) throw closedError();
       if (generation !== null) {
-        this.#hasMailbox = true;
         run = this.#listener.follow(name, generation);
         run.readers += 1;
         if (run.readers === 1) this.#wake(run);
@@ -307,8 +303,8 @@ export class TapeStore implements ProducerStore {
       ...followed.map((run) => this.#commands.leave(run)),
     ];
     for (const producer of produced) producer.cancelled("lost");
-    // A run may be over before the notice of its end is taken.
-    if (this.#hasMailbox) commands.push(["UNLINK", this.#commands.mailbox]);
+    // A follower may see the end of its last run before it takes the notice of that end.
+    if (this.#listener.hasMailbox) commands.push(["UNLINK", this.#commands.mailbox]);
     await Promise.allSettled(commands.map((command) => this.#link.send(command)));
     // Runs that are being begun end here too: their keys would be taken until the lease is over.
     await Promise.allSettled(this.#creating.values());
