@@ -81,9 +81,9 @@ const STOPPED_BROWSER: Failure = {
   withinMs: 3_000,
   async run({ browser }) {
     const pids = familyOf(browser.process()?.pid ?? NaN);
-    for (const pid of pids) process.kill(pid, "SIGSTOP");
+    signal(pids, "SIGSTOP");
     await delay(STOP_MS);
-    for (const pid of pids) process.kill(pid, "SIGCONT");
+    signal(pids, "SIGCONT");
   },
 };
 
@@ -218,6 +218,19 @@ async function outage(proxy: FaultyProxy, mode: 502 | "text/html"): Promise<void
   proxy.cut();
   await delay(OUTAGE_MS);
   proxy.mode = "pass";
+}
+
+/** Sends a signal to those of the processes that have not ended. The first, the browser itself, must not have. */
+function signal([browser = NaN, ...others]: readonly number[], name: "SIGSTOP" | "SIGCONT"): void {
+  process.kill(browser, name);
+  for (const pid of others) {
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      // Browsers end processes of pages that were closed at any time.
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
 }
 
 /** A process and all that it has started. */
