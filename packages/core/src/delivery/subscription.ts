@@ -526,8 +526,7 @@ export class Subscription implements Reader, Member {
       welcome.owesCursor = false;
       RESET_FIRST.add(this);
     }
-    const block = encodeResetFrame(reason, channels, id);
-    frames.push(stored(this.outlet.introduce(block, true, undefined)));
+    frames.push(stored(encodeResetFrame(reason, channels, id, this.outlet.takeRetry())));
     observer.wasReset(this.outlet, reason, channels);
   }
 
@@ -652,6 +651,9 @@ export class Subscription implements Reader, Member {
     if (frames.length === 1 && first.start > 0) {
       // An event of the log already lies in the slab as a chunk, so no copy is needed.
       this.outlet.writeFrames(shareChunk(first));
+    } else if (frames.length === 1 && first.end === first.slab.byteLength) {
+      // Nor is one of a frame with its own buffer.
+      this.outlet.write(first.slab);
     } else if (sizeOf(frames) <= SLICE_BYTES) {
       this.outlet.writeFrames(shareStored(frames));
     } else {
@@ -681,8 +683,9 @@ export class Subscription implements Reader, Member {
   }
 
   #firstCursor(id: string): Buffer {
-    const block = encodeCursorFrame(id, `{"heartbeatMs":${this.outlet.heartbeatMs}}`);
-    return this.outlet.introduce(block, true, undefined);
+    const { outlet } = this;
+    const data = `{"heartbeatMs":${outlet.heartbeatMs}}`;
+    return encodeCursorFrame(id, { data, retry: outlet.takeRetry() });
   }
 
   /** Encodes a message of a snapshot. */

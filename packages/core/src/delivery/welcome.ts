@@ -306,6 +306,7 @@ export class Welcome {
 
   /** @returns The given channels without those whose state is still to be taken. */
   withoutUntaken(channels: ChannelSet): ChannelPositions {
+    if (this.steps.size === 0) return channels;
     const untaken = new Set<string>();
     for (const { hasState, channels: names } of this.steps) {
       if (!hasState) for (const name of names) untaken.add(name);

@@ -103,10 +103,9 @@ export function checkExchange(exchange: Exchange): void {
  * what Express sent.
  */
 export function isHeadSent(response: NodeResponse): boolean {
-  return (
-    response.headersSent ||
-    Reflect.get(Object.getPrototypeOf(response) as object, "headersSent", response) === true
-  );
+  if (response.headersSent) return true;
+  if (!Object.hasOwn(response, "headersSent")) return false;
+  return Reflect.get(Object.getPrototypeOf(response) as object, "headersSent", response) === true;
 }
 
 /** Whether a response uses HTTP/1.0 or HTTP/1.1. */

@@ -49,6 +49,8 @@ const OPEN_OPTIONS = [
   "reconnectAfter",
 ];
 
+const NONE: OpenOptions = {};
+
 /**
  * Checks the options of one stream and fills in the hub's options.
  *
@@ -61,8 +63,22 @@ export function resolveOpenOptions(
   options: OpenOptions | undefined,
   defaults: ResolvedOptions,
 ): ResolvedOpenOptions {
-  const given = options ?? {};
-  if (typeof given !== "object" || given === null) {
+  const given = options ?? NONE;
+  // Most streams open without options.
+  if (given !== NONE) checkOpenOptions(given);
+  return {
+    status: given.status ?? 200,
+    headers: given.headers,
+    heartbeatMs: given.heartbeatMs ?? defaults.heartbeatMs,
+    reconnectionTimeMs: given.reconnectionTimeMs ?? defaults.reconnectionTimeMs,
+    maxStreamMs: given.maxStreamMs ?? defaults.maxStreamMs,
+    checkAccept: given.checkAccept ?? defaults.checkAccept,
+    reconnectAfter: given.reconnectAfter ?? defaults.reconnectAfter,
+  };
+}
+
+function checkOpenOptions(given: OpenOptions): void {
+  if (typeof given !== "object") {
     throw invalidOption(
       `Expected the options of open() to be an object, got ${describeValue(given)}`,
     );
@@ -90,13 +106,4 @@ export function resolveOpenOptions(
   ] as const) {
     if (given[name] !== undefined) checkOption(name, given[name]);
   }
-  return {
-    status,
-    headers,
-    heartbeatMs: given.heartbeatMs ?? defaults.heartbeatMs,
-    reconnectionTimeMs: given.reconnectionTimeMs ?? defaults.reconnectionTimeMs,
-    maxStreamMs: given.maxStreamMs ?? defaults.maxStreamMs,
-    checkAccept: given.checkAccept ?? defaults.checkAccept,
-    reconnectAfter: given.reconnectAfter ?? defaults.reconnectAfter,
-  };
 }

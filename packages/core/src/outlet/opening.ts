@@ -3,7 +3,7 @@
 /** Holds what an opening stream has accepted but cannot write yet. */
 export class Opening {
   /** Frames accepted before the head was sent. */
-  #held: Uint8Array[] = [];
+  #held: Uint8Array[] | undefined;
   #heldBytes = 0;
   /** Whether the head is sent, so the next bytes may follow. */
   isHeadOut = false;
@@ -15,18 +15,18 @@ export class Opening {
 
   /** Accepts a frame before the head is sent. */
   hold(frame: Uint8Array): void {
-    this.#held.push(frame);
+    (this.#held ??= []).push(frame);
     this.#heldBytes += frame.byteLength;
   }
 
   /** Drops the held frames. */
   drop(): void {
-    this.#held = [];
+    this.#held = undefined;
     this.#heldBytes = 0;
   }
 
   /** @returns The held frames followed by another one, for one write. */
   withHeld(frame: Uint8Array): Uint8Array {
-    return this.#held.length === 0 ? frame : Buffer.concat([...this.#held, frame]);
+    return this.#held === undefined ? frame : Buffer.concat([...this.#held, frame]);
   }
 }

@@ -408,10 +408,20 @@ export abstract class Outlet implements Beating {
    * @param retry - Reconnection time that the block already has.
    */
   introduce(block: Buffer, hasData: boolean, retry: number | undefined): Buffer {
+    if (this.reconnectionTimeMs === false || !(hasData || retry !== undefined)) return block;
+    const own = this.takeRetry();
+    return retry === undefined && own !== undefined ? withRetry(own, block) : block;
+  }
+
+  /**
+   * Takes the reconnection time for the first block of this client, which has to have data.
+   *
+   * @returns Milliseconds; `undefined` if the client has it, or is left to choose.
+   */
+  takeRetry(): number | undefined {
     const range = this.reconnectionTimeMs;
-    if (range === false || !(hasData || retry !== undefined)) return block;
     this.reconnectionTimeMs = false;
-    return retry === undefined ? withRetry(draw(range), block) : block;
+    return range === false ? undefined : draw(range);
   }
 
   /**

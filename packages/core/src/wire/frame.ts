@@ -132,16 +132,23 @@ export function encodeRetryFrame(milliseconds: number): Buffer {
 /** Why a client gets a reset. */
 export type ResetReason = "trimmed" | "unknown" | "overflow" | "fork";
 
+/** Optional fields of the core's own blocks. */
+interface OwnFields {
+  /** JSON object. The first cursor event of a stream carries the heartbeat interval. */
+  readonly data?: string;
+  /** Reconnection time in milliseconds, for the first block of a stream. */
+  readonly retry?: number | undefined;
+}
+
 /**
  * Encodes the block that moves a client's last event ID without reaching `onmessage`. A block with only an `id` would
  * be shorter, but some clients ignore it.
  *
  * @param id - Id in the log.
- * @param data - JSON object. The first cursor event of a stream carries the heartbeat interval.
  * @returns The frame.
  */
-export function encodeCursorFrame(id: string, data = "{}"): Buffer {
-  return Buffer.from(encodeMessage({ event: "sse-cursor", id, data }));
+export function encodeCursorFrame(id: string, { data = "{}", retry }: OwnFields = {}): Buffer {
+  return Buffer.from(encodeMessage({ event: "sse-cursor", id, retry, data }));
 }
 
 /**
@@ -150,15 +157,17 @@ export function encodeCursorFrame(id: string, data = "{}"): Buffer {
  * @param reason - Reason.
  * @param channels - Channels of the stream.
  * @param id - Position from which the client continues; `""` if a cursor event follows, until which it has none.
+ * @param retry - Reconnection time in milliseconds, if this is the first block of the stream.
  * @returns The frame.
  */
 export function encodeResetFrame(
   reason: ResetReason,
   channels: readonly string[],
   id: string,
+  retry?: number,
 ): Buffer {
   const data = JSON.stringify({ reason, channels });
-  return Buffer.from(encodeMessage({ event: "sse-reset", id, data }));
+  return Buffer.from(encodeMessage({ event: "sse-reset", id, retry, data }));
 }
 
 /**
