@@ -29,7 +29,7 @@ const PROPERTIES = [
   "packages/core/test/wire/shared-frames.test.ts",
 ];
 
-/** Tests that mostly wait: for an outage to be over, for a heartbeat. Six of these files at a time take about one and a half cores. */
+/** Tests that mostly wait: for an outage to be over, for a heartbeat. Seven of these files at a time take about one and a half cores. */
 const WAITING = [
   "test/client/**/*.test.ts",
   "test/contracts/{adapter,hosts,identity,presence,reconnect-after,turned-away}.test.ts",
@@ -68,9 +68,16 @@ const LONG = [
   "test/redis/half-dead.test.ts",
   "test/redis/cluster.test.ts",
   "test/redis/clients.test.ts",
-  "test/redis/unknown.test.ts",
   "test/contracts/identity.test.ts",
   "test/contracts/presence.test.ts",
+  "test/client/recovery.test.ts",
+  "test/redis/unknown.test.ts",
+  "test/contracts/hosts.test.ts",
+  "test/contracts/turned-away.test.ts",
+  "test/client/servers.test.ts",
+  "test/redis/runs-clients.test.ts",
+  "test/metrics/telemetry.test.ts",
+  "test/contracts/reconnect-after.test.ts",
   "test/redis/presence.test.ts",
   "test/types/channels.test.ts",
   "packages/core/test/delivery/window.test.ts",
@@ -136,7 +143,7 @@ export default defineConfig(({ mode }) => ({
         test: {
           name: "test/waiting",
           include: WAITING,
-          maxWorkers: 6,
+          maxWorkers: 7,
           sequence: { groupOrder: 0 },
         },
       },
