@@ -51,6 +51,7 @@ const SECTIONS: readonly { title: string; folder: string; first: readonly string
       "ai-sdk",
       "tanstack-ai",
       "openai",
+      "login",
       "notifications",
       "presence",
       "rate-limit",
