@@ -431,6 +431,21 @@ describeWithRedis("A history that is lost", () => {
     }
   }, 30_000);
 
+  it("resets a client whose id differs from the first position of a node by its tag alone", async () => {
+    const redis = await server();
+    await redis.command("XADD", KEY, "5-5", "t", "00000");
+    const node = await startNode(redis);
+    const witness = new Witness(node);
+    await connected([witness]);
+    witness.client.cut("rst");
+    await publishAll([node], 0, 4);
+    // The event at this id in a lost history.
+    witness.client.lastEventId = "5-5~zzzzz";
+    witness.client.connect();
+    await eventually("the reset", () => witness.resets.length === 1);
+    expect(witness.before).toEqual([]);
+  });
+
   it("also resets the sessions of a node that had not read the lost events", async () => {
     const redis = await server();
     const [a, b] = [await startNode(redis), await startNode(redis)];

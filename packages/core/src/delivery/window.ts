@@ -294,6 +294,10 @@ export class Window {
     const order = this.#compare(id, first === undefined ? this.#tailId : idOf(first));
     if (Number.isNaN(order)) return "unknown";
     if (order < 0) {
+      const origin = this.#originId;
+      // No id of this history lies between the first entry and the position before it: the client's is of a lost one,
+      // whose clock was ahead.
+      if (origin !== undefined && this.#compare(id, origin) > 0) return "trimmed";
       // No dropped entry between the id and the window belongs to these channels.
       const isGood = channels !== undefined && this.#dropped.hasNoneAfterId(id, channels);
       return isGood ? this.#first - 1 : "trimmed";

@@ -251,6 +251,17 @@ describe("window.locate", () => {
     expect(window.locate("e.31")).toBe("unknown");
   });
 
+  it("treats an id between the start of the window and its first entry as foreign, also for a quiet channel", () => {
+    const window = makeWindow({ maxEvents: 1 }, 10);
+    const quiet = everything("quiet");
+    window.append("e.12", stored("e.12", "a"), 0);
+    expect([window.locate("e.10", quiet), window.locate("e.11", quiet)]).toEqual([0, "trimmed"]);
+    window.append("e.14", stored("e.14", "a"), 0);
+    expect([window.locate("e.12", quiet), window.locate("e.13", quiet)]).toEqual([1, "trimmed"]);
+    // Dropped by now, and no entry of the channel is among them.
+    expect(window.locate("e.10", quiet)).toBe(1);
+  });
+
   it("checks few entries, however many there are", () => {
     const compare = vi.fn<typeof compareNumbered>(compareNumbered);
     const window = new Window(LARGE, "e.0", compare);
