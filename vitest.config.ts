@@ -29,7 +29,7 @@ const PROPERTIES = [
   "packages/core/test/wire/shared-frames.test.ts",
 ];
 
-/** Tests that mostly wait: for an outage to be over, for a heartbeat. Seven of these files at a time take about one and a half cores. */
+/** Tests that mostly wait: for an outage to be over, for a heartbeat. */
 const WAITING = [
   "test/client/**/*.test.ts",
   "test/contracts/{adapter,hosts,identity,presence,reconnect-after,turned-away}.test.ts",

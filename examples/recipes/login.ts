@@ -90,7 +90,7 @@ const events = sse<Channels>({
   },
   authorize: (channel, { request, identity }) =>
     loginOf(request) !== undefined && channelsOf(identity).includes(channel),
-  // The upper limit, if a disconnect does not reach this node.
+  // Ends the streams of a login that is over, also if no disconnect reaches this node.
   revalidate: { everyMs: 60_000, check: ({ request }) => loginOf(request) !== undefined },
 });
 app.use(events);

@@ -98,7 +98,7 @@ export class PresentCluster {
     return node;
   }
 
-  /** Waits until the nodes and their watchers know exactly these. A node without a watcher may know later than all that have one. */
+  /** Waits until the nodes and their watchers know exactly these. A node without a watcher may be the last to know. */
   async until(identities: readonly string[], ms = 10_000): Promise<void> {
     const expected = identities.toSorted().join();
     const end = performance.now() + ms;

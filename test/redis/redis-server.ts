@@ -28,10 +28,15 @@ export function describeWithRedis(name: string, define: () => void): void {
   });
 }
 
+/** Ports given out in this process: a server may not have bound its port yet when the next one is found. */
+const given = new Set<number>();
+
 /** Finds a free port below the range of ephemeral ports, from which any connection of another test may take one. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 10_000);
+    if (given.has(port)) continue;
+    given.add(port);
     if (await isFree(port)) return port;
   }
 }
