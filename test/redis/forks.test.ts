@@ -2,9 +2,9 @@ import http from "node:http";
 import { setTimeout } from "node:timers/promises";
 import type { AddressInfo } from "node:net";
 import { createHub } from "@tidewire/core";
-import type { Hub } from "@tidewire/core";
+import type { Hub, Publisher } from "@tidewire/core";
 import { createRedisPublisher, redisLog } from "@tidewire/redis";
-import { afterEach, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { eventually } from "../client.js";
 import { EventClient } from "../delivery/event-client.js";
 import { createFollower } from "../delivery/follow.mjs";
@@ -34,22 +34,28 @@ interface Node {
 class Cluster {
   readonly redis: RedisServer;
   readonly key: string;
-  readonly publish: (data: string) => Promise<unknown>;
+  readonly #publisher: Publisher;
 
   constructor(redis: RedisServer, key: string) {
     this.redis = redis;
     this.key = key;
-    const publisher = createRedisPublisher({ url: redis.url, key });
-    closers.push(() => publisher.close());
-    this.publish = (data) => publisher.publish("news", { data });
+    this.#publisher = createRedisPublisher({ url: redis.url, key });
+    closers.push(() => this.#publisher.close());
   }
 
-  async node(): Promise<Node> {
+  /** @returns The event's id. */
+  async publish(data: string, channel: string = "news"): Promise<string> {
+    return (await this.#publisher.publish(channel, { data })).id ?? "";
+  }
+
+  /** A node whose clients follow the channel that their path names. */
+  async node(maxEvents: number = 1_000): Promise<Node> {
     const way = await RedisProxy.start(this.redis.port);
-    const hub = createHub({ log: redisLog({ url: way.url, key: this.key }), onError: () => {} });
+    const log = redisLog({ url: way.url, key: this.key });
+    const hub = createHub({ log, retention: { maxEvents }, onError: () => {} });
     const follower = createFollower(hub);
     const server = http.createServer((request, response) => {
-      follower.follow(request, response, "news");
+      follower.follow(request, response, (request.url ?? "").slice(1));
     });
     await new Promise<void>((resolve) => {
       server.listen(0, "127.0.0.1", resolve);
@@ -87,8 +93,12 @@ class Cluster {
   }
 }
 
-async function connect({ port }: Node, lastEventId: string = ""): Promise<EventClient> {
-  const client = new EventClient(port, "/");
+async function connect(
+  { port }: Node,
+  lastEventId: string = "",
+  channel: string = "news",
+): Promise<EventClient> {
+  const client = new EventClient(port, `/${channel}`);
   client.lastEventId = lastEventId;
   client.connect();
   closers.push(async () => client.cut("rst"));
@@ -275,10 +285,10 @@ describeWithRedis("The mark of a lost history", () => {
     const { cluster, before } = forked;
     await cluster.publish("new");
     await marked(forked);
-    const first = (await cluster.publish("1")) as { id: string };
+    const first = await cluster.publish("1");
     for (let n = 2; n <= 20; n++) await cluster.publish(String(n));
     const c = await cluster.node();
-    const [stale, good] = [await connect(c, before), await connect(c, first.id)];
+    const [stale, good] = [await connect(c, before), await connect(c, first)];
     await got(good, "20");
     await eventually("the reset", () => stale.resets.length === 1);
     expect(dataOf(good)).toEqual(Array.from({ length: 19 }, (_, index) => String(index + 2)));
@@ -288,22 +298,22 @@ describeWithRedis("The mark of a lost history", () => {
   it("is respected by lookups, which read no page for older positions, and by pages", async () => {
     const forked = await fork();
     const { cluster, before } = forked;
-    const old = (await cluster.publish("new")) as { id: string };
+    const old = await cluster.publish("new");
     await marked(forked);
-    const first = (await cluster.publish("1")) as { id: string };
+    const first = await cluster.publish("1");
     await cluster.publish("2");
     const log = redisLog({ url: cluster.redis.url, key: cluster.key });
     closers.push(() => log.close());
     const tail = await log.start({ entries: () => false, reset: () => {}, failed: () => {} });
     const { past } = log;
     const held = { missedMs: expect.any(Number) };
-    expect(await past?.find([before, old.id, first.id])).toEqual(["unknown", "unknown", held]);
+    expect(await past?.find([before, old, first])).toEqual(["unknown", "unknown", held]);
     // Without the key that names it, pages still stop at the mark itself.
     await cluster.redis.command("DEL", `{${cluster.key}}:mark`);
-    expect(await past?.find([before, old.id, first.id])).toEqual([held, held, held]);
-    for (const id of [before, old.id]) expect(await past?.read(id, tail)).toBe("unknown");
+    expect(await past?.find([before, old, first])).toEqual([held, held, held]);
+    for (const id of [before, old]) expect(await past?.read(id, tail)).toBe("unknown");
     for (const [from, data] of [
-      [first.id, ["2"]],
+      [first, ["2"]],
       [undefined, ["1", "2"]],
     ] as const) {
       expect(await past?.read(from, tail)).toMatchObject({
@@ -311,6 +321,83 @@ describeWithRedis("The mark of a lost history", () => {
         isLast: true,
       });
     }
+  });
+
+  describe("where the new history uses its numbers again, because the clock is behind", () => {
+    /** Number of events that the nodes keep in memory. */
+    const KEPT = 5;
+
+    interface Reused {
+      readonly cluster: Cluster;
+      /** A was there before the loss; B starts after it; C starts when the new history has outgrown the lost one. */
+      readonly nodes: Record<"a" | "b" | "c", Node>;
+      /** Ids of lost events, behind which an event on `quiet` was lost. */
+      readonly lost: readonly string[];
+      /** Id of an event of the new history that the nodes have dropped. Nothing was ever published on `quiet` there. */
+      readonly good: string;
+    }
+
+    async function reuse(): Promise<Reused> {
+      const cluster = new Cluster(await server(), `fork-${keys++}`);
+      // Redis counts on from an id that is ahead of its clock.
+      const ahead = Date.now() + 3_600_000;
+      await cluster.redis.command("XADD", cluster.key, `${ahead}-0`, "x", "y");
+      const a = await cluster.node(KEPT);
+      const witness = await connect(a);
+      const copy = await cluster.entries();
+      const lost = [await cluster.publish("1"), await cluster.publish("2")];
+      await cluster.publish("lost", "quiet");
+      await cluster.publish("3");
+      await got(witness, "3");
+      a.way.shut();
+      await cluster.restore(copy);
+      a.way.open();
+      await cluster.hasMarks(1);
+      const b = await cluster.node(KEPT);
+      await eventually("the reset", () => witness.resets.length === 1);
+      const other = await connect(b);
+      const ids: string[] = [];
+      for (let n = 1; n <= 2 * KEPT; n++) {
+        ids.push(await cluster.publish(`new ${n}`));
+        // One at a time: no client falls behind by more than a node keeps.
+        await Promise.all([witness, other].map((client) => got(client, `new ${n}`)));
+      }
+      const numbers = new Set(ids.map((id) => id.split("~")[0]));
+      expect(lost.map((id) => numbers.has(id.split("~")[0]))).toEqual([false, true]);
+      return { cluster, nodes: { a, b, c: await cluster.node(KEPT) }, lost, good: ids[1] ?? "" };
+    }
+
+    it("resets clients at a lost position, also on a channel without events, on every node", async () => {
+      const { nodes, lost } = await reuse();
+      for (const [name, node] of Object.entries(nodes)) {
+        for (const id of lost) {
+          const client = await connect(node, id, "quiet");
+          await eventually(`the reset of ${id} at ${name}`, () => client.resets.length === 1);
+        }
+      }
+    });
+
+    it("resets them also once Redis has dropped these numbers and the mark", async () => {
+      const { cluster, nodes, lost } = await reuse();
+      await cluster.redis.command("XTRIM", cluster.key, "MAXLEN", "2");
+      for (const node of Object.values(nodes)) {
+        const clients = await Promise.all(lost.map((id) => connect(node, id, "quiet")));
+        await eventually("the resets", () => clients.every(({ resets }) => resets.length === 1));
+      }
+    });
+
+    it("does not reset a client that has missed nothing in the new history", async () => {
+      const { cluster, nodes, good } = await reuse();
+      // C cannot read back so far.
+      const clients = await Promise.all(
+        [nodes.a, nodes.b].map((node) => connect(node, good, "quiet")),
+      );
+      await cluster.publish("first", "quiet");
+      for (const client of clients) {
+        await got(client, "first");
+        expect(client.resets).toEqual([]);
+      }
+    });
   });
 
   it("is not left twice if the first reply is lost", async () => {

@@ -13,12 +13,15 @@ import {
   formatId,
   isAt,
   isMark,
+  lostUntil,
   placeOf,
+  timeOf,
   weightOf,
 } from "./entry.js";
 import type { Place, StreamEntry } from "./entry.js";
 import { siblingKey } from "./key.js";
 import type { Locator } from "./locator.js";
+import { LostIds } from "./lost-ids.js";
 import { PageBudget } from "./page-budget.js";
 
 /** Receives the reader's events. */
@@ -86,6 +89,8 @@ interface Read {
  * limited by bytes, which takes Redis several times as long as a limit by count.
  */
 export class Reader {
+  /** Ids that may be of a lost history. */
+  readonly lost: LostIds = new LostIds();
   readonly #key: string;
   readonly #commands: Commands;
   /** Key of a stream that is never written to. */
@@ -171,6 +176,7 @@ export class Reader {
           cursor = { ...placeOf(last), added: plus(cursor.added, entries.length) };
           this.#cursor = cursor;
           this.#cursorWeight = weightOf(last);
+          this.lost.passed(timeOf(cursor.streamId), readAt);
         }
         this.#connection.succeed();
         const isWanted = last !== undefined && this.#deliver(entries);
@@ -261,6 +267,7 @@ export class Reader {
         isWanted = this.#observer.entries(events) || isWanted;
         events = [];
         this.#mark = formatId(placeOf(entry));
+        this.lost.learn(lostUntil(entry));
         this.#startAnew(placeOf(entry), "fork");
       }
     }
@@ -272,25 +279,33 @@ export class Reader {
   }
 
   async #begin(send: Send): Promise<Cursor> {
+    const askedAt = performance.now();
     const tail = await this.#commands.start(send, drawTag());
-    this.#stand(tail);
+    this.#stand(tail, askedAt);
     if (!this.#isClosed) this.#observer.started(tail);
     return tail;
   }
 
-  #stand(tail: Tail): void {
+  #stand(tail: Tail, askedAt: number): void {
     this.#cursor = tail;
     this.#cursorWeight = Infinity;
     this.#mark = tail.mark;
+    this.lost.learn(tail.lostUntil);
+    this.lost.passed(tail.now, askedAt);
+    // Redis does not count back, so its ids are ahead of its clock after that was set back.
+    this.lost.passed(timeOf(tail.streamId), askedAt);
   }
 
   async #reset(cursor: Cursor, send: Send): Promise<Cursor> {
     const reason = reasonFor(cursor, await this.#commands.inspect(send));
+    const askedAt = performance.now();
+    this.lost.lostBy(askedAt);
+    const { streamId } = cursor;
     const tail =
       reason === "fork"
-        ? await this.#commands.mark(send, this.#mark, drawTag(), cursor.streamId)
+        ? await this.#commands.mark(send, this.#mark, drawTag(), streamId, this.lost.until)
         : await this.#commands.start(send, drawTag());
-    this.#stand(tail);
+    this.#stand(tail, askedAt);
     this.#startAnew(tail, reason);
     this.#reached(true);
     return tail;

@@ -12,7 +12,7 @@ import type {
   PastQuery,
   PublishOptions,
 } from "@tidewire/core/log";
-import { compareIds, formatId } from "./entry.js";
+import { compareIds, formatId, parseId } from "./entry.js";
 import type { Place } from "./entry.js";
 import { resolveRedisLogOptions } from "./options.js";
 import type { RedisLogOptions, ResolvedRedisLogOptions } from "./options.js";
@@ -64,6 +64,7 @@ class RedisLog implements Log, ReaderObserver {
     this.#pager = new Pager(options.key, options.locator);
     this.past = {
       find: (ids, query) => this.#pager.find(ids, query),
+      isDoubtful: (id) => this.#mayBeLost(id),
       read: (after, upTo, room) => this.#pager.read(after, upTo, room),
       sync: (query) => this.#sync(query),
     };
@@ -95,6 +96,11 @@ class RedisLog implements Log, ReaderObserver {
   async #sync(query: PastQuery | undefined): Promise<void> {
     const newest = await this.#pager.newestId(query);
     if (newest !== undefined) await this.#reader?.reach(newest);
+  }
+
+  #mayBeLost(id: string): boolean {
+    const place = parseId(id);
+    return place !== undefined && this.#reader?.lost.mayHave(place.streamId) === true;
   }
 
   compare(a: string, b: string): number {

@@ -193,6 +193,7 @@ export class FaultyLog implements Log {
         const found = await past.find(ids, query);
         return found?.map((one, index): FoundId => lossOf(ids[index] ?? "") ?? one);
       },
+      isDoubtful: (id: string) => past.isDoubtful?.(id) === true,
       read: async (
         after: string | undefined,
         upTo: string,

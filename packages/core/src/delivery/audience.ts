@@ -177,10 +177,9 @@ export class Audience {
    * @param isWanted - Polled during the search.
    */
   locate(id: string, channels: ChannelPositions, isWanted: () => boolean): Place | Promise<Place> {
-    const place = this.window.locate(id, channels);
-    return typeof place === "number" || this.#backfill === undefined
-      ? place
-      : this.#backfill.locate(id, channels, isWanted);
+    if (this.#backfill === undefined) return this.window.locate(id, channels);
+    const place = this.#backfill.near(id, channels);
+    return typeof place === "number" ? place : this.#backfill.locate(id, channels, isWanted);
   }
 
   /** Whether this process has read everything after an id, or the log keeps nothing that it has not. */

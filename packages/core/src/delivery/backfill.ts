@@ -10,6 +10,9 @@ import type { PastFrame, Window } from "./window.js";
 /** Where a client stands: a position in the window, or the reason why it has none. */
 export type Place = number | "trimmed" | "unknown";
 
+/** Where a client stands as far as memory tells. `"doubtful"`: the log has to say whether it has assigned the id. */
+export type NearPlace = Place | "doubtful";
+
 /** The parts that a backfill uses of a log that keeps its past. */
 export type PastLog = Pick<Log, "compare"> & { readonly past: LogPast };
 
@@ -128,7 +131,21 @@ export class Backfill {
   }
 
   /**
-   * Finds the position of an id that is not in the window.
+   * Finds the position of an id in memory.
+   *
+   * The window also has a position for an id that it has dropped, if nothing was missed since. It tells that from the
+   * order of ids, in which an id of a lost history may have a place too.
+   *
+   * @param channels - Channels of the client.
+   */
+  near(id: string, channels: ChannelPositions | undefined): NearPlace {
+    const place = this.#window.locate(id, channels);
+    if (typeof place !== "number" || !this.isDoubtful(id)) return place;
+    return typeof this.#window.locate(id) === "number" ? place : "doubtful";
+  }
+
+  /**
+   * Finds the position of an id that {@link Backfill.near} has no position for.
    *
    * @param channels - Channels of the client. If it has missed nothing on them, it has a position.
    * @param isWanted - Polled during the search, which ends when it returns `false`.
@@ -141,6 +158,20 @@ export class Backfill {
     isWanted: () => boolean = always,
   ): Promise<Place> {
     return new Promise((found) => this.#look({ id, found, channels, isWanted }));
+  }
+
+  /** Same as `LogPast.isDoubtful`. */
+  isDoubtful(id: string): boolean {
+    return this.#log.past.isDoubtful?.(id) === true;
+  }
+
+  /**
+   * Waits until everything that is in the log now has been read, or it has a new history. Never rejects.
+   *
+   * @param isWanted - Polled meanwhile.
+   */
+  async caughtUp(isWanted: () => boolean): Promise<void> {
+    await this.#try(() => this.#log.past.sync({ isWanted }));
   }
 
   /** The log has a new history: waiting clients are located there. */
@@ -171,8 +202,8 @@ export class Backfill {
 
   #look(waiting: Waiting): void {
     if (this.#isClosed) return waiting.found("unknown");
-    const place = this.#window.locate(waiting.id, waiting.channels);
-    if (place === "trimmed" && !this.#isLost(waiting.id)) {
+    const place = this.near(waiting.id, waiting.channels);
+    if (this.#needsLookup(waiting.id, place)) {
       this.#unchecked.push(waiting);
       this.#wake();
     } else if (place === "unknown" && this.#log.compare(waiting.id, this.#window.tailId) > 0) {
@@ -181,6 +212,10 @@ export class Backfill {
     } else {
       waiting.found(place);
     }
+  }
+
+  #needsLookup(id: string, place: NearPlace): place is "doubtful" | "trimmed" {
+    return place === "doubtful" || (place === "trimmed" && !this.#isLost(id));
   }
 
   /** Whether a client at this id is known to have missed events that cannot be replayed. */
@@ -202,12 +237,11 @@ export class Backfill {
       const resets = this.#resets;
       const ahead = this.#ahead;
       this.#ahead = [];
-      await this.#try(() =>
-        this.#log.past.sync({ isWanted: () => ahead.some(({ isWanted }) => isWanted()) }),
-      );
+      await this.caughtUp(() => ahead.some(({ isWanted }) => isWanted()));
       for (const waiting of ahead) {
-        const place = this.#window.locate(waiting.id, waiting.channels);
-        if (place === "trimmed" || resets !== this.#resets) this.#look(waiting);
+        const place = this.near(waiting.id, waiting.channels);
+        const isOpen = place === "doubtful" || place === "trimmed";
+        if (isOpen || resets !== this.#resets) this.#look(waiting);
         // No process has ever issued an id that is still past the tail.
         else waiting.found(place);
       }
@@ -245,9 +279,9 @@ export class Backfill {
       if (clients.size === MOST_IDS && !clients.has(waiting.id)) break;
       taken += 1;
       if (!waiting.isWanted()) continue;
-      const place = this.#window.locate(waiting.id, waiting.channels);
+      const place = this.near(waiting.id, waiting.channels);
       // Other pages may have been read since it arrived.
-      if (place !== "trimmed" || this.#isLost(waiting.id)) {
+      if (!this.#needsLookup(waiting.id, place)) {
         waiting.found(place);
         continue;
       }
@@ -272,7 +306,10 @@ export class Backfill {
     const missing = isTooOld ? "trimmed" : typeof found === "string" ? found : undefined;
     if (missing === "trimmed") this.#forget(id);
     for (const waiting of clients) {
-      if (missing !== undefined) waiting.found(missing);
+      // The id is one of this log, so what the window tells from its order is right.
+      const place = typeof found === "object" ? this.#window.locate(id, waiting.channels) : found;
+      if (typeof place === "number") waiting.found(place);
+      else if (missing !== undefined) waiting.found(missing);
       else this.#waiting.push(waiting);
     }
     this.#isSorted = false;

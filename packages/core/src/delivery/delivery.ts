@@ -58,7 +58,7 @@ export class Delivery implements LogFollower {
    * @param backfill - `undefined` where the log keeps nothing older than the window.
    */
   constructor(window: Window, observer: DeliveryObserver, framing: Framing, backfill?: Backfill) {
-    this.own = new OwnEvents(window);
+    this.own = new OwnEvents(window, backfill);
     this.#maxEventBytes = framing.maxEventBytes;
     this.#backfill = backfill;
     this.#unsendable = new UnsendableReports((error) => observer.report(error, "log"));

@@ -87,6 +87,14 @@ export interface LogPast {
    */
   find(ids: readonly string[], query?: PastQuery): Promise<readonly FoundId[] | undefined>;
   /**
+   * Whether an id may be one of a history that was replaced, although it has a place in the order of the present one.
+   * The hub then looks it up where the order alone would have been enough. Absent: never. Must not do any I/O.
+   *
+   * Needed if the log may use the same number again in a new history, for example because ids are times on a clock that
+   * can be set back.
+   */
+  isDoubtful?(id: string): boolean;
+  /**
    * Reads back from a position that the hub has in memory to an older one.
    *
    * @param after - Id of the older position, as a client reports it. `undefined`: as far back as the log goes.

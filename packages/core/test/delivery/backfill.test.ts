@@ -34,6 +34,8 @@ class Past implements PastLog {
   /** Number of entries in all pages. */
   transferred = 0;
   first = 1;
+  /** Ids up to this number may be of a lost history. */
+  doubtfulUpTo = 0;
   ageMs = 1_000;
   failure: Error | undefined;
   syncs = 0;
@@ -51,6 +53,7 @@ class Past implements PastLog {
 
   readonly past: LogPast = {
     find: (ids) => this.#find(ids),
+    isDoubtful: (id) => numberOf(id) <= this.doubtfulUpTo,
     read: (after, upTo, room = {}) => this.#read(after, upTo, room),
     sync: async () => {
       this.syncs += 1;
@@ -114,6 +117,56 @@ class Past implements PastLog {
     return text.match(/(?<=data: ).*/g) ?? [];
   }
 }
+
+describe("an id that may be of a lost history", () => {
+  const quiet = new Map([["quiet", undefined]]);
+
+  /** A process that has dropped `n31` to `n37` since it started at `n30`, all on other channels. */
+  function outgrown(): Past {
+    const past = new Past(30, { ...RETENTION, maxEvents: 3 });
+    for (let n = 31; n <= 40; n++) past.append(n);
+    return past;
+  }
+
+  it("is not looked up on a channel that has missed nothing, as long as no history was lost", () => {
+    const past = outgrown();
+    expect(past.backfill.near("n33", quiet)).toBe(past.window.first - 1);
+  });
+
+  it("is looked up there, and has no position if the log has not assigned it", async () => {
+    const past = outgrown();
+    past.doubtfulUpTo = 35;
+    past.madeUp.add("n33");
+    expect(past.backfill.near("n33", quiet)).toBe("doubtful");
+    expect(await past.backfill.locate("n33", quiet)).toBe("unknown");
+    expect(past.reads).toEqual([]);
+  });
+
+  it("has the position that the window tells, if the log knows the id, however old it is", async () => {
+    const past = outgrown();
+    past.doubtfulUpTo = 35;
+    past.ageMs = RETENTION.maxAgeMs + 1;
+    const places = ["n33", "n30"].map((id) => past.backfill.locate(id, quiet));
+    expect(await Promise.all(places)).toEqual([past.window.first - 1, past.window.first - 1]);
+    expect([past.finds.flat(), past.reads]).toEqual([["n33", "n30"], []]);
+  });
+
+  it("has no position if the log no longer holds it", async () => {
+    const past = outgrown();
+    past.doubtfulUpTo = 35;
+    past.first = 34;
+    expect(await past.backfill.locate("n33", quiet)).toBe("trimmed");
+  });
+
+  it("is not looked up if the window holds it, or is later than any lost one", () => {
+    const past = outgrown();
+    past.doubtfulUpTo = 35;
+    expect(past.backfill.near("n36", quiet)).toBe(past.window.first - 1);
+    past.doubtfulUpTo = 50;
+    for (const id of ["n37", "n38", "n40"])
+      expect(past.backfill.near(id, quiet)).toEqual(expect.any(Number));
+  });
+});
 
 describe("Backfill", () => {
   it("puts older entries in front of the window, page by page, until the position is loaded", async () => {

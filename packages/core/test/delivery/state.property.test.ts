@@ -429,7 +429,7 @@ class World {
       case "wait":
         return this.#pass(choices.of([450, 1_000, 1_000, 5_000, 14_000]));
       case "reset":
-        if (choices.below(2) === 0) this.#reset(choices.of(["fork", "trimmed"]));
+        if (choices.below(2) === 0) this.#reset(choices.of(["fork", "trimmed"]), choices.below(10));
         return undefined;
       case "restart":
         return choices.below(3) === 0 ? this.#restart() : undefined;
@@ -826,7 +826,7 @@ class World {
     if (what === 0) this.#publishAside();
     else if (what === 1) this.#unsubscribe(other, choices.channels());
     else if (what === 2) this.#close(other);
-    else if (what === 3) this.#reset("fork");
+    else if (what === 3) this.#reset("fork", choices.below(10));
   }
 
   #cut(client: Client): void {
@@ -868,7 +868,7 @@ class World {
     await this.#jobs();
   }
 
-  #reset(reason: "fork" | "trimmed"): void {
+  #reset(reason: "fork" | "trimmed", back: number): void {
     if (!this.#chronicle.isStarted) return;
     for (const { model, session } of this.#streams) {
       if (session.state !== "closed") model.voidAll(this.#log.survives(reason, model.reported));
@@ -877,7 +877,7 @@ class World {
       const isKnown = reader?.after !== undefined && this.#log.survives(reason, reader.after);
       reader?.voidAll(reason, isKnown);
     }
-    this.#log.reset(reason);
+    this.#log.reset(reason, back);
   }
 
   async #restart(): Promise<void> {

@@ -34,6 +34,10 @@ export class Chronicle {
   readonly #places = new Map<string, { readonly position: number; readonly epoch: number }>();
   /** Incremented with each replacement of the history, which voids earlier ids. */
   epoch = 0;
+  /** Number in the id of position 0. Smaller in each new history, which uses numbers of the lost one again. */
+  firstNumber = 1_000_000;
+  /** No id of a lost history has a greater number. */
+  lostUntil = 0;
   /** Position of the newest entry that the process has. */
   tail = 0;
   /** The process has everything after it. */
@@ -116,14 +120,29 @@ export class Chronicle {
     return id;
   }
 
-  /** The log continues after `id`. Earlier positions are void, and so are earlier ids if the history was replaced. */
+  /** @returns The id that an entry at a position gets, in a log that keeps its past. */
+  nextId(position: number): string {
+    return `e${this.epoch}.${this.firstNumber + position}`;
+  }
+
+  /**
+   * A new history begins, in which all earlier ids are void.
+   *
+   * @param back - Number of ids that it uses again.
+   */
+  fork(back: number): void {
+    this.lostUntil = Math.max(this.lostUntil, this.firstNumber + this.newest);
+    this.firstNumber -= back;
+    this.epoch += 1;
+  }
+
+  /** The log continues after `id`, and earlier positions are void. */
   restart(id: string, isFork: boolean): void {
     // Entries that the process has not received belong to no history.
     if (isFork) {
       for (const own of this.#byChannel.values()) {
         while ((own.at(-1) ?? 0) > this.tail) own.pop();
       }
-      this.epoch += 1;
     }
     this.#settle(id);
     this.trimmed = this.newest;
@@ -172,6 +191,7 @@ export class ModelLog implements Log {
       });
     this.past = {
       find: (ids) => whenTold(() => ids.map((id) => this.#find(id))),
+      isDoubtful: (id) => (partsOf(id)[1] ?? Infinity) <= chronicle.lostUntil,
       read: (after, upTo, room = {}) => whenTold(() => this.#page(after, upTo, room)),
       sync: () => whenTold(() => this.arrive()),
     };
@@ -187,6 +207,7 @@ export class ModelLog implements Log {
         return follower.entries([entry]);
       };
       const id = this.#memory.start({ entries, reset: () => {}, failed: () => {} }) as string;
+      chronicle.fork(0);
       chronicle.restart(id, true);
       chronicle.isStarted = true;
       return id;
@@ -217,7 +238,7 @@ export class ModelLog implements Log {
   async append(channel: string, message: LogMessage): Promise<string> {
     const chronicle = this.#chronicle;
     if (!chronicle.keepsPast) return this.#memory.append(channel, message);
-    const id = `e${chronicle.epoch}.${chronicle.newest + 1}`;
+    const id = chronicle.nextId(chronicle.newest + 1);
     this.#messages[chronicle.add(channel, id)] = message;
     if (!this.lags) this.arrive();
     return id;
@@ -233,14 +254,19 @@ export class ModelLog implements Log {
     this.#follower?.entries(this.#entries(from, chronicle.newest));
   }
 
-  /** The history was replaced, or undelivered entries were trimmed together with all earlier ones. */
-  reset(reason: "fork" | "trimmed"): void {
+  /**
+   * The history was replaced, or undelivered entries were trimmed together with all earlier ones.
+   *
+   * @param back - Number of ids that a new history uses again.
+   */
+  reset(reason: "fork" | "trimmed", back: number): void {
     const chronicle = this.#chronicle;
     if (!this.#isPinned) return;
     const isFork = reason === "fork" || !chronicle.keepsPast;
     const newest = chronicle.idOf(chronicle.newest);
+    if (isFork) chronicle.fork(back);
     const isNewId = isFork && chronicle.keepsPast;
-    const id = isNewId ? `e${chronicle.epoch + 1}.${chronicle.newest}` : newest;
+    const id = isNewId ? chronicle.nextId(chronicle.newest) : newest;
     chronicle.restart(id, isFork);
     this.#follower?.reset(reason, id);
   }
@@ -262,7 +288,9 @@ export class ModelLog implements Log {
 
   compare(a: string, b: string): number {
     if (!this.#chronicle.keepsPast) return this.#memory.compare(a, b);
-    return this.#numberOf(a) - this.#numberOf(b);
+    const [epoch = NaN, number = NaN] = partsOf(a);
+    const [otherEpoch = NaN, otherNumber = NaN] = partsOf(b);
+    return number - otherNumber || epoch - otherEpoch;
   }
 
   health(): LogHealth {
@@ -272,13 +300,8 @@ export class ModelLog implements Log {
   async close(): Promise<void> {}
 
   #firstId(): string {
-    const { newest, epoch } = this.#chronicle;
-    return newest === 0 ? `e${epoch}.0` : this.#chronicle.idOf(newest);
-  }
-
-  #numberOf(id: string): number {
-    const match = /^e(\d+)\.(\d+)$/.exec(id);
-    return match !== null && Number(match[1]) === this.#chronicle.epoch ? Number(match[2]) : NaN;
+    const { newest } = this.#chronicle;
+    return newest === 0 ? this.#chronicle.nextId(0) : this.#chronicle.idOf(newest);
   }
 
   #entries(from: number, to: number): LogEntry[] {
@@ -313,6 +336,11 @@ export class ModelLog implements Log {
     const entries = this.#entries(start + 1, end).map((entry) => ({ ...entry, ageMs: 0 }));
     return { entries, isLast: start === first };
   }
+}
+
+/** @returns Epoch and number of an id; nothing for any other text. */
+function partsOf(id: string): number[] {
+  return (/^e(\d+)\.(\d+)$/.exec(id)?.slice(1) ?? []).map(Number);
 }
 
 /** Stands in for the request and response of a {@link ModelOutlet}. */
