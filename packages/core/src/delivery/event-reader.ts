@@ -46,7 +46,7 @@ export class EventReader implements Member {
   #cursor: number;
   /** Id to begin after; `undefined` once its place is being looked up. */
   #after: string | undefined;
-  readonly #origin: string | undefined;
+  #origin: string | undefined;
   /** `latest` events still to be taken. */
   #step: Step | undefined;
   /** A reset still to be taken. */
@@ -72,7 +72,7 @@ export class EventReader implements Member {
     }
   }
 
-  /** Id of the tail at which it began. `undefined` with `after`, and before the last of the `latest` events. */
+  /** Id of the tail at which it began. `undefined` with `after`, and with `latest` unless there were no such events. */
   get origin(): string | undefined {
     return this.#step === undefined ? this.#origin : undefined;
   }
@@ -232,6 +232,7 @@ export class EventReader implements Member {
       return undefined;
     }
     const { frames, cursor } = step.nextLatest(window, TAKE_BYTES);
+    if (frames.length > 0) this.#origin = undefined;
     if (cursor >= step.upTo) this.#step = undefined;
     return frames.length === 0 ? undefined : this.#taken(frames);
   }

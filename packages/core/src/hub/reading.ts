@@ -98,7 +98,9 @@ export class Reading implements EventReading<AnyItem> {
     if (this.#isOver) return this.#position;
     // Entries on their way to the caller are not returned yet.
     const isMoving = this.#pending !== undefined && this.#reader?.isWaiting !== true;
-    return isMoving || this.#events.length > 0 ? this.#position : this.#takenPosition;
+    return isMoving || this.#events.length > 0
+      ? (this.#position ?? this.#reader?.origin)
+      : this.#takenPosition;
   }
 
   [Symbol.asyncIterator](): this {

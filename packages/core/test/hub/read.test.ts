@@ -1,7 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { createHub } from "../../src/index.js";
+import { createHub, memoryLog } from "../../src/index.js";
 import type { ChannelMap, Hub, HubOptions, ReadItem, ReadOptions } from "../../src/index.js";
+import type { Log, LogFollower } from "../../src/log/log.js";
 import { thrownBy } from "../thrown.js";
 
 type Item = ReadItem<ChannelMap, string>;
@@ -229,6 +230,28 @@ describe("hub.read", () => {
     await reading.return?.();
     expect(reading.position).toBe(before);
     expect(dataOf(await take(hub.read("a", { after: reading.position }), 1))).toEqual(["1"]);
+  });
+
+  it("keeps its position when the loop ends before its first item, if there was no event for `latest`", async () => {
+    const inner = memoryLog();
+    let follower: LogFollower | undefined;
+    const log: Log = {
+      start: (given) => inner.start((follower = given)),
+      append: (channel, message) => inner.append(channel, message),
+      compare: (a, b) => inner.compare(a, b),
+      health: () => inner.health(),
+      close: () => inner.close(),
+    };
+    const hub = makeHub({ log });
+    const reading = hub.read("a", { latest: 2 });
+    void reading.next();
+    await wait(1);
+    const before = reading.position;
+    expect(before).toBe(await hub.position());
+    // The next item is on its way.
+    follower?.reset("trimmed", before ?? "");
+    await reading.return?.();
+    expect(reading.position).toBe(before);
   });
 
   it("has the position it was given until it is looked up", async () => {
