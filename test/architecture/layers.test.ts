@@ -33,6 +33,7 @@ const STORES: ReadonlySet<string> = new Set(["redis"]);
 /** The only files that may keep a timer. */
 const WITH_TIMERS = [
   "delivery/idle-trim",
+  "delivery/late-events",
   "delivery/turns",
   "hub/hold",
   "hub/hub-session",

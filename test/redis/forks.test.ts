@@ -337,7 +337,8 @@ describeWithRedis("The mark of a lost history", () => {
       readonly good: string;
     }
 
-    async function reuse(): Promise<Reused> {
+    /** @param hasKey - Whether the key that names the mark is still there when B starts. */
+    async function reuse(hasKey = true): Promise<Reused> {
       const cluster = new Cluster(await server(), `fork-${keys++}`);
       // Redis counts on from an id that is ahead of its clock.
       const ahead = Date.now() + 3_600_000;
@@ -353,6 +354,7 @@ describeWithRedis("The mark of a lost history", () => {
       await cluster.restore(copy);
       a.way.open();
       await cluster.hasMarks(1);
+      if (!hasKey) await cluster.redis.command("DEL", `{${cluster.key}}:mark`);
       const b = await cluster.node(KEPT);
       await eventually("the reset", () => witness.resets.length === 1);
       const other = await connect(b);
@@ -367,15 +369,21 @@ describeWithRedis("The mark of a lost history", () => {
       return { cluster, nodes: { a, b, c: await cluster.node(KEPT) }, lost, good: ids[1] ?? "" };
     }
 
-    it("resets clients at a lost position, also on a channel without events, on every node", async () => {
-      const { nodes, lost } = await reuse();
-      for (const [name, node] of Object.entries(nodes)) {
-        for (const id of lost) {
-          const client = await connect(node, id, "quiet");
-          await eventually(`the reset of ${id} at ${name}`, () => client.resets.length === 1);
+    it.each([
+      ["", true],
+      ["without the key that names the mark", false],
+    ])(
+      "resets clients at a lost position, also on a channel without events, on every node %s",
+      async (_name, hasKey) => {
+        const { nodes, lost } = await reuse(hasKey);
+        for (const [name, node] of Object.entries(nodes)) {
+          for (const id of lost) {
+            const client = await connect(node, id, "quiet");
+            await eventually(`the reset of ${id} at ${name}`, () => client.resets.length === 1);
+          }
         }
-      }
-    });
+      },
+    );
 
     it("resets them also once Redis has dropped these numbers and the mark", async () => {
       const { cluster, nodes, lost } = await reuse();
@@ -384,6 +392,39 @@ describeWithRedis("The mark of a lost history", () => {
         const clients = await Promise.all(lost.map((id) => connect(node, id, "quiet")));
         await eventually("the resets", () => clients.every(({ resets }) => resets.length === 1));
       }
+    });
+
+    it("resets clients that wait for a node to reach their lost position, once it reads the mark", async () => {
+      const cluster = new Cluster(await server(), `fork-${keys++}`);
+      const [a, b] = [await cluster.node(), await cluster.node()];
+      const [witness, live] = [await connect(a), await connect(b)];
+      await cluster.publish("common");
+      await Promise.all([witness, live].map((client) => got(client, "common")));
+      const copy = await cluster.entries();
+      await eventually("B to have its reader alone", () => b.way.linkCount === 1);
+      // B reads no more, but it can still ask.
+      b.way.freeze(true);
+      const fields = ["t", "aaaaa", "c", "news", "d", "lost", "s", "1"];
+      await cluster.redis.command("XADD", cluster.key, `${Date.now() + 3_600_000}-0`, ...fields);
+      await got(witness, "lost");
+      const id = witness.lastEventId;
+      const waiting = await connect(b, id);
+      await eventually("B to ask", () => b.way.linkCount === 1);
+      await eventually("the answer", () => b.way.linkCount === 0);
+      expect([waiting.resets, waiting.events]).toEqual([[], []]);
+      a.way.shut();
+      await cluster.restore(copy);
+      b.way.shut();
+      b.way.open();
+      await cluster.publish("new");
+      await got(live, "new");
+      a.way.open();
+      await cluster.hasMarks(1);
+      const late = await connect(b, id);
+      // Before B reads the mark, the id is unknown to it, which is also a reset.
+      await eventually("the resets", () =>
+        [live, waiting, late].every(({ resets }) => resets.length > 0),
+      );
     });
 
     it("does not reset a client that has missed nothing in the new history", async () => {

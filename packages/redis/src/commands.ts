@@ -1,6 +1,6 @@
 /** The Lua scripts as functions: their arguments and the meaning of their replies. */
 
-import { legalTag, lostUntil } from "./entry.js";
+import { legalTag } from "./entry.js";
 import type { Place, StreamEntry } from "./entry.js";
 import { siblingKey } from "./key.js";
 import { FIND, INSPECT, MARK, NEWEST_ID, READ_BACK, READ_ON, START } from "./scripts.js";
@@ -12,12 +12,8 @@ export type Send = <Reply>(args: readonly string[]) => Promise<Reply>;
 export interface Tail extends Place {
   /** Number of entries ever added; `undefined` if Redis does not count them. */
   readonly added: number | undefined;
-  /** The newest mark of a lost history; `""` if there is none. */
+  /** The newest mark of a lost history; `""` if the stream holds none. */
   readonly mark: string;
-  /** According to that mark, no later id is of a lost history. `-Infinity` if the stream does not hold it. */
-  readonly lostUntil: number;
-  /** Milliseconds on Redis' clock. */
-  readonly now: number;
 }
 
 /** State of a stream. Without `lastId` the stream does not exist. */
@@ -99,14 +95,11 @@ export class Commands {
 
   /**
    * @param known - Newest mark that the caller has read.
-   * @param tag - Tag of a new mark.
-   * @param lost - Last Redis id of the caller.
-   * @param until - Time on Redis' clock after which no id is of the lost history, in milliseconds.
+   * @param lost - Last place of the caller.
    * @returns The tail of the stream, with a mark that the caller has not read yet.
    */
-  async mark(send: Send, known: string, tag: string, lost: string, until: number): Promise<Tail> {
-    const text = String(Math.ceil(until));
-    return tailOf(await send(evaluate(MARK, this.#withMark, known, tag, lost, text)));
+  async mark(send: Send, known: string, tag: string, lost: string): Promise<Tail> {
+    return tailOf(await send(evaluate(MARK, this.#withMark, known, tag, lost)));
   }
 
   async inspect(send: Send): Promise<StreamInfo> {
@@ -185,15 +178,6 @@ export function evaluate(
   return ["EVAL", script, String(keys.length), ...keys, ...args];
 }
 
-type TailReply = [
-  streamId: string,
-  tag: string,
-  added: string,
-  mark: string,
-  markEntry: StreamEntry | null,
-  time: [string, string],
-];
-
 type OnReply = [tag: string | null, more: number, isBare: number, page: StreamEntry[]];
 
 type BackReply = [
@@ -213,15 +197,8 @@ type FindReply = [
   found: ([tag: string, nextId: string] | null)[],
 ];
 
-function tailOf([streamId, tag, added, mark, markEntry, time]: TailReply): Tail {
-  return {
-    streamId,
-    tag: legalTag(tag),
-    added: countOf(added),
-    mark,
-    lostUntil: markEntry === null ? -Infinity : lostUntil(markEntry),
-    now: timeOfReply(time),
-  };
+function tailOf([streamId, tag, added, mark]: [string, string, string, string]): Tail {
+  return { streamId, tag: legalTag(tag), added: countOf(added), mark };
 }
 
 function textOf(text: string | undefined): string | undefined {

@@ -23,7 +23,6 @@ const FIELD = {
   retry: "r",
   isString: "s",
   lost: "lost",
-  until: "until",
 } as const;
 
 /** Separates Redis' id from the tag. */
@@ -132,16 +131,6 @@ export function isMark([, fields]: StreamEntry): boolean {
   if (valueOf(fields, FIELD.channel) !== undefined) return false;
   const lost = valueOf(fields, FIELD.lost);
   return lost !== undefined && parseId(`${lost}${SEPARATOR}`) !== undefined;
-}
-
-/**
- * Returns the time after which no id is of the lost history that a mark stands for, on Redis' clock in milliseconds.
- *
- * Marks of earlier versions only say where the node stood that left them.
- */
-export function lostUntil([, fields]: StreamEntry): number {
-  const until = Number(valueOf(fields, FIELD.until));
-  return until > 0 ? until : timeOf(valueOf(fields, FIELD.lost) ?? "0-0");
 }
 
 /** @returns The event of an entry; `undefined` if it is not an event. */

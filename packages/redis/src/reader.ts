@@ -13,15 +13,12 @@ import {
   formatId,
   isAt,
   isMark,
-  lostUntil,
   placeOf,
-  timeOf,
   weightOf,
 } from "./entry.js";
 import type { Place, StreamEntry } from "./entry.js";
 import { siblingKey } from "./key.js";
 import type { Locator } from "./locator.js";
-import { LostIds } from "./lost-ids.js";
 import { PageBudget } from "./page-budget.js";
 
 /** Receives the reader's events. */
@@ -89,8 +86,6 @@ interface Read {
  * limited by bytes, which takes Redis several times as long as a limit by count.
  */
 export class Reader {
-  /** Ids that may be of a lost history. */
-  readonly lost: LostIds = new LostIds();
   readonly #key: string;
   readonly #commands: Commands;
   /** Key of a stream that is never written to. */
@@ -105,6 +100,8 @@ export class Reader {
   #completeAt = -Infinity;
   /** Newest mark at or before the cursor, in the form of an id; `""` if there is none. */
   #mark = "";
+  #wasReplaced = false;
+  #resets = 0;
   /** Callers waiting until the cursor has reached a Redis id. */
   #waiting: { readonly streamId: string; readonly resolve: () => void }[] = [];
   #isClosed = false;
@@ -118,6 +115,16 @@ export class Reader {
       up: (client) => void this.#follow(client),
       down: (error) => observer.down(error),
     });
+  }
+
+  /** Whether a history is known to have been replaced: by this node, or by a mark. */
+  get wasReplaced(): boolean {
+    return this.#wasReplaced;
+  }
+
+  /** Number of resets so far. */
+  get resets(): number {
+    return this.#resets;
   }
 
   /** Starts reading. */
@@ -176,7 +183,6 @@ export class Reader {
           cursor = { ...placeOf(last), added: plus(cursor.added, entries.length) };
           this.#cursor = cursor;
           this.#cursorWeight = weightOf(last);
-          this.lost.passed(timeOf(cursor.streamId), readAt);
         }
         this.#connection.succeed();
         const isWanted = last !== undefined && this.#deliver(entries);
@@ -267,7 +273,7 @@ export class Reader {
         isWanted = this.#observer.entries(events) || isWanted;
         events = [];
         this.#mark = formatId(placeOf(entry));
-        this.lost.learn(lostUntil(entry));
+        this.#wasReplaced = true;
         this.#startAnew(placeOf(entry), "fork");
       }
     }
@@ -275,39 +281,33 @@ export class Reader {
   }
 
   #startAnew(place: Place, reason: LogResetReason): void {
+    this.#resets += 1;
     if (!this.#isClosed) this.#observer.reset(reason, place);
+    this.#reached(true);
   }
 
   async #begin(send: Send): Promise<Cursor> {
-    const askedAt = performance.now();
     const tail = await this.#commands.start(send, drawTag());
-    this.#stand(tail, askedAt);
+    this.#stand(tail);
     if (!this.#isClosed) this.#observer.started(tail);
     return tail;
   }
 
-  #stand(tail: Tail, askedAt: number): void {
+  #stand(tail: Tail): void {
     this.#cursor = tail;
     this.#cursorWeight = Infinity;
     this.#mark = tail.mark;
-    this.lost.learn(tail.lostUntil);
-    this.lost.passed(tail.now, askedAt);
-    // Redis does not count back, so its ids are ahead of its clock after that was set back.
-    this.lost.passed(timeOf(tail.streamId), askedAt);
+    if (tail.mark !== "") this.#wasReplaced = true;
   }
 
   async #reset(cursor: Cursor, send: Send): Promise<Cursor> {
     const reason = reasonFor(cursor, await this.#commands.inspect(send));
-    const askedAt = performance.now();
-    this.lost.lostBy(askedAt);
-    const { streamId } = cursor;
     const tail =
       reason === "fork"
-        ? await this.#commands.mark(send, this.#mark, drawTag(), streamId, this.lost.until)
+        ? await this.#commands.mark(send, this.#mark, drawTag(), cursor.streamId)
         : await this.#commands.start(send, drawTag());
-    this.#stand(tail, askedAt);
+    this.#stand(tail);
     this.#startAnew(tail, reason);
-    this.#reached(true);
     return tail;
   }
 }

@@ -12,7 +12,7 @@ import type {
   PastQuery,
   PublishOptions,
 } from "@tidewire/core/log";
-import { compareIds, formatId, parseId } from "./entry.js";
+import { compareIds, formatId } from "./entry.js";
 import type { Place } from "./entry.js";
 import { resolveRedisLogOptions } from "./options.js";
 import type { RedisLogOptions, ResolvedRedisLogOptions } from "./options.js";
@@ -62,9 +62,12 @@ class RedisLog implements Log, ReaderObserver {
     this.#options = options;
     this.#writer = new Writer(options, (error) => void (this.#lastError = error));
     this.#pager = new Pager(options.key, options.locator);
+    const wasReplaced = (): boolean => this.#reader?.wasReplaced === true;
     this.past = {
+      get wasReplaced() {
+        return wasReplaced();
+      },
       find: (ids, query) => this.#pager.find(ids, query),
-      isDoubtful: (id) => this.#mayBeLost(id),
       read: (after, upTo, room) => this.#pager.read(after, upTo, room),
       sync: (query) => this.#sync(query),
     };
@@ -94,13 +97,10 @@ class RedisLog implements Log, ReaderObserver {
   }
 
   async #sync(query: PastQuery | undefined): Promise<void> {
+    const resets = this.#reader?.resets;
     const newest = await this.#pager.newestId(query);
-    if (newest !== undefined) await this.#reader?.reach(newest);
-  }
-
-  #mayBeLost(id: string): boolean {
-    const place = parseId(id);
-    return place !== undefined && this.#reader?.lost.mayHave(place.streamId) === true;
+    // After a reset, the present history may take long to reach an id of the one before.
+    if (newest !== undefined && resets === this.#reader?.resets) await this.#reader?.reach(newest);
   }
 
   compare(a: string, b: string): number {

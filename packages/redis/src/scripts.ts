@@ -14,22 +14,9 @@ end
 local function at(id) return redis.call("XRANGE", KEYS[1], id, id)[1] end
 `;
 
-/** The entry of a mark, given as id and tag; `nil` if the stream does not hold it. */
-const MARK_ENTRY = `
-${TAG_OF}
-local function markEntry(mark)
-  local id, tag = string.match(mark or "", "^(%d+%-%d+)~(.*)$")
-  local entry = id and at(id)
-  return entry and tagOf(entry) == tag and entry
-end
-`;
-
-/**
- * Id and tag of the newest entry, how many entries were ever added (which Redis counts since 7.0), the newest mark, its
- * entry, and the time.
- */
+/** Id and tag of the newest entry, and how many entries were ever added, which Redis counts since 7.0. */
 const TAIL = `
-${MARK_ENTRY}
+${TAG_OF}
 local function tail(mark)
   local newest = redis.call("XREVRANGE", KEYS[1], "+", "-", "COUNT", 1)[1]
   local added = ""
@@ -37,7 +24,16 @@ local function tail(mark)
   for i = 1, #info, 2 do
     if info[i] == "entries-added" then added = string.format("%.0f", info[i + 1]) end
   end
-  return { newest[1], tagOf(newest), added, mark or "", markEntry(mark) or false, redis.call("TIME") }
+  return { newest[1], tagOf(newest), added, mark or "" }
+end
+`;
+
+/** Whether a mark, given as id and tag, is in the stream. */
+const HOLDS_MARK = `
+local function holdsMark(mark)
+  local id, tag = string.match(mark or "", "^(%d+%-%d+)~(.*)$")
+  local entry = id and at(id)
+  return entry and tagOf(entry) == tag
 end
 `;
 
@@ -113,10 +109,12 @@ return id
  */
 export const START: string = `
 ${TAIL}
+${HOLDS_MARK}
 if #redis.call("XREVRANGE", KEYS[1], "+", "-", "COUNT", 1) == 0 then
   redis.call("XADD", KEYS[1], "*", "t", ARGV[1])
 end
-return tail(redis.call("GET", KEYS[2]))
+local mark = redis.call("GET", KEYS[2])
+return tail(holdsMark(mark) and mark)
 `;
 
 /**
@@ -124,13 +122,14 @@ return tail(redis.call("GET", KEYS[2]))
  * the stream.
  *
  * `KEYS`: the stream, the newest mark. `ARGV`: the newest mark that the caller has read, the tag of the new one, the
- * caller's last id, the time after which no id is of the lost history.
+ * caller's last id.
  */
 export const MARK: string = `
 ${TAIL}
+${HOLDS_MARK}
 local mark = redis.call("GET", KEYS[2])
-if not mark or mark == ARGV[1] or not markEntry(mark) then
-  mark = redis.call("XADD", KEYS[1], "*", "t", ARGV[2], "lost", ARGV[3], "until", ARGV[4]) .. "~" .. ARGV[2]
+if not mark or mark == ARGV[1] or not holdsMark(mark) then
+  mark = redis.call("XADD", KEYS[1], "*", "t", ARGV[2], "lost", ARGV[3]) .. "~" .. ARGV[2]
   redis.call("SET", KEYS[2], mark)
 end
 return tail(mark)
@@ -210,7 +209,8 @@ return {
  * `KEYS`: the stream, the newest mark. `ARGV`: the ids.
  */
 export const FIND: string = `
-${MARK_ENTRY}
+${TAG_OF}
+${HOLDS_MARK}
 local oldest = redis.call("XRANGE", KEYS[1], "-", "+", "COUNT", 1)[1]
 local mark = redis.call("GET", KEYS[2])
 local found = {}
@@ -220,7 +220,7 @@ for i = 1, #ARGV do
   -- A nil would end the reply here.
   found[i] = entry and { tagOf(entry), following and following[1] or "" } or false
 end
-return { redis.call("TIME"), oldest and oldest[1] or "", markEntry(mark) and mark or "", found }
+return { redis.call("TIME"), oldest and oldest[1] or "", holdsMark(mark) and mark or "", found }
 `;
 
 /**

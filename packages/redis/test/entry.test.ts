@@ -9,7 +9,6 @@ import {
   formatId,
   isAt,
   isMark,
-  lostUntil,
   parseId,
   placeOf,
   timeOf,
@@ -265,16 +264,6 @@ describe("placeOf and isAt", () => {
     const fields = ["t", "0a1b2", "c", "news", "t", "zzzzz", "d", "x"];
     expect(decodeEntry(["5-1", fields])?.id).toBe("5-1~0a1b2");
     expect(placeOf(["5-1", fields])).toEqual({ streamId: "5-1", tag: "0a1b2" });
-  });
-});
-
-describe("lostUntil", () => {
-  it("is the time that a mark names, or that of the lost id", () => {
-    const mark = ["t", "0a1b2", "lost", "5-1"];
-    expect(lostUntil(["7-0", [...mark, "until", "6"]])).toBe(6);
-    expect(lostUntil(["7-0", mark])).toBe(5);
-    for (const text of ["", "soon", "-1"])
-      expect(lostUntil(["7-0", [...mark, "until", text]])).toBe(5);
   });
 });
 

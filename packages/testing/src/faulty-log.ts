@@ -193,7 +193,9 @@ export class FaultyLog implements Log {
         const found = await past.find(ids, query);
         return found?.map((one, index): FoundId => lossOf(ids[index] ?? "") ?? one);
       },
-      isDoubtful: (id: string) => past.isDoubtful?.(id) === true,
+      get wasReplaced() {
+        return past.wasReplaced === true;
+      },
       read: async (
         after: string | undefined,
         upTo: string,

@@ -10,8 +10,11 @@ import type { PastFrame, Window } from "./window.js";
 /** Where a client stands: a position in the window, or the reason why it has none. */
 export type Place = number | "trimmed" | "unknown";
 
-/** Where a client stands as far as memory tells. `"doubtful"`: the log has to say whether it has assigned the id. */
-export type NearPlace = Place | "doubtful";
+/**
+ * Where a client stands as far as memory tells. `"unconfirmed"`: it has a position, provided that the log has assigned
+ * its id.
+ */
+export type NearPlace = Place | "unconfirmed";
 
 /** The parts that a backfill uses of a log that keeps its past. */
 export type PastLog = Pick<Log, "compare"> & { readonly past: LogPast };
@@ -134,14 +137,13 @@ export class Backfill {
    * Finds the position of an id in memory.
    *
    * The window also has a position for an id that it has dropped, if nothing was missed since. It tells that from the
-   * order of ids, in which an id of a lost history may have a place too.
+   * order of ids, in which an id of a replaced history may have a place too.
    *
    * @param channels - Channels of the client.
    */
   near(id: string, channels: ChannelPositions | undefined): NearPlace {
     const place = this.#window.locate(id, channels);
-    if (typeof place !== "number" || !this.isDoubtful(id)) return place;
-    return typeof this.#window.locate(id) === "number" ? place : "doubtful";
+    return typeof place !== "number" || this.#window.idAt(place) === id ? place : "unconfirmed";
   }
 
   /**
@@ -160,18 +162,18 @@ export class Backfill {
     return new Promise((found) => this.#look({ id, found, channels, isWanted }));
   }
 
-  /** Same as `LogPast.isDoubtful`. */
-  isDoubtful(id: string): boolean {
-    return this.#log.past.isDoubtful?.(id) === true;
-  }
-
   /**
-   * Waits until everything that is in the log now has been read, or it has a new history. Never rejects.
+   * Looks up ids of events that are still to be read.
    *
    * @param isWanted - Polled meanwhile.
+   * @returns For each whether the log holds it; `undefined` if it cannot tell. Never rejects.
    */
-  async caughtUp(isWanted: () => boolean): Promise<void> {
-    await this.#try(() => this.#log.past.sync({ isWanted }));
+  async holds(
+    ids: readonly string[],
+    isWanted: () => boolean,
+  ): Promise<readonly boolean[] | undefined> {
+    const found = await this.#try(() => this.#log.past.find(ids, { isWanted }));
+    return found?.map((one) => typeof one === "object");
   }
 
   /** The log has a new history: waiting clients are located there. */
@@ -214,8 +216,8 @@ export class Backfill {
     }
   }
 
-  #needsLookup(id: string, place: NearPlace): place is "doubtful" | "trimmed" {
-    return place === "doubtful" || (place === "trimmed" && !this.#isLost(id));
+  #needsLookup(id: string, place: NearPlace): place is "unconfirmed" | "trimmed" {
+    return place === "unconfirmed" || (place === "trimmed" && !this.#isLost(id));
   }
 
   /** Whether a client at this id is known to have missed events that cannot be replayed. */
@@ -237,10 +239,12 @@ export class Backfill {
       const resets = this.#resets;
       const ahead = this.#ahead;
       this.#ahead = [];
-      await this.caughtUp(() => ahead.some(({ isWanted }) => isWanted()));
+      await this.#try(() =>
+        this.#log.past.sync({ isWanted: () => ahead.some(({ isWanted }) => isWanted()) }),
+      );
       for (const waiting of ahead) {
         const place = this.near(waiting.id, waiting.channels);
-        const isOpen = place === "doubtful" || place === "trimmed";
+        const isOpen = place === "unconfirmed" || place === "trimmed";
         if (isOpen || resets !== this.#resets) this.#look(waiting);
         // No process has ever issued an id that is still past the tail.
         else waiting.found(place);
@@ -305,9 +309,11 @@ export class Backfill {
     const isTooOld = typeof found === "object" && found.missedMs > this.#window.room.maxAgeMs;
     const missing = isTooOld ? "trimmed" : typeof found === "string" ? found : undefined;
     if (missing === "trimmed") this.#forget(id);
+    // Otherwise the order of ids says nothing about this one.
+    const isOwn =
+      typeof found === "object" || (found === "trimmed" && this.#log.past.wasReplaced !== true);
     for (const waiting of clients) {
-      // The id is one of this log, so what the window tells from its order is right.
-      const place = typeof found === "object" ? this.#window.locate(id, waiting.channels) : found;
+      const place = isOwn ? this.#window.locate(id, waiting.channels) : undefined;
       if (typeof place === "number") waiting.found(place);
       else if (missing !== undefined) waiting.found(missing);
       else this.#waiting.push(waiting);

@@ -82,6 +82,7 @@ export class LogStart {
   /** The log was closed. */
   close(): void {
     this.#idleTrim?.stop();
+    this.#delivery?.own.clear();
   }
 
   #begin(tailId: string, follower: EarlyFollower): void {

@@ -1,12 +1,16 @@
 /** Events published by this process that the log has accepted but not delivered back yet. */
 
-import type { Backfill } from "./backfill.js";
+import { LateEvents } from "./late-events.js";
+import type { Holds } from "./late-events.js";
 import type { Window } from "./window.js";
+
+/** Most unread events that are remembered. */
+const MOST_UNREAD = 64;
 
 /** A caller that waits until an event has been read. */
 interface Waiting {
   readonly id: string;
-  readonly resolve: () => void;
+  readonly resolve: (isLost: boolean) => void;
 }
 
 /**
@@ -17,36 +21,48 @@ interface Waiting {
  */
 export class OwnEvents {
   readonly #window: Window;
-  readonly #backfill: Pick<Backfill, "isDoubtful" | "caughtUp"> | undefined;
-  /** The newest of them; `undefined` if there is none. */
+  /** The latest that were added, in that order. Read ones leave together with the newest. */
+  #unread: string[] = [];
+  /** The newest of them by id; `undefined` if there is none. */
   #newest: string | undefined;
   #waiting: Waiting[] = [];
+  readonly #late: LateEvents | undefined;
 
   /** @param backfill - `undefined` where the log keeps nothing older than the window. */
-  constructor(window: Window, backfill?: Pick<Backfill, "isDoubtful" | "caughtUp">) {
+  constructor(window: Window, backfill?: Holds) {
     this.#window = window;
-    this.#backfill = backfill;
+    this.#late =
+      backfill &&
+      new LateEvents(
+        backfill,
+        () => this.#waiting.map(({ id }) => id),
+        (ids) => this.#lose(ids),
+      );
   }
 
   /** An event of this process is in the log. */
   add(id: string): void {
     if (this.#window.isAhead(id, this.#newest)) this.#newest = id;
+    else if (!this.#window.isAhead(id)) return;
+    this.#unread.push(id);
+    if (this.#unread.length > MOST_UNREAD) this.#unread.shift();
   }
 
   /**
    * Waits for events to be read back.
    *
    * @param id - Up to this added id; absent: all added until now.
-   * @returns Resolves once they are read, or never will be; `undefined` if they already have been.
+   * @returns Resolves once they are read or lost; `undefined` if they already have been.
    */
-  whenRead(id: string | undefined = this.#newest): Promise<void> | undefined {
-    if (id === undefined || !this.#window.isAhead(id)) return undefined;
-    return new Promise((resolve) => {
-      const waiting = { id, resolve };
-      this.#waiting.push(waiting);
-      // An event of a lost history never comes, but later ones may have lower ids for hours.
-      if (this.#backfill?.isDoubtful(id) === true) void this.#catchUp(waiting, this.#backfill);
+  whenRead(id?: string): Promise<void> | undefined {
+    const upTo = id ?? this.#newest;
+    if (upTo === undefined || !this.#window.isAhead(upTo)) return undefined;
+    const read = new Promise<boolean>((resolve) => {
+      this.#waiting.push({ id: upTo, resolve });
     });
+    this.#late?.start();
+    // Behind a lost event, there may be others with lower ids.
+    return read.then((isLost) => (isLost && id === undefined ? this.whenRead() : undefined));
   }
 
   /** New entries have come from the log. */
@@ -54,24 +70,26 @@ export class OwnEvents {
     if (this.#newest === undefined) return;
     if (!this.#window.isAhead(this.#newest)) return this.clear();
     // Under continuous publishing there is always an event not read yet, so waiters go by id.
-    if (this.#waiting.length > 0) this.#tell(({ id }) => !this.#window.isAhead(id));
+    if (this.#waiting.length > 0) this.#tell(({ id }) => !this.#window.isAhead(id), false);
   }
 
-  /** Ends all waits: every event was read, or the log has a new history. */
+  /** Ends all waits: every event was read, or the log has a new history or is closed. */
   clear(): void {
+    this.#unread = [];
     this.#newest = undefined;
-    this.#tell(() => true);
+    this.#tell(() => true, false);
   }
 
-  /** An event in the log has been read once everything that is in the log now has been. */
-  async #catchUp(waiting: Waiting, backfill: Pick<Backfill, "caughtUp">): Promise<void> {
-    await backfill.caughtUp(() => this.#waiting.includes(waiting));
-    this.#tell((one) => one === waiting);
+  #lose(lost: ReadonlySet<string>): void {
+    this.#unread = this.#unread.filter((id) => !lost.has(id));
+    this.#newest = undefined;
+    for (const id of this.#unread) if (this.#window.isAhead(id, this.#newest)) this.#newest = id;
+    this.#tell(({ id }) => lost.has(id), true);
   }
 
-  #tell(isRead: (waiting: Waiting) => boolean): void {
+  #tell(isOver: (waiting: Waiting) => boolean, isLost: boolean): void {
     const waiting = this.#waiting;
-    this.#waiting = waiting.filter((one) => !isRead(one));
-    for (const one of waiting) if (isRead(one)) one.resolve();
+    this.#waiting = waiting.filter((one) => !isOver(one));
+    for (const one of waiting) if (isOver(one)) one.resolve(isLost);
   }
 }

@@ -87,13 +87,10 @@ export interface LogPast {
    */
   find(ids: readonly string[], query?: PastQuery): Promise<readonly FoundId[] | undefined>;
   /**
-   * Whether an id may be one of a history that was replaced, although it has a place in the order of the present one.
-   * The hub then looks it up where the order alone would have been enough. Absent: never. Must not do any I/O.
-   *
-   * Needed if the log may use the same number again in a new history, for example because ids are times on a clock that
-   * can be set back.
+   * Whether a history of this log is known to have been replaced. An id that is older than everything the log holds may
+   * then be one of that history, and a client that reports it gets a reset. Absent: `false`.
    */
-  isDoubtful?(id: string): boolean;
+  readonly wasReplaced?: boolean;
   /**
    * Reads back from a position that the hub has in memory to an older one.
    *

@@ -34,8 +34,6 @@ class Past implements PastLog {
   /** Number of entries in all pages. */
   transferred = 0;
   first = 1;
-  /** Ids up to this number may be of a lost history. */
-  doubtfulUpTo = 0;
   ageMs = 1_000;
   failure: Error | undefined;
   syncs = 0;
@@ -51,9 +49,9 @@ class Past implements PastLog {
     this.backfill = new Backfill(this, this.window, report, maxEventBytes);
   }
 
-  readonly past: LogPast = {
+  readonly past: LogPast & { wasReplaced: boolean } = {
+    wasReplaced: false,
     find: (ids) => this.#find(ids),
-    isDoubtful: (id) => numberOf(id) <= this.doubtfulUpTo,
     read: (after, upTo, room = {}) => this.#read(after, upTo, room),
     sync: async () => {
       this.syncs += 1;
@@ -118,7 +116,7 @@ class Past implements PastLog {
   }
 }
 
-describe("an id that may be of a lost history", () => {
+describe("an id that the window has dropped, on channels that have missed nothing", () => {
   const quiet = new Map([["quiet", undefined]]);
 
   /** A process that has dropped `n31` to `n37` since it started at `n30`, all on other channels. */
@@ -128,43 +126,42 @@ describe("an id that may be of a lost history", () => {
     return past;
   }
 
-  it("is not looked up on a channel that has missed nothing, as long as no history was lost", () => {
+  it("is looked up, because it may be of a replaced history, in which other events had these numbers", async () => {
     const past = outgrown();
-    expect(past.backfill.near("n33", quiet)).toBe(past.window.first - 1);
-  });
-
-  it("is looked up there, and has no position if the log has not assigned it", async () => {
-    const past = outgrown();
-    past.doubtfulUpTo = 35;
     past.madeUp.add("n33");
-    expect(past.backfill.near("n33", quiet)).toBe("doubtful");
+    expect(past.backfill.near("n33", quiet)).toBe("unconfirmed");
     expect(await past.backfill.locate("n33", quiet)).toBe("unknown");
-    expect(past.reads).toEqual([]);
+    expect([past.finds, past.reads]).toEqual([[["n33"]], []]);
   });
 
-  it("has the position that the window tells, if the log knows the id, however old it is", async () => {
+  it("has a position if the log knows it, however old it is", async () => {
     const past = outgrown();
-    past.doubtfulUpTo = 35;
     past.ageMs = RETENTION.maxAgeMs + 1;
     const places = ["n33", "n30"].map((id) => past.backfill.locate(id, quiet));
     expect(await Promise.all(places)).toEqual([past.window.first - 1, past.window.first - 1]);
     expect([past.finds.flat(), past.reads]).toEqual([["n33", "n30"], []]);
   });
 
-  it("has no position if the log no longer holds it", async () => {
+  it("has one also if the log no longer holds it, unless a history was replaced", async () => {
     const past = outgrown();
-    past.doubtfulUpTo = 35;
-    past.first = 34;
-    expect(await past.backfill.locate("n33", quiet)).toBe("trimmed");
+    past.first = 36;
+    expect(await past.backfill.locate("n33", quiet)).toBe(past.window.first - 1);
+    past.past.wasReplaced = true;
+    expect(await past.backfill.locate("n34", quiet)).toBe("trimmed");
   });
 
-  it("is not looked up if the window holds it, or is later than any lost one", () => {
+  it("has none if the log cannot be read", async () => {
     const past = outgrown();
-    past.doubtfulUpTo = 35;
-    expect(past.backfill.near("n36", quiet)).toBe(past.window.first - 1);
-    past.doubtfulUpTo = 50;
-    for (const id of ["n37", "n38", "n40"])
+    past.failure = new Error("no log");
+    expect(await past.backfill.locate("n33", quiet)).toBe("unknown");
+    expect(past.reports).toEqual([past.failure]);
+  });
+
+  it("is not looked up if it is that of an entry in the window, or of the last one before", () => {
+    const past = outgrown();
+    for (const id of ["n37", "n38", "n40"]) {
       expect(past.backfill.near(id, quiet)).toEqual(expect.any(Number));
+    }
   });
 });
 

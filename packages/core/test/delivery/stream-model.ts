@@ -36,8 +36,8 @@ export class Chronicle {
   epoch = 0;
   /** Number in the id of position 0. Smaller in each new history, which uses numbers of the lost one again. */
   firstNumber = 1_000_000;
-  /** No id of a lost history has a greater number. */
-  lostUntil = 0;
+  /** Whether the history was replaced. */
+  wasReplaced = false;
   /** Position of the newest entry that the process has. */
   tail = 0;
   /** The process has everything after it. */
@@ -131,7 +131,7 @@ export class Chronicle {
    * @param back - Number of ids that it uses again.
    */
   fork(back: number): void {
-    this.lostUntil = Math.max(this.lostUntil, this.firstNumber + this.newest);
+    this.wasReplaced = true;
     this.firstNumber -= back;
     this.epoch += 1;
   }
@@ -191,7 +191,9 @@ export class ModelLog implements Log {
       });
     this.past = {
       find: (ids) => whenTold(() => ids.map((id) => this.#find(id))),
-      isDoubtful: (id) => (partsOf(id)[1] ?? Infinity) <= chronicle.lostUntil,
+      get wasReplaced() {
+        return chronicle.wasReplaced;
+      },
       read: (after, upTo, room = {}) => whenTold(() => this.#page(after, upTo, room)),
       sync: () => whenTold(() => this.arrive()),
     };
@@ -488,7 +490,9 @@ export class Connection {
   /** Turn of the first call; `undefined` before it. */
   firstTurn: number | undefined;
   /** Set by `complete()`: events published until then, and calls made before. */
-  completing: { readonly tail: number; readonly calls: readonly Call[] } | undefined;
+  completing:
+    | { readonly tail: number; readonly calls: readonly Call[]; readonly since: number }
+    | undefined;
   isClosed = false;
   /** Whether the route has opened it explicitly, before or after subscribing. */
   isOpenedByRoute = false;
