@@ -98,9 +98,8 @@ export class Reader {
   #cursorWeight = Infinity;
   /** Time of the last read that returned everything available. */
   #completeAt = -Infinity;
-  /** Newest mark at or before the cursor, in the form of an id; `""` if there is none. */
+  /** Newest mark that was read, in the form of an id; `""` if there was none. */
   #mark = "";
-  #wasReplaced = false;
   #resets = 0;
   /** Callers waiting until the cursor has reached a Redis id. */
   #waiting: { readonly streamId: string; readonly resolve: () => void }[] = [];
@@ -119,7 +118,7 @@ export class Reader {
 
   /** Whether a history is known to have been replaced: by this node, or by a mark. */
   get wasReplaced(): boolean {
-    return this.#wasReplaced;
+    return this.#mark !== "";
   }
 
   /** Number of resets so far. */
@@ -273,7 +272,6 @@ export class Reader {
         isWanted = this.#observer.entries(events) || isWanted;
         events = [];
         this.#mark = formatId(placeOf(entry));
-        this.#wasReplaced = true;
         this.#startAnew(placeOf(entry), "fork");
       }
     }
@@ -296,8 +294,8 @@ export class Reader {
   #stand(tail: Tail): void {
     this.#cursor = tail;
     this.#cursorWeight = Infinity;
-    this.#mark = tail.mark;
-    if (tail.mark !== "") this.#wasReplaced = true;
+    // A mark that the stream no longer holds still says that a history was replaced.
+    if (tail.mark !== "") this.#mark = tail.mark;
   }
 
   async #reset(cursor: Cursor, send: Send): Promise<Cursor> {

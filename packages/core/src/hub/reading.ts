@@ -98,9 +98,7 @@ export class Reading implements EventReading<AnyItem> {
     if (this.#isOver) return this.#position;
     // Entries on their way to the caller are not returned yet.
     const isMoving = this.#pending !== undefined && this.#reader?.isWaiting !== true;
-    return isMoving || this.#events.length > 0
-      ? (this.#position ?? this.#reader?.origin)
-      : this.#takenPosition;
+    return isMoving || this.#events.length > 0 ? this.#returnedPosition : this.#takenPosition;
   }
 
   [Symbol.asyncIterator](): this {
@@ -184,10 +182,14 @@ export class Reading implements EventReading<AnyItem> {
     }
   }
 
+  /** Position after the last returned item; before the first, where the reading began. */
+  get #returnedPosition(): string | undefined {
+    return this.#position ?? this.#reader?.origin;
+  }
+
   /** Position after everything that was taken. */
   get #takenPosition(): string | undefined {
-    const reader = this.#reader;
-    return reader?.position ?? this.#position ?? reader?.origin;
+    return this.#reader?.position ?? this.#returnedPosition;
   }
 
   /** @returns The next of the entries that were taken; `undefined` after the last. */
