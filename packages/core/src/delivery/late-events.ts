@@ -7,7 +7,7 @@ const EVERY_MS = 500;
 /** Lookups in a row that miss an event until it counts as lost. The first may have asked a server that is behind. */
 const MOST_MISSES = 2;
 /** Most ids per lookup. */
-const MOST_IDS = 64;
+const MOST_IDS = 128;
 
 /** The part of {@link Backfill} that looks ids up. */
 export type Holds = Pick<Backfill, "holds">;
@@ -25,7 +25,7 @@ export class LateEvents {
   #isRunning = false;
 
   /**
-   * @param late - Ids that are waited for now.
+   * @param late - Ids not read yet; without any, the lookups end.
    * @param lost - Receives those that the log does not hold.
    */
   constructor(
@@ -38,7 +38,7 @@ export class LateEvents {
     this.#lost = lost;
   }
 
-  /** Begins to look up, and continues as long as there are ids to wait for. */
+  /** Begins to look up, and continues as long as there are ids not read yet. */
   start(): void {
     if (this.#isRunning) return;
     this.#isRunning = true;

@@ -26,16 +26,16 @@ export class OwnEvents {
   /** The newest of them by id; `undefined` if there is none. */
   #newest: string | undefined;
   #waiting: Waiting[] = [];
-  readonly #late: LateEvents | undefined;
+  readonly #lateEvents: LateEvents | undefined;
 
   /** @param backfill - `undefined` where the log keeps nothing older than the window. */
   constructor(window: Window, backfill?: Holds) {
     this.#window = window;
-    this.#late =
+    this.#lateEvents =
       backfill &&
       new LateEvents(
         backfill,
-        () => this.#waiting.map(({ id }) => id),
+        () => this.#late(),
         (ids) => this.#lose(ids),
       );
   }
@@ -60,7 +60,7 @@ export class OwnEvents {
     const read = new Promise<boolean>((resolve) => {
       this.#waiting.push({ id: upTo, resolve });
     });
-    this.#late?.start();
+    this.#lateEvents?.start();
     // Behind a lost event, there may be others with lower ids.
     return read.then((isLost) => (isLost && id === undefined ? this.whenRead() : undefined));
   }
@@ -78,6 +78,12 @@ export class OwnEvents {
     this.#unread = [];
     this.#newest = undefined;
     this.#tell(() => true, false);
+  }
+
+  /** While there are callers, every unread event: if one of them is lost, the next is waited for. */
+  #late(): Iterable<string> {
+    const waitedFor = this.#waiting.map(({ id }) => id);
+    return waitedFor.length === 0 ? waitedFor : [...waitedFor, ...this.#unread];
   }
 
   #lose(lost: ReadonlySet<string>): void {

@@ -82,6 +82,14 @@ describe("OwnEvents", () => {
     expect(own.whenRead()).toBeUndefined();
   });
 
+  it("does not wait longer for many events of a replaced history than for one", async () => {
+    const { own } = makeLog();
+    for (let id = 900; id < 1_000; id++) own.add(String(id));
+    const reads = [own.whenRead(), own.whenRead("901")];
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await Promise.all(reads.map(isOver))).toEqual([true, true]);
+  });
+
   it("waits on for the other events behind a lost one, which have lower ids", async () => {
     const { own, log, append } = makeLog();
     log.held = new Set(["6", "7"]);
