@@ -125,20 +125,17 @@ export class Subscription implements Reader, Member {
     const welcome = this.#welcome;
     if (welcome?.isAwaiting !== true) return;
     if (lastEventId !== "") welcome.hasIds = true;
-    // The log was reset meanwhile, so the client's position is void.
-    if (welcome.reset !== undefined) return this.#placed(welcome, "unknown");
     // The first cursor event repeats the reported id, so it must be a valid one.
     if (lastEventId === "" || !isId(lastEventId)) return this.#placed(welcome, "unknown");
     welcome.resumedFrom = lastEventId;
     // Expired entries are not replayed, even if nothing was published since.
     this.#audience.window.trim(performance.now());
-    const isWanted = (): boolean => this.#welcome === welcome && welcome.isAwaiting;
-    const place = this.#audience.locate(lastEventId, this.#concerned(welcome), isWanted);
+    const isWanted = (): boolean => this.#welcome?.isAwaiting === true;
+    const place = this.#audience.locate(lastEventId, this.#replayed(), isWanted);
     if (!(place instanceof Promise)) return this.#placed(welcome, place);
-    welcome.isLocating = true;
     void place.then((found) => {
-      // Meanwhile the log may have been reset or the stream may have ended.
-      if (isWanted()) this.#placed(welcome, found);
+      // Meanwhile the stream may have ended. If the log was reset, the position was looked up again.
+      if (this.#welcome?.isAwaiting === true) this.#placed(this.#welcome, found);
     });
   }
 
@@ -200,16 +197,19 @@ export class Subscription implements Reader, Member {
   reset(reason: ResetReason): void {
     if (this.#phase === "closed") return;
     this.#excepted?.clear();
-    // The client's position may belong to the new history, if it comes from a node that learned of it earlier.
-    if (this.#isUnplaced()) return;
-    this.#welcome?.release();
+    const previous = this.#welcome;
+    previous?.release();
     const welcome = new Welcome();
-    welcome.mustReset(reason, this.channels.keys(), this.#audience.window.tail);
-    // A reset in place of a replay names every channel of its turn, so it waits for the same calls.
-    welcome.isAwaiting = this.#welcome?.isAwaiting === true && !this.#welcome.isLocating;
-    welcome.isBeginning = this.#welcome?.isBeginning === true;
-    welcome.owesCursor = this.#welcome?.owesCursor === true;
-    welcome.hasIds = this.#welcome?.hasIds === true;
+    // The client's position may belong to the new history, if it comes from a node that learned of it earlier.
+    const isUnplaced = this.#cursor === BEFORE_ALL && previous?.isAwaiting === true;
+    if (isUnplaced) welcome.resumedFrom = previous.resumedFrom;
+    const lost = isUnplaced ? this.#channels((start) => start !== undefined) : this.channels.keys();
+    welcome.mustReset(reason, lost, this.#audience.window.tail);
+    // A reset names every channel of its turn, so it waits for the same calls as a replay.
+    welcome.isAwaiting = previous?.isAwaiting === true;
+    welcome.isBeginning = previous?.isBeginning === true;
+    welcome.owesCursor = previous?.owesCursor === true;
+    welcome.hasIds = previous?.hasIds === true;
     this.#fallBehind(this.#cursor);
     this.#welcome = welcome;
     this.#schedule();
@@ -333,20 +333,17 @@ export class Subscription implements Reader, Member {
     // The first cursor event must not repeat a position that is lost.
     welcome.resumedFrom = undefined;
     // Channels with a start begin there and lose nothing.
-    const replayed = this.channels
-      .keys()
-      .filter((name) => this.channels.startOf(name) === undefined);
+    const replayed = this.#channels((start) => start === undefined);
     const { tail } = this.#audience.window;
     if (welcome.reset === undefined) welcome.mustReset(place, replayed, tail);
+    else for (const channel of replayed) welcome.reset.channels.add(channel);
     if (this.channels.size === 0) this.#moveTo(tail);
     this.wake();
   }
 
-  /** Whether only the replay is due, and its position is not known yet. */
-  #isUnplaced(): boolean {
-    const welcome = this.#welcome;
-    const isPlaced = this.#cursor !== BEFORE_ALL || welcome?.isAwaiting !== true;
-    return !isPlaced && !welcome.isPending && this.channels.latestStart === -Infinity;
+  /** @returns The channels with a certain start; `undefined` for those that begin at the client's position. */
+  #channels(hasStart: (start: number | undefined) => boolean): string[] {
+    return this.channels.keys().filter((name) => hasStart(this.channels.startOf(name)));
   }
 
   /** Writes the first cursor event before its turn: otherwise the stream would begin with a comment. */
@@ -583,9 +580,14 @@ export class Subscription implements Reader, Member {
     if (slice.frames.length === 0) this.#moveTo(slice.cursor);
   }
 
+  /** The channels that may lose entries. Those whose state is still to be taken begin after that state. */
+  get #concerned(): ChannelPositions {
+    return this.#welcome?.withoutUntaken(this.channels) ?? this.channels;
+  }
+
   /** The channels of a replay, evaluated on each use: channels may join or be left until then. */
-  #concerned(welcome: Welcome): ChannelPositions {
-    const channels = (): ChannelPositions => welcome.withoutUntaken(this.channels);
+  #replayed(): ChannelPositions {
+    const channels = (): ChannelPositions => this.#concerned;
     return {
       get size() {
         return channels().size;
@@ -598,8 +600,7 @@ export class Subscription implements Reader, Member {
   #isOvertaken(): boolean {
     const { window } = this.#audience;
     if (window.holdsAfter(this.#cursor)) return false;
-    // Channels whose state is still to be taken begin after that state, so they have lost nothing.
-    const channels = this.#welcome?.withoutUntaken(this.channels) ?? this.channels;
+    const channels = this.#concerned;
     if (channels.size > 0 && !window.holdsAfter(this.#cursor, channels)) return true;
     // The dropped entries were not due.
     this.#moveTo(window.first - 1);

@@ -237,8 +237,6 @@ export interface StepSlice {
 export class Welcome {
   /** `true` while the stream waits for other calls of its turn, or for its position. */
   isAwaiting = false;
-  /** `true` while the position of the client is being located in the log. Implies `isAwaiting`. */
-  isLocating = false;
   /** `true` until a resuming stream has begun: with its cursor event, or with its reset and the rest of that turn. */
   isBeginning = false;
   /** `true` until the stream has had its first cursor event. */

@@ -782,6 +782,36 @@ describe("a client that comes back while the log is reset, before its position i
     await turns();
     expect(harbor.observer.resets).toEqual([reason]);
   });
+
+  it.each([
+    [
+      "gets a replay of its other channels if it leaves those that began in the lost one",
+      "e.100",
+      ["1"],
+      [],
+    ],
+    [
+      "gets a reset for its other channels even if it leaves those that began in the lost one",
+      "e.0",
+      ["1"],
+      ["fork"],
+    ],
+  ] as const)("%s", async (_, lastEventId, data, resets) => {
+    const harbor = new Harbor();
+    const session = new MemoryClient();
+    const subscription = new Subscription(session, harbor.delivery.audience);
+    session.subscription = subscription;
+    subscription.beginLater(true);
+    subscription.join(["b"], { latest: 1 }, LATER);
+    harbor.delivery.reset("fork", "e.100");
+    subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
+    harbor.publish("a 1");
+    subscription.place(lastEventId);
+    subscription.leave(["b"]);
+    await turns();
+    expect(session.data).toEqual(data);
+    expect(harbor.observer.resets).toEqual(resets);
+  });
 });
 
 describe("channels joined by a second call in the same turn", () => {
