@@ -1014,6 +1014,11 @@ class World {
       await this.#endTurn();
     }
     this.#expectHeads();
+    // Its wait for late events begins with the last answer.
+    for (const { model } of this.#streams) {
+      const isAnswered = model.calls.every((call) => !call.isPending);
+      if (model.completing !== undefined && !isAnswered) model.completing.since = clock.time;
+    }
   }
 
   /** A starting log holds back a head for a second, no longer and no shorter. */
@@ -1091,9 +1096,12 @@ class World {
         if (call.isPending) this.#unsubscribe(stream, [...call.wanted]);
       }
     }
-    for (let round = 0; round < 3 || this.#pending.length > 0; round++) {
+    for (let round = 0; round < 5 || this.#pending.length > 0; round++) {
       await this.#resolve(new Choices(0));
-      if (this.#pending.length === 0) await this.#settleDown();
+      if (this.#pending.length > 0) continue;
+      await this.#settleDown();
+      // A stream that was waiting for an abandoned call only completes now.
+      await this.#pass(500);
     }
     // All remaining streams are live.
     for (const channel of CHANNELS) this.#publish(channel);

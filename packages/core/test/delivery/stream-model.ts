@@ -490,9 +490,7 @@ export class Connection {
   /** Turn of the first call; `undefined` before it. */
   firstTurn: number | undefined;
   /** Set by `complete()`: events published until then, and calls made before. */
-  completing:
-    | { readonly tail: number; readonly calls: readonly Call[]; readonly since: number }
-    | undefined;
+  completing: { readonly tail: number; readonly calls: readonly Call[]; since: number } | undefined;
   isClosed = false;
   /** Whether the route has opened it explicitly, before or after subscribing. */
   isOpenedByRoute = false;
