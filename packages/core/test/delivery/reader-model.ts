@@ -117,6 +117,14 @@ export class ModelReader {
     if (this.#isAsked) this.#place();
   }
 
+  /** The log has dropped its oldest entries, possibly before it was asked for the id. */
+  trimmed(): void {
+    const { after } = this.#start;
+    if (after === undefined || !this.#isAsked || this.#hasItems) return;
+    const place = this.#chronicle.place(after);
+    if (place !== undefined && place < this.#chronicle.trimmed) this.#mayReset = true;
+  }
+
   /** Calls `next`. */
   next(): void {
     if (this.calls === 0) this.#expectPosition(this.#reading.position);

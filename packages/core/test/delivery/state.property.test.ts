@@ -918,8 +918,11 @@ class World {
 
   async #driveLog(choices: Choices): Promise<void> {
     const what = choices.below(6);
-    if (what === 0) this.#log.trim(choices.below(10));
-    else if (what === 1) this.#log.lags = true;
+    if (what === 0) {
+      this.#log.trim(choices.below(10));
+      for (const { model } of this.#streams) model.trimmed();
+      for (const reader of this.#readers) reader?.trimmed();
+    } else if (what === 1) this.#log.lags = true;
     else if (what === 2) {
       this.#log.lags = false;
       this.#log.arrive();

@@ -656,6 +656,13 @@ export class Connection {
     }
   }
 
+  /** The log has dropped its oldest entries, possibly before it was asked for the position of the client. */
+  trimmed(): void {
+    const place = this.reported === "" ? undefined : this.#chronicle.place(this.reported);
+    if (place === undefined || place >= this.#chronicle.trimmed || this.#ids.length > 1) return;
+    for (const [channel, { call }] of this.members) if (call.isReplayed) this.#giveCause([channel]);
+  }
+
   /**
    * The log is about to be reset, which voids every position.
    *
