@@ -19,6 +19,10 @@ export const PROGRESS: unique symbol = Symbol("tidewire.progress");
 export const IN_HOOKS = 1;
 /** An error occurred, and the error handler answers. */
 export const FAILED = 2;
+/** A session has answered. Whether the reply counts as sent follows from the other flags. */
+const ANSWERED = 4;
+/** The session's answer is being passed on, so the reply must accept it. */
+const SENDING = 8;
 
 /** A reply with the progress recorded by the plugin's hooks. */
 export type TrackedReply = FastifyReply & { [PROGRESS]?: number };
@@ -51,6 +55,7 @@ export class FastifyExchange implements Exchange, HeaderTarget {
   constructor(reply: FastifyReply) {
     this.#reply = reply;
     this.#send = reply.send;
+    prepareScope(reply);
     reply.send = (payload?: unknown): FastifyReply => this.#take(payload);
   }
 
@@ -83,8 +88,8 @@ export class FastifyExchange implements Exchange, HeaderTarget {
   }
 
   setHeader(name: string, value: string | string[]): void {
-    // Fastify appends cookies to existing ones, but `set` has to replace them.
-    this.removeHeader(name);
+    // Fastify appends cookies to existing ones, but they have to be replaced.
+    if (name.toLowerCase() === "set-cookie") this.removeHeader(name);
     this.#reply.header(name, value);
   }
 
@@ -128,8 +133,11 @@ export class FastifyExchange implements Exchange, HeaderTarget {
     // is not an answer any more. Giving the error handler its own reply object tells the two apart.
     const answering = Object.create(reply) as FastifyReply;
     answering.send = (Object.getPrototypeOf(reply) as FastifyReply).send;
-    Object.defineProperty(answering, "sent", { get: () => reply.raw.writableEnded });
-    Object.defineProperty(reply, "sent", SENT);
+    Object.defineProperty(answering, "sent", {
+      configurable: true,
+      get: () => reply.raw.writableEnded,
+    });
+    setProgress(reply, ANSWERED, SENDING);
     answering.send(error);
   }
 
@@ -139,17 +147,17 @@ export class FastifyExchange implements Exchange, HeaderTarget {
   }
 
   #forgetFailure(): void {
-    this.#reply[PROGRESS] = (this.#reply[PROGRESS] ?? 0) & ~FAILED;
+    setProgress(this.#reply, 0, FAILED);
   }
 
   /** Sends the actual answer, even if the reply was claimed elsewhere (`reply.hijack()`). */
   #sendNow(payload: unknown): FastifyReply {
     const reply = this.#reply;
-    Object.defineProperty(reply, "sent", NOT_SENT);
+    setProgress(reply, ANSWERED | SENDING, 0);
     try {
       return this.#send.call(reply, payload);
     } finally {
-      Object.defineProperty(reply, "sent", SENT);
+      setProgress(reply, 0, SENDING);
     }
   }
 
@@ -242,18 +250,39 @@ function logLate(reply: FastifyReply, error: Error): void {
   reply.log.error({ err: error }, "The handler failed after its event stream was over");
 }
 
-/**
- * Whether a reply with a stream counts as sent. For hooks it does, so that no further hook and no handler runs. For a
- * handler it does not, because Fastify would only log errors thrown after that.
- */
-const SENT: PropertyDescriptor = {
-  configurable: true,
-  get(this: TrackedReply): boolean {
-    return ((this[PROGRESS] ?? 0) & IN_HOOKS) !== 0 || this.raw.writableEnded;
-  },
-};
+/** Sets some flags and clears others. */
+export function setProgress(reply: TrackedReply, on: number, off: number): void {
+  reply[PROGRESS] = ((reply[PROGRESS] ?? 0) & ~off) | on;
+}
 
-const NOT_SENT: PropertyDescriptor = { configurable: true, get: () => false };
+/** Prototypes of replies, one for each scope, that were prepared. */
+const PREPARED: WeakSet<object> = new WeakSet();
+
+/**
+ * Lets sessions decide whether their replies count as sent, in the scope of a reply.
+ *
+ * For hooks, a reply with a stream counts as sent, so that no further hook and no handler runs. For a handler it does
+ * not, because Fastify would only log errors thrown after that. Redefining the property on each reply would take
+ * longer than all else that happens to the reply here.
+ */
+function prepareScope(reply: TrackedReply): void {
+  const prototype = Object.getPrototypeOf(reply) as FastifyReply;
+  if (PREPARED.has(prototype)) return;
+  PREPARED.add(prototype);
+  const own = Object.getOwnPropertyDescriptor(prototype, "sent")?.get;
+  const parent = Object.getPrototypeOf(prototype) as object;
+  Object.defineProperty(prototype, "sent", {
+    configurable: true,
+    get(this: TrackedReply): unknown {
+      const progress = this[PROGRESS] ?? 0;
+      if ((progress & ANSWERED) === 0) {
+        return own === undefined ? Reflect.get(parent, "sent", this) : own.call(this);
+      }
+      if ((progress & SENDING) !== 0) return false;
+      return (progress & IN_HOOKS) !== 0 || this.raw.writableEnded;
+    },
+  });
+}
 
 const NOT_A_STREAM =
   "The handler of an event stream threw or sent a value: expected nothing or the reply";

@@ -6,7 +6,7 @@ import { resolveHub } from "@tidewire/core/adapter";
 import type { AnyHub } from "@tidewire/core/adapter";
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import fastifyPlugin from "fastify-plugin";
-import { FAILED, FastifyExchange, IN_HOOKS, PROGRESS } from "./fastify-exchange.js";
+import { FAILED, FastifyExchange, IN_HOOKS, PROGRESS, setProgress } from "./fastify-exchange.js";
 import type { TrackedReply } from "./fastify-exchange.js";
 import type { Http2Request, Hub, HubOptions, Session } from "./hub.js";
 import { warnOfUnavailable } from "./unavailable.js";
@@ -94,11 +94,11 @@ const register: FastifyPluginAsync<SsePluginOptions> = async (app, options) => {
     hub.handlePreflight(new FastifyExchange(reply), asDone(done));
   });
   app.addHook("preHandler", (_request, reply: TrackedReply, done) => {
-    reply[PROGRESS] = 0;
+    setProgress(reply, 0, IN_HOOKS | FAILED);
     done();
   });
   app.addHook("onError", (_request, reply: TrackedReply, _error, done) => {
-    reply[PROGRESS] = (reply[PROGRESS] ?? 0) | FAILED;
+    setProgress(reply, FAILED, 0);
     done();
   });
   app.addHook("onReady", (done) => {
