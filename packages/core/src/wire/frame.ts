@@ -126,7 +126,7 @@ export function withRetry(milliseconds: number, block: Buffer): Buffer {
  * @returns The frame.
  */
 export function encodeRetryFrame(milliseconds: number): Buffer {
-  return Buffer.from(encodeMessage({ event: "sse-retry", retry: milliseconds, data: "{}" }));
+  return encodeOwn("sse-retry", { retry: milliseconds });
 }
 
 /** Why a client gets a reset. */
@@ -134,8 +134,10 @@ export type ResetReason = "trimmed" | "unknown" | "overflow" | "fork";
 
 /** Optional fields of the core's own blocks. */
 interface OwnFields {
+  /** Id in the log, or `""`. */
+  readonly id?: string | undefined;
   /** JSON object. The first cursor event of a stream carries the heartbeat interval. */
-  readonly data?: string;
+  readonly data?: string | undefined;
   /** Reconnection time in milliseconds, for the first block of a stream. */
   readonly retry?: number | undefined;
 }
@@ -147,8 +149,8 @@ interface OwnFields {
  * @param id - Id in the log.
  * @returns The frame.
  */
-export function encodeCursorFrame(id: string, { data = "{}", retry }: OwnFields = {}): Buffer {
-  return Buffer.from(encodeMessage({ event: "sse-cursor", id, retry, data }));
+export function encodeCursorFrame(id: string, { data, retry }: Omit<OwnFields, "id"> = {}): Buffer {
+  return encodeOwn("sse-cursor", { id, retry, data });
 }
 
 /**
@@ -166,8 +168,14 @@ export function encodeResetFrame(
   id: string,
   retry?: number,
 ): Buffer {
-  const data = JSON.stringify({ reason, channels });
-  return Buffer.from(encodeMessage({ event: "sse-reset", id, retry, data }));
+  return encodeOwn("sse-reset", { id, retry, data: JSON.stringify({ reason, channels }) });
+}
+
+/** Encodes a block of the core's own: its fields are valid, and JSON has no line breaks. Each stream begins with one. */
+function encodeOwn(event: string, { id, retry, data = "{}" }: OwnFields): Buffer {
+  const position = id === undefined ? "" : `id: ${id}\n`;
+  const time = retry === undefined ? "" : `retry: ${retry}\n`;
+  return Buffer.from(`event: ${event}\n${position}${time}data: ${data}\n\n`);
 }
 
 /**
