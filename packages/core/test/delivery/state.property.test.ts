@@ -862,9 +862,13 @@ class World {
     if (!isJoining) this.#publish("a");
   }
 
-  async #resolve(choices: Choices): Promise<void> {
+  /** @returns `undefined` if nothing is pending: waiting for nothing would let promise jobs run. */
+  #resolve(choices: Choices): Promise<void> | undefined {
     const [pending] = this.#pending.splice(choices.below(Math.max(1, this.#pending.length)), 1);
-    if (pending === undefined) return;
+    return pending && this.#answer(pending, choices);
+  }
+
+  async #answer(pending: Pending, choices: Choices): Promise<void> {
     // One at a time, because their order is not defined.
     await this.#jobs();
     pending.run(choices);
@@ -916,19 +920,20 @@ class World {
     this.#readers.fill(undefined);
   }
 
-  async #driveLog(choices: Choices): Promise<void> {
+  #driveLog(choices: Choices): Promise<void> | undefined {
     const what = choices.below(6);
+    if (what > 2) return this.#startLog();
     if (what === 0) {
       this.#log.trim(choices.below(10));
       for (const { model } of this.#streams) model.trimmed();
       for (const reader of this.#readers) reader?.trimmed();
-    } else if (what === 1) this.#log.lags = true;
-    else if (what === 2) {
+    } else if (what === 1) {
+      this.#log.lags = true;
+    } else {
       this.#log.lags = false;
       this.#log.arrive();
-    } else {
-      await this.#startLog();
     }
+    return undefined;
   }
 
   async #startLog(): Promise<void> {
