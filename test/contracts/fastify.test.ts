@@ -227,6 +227,20 @@ describe.each(REGISTRATIONS)("The plugin %s", (_name, register) => {
     expect(client.isEnded).toBe(false);
   });
 
+  it("runs no handler after a hook that came before the plugin and started a stream, while its head is held back", async () => {
+    const app = makeApp();
+    app.addHook("onRequest", async (_request, reply) => void reply.sse.send("hook"));
+    const { isHolding, letGo } = holdBack(app);
+    await app.register(ssePlugin);
+    let calls = 0;
+    app.get("/", async () => ({ call: ++calls }));
+    const asked = ask(await listen(app), "/");
+    await eventually("the hook", isHolding);
+    letGo();
+    await (await asked).until("data: hook\n\n");
+    expect(calls).toBe(0);
+  });
+
   it("serves an sseHandler", async () => {
     const app = makeApp();
     const hub = createHub();

@@ -87,7 +87,7 @@ const register: FastifyPluginAsync<SsePluginOptions> = async (app, options) => {
   if (!app.hasReplyDecorator(PROGRESS)) app.decorateReply(PROGRESS, 0);
 
   app.addHook("onRequest", (request, reply: TrackedReply, done) => {
-    reply[PROGRESS] = IN_HOOKS;
+    setProgress(reply, IN_HOOKS, 0);
     // The innermost hub serves the routes of its scope.
     const { [decorator]: innermost } = reply.server as unknown as Record<string, unknown>;
     if (request.method !== "OPTIONS" || innermost !== hub) return done();
