@@ -6,9 +6,10 @@ import { resolveHub } from "@tidewire/core/adapter";
 import type { AnyHub } from "@tidewire/core/adapter";
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import fastifyPlugin from "fastify-plugin";
-import { FAILED, FastifyExchange, IN_HOOKS, PROGRESS, setProgress } from "./fastify-exchange.js";
-import type { TrackedReply } from "./fastify-exchange.js";
+import { FastifyExchange } from "./fastify-exchange.js";
 import type { Http2Request, Hub, HubOptions, Session } from "./hub.js";
+import { FAILED, IN_HOOKS, PROGRESS, setProgress } from "./reply-progress.js";
+import type { TrackedReply } from "./reply-progress.js";
 import { warnOfUnavailable } from "./unavailable.js";
 
 /** Options of `ssePlugin`: those of a hub, or a hub to share with another server; and a name. */
