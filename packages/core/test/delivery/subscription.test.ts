@@ -751,12 +751,17 @@ it("never takes a client back to a lost position that no longer concerns a chann
 });
 
 describe("a client that comes back while the log is reset, before its position is located", () => {
-  it("gets a replay if its position belongs to the new history", async () => {
-    const harbor = new Harbor();
+  function returning({ delivery }: Harbor): { session: MemoryClient; subscription: Subscription } {
     const session = new MemoryClient();
-    const subscription = new Subscription(session, harbor.delivery.audience);
+    const subscription = new Subscription(session, delivery.audience);
     session.subscription = subscription;
     subscription.beginLater(true);
+    return { session, subscription };
+  }
+
+  it("gets a replay if its position belongs to the new history", async () => {
+    const harbor = new Harbor();
+    const { session, subscription } = returning(harbor);
     subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
     harbor.delivery.reset("fork", "e.100");
     harbor.publish("a 1");
@@ -771,10 +776,7 @@ describe("a client that comes back while the log is reset, before its position i
     ["a channel began in the lost one", ["b"], "e.100", "fork"],
   ] as const)("gets a reset if %s", async (_, joined, lastEventId, reason) => {
     const harbor = new Harbor();
-    const session = new MemoryClient();
-    const subscription = new Subscription(session, harbor.delivery.audience);
-    session.subscription = subscription;
-    subscription.beginLater(true);
+    const { subscription } = returning(harbor);
     subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
     subscription.join(joined, {}, LATER);
     harbor.delivery.reset("fork", "e.100");
@@ -798,10 +800,7 @@ describe("a client that comes back while the log is reset, before its position i
     ],
   ] as const)("%s", async (_, lastEventId, data, resets) => {
     const harbor = new Harbor();
-    const session = new MemoryClient();
-    const subscription = new Subscription(session, harbor.delivery.audience);
-    session.subscription = subscription;
-    subscription.beginLater(true);
+    const { session, subscription } = returning(harbor);
     subscription.join(["b"], { latest: 1 }, LATER);
     harbor.delivery.reset("fork", "e.100");
     subscription.join(["a"], {}, { isReplayed: true, comesFirst: true });
