@@ -241,6 +241,29 @@ describe.each(REGISTRATIONS)("The plugin %s", (_name, register) => {
     expect(calls).toBe(0);
   });
 
+  it.each([
+    ["the route sets another", (reply: FastifyReply) => void reply.code(404)],
+    [
+      "the handler fails",
+      () => {
+        throw new Error("broken");
+      },
+    ],
+  ])("keeps the status with which it has opened, even if %s at once", async (_name, goOn) => {
+    const app = makeApp();
+    await register(app, (scope) => {
+      scope.get("/", async (_request, reply) => {
+        reply.sse.open({ status: 201 });
+        expect(reply.raw.headersSent).toBe(true);
+        goOn(reply);
+        return reply;
+      });
+    });
+    const client = await get(app, "/");
+    expect(client.status).toBe(201);
+    expect(client.headers["content-type"]).toBe("text/event-stream");
+  });
+
   it("serves an sseHandler", async () => {
     const app = makeApp();
     const hub = createHub();

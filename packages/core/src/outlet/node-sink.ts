@@ -206,7 +206,11 @@ export class NodeSink extends Outlet implements ExchangeStream {
     } else {
       response.on("error", ignore);
     }
-    if (!isHeadSent(response) && body === response) removeBodyHeaders(response);
+    if (!isHeadSent(response) && body === response) {
+      removeBodyHeaders(response);
+      // Otherwise Node would send, with the first bytes, the status that the response has by then.
+      response.writeHead(response.statusCode);
+    }
     this.#body = body;
     if (body !== response) {
       body.on("error", ignore);
