@@ -249,7 +249,7 @@ describe.each(REGISTRATIONS)("The plugin %s", (_name, register) => {
         throw new Error("broken");
       },
     ],
-  ])("keeps the status with which it has opened, even if %s at once", async (_name, goOn) => {
+  ])("keeps the status with which it has opened, even if %s at once", async (_how, goOn) => {
     const app = makeApp();
     await register(app, (scope) => {
       scope.get("/", async (_request, reply) => {
