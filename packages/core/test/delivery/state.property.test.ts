@@ -1022,7 +1022,7 @@ class World {
       await this.#endTurn();
     }
     this.#expectHeads();
-    // Its wait for late events begins with the last answer.
+    // The wait of `complete()` for late events begins with the last answer.
     for (const { model } of this.#streams) {
       const isAnswered = model.calls.every((call) => !call.isPending);
       if (model.completing !== undefined && !isAnswered) model.completing.since = clock.time;
@@ -1108,7 +1108,7 @@ class World {
       await this.#resolve(new Choices(0));
       if (this.#pending.length > 0) continue;
       await this.#settleDown();
-      // A stream that was waiting for an abandoned call only completes now.
+      // A stream that waited for an abandoned call completes only now.
       await this.#pass(500);
     }
     // All remaining streams are live.
